@@ -1,0 +1,30 @@
+"""Trace-time checks of shapes and dtypes: they cost nothing at run time and name what was expected and what came."""
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def check_logits(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
+  """Both as float32 (float64 stays) vectors of one length.
+
+  A `[B, 1]` logit would broadcast against `[B]` to `[B, B]` and train on pairs that nobody asked for: it is refused.
+
+  Raises:
+    ValueError: a rank other than 1, unequal lengths, an empty batch, or a dtype that is not floating.
+  """
+  real_logits, fake_logits = jnp.asarray(real_logits), jnp.asarray(fake_logits)
+  for name, logits in (("real_logits", real_logits), ("fake_logits", fake_logits)):
+    if logits.ndim != 1 or logits.shape[0] == 0:
+      raise ValueError(f"{name}: expected shape [B] with B >= 1, got {list(logits.shape)}")
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+      raise ValueError(f"{name}: expected a floating dtype, got {logits.dtype}")
+  if real_logits.shape != fake_logits.shape:
+    raise ValueError(
+      f"expected as many real as fake logits, got {real_logits.shape[0]} real and {fake_logits.shape[0]} fake"
+    )
+  return at_least_float32(real_logits), at_least_float32(fake_logits)
+
+
+def at_least_float32(x: Array) -> Array:
+  """`x` in float32, or in float64 where it already is: losses and norms never run in bfloat16."""
+  return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -1,0 +1,150 @@
+"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import.
+
+    def sweep():
+      losses = param("loss", ["minimax", "non_saturating", "hinge"])
+      return chain(
+        product(losses, param("seed", range(5))),
+        product(fixed(panel="strong discriminator", n_critic=5), losses, param("seed", range(5))),
+      )
+"""
+
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_jax import settings
+from gan_jax.errors import BadInput, unknown
+
+Sweep = list[dict[str, Any]]
+
+
+def param(name: str, values: Iterable[Any]) -> Sweep:
+  """One field, each of its values in turn."""
+  return [{name: value} for value in values]
+
+
+def fixed(**fields: Any) -> Sweep:
+  """Several fields, one value each."""
+  return [fields]
+
+
+def _join(overrides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+  joined: dict[str, Any] = {}
+  for override in overrides:
+    twice = sorted(joined.keys() & override.keys())
+    if twice:
+      raise BadInput(f"a sweep sets {twice[0]!r} twice in one run: give each field to one of the joined sweeps")
+    joined |= override
+  return joined
+
+
+def product(*sweeps: Sweep) -> Sweep:
+  """Every combination, the last sweep running fastest."""
+  return [_join(combination) for combination in itertools.product(*sweeps)]
+
+
+def zipit(*sweeps: Sweep) -> Sweep:
+  """The first of each joined, the second of each, ... Raises `BadInput` for unequal lengths."""
+  if len({len(s) for s in sweeps}) > 1:
+    raise BadInput(f"zipit expected sweeps of one length, got lengths {[len(s) for s in sweeps]}")
+  return [_join(combination) for combination in zip(*sweeps, strict=True)]
+
+
+def chain(*sweeps: Sweep) -> Sweep:
+  """One sweep after the other."""
+  return [dict(override) for s in sweeps for override in s]
+
+
+def expand(base: Mapping[str, Any], sweep: Sweep, pinned: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """The full config of every run, equal ones once, in order.
+
+  `pinned` fields (those given on the command line) win over the sweep's: `--config.seed=3` reduces a sweep over five
+  seeds to one, `--config.steps=100` shortens all its runs.
+
+  Raises:
+    BadInput: an unknown field, or a value of the wrong type or out of range.
+  """
+  configs = [settings.resolve(base, override, pinned) for override in sweep]
+  return list({settings.identity(config): config for config in configs}.values())
+
+
+def load(path: str, arguments: Iterable[str] = ()) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+  """Read a config file and the `--config.field=value` arguments: (the single run, the runs of its sweep).
+
+  A config file has `get_config() -> ConfigDict | dict`, and, for a study, `sweep() -> list[dict]`. Without `sweep`, the
+  study is the single run.
+
+  Raises:
+    BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
+  """
+  file = Path(path)
+  if not file.is_file():
+    beside = file.parent if file.parent.is_dir() else Path("configs")
+    raise BadInput(_no_config(path, beside))
+  spec = importlib.util.spec_from_file_location(f"gan_jax_config_{file.stem}", file)
+  if spec is None or spec.loader is None:
+    raise BadInput(f"config {path} expected a Python file (.py)")
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+      raise BadInput(f"config {path} expected a function get_config(), found none")
+    base = module.get_config()
+    base = base.to_dict() if hasattr(base, "to_dict") else dict(base)
+    sweep = module.sweep() if hasattr(module, "sweep") else [{}]
+  except BadInput:
+    raise
+  except Exception as error:  # the user's file: whatever it raises, say where
+    raise BadInput(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+  pinned = overrides(settings.resolve(base), arguments)
+  return [settings.resolve(base, pinned)], expand(base, sweep, pinned)
+
+
+def _no_config(path: str, folder: Path) -> str:
+  there = sorted(str(folder / p.name) for p in folder.glob("*.py")) if folder.is_dir() else []
+  return str(unknown("config file", path, there)) if there else f"no config file {path}"
+
+
+def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
+  """The fields that `--config.field=value` arguments set, as the types of `config`. Nested: `--config.loss_options.x=1`.
+
+  Raises:
+    BadInput: an argument of another form, an unknown field, or text that is not of the field's type.
+  """
+  # Here and not above: 0.2 s that a listing without overrides need not wait for.
+  from absl import flags
+  from ml_collections import config_dict, config_flags
+
+  prefix = "--config."
+  texts = {}
+  for argument in arguments:
+    if not argument.startswith(prefix) or "=" not in argument:
+      raise BadInput(f"expected --config.field=value, got {argument!r}")
+    name, text = argument.removeprefix(prefix).split("=", 1)
+    texts[name] = text
+    root = name.split(".")[0]
+    if root not in settings.FIELDS:
+      raise unknown("config field", name, settings.FIELDS)
+    option = name.removeprefix("loss_options.")
+    if option != name and option not in config["loss_options"]:  # a hyperparameter that the file leaves at its default
+      config = {**config, "loss_options": {**config["loss_options"], option: 0.0}}
+  values = flags.FlagValues()
+  argv = [sys.argv[0], *(f"{prefix}{name}={text}" for name, text in texts.items())]
+  flag = config_flags.DEFINE_config_dict(
+    "config", config_dict.ConfigDict(dict(config)), flag_values=values, sys_argv=argv
+  )
+  try:
+    values(argv)
+  except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+    name, text = _culprit(texts, str(error))
+    default = config.get(name)
+    raise BadInput(f"config field {name!r} expected {type(default).__name__} (as {default!r}), got {text!r}") from error
+  parsed = flag.value.to_dict()
+  return {root: parsed[root] for root in dict.fromkeys(name.split(".")[0] for name in texts)}
+
+
+def _culprit(texts: Mapping[str, str], message: str) -> tuple[str, str]:
+  return next(((name, text) for name, text in texts.items() if f"config.{name}" in message), next(iter(texts.items())))

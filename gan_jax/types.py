@@ -1,0 +1,118 @@
+"""The records that the parts exchange. Static choices are bound when a step is built, traced ones are its arguments."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jax import Array
+
+Params = Any  # a pytree of arrays
+Key = Array  # a typed PRNG key
+
+Critic = Callable[[Array], Array]  # images [B, ...] -> logits [B], parameters and labels bound
+LossFn = Callable[[Array, Array], Array]  # (real_logits [B], fake_logits [B]) -> loss per example [B]
+Penalty = Callable[[Critic, Array, Array, Key], Array]  # (critic, real, fake, key) -> penalty per example [B]
+
+
+class Loss(NamedTuple):
+  """A GAN objective: two pure functions over logits (high logit = judged real), both minimised."""
+
+  discriminator: LossFn
+  generator: LossFn  # differentiated with respect to the fake logits only
+
+
+class Player(NamedTuple):
+  """A network as two pure functions.
+
+  The generator's `apply` is (params, noise [B, Z], labels [B]) -> images [B, ...]; the discriminator's is
+  (params, images [B, ...], labels [B]) -> float32 logits [B]. An unconditional player ignores the labels.
+  """
+
+  init: Callable[[Key], Params]
+  apply: Callable[[Params, Array, Array], Array]
+
+
+class Data(NamedTuple):
+  """A whole dataset on the device. `images` stays uint8 where the source is; `labels` are int32."""
+
+  images: Array  # [N, ...]
+  labels: Array  # [N]
+
+
+class Spec(NamedTuple):
+  """What is the same for all members of one compiled program. See `settings.FIELDS` for the meaning of each."""
+
+  losses: tuple[str, ...]  # the branches that `Hypers.loss_index` chooses among
+  penalty: str
+  dataset: str
+  data_dir: str
+  batch_size: int
+  model: str
+  conditional: bool
+  latent_size: int
+  generator_width: int
+  discriminator_width: int
+  depth: int
+  discriminator_norm: str
+  convolution: str
+  optimizer: str
+  n_critic: int
+  steps: int
+  probe_every: int
+  evaluate_every: int
+  evaluation_samples: int
+  checkpoint_every: int
+
+
+class Hypers(NamedTuple):
+  """What may differ between members of one compiled program: scalars, traced; stacked to [P] in a population."""
+
+  seed: Array | int  # uint32
+  loss_index: Array | int  # int32, into `Spec.losses`
+  loss_options: tuple[Mapping[str, Array | float], ...]  # one per branch: the hyperparameters of that branch
+  penalty_weight: Array | float
+  generator_rate: Array | float
+  discriminator_rate: Array | float
+  beta1: Array | float
+  beta2: Array | float
+  ema_decay: Array | float
+  head_start: Array | int  # int32
+
+
+class GanState(NamedTuple):
+  """All that a run carries from step to step. Nothing random: randomness derives from (seed, step)."""
+
+  step: Array  # int32, steps taken
+  diverged_at: Array  # int32, the step whose update was refused because it was not finite; -1: none
+  gen_params: Params
+  gen_ema: Params  # exponential moving average of gen_params
+  gen_opt: Any
+  disc_params: Params
+  disc_opt: Any
+
+
+class Trace(NamedTuple):
+  """One step, taken apart; B examples. Probes read it, and the compiler deletes what no probe asks for.
+
+  Logits, cotangents and slopes are the generator's view: after the discriminator's update, before its own.
+  """
+
+  step: Array
+  alive: Array  # bool: this step's update was taken
+  real_logits: Array  # [B]
+  fake_logits: Array  # [B]
+  disc_loss: Array  # mean over the batch, penalty not included; before the discriminator's (last) update
+  gen_loss: Array  # mean over the batch
+  penalty: Array  # mean over the batch, weight not included
+  logit_cotangent: Array  # [B]       d gen_loss / d fake_logits, the loss's factor
+  logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the critic's factor
+  image_cotangent: Array  # [B, ...]  d gen_loss / d images
+  gen_grads: Params  # d gen_loss / d gen_params
+  gen_params: Params  # before the update
+  gen_updates: Params  # the difference that the update made
+  disc_grads: Params  # of disc_loss + weight * penalty
+  disc_params: Params
+  disc_updates: Params
+
+
+StepFn = Callable[[Hypers, GanState, Data], tuple[GanState, Trace]]
+Probe = Callable[[Trace], dict[str, Array]]  # flat: 'disc/accuracy', 'gen/grad_norm'; scalars

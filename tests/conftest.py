@@ -1,0 +1,22 @@
+"""Strict modes for the whole suite, set before any test imports jax."""
+
+import os
+from pathlib import Path
+
+# Before jax: four virtual CPU devices, so that the code for many devices runs everywhere, and no accelerator is needed.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_NUM_CPU_DEVICES"] = "4"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+import jax
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def x64():
+  """Double precision for the duration of one test: the mathematics is held to 1e-6 and better."""
+  with jax.enable_x64(True):
+    yield
