@@ -130,25 +130,35 @@ def read_table(study: Path, table: str, group: str) -> Table:
 
 
 def complete_until(study: Path, group: str) -> int:
-  """The step up to which every row is there and readable: what a resumed run may build on."""
+  """The step up to which every row is there and everything is readable: what a resumed run may build on."""
   end = 0
   for first, last, path in parts(study, "rows", group):
-    if first != end:
-      break
-    try:
-      read_arrays(path)
-    except BadInput:
+    if first != end or not readable(path):
       break
     end = last
-  return end
+  damaged = [first for first, _, path in parts(study, "quality", group) if not readable(path)]
+  return min([end, *(max(first - 1, 0) for first in damaged)])
+
+
+def readable(path: Path) -> bool:
+  try:
+    read_arrays(path)
+  except BadInput:
+    return False
+  return True
 
 
 def truncate(study: Path, group: str, step: int) -> None:
-  """Drop all rows from `step` on: they will be written again, and none may stand twice."""
-  for table in ("rows", "quality"):
-    for first, _, path in parts(study, table, group):
-      if first >= step:
-        path.unlink()
+  """Drop what lies beyond `step`: it will be written again, and no row may stand twice.
+
+  Rows of [A, B) belong to the state after B steps; quality at A is measured before the checkpoint of A is written.
+  """
+  for first, _, path in parts(study, "rows", group):
+    if first >= step:
+      path.unlink()
+  for first, _, path in parts(study, "quality", group):
+    if first > step:
+      path.unlink()
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ FIELDS: dict[str, Field] = {
   "steps": Field(6000, "static", "length of the run", 1),
   "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1),
   "evaluate_every": Field(1000, "static", "steps from one measurement of sample quality to the next", 1),
-  "evaluation_samples": Field(2000, "static", "generated examples per measurement", 2),
+  "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100),
   "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1),
 }
 

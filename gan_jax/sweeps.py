@@ -1,17 +1,18 @@
 """Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import.
 
-    def sweep():
-      losses = param("loss", ["minimax", "non_saturating", "hinge"])
-      return chain(
-        product(losses, param("seed", range(5))),
-        product(fixed(panel="strong discriminator", n_critic=5), losses, param("seed", range(5))),
+    def sweep(s):  # s is this module, so that a config file imports nothing
+      losses = s.param("loss", ["minimax", "non_saturating", "hinge"])
+      return s.chain(
+        s.product(losses, s.param("seed", range(5))),
+        s.product(s.fixed(panel="strong discriminator", n_critic=5), losses, s.param("seed", range(5))),
       )
 """
 
 import importlib.util
+import inspect
 import itertools
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ def expand(base: Mapping[str, Any], sweep: Sweep, pinned: Mapping[str, Any]) -> 
 def load(path: str, arguments: Iterable[str] = ()) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
   """Read a config file and the `--config.field=value` arguments: (the single run, the runs of its sweep).
 
-  A config file has `get_config() -> ConfigDict | dict`, and, for a study, `sweep() -> list[dict]`. Without `sweep`, the
-  study is the single run.
+  A config file has `get_config() -> ConfigDict | dict`, and, for a study, `sweep(s) -> list[dict]` (`s` is this module;
+  a `sweep()` that imports it is as good). Without `sweep`, the study is the single run.
 
   Raises:
     BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
@@ -94,13 +95,17 @@ def load(path: str, arguments: Iterable[str] = ()) -> tuple[list[dict[str, Any]]
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = module.get_config()
     base = base.to_dict() if hasattr(base, "to_dict") else dict(base)
-    sweep = module.sweep() if hasattr(module, "sweep") else [{}]
+    sweep = _call(module.sweep) if hasattr(module, "sweep") else [{}]
   except BadInput:
     raise
   except Exception as error:  # the user's file: whatever it raises, say where
     raise BadInput(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
   pinned = overrides(settings.resolve(base), arguments)
   return [settings.resolve(base, pinned)], expand(base, sweep, pinned)
+
+
+def _call(sweep: Callable[..., Sweep]) -> Sweep:
+  return sweep(sys.modules[__name__]) if inspect.signature(sweep).parameters else sweep()
 
 
 def _no_config(path: str, folder: Path) -> str:

@@ -1,0 +1,41 @@
+"""The main job: seven losses, five seeds each, on 1,797 real handwritten digits, and why the saturating loss stops.
+
+The first panel is a healthy game: MLP players that start level, R1 on the discriminator. The second lets the
+discriminator learn alone for a while and gives it no penalty, so that it wins: there the three factors of the
+generator's gradient show what died.
+
+    ./launch.sh                                             # or: ./launch.sh sweep configs/compare_losses.py
+    ./launch.sh sweep configs/compare_losses.py --config.seed=0 --config.steps=1000 --out runs/short
+"""
+
+LOSSES = [
+  "minimax",
+  "non_saturating",
+  "least_squares",
+  "wasserstein",
+  "hinge",
+  "relativistic",
+  "relativistic_average",
+]
+SEEDS = range(5)
+
+
+def get_config():
+  return {
+    "panel": "level players, R1",
+    "dataset": "digits",
+    "model": "mlp",
+    "batch_size": 64,
+    "penalty": "r1",
+    "penalty_weight": 0.1,
+    "steps": 6000,
+    "evaluate_every": 1000,
+  }
+
+
+def sweep(s):
+  ahead = s.fixed(panel="discriminator trained ahead", penalty="none", penalty_weight=0.0, head_start=1000, steps=2000)
+  return s.chain(
+    s.product(s.param("loss", LOSSES), s.param("seed", SEEDS)),
+    s.product(ahead, s.param("loss", ["minimax", "non_saturating"]), s.param("seed", SEEDS)),
+  )

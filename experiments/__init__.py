@@ -1,0 +1,1 @@
+"""Thin scripts, one a command or a study; `launch.sh` runs them."""

@@ -1,0 +1,26 @@
+"""How every command ends: one sentence and exit code 2 for input that cannot be used, 1 for a failure of the machine."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+  """Call `main` with the command line's arguments and exit with its code."""
+  from gan_jax.errors import BadInput
+
+  try:
+    main(sys.argv[1:])
+  except BadInput as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+  except OSError as error:
+    full = error.errno == errno.ENOSPC or "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
+    reason = "the disk is full" if full else "a file could not be written or read"
+    print(
+      f"error: {reason} ({error}); the last checkpoint is good, and the same command goes on from it", file=sys.stderr
+    )
+    sys.exit(1)
+  except KeyboardInterrupt:
+    print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+    sys.exit(130)

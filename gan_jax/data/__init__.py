@@ -1,0 +1,31 @@
+"""Whole datasets as device arrays, and the order in which they are seen.
+
+A dataset is one loader `(data_dir) -> Dataset` and its name in `DATASETS`; configs, commands and tests iterate that.
+"""
+
+from collections.abc import Callable
+
+from gan_jax.data import digits, mixtures, mnist
+from gan_jax.data.dataset import Dataset, encode_for_view
+from gan_jax.data.order import example_indices
+from gan_jax.errors import unknown
+
+__all__ = ["DATASETS", "Dataset", "encode_for_view", "example_indices", "load"]
+
+DATASETS: dict[str, Callable[[str], Dataset]] = {
+  "digits": digits.load,
+  "grid": mixtures.load_grid,
+  "mnist": mnist.load,
+  "ring": mixtures.load_ring,
+}
+
+
+def load(name: str, data_dir: str = "") -> Dataset:
+  """The dataset of that name. `data_dir` is the folder of its files, for a dataset that is read from files.
+
+  Raises:
+    BadInput: an unknown name; or files that are missing, damaged or not what they should be, and which.
+  """
+  if name not in DATASETS:
+    raise unknown("dataset", name, DATASETS)
+  return DATASETS[name](data_dir)

@@ -1,0 +1,26 @@
+"""The embedded images: 1,797 real scans of handwritten digits, 8x8, that ship inside scikit-learn.
+
+Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998 (its test
+set). A pixel counts the ink in a 4x4 block of a 32x32 bitmap: an integer from 0 to 16.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.data.dataset import Dataset
+from gan_jax.types import Data
+
+
+def decode(stored: Array) -> Array:
+  """uint8 0..16 -> float32 in [-1, 1]: `x / 8 - 1`, exact in binary."""
+  return stored.astype(jnp.float32) / 8.0 - 1.0
+
+
+def load(data_dir: str = "") -> Dataset:
+  """[1797, 8, 8, 1] uint8 and the digit that each shows. `data_dir` is not used: nothing is read from it."""
+  # Here and not above: scikit-learn takes a second to import.
+  from sklearn.datasets import load_digits
+
+  bunch = load_digits()
+  data = Data(jnp.asarray(bunch.images[..., None], jnp.uint8), jnp.asarray(bunch.target, jnp.int32))
+  return Dataset(data, decode, (8, 8, 1), 10, "images")

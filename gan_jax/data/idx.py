@@ -1,0 +1,73 @@
+"""The IDX format of MNIST and its successors, read strictly: a file is what it says it is, to the byte, or refused.
+
+A file is big-endian: the magic number 0x000008DD (unsigned bytes in D dimensions), D sizes of four bytes each, then the
+bytes, last dimension fastest (LeCun, Cortes and Burges, "The MNIST database"). It may be compressed with gzip, which is
+told by the content and not by the name.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from gan_jax.errors import BadInput
+
+LIMIT = 2**30  # bytes; a header that claims more is damaged, or not meant well
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_idx(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
+  """The uint8 array in `path`. `shape` is what is expected of it, None where any size of at least 1 will do.
+
+  Raises:
+    BadInput: the file cannot be read, is empty, is no IDX file, has another shape, or is longer or shorter than its
+      header says; compressed, it is truncated or fails its checksum. No more is decompressed than the header claims.
+  """
+  try:
+    with path.open("rb") as file:
+      compressed = file.read(2) == GZIP_MAGIC
+      file.seek(0)
+      if not compressed:
+        return _read(path, file, shape)
+      with gzip.GzipFile(fileobj=file) as stream:
+        return _read(path, stream, shape)
+  except EOFError as error:
+    raise BadInput(f"{path}: expected a complete gzip file, got a truncated one ({error})") from error
+  except (gzip.BadGzipFile, zlib.error) as error:
+    raise BadInput(f"{path}: expected a sound gzip file, got a damaged one ({error})") from error
+  except OSError as error:
+    raise BadInput(f"{path}: expected a readable IDX file, got {error.strerror or error}") from error
+
+
+def _read(path: Path, stream: BinaryIO | gzip.GzipFile, shape: tuple[int | None, ...]) -> np.ndarray:
+  magic = 0x0800 + len(shape)
+  header = stream.read(4 + 4 * len(shape))
+  if header[:4] != struct.pack(">I", magic):
+    raise BadInput(f"{path}: expected an IDX file with magic number 0x{magic:08x}, got {_describe(header)}")
+  if len(header) < 4 + 4 * len(shape):
+    raise BadInput(f"{path}: expected a header of {4 + 4 * len(shape)} bytes, got {len(header)}")
+  sizes = struct.unpack(f">{len(shape)}I", header[4:])
+  if any(size < 1 if want is None else size != want for size, want in zip(sizes, shape, strict=True)):
+    wanted = " x ".join("N" if want is None else str(want) for want in shape)
+    raise BadInput(f"{path}: expected an array of {wanted}, got {' x '.join(map(str, sizes))}")
+  claimed = math.prod(sizes)
+  if claimed > LIMIT:
+    raise BadInput(f"{path}: expected at most {LIMIT} bytes, got a header that claims {claimed}")
+  # One byte more than claimed: it shows trailing junk, and reaching the end is what makes gzip verify its checksum.
+  body = stream.read(claimed + 1)
+  if len(body) != claimed:
+    got = "more" if len(body) > claimed else str(len(body))
+    raise BadInput(f"{path}: expected {claimed} bytes after the header ({' x '.join(map(str, sizes))}), got {got}")
+  return np.frombuffer(body, np.uint8).reshape(sizes)
+
+
+def _describe(header: bytes) -> str:
+  if not header:
+    return "an empty file"
+  if header.lstrip()[:1] == b"<":
+    return "what looks like an HTML page (a download that failed?)"
+  return f"a file that begins with {header[:4].hex(' ')}"

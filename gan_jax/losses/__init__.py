@@ -1,0 +1,32 @@
+"""Every GAN loss: a pair of pure functions over logits, entered by name with a card that says what it is.
+
+    from gan_jax import losses
+
+    loss = losses.get("least_squares", target=0.5)
+    discriminator_loss = loss.discriminator(real_logits, fake_logits)  # [B], minimised
+    generator_loss = loss.generator(real_logits, fake_logits)  # [B], minimised
+
+A high logit means "judged real". To add a loss, write one function under `@register(Card(...))` in the file of its
+family and one row of known values in `tests/known_losses.py`.
+"""
+
+# Importing a family enters its losses.
+from gan_jax.losses import f_gan, least_squares, logistic, margins, relativistic, tilted, transforms
+from gan_jax.losses.registry import CARDS, LOSSES, Card, card, default_options, get, register
+
+__all__ = [
+  "CARDS",
+  "LOSSES",
+  "Card",
+  "card",
+  "default_options",
+  "f_gan",
+  "get",
+  "least_squares",
+  "logistic",
+  "margins",
+  "register",
+  "relativistic",
+  "tilted",
+  "transforms",
+]

@@ -1,0 +1,83 @@
+"""Losses linear in the score: the integral probability metric, and the discriminators that stop at a margin."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.nn import relu
+
+from gan_jax.losses.registry import POSITIVE, Card, halves, register
+from gan_jax.types import Loss
+
+
+def _constant(real: Array, fake: Array, **options: Array | float) -> Array:
+  return -jnp.ones_like(fake)
+
+
+@register(
+  Card(
+    title="Wasserstein",
+    discriminator="f - r",
+    generator="-f",
+    zero_sum=True,
+    pairing="none",
+    optimal_logit="the 1-Lipschitz potential of optimal transport; unbounded without such a constraint",
+    slope="-1",
+    slope_at=_constant,
+    saturates="nowhere; needs a Lipschitz critic (a penalty, clipping, spectral normalisation)",
+    reference="Arjovsky et al. 2017, arXiv:1701.07875, eq. 2",
+  )
+)
+def wasserstein() -> Loss:
+  """The critic maximises mean(r) - mean(f), the dual of the earth mover's distance if it is 1-Lipschitz.
+
+  Source: Arjovsky et al. 2017, arXiv:1701.07875, eq. 2.
+  """
+  return halves(lambda real, fake: fake - real, lambda real, fake: -fake)
+
+
+@register(
+  Card(
+    title="Hinge",
+    discriminator="relu(1 - r) + relu(1 + f)",
+    generator="-f",
+    zero_sum=False,
+    pairing="none",
+    optimal_logit="sign(p - q), in [-1, 1]",
+    slope="-1",
+    slope_at=_constant,
+    saturates="nowhere for the generator; the discriminator stops learning beyond its margins",
+    reference="Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16 and 17",
+    optimal_logit_at=jnp.sign,
+  )
+)
+def hinge() -> Loss:
+  """A support vector machine's discriminator, satisfied at margin 1; the generator of `wasserstein`.
+
+  Sources: Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16 and 17.
+  """
+  return halves(lambda real, fake: relu(1 - real) + relu(1 + fake), lambda real, fake: -fake)
+
+
+@register(
+  Card(
+    title="Energy with margin (EBGAN)",
+    discriminator="-r + relu(margin + f)",
+    generator="-f",
+    zero_sum=False,
+    pairing="none",
+    optimal_logit="an energy -r >= 0 is 0 where p > q and margin where p < q",
+    slope="-1",
+    slope_at=_constant,
+    saturates="nowhere for the generator; the discriminator ignores fakes of energy above the margin",
+    reference="Zhao et al. 2017, arXiv:1609.03126, eqs. 1 and 2",
+    optimal_logit_at=lambda log_ratio, margin: jnp.where(log_ratio > 0, 0.0, -jnp.asarray(margin, log_ratio.dtype)),
+    ranges={"margin": POSITIVE},
+  )
+)
+def energy_margin(margin: Array | float = 1.0) -> Loss:
+  """Logits are *negative* energies, E = -logit: D lowers E(real) and raises E(fake) up to `margin`, G lowers E(fake).
+
+  The paper's energy is a reconstruction error and so never negative. That is the discriminator's part to see to: with
+  logits above 0 the real term has no floor.
+  Source: Zhao et al. 2017, arXiv:1609.03126, eqs. 1 and 2.
+  """
+  return halves(lambda real, fake: -real + relu(margin + fake), lambda real, fake: -fake)

@@ -1,0 +1,143 @@
+"""The registry of losses: what a card says of a loss, and how a name and numbers become a `Loss`."""
+
+import inspect
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from gan_jax.checks import check_logits
+from gan_jax.errors import BadInput, unknown
+from gan_jax.types import Loss, LossFn
+
+Builder = Callable[..., Loss]
+
+
+class Range(NamedTuple):
+  """The values that a hyperparameter may take."""
+
+  text: str  # completes "expected ..."
+  holds: Callable[[float], bool]
+
+
+POSITIVE = Range("a number greater than 0", lambda x: x > 0)
+PROBABILITY = Range("a number from 0 to 1", lambda x: 0 <= x <= 1)
+INSIDE_UNIT = Range("a number between 0 and 1, both excluded", lambda x: 0 < x < 1)
+ABOVE_ONE = Range("a number greater than 1 (the formula is singular at 1)", lambda x: x > 1)
+
+
+class Card(NamedTuple):
+  """What a reader of the paper wants to look up. `r`, `f` are the logits of a real and a fake, `R`, `F` batch means.
+
+  `slope_at` is, for fake j, the derivative of the *sum* of the generator's terms, sum_i dG_i / df_j: the cotangent of
+  the batch mean times B. Where examples do not meet in the formula (pairing 'none', 'paired') that is dG_j / df_j.
+  """
+
+  title: str
+  discriminator: str  # formula of the discriminator's term, minimised
+  generator: str  # formula of the generator's term, minimised
+  zero_sum: bool  # the generator's slope is minus the discriminator's, for every fake
+  pairing: str  # one of PAIRINGS
+  optimal_logit: str  # of the best discriminator, by the density ratio p/q of data to model
+  slope: str  # formula of `slope_at`
+  slope_at: Callable[..., Array]  # (real [B], fake [B], **hyperparameters) -> [B]
+  saturates: str  # where the generator's slope vanishes although the fakes are told apart
+  reference: str
+  # |logit| from which a value or a slope leaves float32, by the formula itself; None: finite at 1e4 and beyond.
+  overflows_at: float | None = None
+  optimal_logit_at: Callable[..., Array] | None = None  # (log p/q, **hyperparameters) -> logit; None: no closed form
+  ranges: Mapping[str, Range] = {}  # of the hyperparameters; one that is not named may be any finite number
+
+
+PAIRINGS = {
+  "none": "each logit enters alone",
+  "paired": "real i meets fake i",
+  "all_pairs": "every real meets every fake",
+  "average": "every logit enters through, or meets, a batch average",
+}
+
+LOSSES: dict[str, Builder] = {}
+CARDS: dict[str, Card] = {}
+
+
+def register(card: Card, name: str | None = None) -> Callable[[Builder], Builder]:
+  """Decorator: enter a builder, a function of numeric hyperparameters that all have defaults, under its own name.
+
+  Raises:
+    ValueError: the name is taken, a hyperparameter has no numeric default, or the card speaks of one that is not there.
+  """
+
+  def enter(builder: Builder) -> Builder:
+    key = name or builder.__name__
+    if key in LOSSES:
+      raise ValueError(f"the loss {key!r} is registered twice")
+    options = _defaults(builder)
+    strange = [option for option, default in options.items() if not _is_number(default)]
+    if strange or card.pairing not in PAIRINGS or not card.ranges.keys() <= options.keys():
+      raise ValueError(
+        f"loss {key!r}: expected numeric defaults (not so: {strange}), a pairing of {list(PAIRINGS)} (got "
+        f"{card.pairing!r}) and ranges of its hyperparameters {list(options)} (got {list(card.ranges)})"
+      )
+    LOSSES[key], CARDS[key] = builder, card
+    return builder
+
+  return enter
+
+
+def halves(discriminator: LossFn, generator: LossFn) -> Loss:
+  """A `Loss` of two formulas over `(real, fake)`, which then see vectors of one length in float32 (or float64) only."""
+  return Loss(_guarded(discriminator), _guarded(generator))
+
+
+def _guarded(formula: LossFn) -> LossFn:
+  def guarded(real_logits: Array, fake_logits: Array) -> Array:
+    real, fake = check_logits(real_logits, fake_logits)
+    # Back to the logits' dtype: a hyperparameter in float64 must not give one branch of a switch another type.
+    return formula(real, fake).astype(fake.dtype)
+
+  return guarded
+
+
+def get(name: str, **hyperparameters: Any) -> Loss:
+  """The loss of that name. A hyperparameter may be a traced scalar; Python numbers are held to their range.
+
+  Raises:
+    BadInput: unknown loss, unknown hyperparameter, or a number outside its range.
+  """
+  options, ranges = default_options(name), CARDS[name].ranges
+  for key, value in hyperparameters.items():
+    if key not in options:
+      if not options:
+        raise BadInput(f"loss {name!r} has no hyperparameters, got {key}={value!r}")
+      raise unknown(f"hyperparameter of loss {name!r}", key, options)
+    if isinstance(value, (str, bool, bytes)) or value is None:
+      raise BadInput(f"hyperparameter {key!r} of loss {name!r} expected a number, got {value!r}")
+    if _is_number(value):
+      allowed = ranges.get(key, Range("a finite number", math.isfinite))
+      if not (math.isfinite(value) and allowed.holds(value)):
+        raise BadInput(f"hyperparameter {key!r} of loss {name!r} expected {allowed.text}, got {value!r}")
+  return LOSSES[name](**hyperparameters)
+
+
+def default_options(name: str) -> dict[str, float]:
+  """The hyperparameters of a loss with their defaults. Raises `BadInput` for an unknown name."""
+  if name not in LOSSES:
+    raise unknown("loss", name, LOSSES)
+  return {key: float(value) for key, value in _defaults(LOSSES[name]).items()}
+
+
+def card(name: str) -> Card:
+  """The card of a loss. Raises `BadInput` for an unknown name."""
+  if name not in CARDS:
+    raise unknown("loss", name, LOSSES)
+  return CARDS[name]
+
+
+def _defaults(builder: Builder) -> dict[str, Any]:
+  return {key: parameter.default for key, parameter in inspect.signature(builder).parameters.items()}
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -1,0 +1,86 @@
+"""Transformations of a loss: loss in, loss out, composable. Each says what it needs of the loss it is given.
+
+    loss = top_k(matched_gain(losses.get("hinge")), fraction=0.5)
+
+All their numbers may be traced.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.types import Loss
+
+Number = Array | float
+
+
+def mix(discriminator_of: Loss, generator_of: Loss) -> Loss:
+  """The discriminator of one loss and the generator of another. Needs: that both mean the same by a logit's sign."""
+  return Loss(discriminator_of.discriminator, generator_of.generator)
+
+
+def temperature(loss: Loss, temperature: Number) -> Loss:
+  """The loss of logits divided by `temperature`: above 1, softer. Its slopes shrink by the same factor.
+
+  Needs: nothing. It is what a Lipschitz constant does to a loss (Qin et al. 2018, arXiv:1811.09567): temperature T on
+  a critic of Lipschitz constant K is temperature T / K on one of constant 1.
+  """
+  return Loss(
+    lambda real, fake: loss.discriminator(real / temperature, fake / temperature),
+    lambda real, fake: loss.generator(real / temperature, fake / temperature),
+  )
+
+
+def matched_gain(loss: Loss) -> Loss:
+  """The generator's term times -0.5 / s, s its slope where all logits are 0: there it then pulls as `non_saturating`.
+
+  Comparisons of losses at one learning rate are otherwise partly comparisons of learning rates.
+  Needs: a generator that pulls at logit 0, s < 0. Every registered loss does; a constant one gives NaN.
+  """
+
+  def generator(real: Array, fake: Array) -> Array:
+    zero = jnp.zeros((1,), fake.dtype)
+    slope = jax.grad(lambda f: jnp.sum(loss.generator(zero, f)))(zero)[0]
+    values = loss.generator(real, fake)
+    return values * (-0.5 / slope).astype(values.dtype)
+
+  return Loss(loss.discriminator, generator)
+
+
+def top_k(loss: Loss, fraction: Number) -> Loss:
+  """The generator learns from the ceil(fraction B) fakes of highest logit only; the batch mean is theirs.
+
+  Needs: a generator whose i-th value belongs to fake i ('none', 'paired' and 'all_pairs' of the cards). Where fakes
+  also meet in averages, the dropped ones still count in those.
+  Source: Sinha et al. 2020, arXiv:2002.06224.
+  """
+
+  def generator(real: Array, fake: Array) -> Array:
+    values = loss.generator(real, fake)
+    batch = fake.shape[0]
+    # A hundred-thousandth less: 0.7 * 10 = 7.000000000000001 means seven.
+    k = jnp.clip(jnp.ceil(jnp.asarray(fraction, values.dtype) * batch - 1e-5), 1, batch)
+    rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake)))
+    return jnp.where(rank < k, values, 0) * (batch / k)
+
+  return Loss(loss.discriminator, generator)
+
+
+def label_smoothing(loss: Loss, real_target: Number = 0.9, fake_target: Number = 0.0) -> Loss:
+  """The discriminator is told `real_target` of each real and `fake_target` of each fake, instead of 1 and 0.
+
+  With its two terms called A(r) + C(f), what comes is t A(r) + (1-t) C(r) + (1-u) C(f) + u A(f), t and u the targets:
+  the expected loss when labels are flipped with probability 1-t and u. `fake_target=0` is one-sided smoothing.
+
+  Needs: a discriminator of pairing 'none' whose two terms agree at logit 0, where A(x) - C(x) = D(x, 0) - D(0, x): the
+  logistic losses, `hinge`, `wasserstein`, `least_squares_probabilities`, `least_squares` in -1/+1 coding, `alpha_loss`.
+  Sources: Salimans et al. 2016, arXiv:1606.03498, section 3.4 (one side); Szegedy et al. 2016, arXiv:1512.00567.
+  """
+
+  def discriminator(real: Array, fake: Array) -> Array:
+    zero = jnp.zeros_like(fake)
+    real_flip = loss.discriminator(real, zero) - loss.discriminator(zero, real)
+    fake_flip = loss.discriminator(fake, zero) - loss.discriminator(zero, fake)
+    return loss.discriminator(real, fake) - (1 - real_target) * real_flip + fake_target * fake_flip
+
+  return Loss(discriminator, loss.generator)

@@ -1,0 +1,30 @@
+"""Generator and discriminator pairs in Flax Linen, each a builder of two `Player`s.
+
+A model is one builder and its name in `MODELS`; configs, commands and tests iterate that.
+"""
+
+from collections.abc import Callable
+
+from gan_jax.errors import unknown
+from gan_jax.models.dcgan import dcgan
+from gan_jax.models.mlp import mlp
+from gan_jax.types import Player, Spec
+
+__all__ = ["MODELS", "Builder", "couples_batch", "get"]
+
+Builder = Callable[[Spec, tuple[int, ...], int], tuple[Player, Player]]
+# (spec, image_shape, num_classes) -> (generator, discriminator)
+
+MODELS: dict[str, Builder] = {"dcgan": dcgan, "mlp": mlp}
+
+
+def get(name: str) -> Builder:
+  """The builder of that name. Raises `BadInput` for an unknown one."""
+  if name not in MODELS:
+    raise unknown("model", name, MODELS)
+  return MODELS[name]
+
+
+def couples_batch(spec: Spec) -> bool:
+  """Whether a logit depends on the other examples of its batch; a per-sample penalty then means nothing."""
+  return spec.discriminator_norm == "batch"

@@ -1,0 +1,85 @@
+"""Convolutional players after DCGAN (Radford et al. 2016, arXiv:1511.06434): kernel 4, stride 2, no pooling.
+
+What differs, and why:
+- No batch normalisation: it couples the examples of a batch, so that a per-sample penalty loses its meaning. The
+  generator normalises each example by itself; the discriminator by default nothing.
+- Weights start at He's scale, not at N(0, 0.02). That fixed scale counts on batch normalisation to restore the signal:
+  without it each layer shrinks the signal, and logits and their slopes in the image start near zero, where R1 (a slope
+  squared) and the generator's gradient vanish together. He's scale starts the slope at order one, at every width.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.errors import BadInput
+from gan_jax.models.layers import DownConvolution, UpConvolution
+from gan_jax.models.linen import SLOPE, LatentInput, LogitHead, Norm, as_player, he_init, leaky_he_init
+from gan_jax.types import Player, Spec
+
+STAGES = {
+  8: 2,
+  28: 2,
+  32: 3,
+}  # side of an image -> how often it is halved: 8 -> 4 -> 2, 28 -> 14 -> 7, 32 -> 16 -> 8 -> 4
+
+
+def channels(width: int, stages: int) -> list[int]:
+  """Of the feature maps from the smallest to the largest: `width`, halving with each doubling of the side."""
+  return [max(1, width >> stage) for stage in range(stages)]
+
+
+class Generator(nn.Module):
+  """Noise [B, Z] (and a class) -> a small map of `width` channels, doubled to full size -> tanh images [B, H, W, C]."""
+
+  image_shape: tuple[int, ...]
+  width: int
+  conditional: bool
+  num_classes: int
+  convolution: str
+
+  @nn.compact
+  def __call__(self, noise: Array, labels: Array) -> Array:
+    stages = STAGES[self.image_shape[0]]
+    side = self.image_shape[0] >> stages
+    x = LatentInput(self.conditional, self.num_classes)(noise, labels)
+    x = nn.Dense(side * side * self.width, kernel_init=he_init)(x).reshape(len(x), side, side, self.width)
+    x = nn.relu(Norm("layer")(x))
+    for features in channels(self.width, stages)[1:]:
+      x = nn.relu(Norm("layer")(UpConvolution(features, self.convolution, gain=2.0)(x)))
+    return jnp.tanh(UpConvolution(self.image_shape[2], self.convolution, gain=1.0)(x))
+
+
+class Discriminator(nn.Module):
+  """Images [B, H, W, C] -> halved until small, channels up to `width` -> flattened -> logits [B]."""
+
+  width: int
+  norm: str
+  conditional: bool
+  num_classes: int
+  convolution: str
+
+  @nn.compact
+  def __call__(self, images: Array, labels: Array) -> Array:
+    x = images
+    for stage, features in enumerate(reversed(channels(self.width, STAGES[images.shape[1]]))):
+      x = DownConvolution(features, self.convolution, leaky_he_init)(x)
+      # The first map is left as it is (as in DCGAN): normalised, it would hide the contrast of the image.
+      x = nn.leaky_relu(Norm(self.norm if stage else "none")(x), SLOPE)
+    return LogitHead(self.conditional, self.num_classes)(x.reshape((len(x), -1)), labels)
+
+
+def dcgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
+  """(generator, discriminator) for square images of side 8, 28 or 32 with any number of channels.
+
+  Raises:
+    BadInput: data of another shape.
+  """
+  if len(image_shape) != 3 or image_shape[0] != image_shape[1] or image_shape[0] not in STAGES:
+    sizes = ", ".join(f"{side}x{side}" for side in STAGES)
+    raise BadInput(f"model 'dcgan' expected images of {sizes}, got examples of shape {tuple(image_shape)}")
+  generator = Generator(image_shape, spec.generator_width, spec.conditional, num_classes, spec.convolution)
+  discriminator = Discriminator(
+    spec.discriminator_width, spec.discriminator_norm, spec.conditional, num_classes, spec.convolution
+  )
+  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)

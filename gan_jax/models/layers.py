@@ -1,0 +1,176 @@
+"""Convolutions as matrix products, and the transposed convolution that goes with them.
+
+Inside `scan` XLA runs a convolution slowly on a CPU, and `vmap` over its kernels makes it a grouped convolution, slow
+everywhere. A stride-s convolution is also a sum of matrix products: fold each s x s block of pixels into channels
+(space to depth), and a k x k kernel becomes (k/s) x (k/s) taps, each one product of all the pixels with one matrix.
+Products run at full speed in `scan`, and batch to batched products over a population. Nothing is gathered into columns:
+the taps are slices, multiplied and summed.
+
+`convolution='auto'` is 'matmul' on every backend for now: it was measured on CPU only.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.nn.initializers import Initializer
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+KERNEL, STRIDE, PADDING = (4, 4), (2, 2), ((1, 1), (1, 1))  # halves, or doubles, an even size exactly (DCGAN)
+
+
+def matmul_conv_general_dilated(
+  lhs: Array,
+  rhs: Array,
+  window_strides: Sequence[int],
+  padding: str | Sequence[tuple[int, int]],
+  lhs_dilation: Sequence[int] | None = None,
+  rhs_dilation: Sequence[int] | None = None,
+  dimension_numbers: Any = NHWC,
+  feature_group_count: int = 1,
+  precision: Any = None,
+) -> Array:
+  """`lax.conv_general_dilated` in two dimensions by matrix products; fits `flax.linen.Conv(conv_general_dilated=...)`.
+
+  `y[b, p, q, o] = sum_{i, j, c} x[b, s p + i - lo, s q + j - lo, c] k[i, j, c, o]`, x zero outside its bounds.
+
+  Args:
+    lhs: images [B, H, W, C].
+    rhs: kernel [h, w, C, O]; one that is no multiple of the stride is filled up with zeros.
+    window_strides: (vertical, horizontal).
+    padding: 'SAME', 'VALID' or ((top, bottom), (left, right)); negative crops.
+    dimension_numbers: NHWC, HWIO, NHWC in any spelling that lax knows.
+    precision: of the products, as in lax.
+
+  Returns:
+    [B, P, Q, O].
+
+  Raises:
+    ValueError: dilation, groups, another layout, shapes that do not fit, or a kernel larger than the padded image.
+  """
+  _check(lhs, rhs, window_strides, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count)
+  if isinstance(padding, str):
+    padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
+  taps, pixels, image_pads = [], [], []
+  for size, k, s, (low, high) in zip(lhs.shape[1:3], rhs.shape[:2], window_strides, padding, strict=True):
+    if size + low + high < k:
+      raise ValueError(f"kernel: expected at most the padded image's {size + low + high} pixels, got {k}")
+    taps.append(-(-k // s))
+    pixels.append((size + low + high - k) // s + 1)
+    # What the last window does not reach is cropped, so that the padded size is a whole number of s-blocks.
+    image_pads.append((low, s * (pixels[-1] + taps[-1] - 1) - size - low, 0))
+  (s, t), (p, q) = window_strides, pixels
+  zero = jnp.zeros((), lhs.dtype)
+  x = _fold(lax.pad(lhs, zero, [(0, 0, 0), *image_pads, (0, 0, 0)]), s, t)
+  h, w, channels, features = rhs.shape
+  kernel = jnp.pad(rhs, [(0, taps[0] * s - h), (0, taps[1] * t - w), (0, 0), (0, 0)])
+  kernel = kernel.reshape(taps[0], s, taps[1], t, channels, features).transpose(0, 2, 1, 3, 4, 5)
+  kernel = kernel.reshape(taps[0], taps[1], s * t * channels, features)
+  products = [
+    jnp.dot(x[:, i : i + p, j : j + q], kernel[i, j], precision=precision)
+    for i in range(taps[0])
+    for j in range(taps[1])
+  ]
+  return functools.reduce(jnp.add, products)
+
+
+def _unfold(x: Array, s: int, t: int) -> Array:
+  """Depth to space, the inverse of `_fold`: [B, P, Q, s t C] -> [B, s P, t Q, C]."""
+  batch, height, width, depth = x.shape
+  x = x.reshape(batch, height, width, s, t, depth // (s * t)).transpose(0, 1, 3, 2, 4, 5)
+  return x.reshape(batch, height * s, width * t, depth // (s * t))
+
+
+def _fold(x: Array, s: int, t: int) -> Array:
+  """Space to depth: [B, H, W, C] -> [B, H/s, W/t, s t C]."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height // s, s, width // t, t, channels).transpose(0, 1, 3, 2, 4, 5)
+  return x.reshape(batch, height // s, width // t, s * t * channels)
+
+
+def _check(lhs, rhs, strides, lhs_dilation, rhs_dilation, dimension_numbers, groups) -> None:
+  if lhs.ndim != 4 or rhs.ndim != 4 or len(strides) != 2:
+    raise ValueError(
+      f"expected images [B, H, W, C], a kernel [h, w, C, O] and two strides, "
+      f"got {list(lhs.shape)}, {list(rhs.shape)} and {tuple(strides)}"
+    )
+  layout = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+  if layout != lax.conv_dimension_numbers(lhs.shape, rhs.shape, NHWC):
+    raise ValueError(f"dimension_numbers: expected {NHWC}, got {dimension_numbers}")
+  if groups != 1:
+    raise ValueError(f"feature_group_count: expected 1, got {groups}")
+  for name, dilation in (("lhs_dilation", lhs_dilation), ("rhs_dilation", rhs_dilation)):
+    if dilation is not None and any(d != 1 for d in dilation):
+      raise ValueError(f"{name}: expected none, got {tuple(dilation)}")
+  if lhs.shape[3] != rhs.shape[2]:
+    raise ValueError(f"expected a kernel for {lhs.shape[3]} channels, got one for {rhs.shape[2]}")
+
+
+def matmul_up(y: Array, kernel: Array) -> Array:
+  """The linear transpose of the stride-2 convolution: y [B, P, Q, O], kernel [4, 4, C, O] -> [B, 2P, 2Q, C].
+
+  `<up(y, k), x> = <y, conv(x, k)>` for all x and y. Each 2 x 2 block of pixels sees 2 x 2 taps, so this is a
+  convolution of stride 1 whose channels are the pixels of a block, unfolded.
+  """
+  _, _, channels, features = kernel.shape
+  (s, t), (taps_h, taps_w) = STRIDE, (KERNEL[0] // STRIDE[0], KERNEL[1] // STRIDE[1])
+  taps = kernel.reshape(taps_h, s, taps_w, t, channels, features)[::-1, :, ::-1]
+  taps = taps.transpose(0, 2, 5, 1, 3, 4).reshape(taps_h, taps_w, features, s * t * channels)
+  (top, bottom), (left, right) = PADDING
+  x = _unfold(matmul_conv_general_dilated(y, taps, (1, 1), ((taps_h - 1,) * 2, (taps_w - 1,) * 2)), s, t)
+  return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
+def lax_up(y: Array, kernel: Array) -> Array:
+  """The same by `lax.conv_transpose`."""
+  return lax.conv_transpose(y, kernel, STRIDE, "SAME", dimension_numbers=NHWC, transpose_kernel=True)
+
+
+class Convolution(NamedTuple):
+  """One implementation: `down` has the signature of `lax.conv_general_dilated`, `up` is its transpose at stride 2."""
+
+  down: Callable[..., Array]
+  up: Callable[[Array, Array], Array]
+
+
+MATMUL = Convolution(matmul_conv_general_dilated, matmul_up)
+CONVOLUTIONS = {"auto": MATMUL, "matmul": MATMUL, "lax": Convolution(lax.conv_general_dilated, lax_up)}
+
+
+class DownConvolution(nn.Module):
+  """Convolution with kernel 4 and stride 2: [B, H, W, C] -> [B, H/2, W/2, features]."""
+
+  features: int
+  convolution: str
+  kernel_init: Initializer
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    conv = CONVOLUTIONS[self.convolution].down
+    return nn.Conv(
+      self.features, KERNEL, STRIDE, PADDING, kernel_init=self.kernel_init, conv_general_dilated=conv, name="conv"
+    )(x)
+
+
+class UpConvolution(nn.Module):
+  """Transposed convolution with kernel 4 and stride 2: [B, H, W, C] -> [B, 2H, 2W, features].
+
+  Its kernel is that of the convolution it transposes, [4, 4, features, C]. Only 2 x 2 of its taps reach any one pixel:
+  the variance that keeps the scale of the signal is `gain` over 4 C, not over 16 C.
+  """
+
+  features: int
+  convolution: str
+  gain: float
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    channels = x.shape[-1]
+    reach = (KERNEL[0] // STRIDE[0]) * (KERNEL[1] // STRIDE[1])
+    init = nn.initializers.normal((self.gain / (reach * channels)) ** 0.5)
+    kernel = self.param("kernel", init, (*KERNEL, self.features, channels))
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    return CONVOLUTIONS[self.convolution].up(x, kernel) + bias.reshape(1, 1, 1, -1)

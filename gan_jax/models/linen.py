@@ -1,0 +1,92 @@
+"""A Linen module as a `Player`, and what the models share: weights' scale, normalisation, and the class as an input."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.types import Key, Params, Player
+
+SLOPE = 0.2  # of the discriminators' leaky rectifiers below zero (Radford et al. 2016, DCGAN)
+
+# Weights start at the scale that keeps the second moment of a signal from layer to layer (He et al. 2015): variance
+# 2 / fan_in before a rectifier, 2 / (1 + slope^2) / fan_in before a leaky one, 1 / fan_in before a linear output.
+he_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+leaky_he_init = nn.initializers.variance_scaling(2.0 / (1.0 + SLOPE**2), "fan_in", "normal")
+linear_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+
+
+def as_player(module: nn.Module, input_shape: tuple[int, ...]) -> Player:
+  """The two pure functions of a module that is called with (input [B, *input_shape], labels [B])."""
+
+  def init(key: Key) -> Params:
+    return module.init(key, jnp.zeros((1, *input_shape)), jnp.zeros((1,), jnp.int32))["params"]
+
+  def apply(params: Params, x: Array, labels: Array) -> Array:
+    outputs: Any = module.apply({"params": params}, x, labels)
+    return outputs
+
+  return Player(init, apply)
+
+
+class Norm(nn.Module):
+  """Zero mean and unit variance, then a learned scale and shift per channel.
+
+  'none' does nothing; 'layer' takes the statistics over all axes of one example (Ba et al. 2016); 'batch' over the
+  batch and the space, per channel (Ioffe and Szegedy 2015), of this very batch always: nothing is carried between
+  calls, and the examples of a batch depend on one another.
+  """
+
+  kind: str
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:  # [B, ..., C]
+    if self.kind == "none":
+      return x
+    axes = {"layer": range(1, x.ndim), "batch": range(x.ndim - 1)}[self.kind]
+    # The two-pass variance: E[x^2] - E[x]^2 loses its digits where the mean is large, twice so when differentiated.
+    return nn.LayerNorm(reduction_axes=tuple(axes), feature_axes=-1, use_fast_variance=False)(x)
+
+
+def class_vectors(labels: Array, num_classes: int, features: int, stddev: float, name: str) -> Array:
+  """A learned vector per class: labels [B] -> [B, features]; at the start N(0, stddev^2).
+
+  One-hot times table and not a look-up: the gradient of a look-up is a scatter, which adds in any order on a GPU (other
+  bits each time) and does not batch over a population as a matrix product does.
+  """
+  table = nn.Dense(features, use_bias=False, kernel_init=nn.initializers.normal(stddev), name=name)
+  return table(jax.nn.one_hot(labels, num_classes))
+
+
+class LatentInput(nn.Module):
+  """The generator's input: noise [B, Z]; with a class [noise, embed(y)] of width 2Z, both halves of unit variance."""
+
+  conditional: bool
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, noise: Array, labels: Array) -> Array:
+    if not self.conditional:
+      return noise
+    vectors = class_vectors(labels, self.num_classes, noise.shape[-1], 1.0, "embed")
+    return jnp.concatenate([noise, vectors], axis=-1)
+
+
+class LogitHead(nn.Module):
+  """Features h [B, F] -> float32 logits [B]: `w.h + b`, and with a class the projection `+ <embed(y), h>`.
+
+  Source: Miyato and Koyama 2018, "cGANs with projection discriminator" (arXiv:1802.05637).
+  """
+
+  conditional: bool
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, features: Array, labels: Array) -> Array:
+    logits = nn.Dense(1, kernel_init=linear_init, name="linear")(features)[:, 0]
+    if self.conditional:
+      width = features.shape[-1]
+      logits += (class_vectors(labels, self.num_classes, width, width**-0.5, "embed") * features).sum(-1)
+    return logits.astype(jnp.float32)

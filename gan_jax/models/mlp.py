@@ -1,0 +1,57 @@
+"""Fully connected players: the two-player game of a first course, and the fastest to train many of."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.models.linen import SLOPE, LatentInput, LogitHead, Norm, as_player, he_init, leaky_he_init, linear_init
+from gan_jax.types import Player, Spec
+
+
+class Generator(nn.Module):
+  """Noise [B, Z] (and a class) -> `depth` rectified layers of `width` -> [B, *image_shape], images through tanh."""
+
+  image_shape: tuple[int, ...]
+  width: int
+  depth: int
+  conditional: bool
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, noise: Array, labels: Array) -> Array:
+    x = LatentInput(self.conditional, self.num_classes)(noise, labels)
+    for _ in range(self.depth):
+      x = nn.relu(nn.Dense(self.width, kernel_init=he_init)(x))
+    x = nn.Dense(math.prod(self.image_shape), kernel_init=linear_init)(x)
+    x = x.reshape((len(x), *self.image_shape))
+    # Images live in [-1, 1]; points anywhere in the plane.
+    return jnp.tanh(x) if len(self.image_shape) == 3 else x
+
+
+class Discriminator(nn.Module):
+  """[B, ...] flattened -> `depth` leaky rectified layers of `width` -> logits [B], class-projected if told."""
+
+  width: int
+  depth: int
+  norm: str
+  conditional: bool
+  num_classes: int
+
+  @nn.compact
+  def __call__(self, images: Array, labels: Array) -> Array:
+    x = images.reshape((len(images), -1))
+    for _ in range(self.depth):
+      x = nn.Dense(self.width, kernel_init=leaky_he_init)(x)
+      x = nn.leaky_relu(Norm(self.norm)(x), SLOPE)
+    return LogitHead(self.conditional, self.num_classes)(x, labels)
+
+
+def mlp(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
+  """(generator, discriminator), fully connected: for points and for images of any size."""
+  generator = Generator(image_shape, spec.generator_width, spec.depth, spec.conditional, num_classes)
+  discriminator = Discriminator(
+    spec.discriminator_width, spec.depth, spec.discriminator_norm, spec.conditional, num_classes
+  )
+  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)

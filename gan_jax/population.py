@@ -1,0 +1,170 @@
+"""A population: the runs of a sweep that one compiled program trains side by side.
+
+`group` turns configs into groups. Fields of `Hypers` become stacked arrays; any other difference splits the group. The
+program is `vmap` over members of `scan` over steps, with the member axis divided over the devices: members never talk
+to one another, so it scales by construction.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax import game as game_lib
+from gan_jax import losses, probes, settings
+from gan_jax.game import Game
+from gan_jax.data import encode_for_view
+from gan_jax.metrics import Quality
+from gan_jax.randomness import Purpose, derive_key
+from gan_jax.state import initial_state
+from gan_jax.step import build_step
+from gan_jax.types import Data, GanState, Hypers, Spec
+
+GRID = 64  # samples from one fixed noise, for the eye
+REPLICATED, DIVIDED = PartitionSpec(), PartitionSpec("members")
+
+
+class Group(NamedTuple):
+  """Runs that share a `Spec`, in the order of the sweep."""
+
+  name: str
+  spec: Spec
+  configs: tuple[Mapping[str, Any], ...]
+  hypers: Hypers  # numpy, each leaf [P]
+
+  @property
+  def ids(self) -> list[str]:
+    return [settings.identity(config) for config in self.configs]
+
+
+def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
+  """Divide full configs (`settings.resolve`) into groups that one program each can train.
+
+  Raises:
+    BadInput: a name that is not in its registry, a hyperparameter that a loss does not have, or a combination that
+      `game.check` refuses.
+  """
+  static = [name for name, field in settings.FIELDS.items() if field.kind == "static"]
+  found: dict[tuple, list[Mapping[str, Any]]] = {}
+  for config in configs:
+    losses.get(config["loss"], **config["loss_options"])
+    found.setdefault(tuple(config[name] for name in static), []).append(config)
+  groups = []
+  for number, (values, members) in enumerate(found.items()):
+    names = tuple(dict.fromkeys(member["loss"] for member in members))
+    spec = Spec(losses=names, **dict(zip(static, values, strict=True)))
+    game_lib.check(spec)
+    groups.append(Group(f"group-{number}", spec, tuple(members), stack(names, members)))
+  return groups
+
+
+def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hypers:
+  """The traced fields of P configs as arrays [P]. Every member carries options for every branch of the loss switch."""
+
+  def column(name: str, dtype: Any) -> np.ndarray:
+    return np.array([config[name] for config in configs], dtype)
+
+  def options(branch: str) -> dict[str, np.ndarray]:
+    default = losses.default_options(branch)
+    rows = [default | (c["loss_options"] if c["loss"] == branch else {}) for c in configs]
+    return {key: np.array([row[key] for row in rows], np.float32) for key in default}
+
+  return Hypers(
+    seed=column("seed", np.uint32),
+    loss_index=np.array([names.index(config["loss"]) for config in configs], np.int32),
+    loss_options=tuple(options(name) for name in names),
+    head_start=column("head_start", np.int32),
+    **{
+      name: column(name, np.float32)
+      for name in ("penalty_weight", "generator_rate", "discriminator_rate", "beta1", "beta2", "ema_decay")
+    },
+  )
+
+
+class Program(NamedTuple):
+  """The compiled functions of one group. States and rows have a leading axis of `padded` members."""
+
+  members: int
+  padded: int  # members, rounded up to a multiple of the devices; the overhang repeats the last member
+  hypers: Hypers  # on the devices
+  place: Any  # a host pytree with leaves [members, ...] -> padded, on the devices
+  init: Any  # hypers -> state
+  advance: Any  # (hypers, state, data, windows, length) -> (state, rows); the state is donated
+  evaluate: Any  # (hypers, state) -> quality metrics by name, numpy [members]
+  draw_grid: Any  # state -> samples from one fixed noise
+
+
+def compile_group(group: Group, game: Game, quality: Quality) -> Program:
+  """The programs of a group over all devices; each is compiled at its first call."""
+  mesh = Mesh(np.array(jax.devices()), ("members",))
+  sharding = NamedSharding(mesh, DIVIDED)
+  members = len(group.configs)
+  padded = -(-members // mesh.size) * mesh.size
+  step = build_step(group.spec, game)
+  generate = game.generator.apply
+
+  def place(tree):
+    pad = lambda x: np.concatenate([x, np.repeat(x[-1:], padded - members, axis=0)])  # noqa: E731
+    return jax.device_put(jax.tree.map(pad, tree), sharding)
+
+  def divide(function, inputs, outputs, **jit):
+    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False), **jit)
+
+  def window(hypers: Hypers, state: GanState, data: Data, length: int):
+    """One probed step, then `length - 1` whose traces nobody reads, and which the compiler therefore never makes."""
+    state, trace = step(hypers, state, data)
+    row = probes.measure(trace)
+    state, _ = lax.scan(lambda s, _: (step(hypers, s, data)[0], None), state, None, length=length - 1)
+    return state, row
+
+  def advance(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
+    def one(h: Hypers, s: GanState):
+      return lax.scan(lambda carry, _: window(h, carry, data, length), s, None, length=windows)
+
+    return jax.vmap(one)(hypers, state)
+
+  def advance_divided(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
+    function = lambda h, s, d: advance(h, s, d, windows, length)  # noqa: E731
+    return jax.shard_map(
+      function, mesh=mesh, in_specs=(DIVIDED, DIVIDED, REPLICATED), out_specs=(DIVIDED, DIVIDED), check_vma=False
+    )(hypers, state, data)
+
+  def classes(indices: Array) -> Array:
+    return indices % game.num_classes
+
+  def statistics(hypers: Hypers, state: GanState):
+    def one(h: Hypers, s: GanState):
+      def draw(indices: Array) -> Array:
+        key = derive_key(h.seed, 0, Purpose.EVALUATION, indices[0])
+        noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
+        return generate(s.gen_ema, noise, classes(indices))
+
+      return quality.measure(draw, group.spec.evaluation_samples)
+
+    return jax.vmap(one)(hypers, state)
+
+  statistics_divided = divide(statistics, (DIVIDED, DIVIDED), DIVIDED)
+
+  def evaluate(hypers: Hypers, state: GanState) -> dict[str, np.ndarray]:
+    found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, state)))
+    return {name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+
+  def draw_grid(state: GanState) -> Array:
+    noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (GRID, group.spec.latent_size))
+    samples = jax.vmap(lambda params: generate(params, noise, classes(jnp.arange(GRID))))(state.gen_ema)
+    return encode_for_view(samples) if samples.ndim == 5 else samples  # points stay as they are
+
+  return Program(
+    members=members,
+    padded=padded,
+    hypers=place(group.hypers),
+    place=place,
+    init=divide(lambda h: jax.vmap(lambda one: initial_state(one, game))(h), (DIVIDED,), DIVIDED),
+    advance=jax.jit(advance_divided, static_argnums=(3, 4), donate_argnums=1),
+    evaluate=evaluate,
+    draw_grid=divide(draw_grid, (DIVIDED,), DIVIDED),
+  )

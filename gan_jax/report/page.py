@@ -1,0 +1,216 @@
+"""The report: one HTML file that needs nothing beside it."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gan_jax import runs, settings
+from gan_jax.report import records, wording
+from gan_jax.report.comparison import QUALITIES, compare
+from gan_jax.report.records import Panel, Study
+from gan_jax.report.statistics import FACTORS, TOTAL
+
+LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, limits, reference lines)
+  (
+    "Sample quality",
+    "",
+    (
+      *((q.metric, q.title, q.log, None, ()) for q in QUALITIES),
+      ("classes/present", "classes present", False, (0, None), ()),
+      ("modes/high_quality", "share of high-quality samples", False, (0, 1.02), ()),
+    ),
+  ),
+  (
+    "Who is winning",
+    "Near 0.5 the discriminator cannot tell; at 1 it has won.",
+    (
+      ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_real", "discriminator's accuracy on real", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_fake", "discriminator's accuracy on fake", False, (0, 1.02), (0.5,)),
+    ),
+  ),
+  (
+    "Where the generator's gradient goes",
+    "Its norm is the product of the three factors; all four axes span the same number of decades.",
+    (
+      ("gen/grad_norm", "the generator's gradient norm", True, None, ()),
+      ("factor/loss", "the loss's factor", True, None, ()),
+      ("factor/critic", "the critic's factor", True, None, ()),
+      ("factor/generator", "the generator's factor", True, None, ()),
+    ),
+  ),
+)
+
+
+class Chart(NamedTuple):
+  caption: str
+  metric: str
+  svg: Any  # Markup: made by figures.py, without any text of the study's
+
+
+def build(study: Path) -> Path:
+  """Write `report.html` into a study's directory, finished or not, and return its path.
+
+  The page is a function of the study's files alone: the same files give the same bytes.
+
+  Raises:
+    BadInput: no study, or a damaged file (named).
+    OSError: the page cannot be written.
+  """
+  # Here and not above: half a second that the terminal's table need not wait for.
+  import jinja2
+  from markupsafe import Markup
+
+  read = records.read(study)
+  environment = jinja2.Environment(
+    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+  )
+  environment.filters.update(
+    number=wording.number,
+    plus_minus=wording.plus_minus,
+    interval=wording.interval,
+    p_value=wording.p_value,
+    counts=wording.counts,
+    decades=wording.decades_sentence,
+    decade=wording.decade,
+  )
+  template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+  text = template.render(
+    title=str(read.manifest["study"]),
+    description=read.manifest.get("description", ""),
+    facts=_facts(read),
+    progress=_progress(read),
+    panels=[_panel(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
+    diverged=_diverged(read),
+    glossary=_glossary(read),
+    lost=wording.LOST,
+  )
+  path = study / "report.html"
+  runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
+  return path
+
+
+def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any]:
+  from gan_jax.report import figures, pictures
+
+  comparison = compare(panel)
+  styles = [figures.style(index) for index in _style_indices(study, panel)]
+  marks = sorted({v.config["head_start"] for v in panel.variants if v.config.get("head_start")})
+  sections: list[tuple[str, str, list[Chart]]] = []
+  variants = list(zip(panel.variants, styles, strict=True))
+  span = figures.decades_shown(variants, [TOTAL, *FACTORS.values()])
+  for heading, remark, wanted in LAYOUT:
+    charts = []
+    for metric, caption, log, limits, lines in wanted:
+      wide = span if metric in (TOTAL, *FACTORS.values()) else 1.0
+      svg = figures.curves(variants, metric, f"panel {number}: {metric}", log, wide, limits, lines, marks)
+      if svg:
+        charts.append(Chart(caption, metric, markup(svg)))
+    sections.append((heading, remark, charts))
+  changes = [(row.decades, styles[row.place]) for row in comparison.rows if row.decades is not None]
+  bars = figures.factor_bars(changes, f"panel {number}: decades")
+  if bars:
+    sections[-1][-1].append(Chart("decades from first to last, and by factor", "", markup(bars)))
+  ranked = [(row.variant, styles[row.place]) for row in comparison.rows]
+  return {
+    "title": panel.title,
+    "anchor": f"panel-{number}",
+    "findings": wording.findings(comparison),
+    "comparison": comparison,
+    "has_baseline": any(row.is_baseline for row in comparison.rows) and len(comparison.rows) > 1,
+    "styles": styles,
+    "marks": marks,
+    "sections": [section for section in sections if section[-1]],
+    "pictures": [(picture, markup(picture.svg)) for picture in pictures.pictures(study.path, ranked)],
+    "common": _common(panel),
+  }
+
+
+def _style_indices(study: Study, panel: Panel) -> list[int]:
+  """By loss where each variant has its own, so that a loss has one colour on the whole page; else by place."""
+  losses = list(dict.fromkeys(variant.config["loss"] for p in study.panels for variant in p.variants))
+  own = [variant.config["loss"] for variant in panel.variants]
+  return [losses.index(loss) for loss in own] if len(set(own)) == len(own) else list(range(len(own)))
+
+
+def _common(panel: Panel) -> list[tuple[str, str]]:
+  """The fields that all variants share, those at their defaults last."""
+  configs = [variant.config for variant in panel.variants]
+  shared = [
+    (name, value)
+    for name, value in configs[0].items()
+    if name != "panel" and all(name in c and c[name] == value for c in configs)
+  ]
+  defaults = settings.defaults()
+  shared.sort(key=lambda field: field[0] in defaults and defaults[field[0]] == field[1])
+  return [(name, "–" if value in ("", {}) else str(value)) for name, value in shared]
+
+
+def _facts(study: Study) -> list[tuple[str, str]]:
+  """What was run, where and how fast: (name, text)."""
+  manifest, groups = study.manifest, study.status["groups"]
+  statuses = Counter(run.status for run in study.runs)
+  seconds = sum(float(group.get("seconds", 0)) for group in groups.values())
+  steps = sum(int(groups.get(group["name"], {}).get("step", 0)) * len(group["members"]) for group in manifest["groups"])
+  programs = len(manifest["groups"])
+  facts = [
+    (
+      "runs",
+      f"{len(study.runs)} ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))}) "
+      f"in {programs} compiled program{'s' if programs != 1 else ''}",
+    ),
+    (
+      "training",
+      f"{_duration(seconds)}, {steps:,} steps over all runs"
+      + (f", {steps / seconds:,.0f} a second" if seconds > 0 else ""),
+    ),
+    ("hardware", _pairs(manifest.get("layout", {}))),
+    ("versions", _pairs(manifest.get("versions", {}))),
+    ("commit", str(manifest.get("commit", ""))),
+    ("created", str(manifest.get("created", ""))),
+    *((f"notes on {name}", _pairs(group["notes"])) for name, group in groups.items() if group.get("notes")),
+  ]
+  return [(name, text) for name, text in facts if text]
+
+
+def _pairs(values: dict[str, Any]) -> str:
+  return ", ".join(
+    f"{name.replace('_', ' ')} {wording.number(value) if isinstance(value, float) else value}"
+    for name, value in values.items()
+  )
+
+
+def _duration(seconds: float) -> str:
+  minutes, rest = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _progress(study: Study) -> list[str]:
+  """How far each unfinished group is; empty for a finished study."""
+  lines = []
+  for group in study.manifest["groups"]:
+    members = [run for run in study.runs if run.group == group["name"]]
+    if any(run.status in ("unfinished", "waiting") for run in members):
+      step = int(study.status["groups"].get(group["name"], {}).get("step", 0))
+      steps = max(run.config["steps"] for run in members)
+      lines.append(f"{group['name']} ({len(members)} runs) is at step {step:,} of {steps:,}")
+  return lines
+
+
+def _diverged(study: Study) -> list[tuple[str, str, str, int, int]]:
+  """(id, panel, label, seed, step) of each diverged run."""
+  return [
+    (run.id, panel.title, variant.label, run.seed, run.last_step)
+    for panel in study.panels
+    for variant in panel.variants
+    for run in variant.runs
+    if run.status == "diverged"
+  ]
+
+
+def _glossary(study: Study) -> list[tuple[str, str]]:
+  """(metric, explanation) of every metric that the manifest explains or that a run has."""
+  explained = study.manifest.get("metrics", {})
+  names = dict.fromkeys([*explained, *records.metrics(study)])
+  return [(name, str(explained.get(name, "not explained in the manifest"))) for name in names]

@@ -1,0 +1,174 @@
+"""A study's files as records: runs, variants (runs that differ by seed alone), panels (variants side by side)."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax import runs, settings
+from gan_jax.errors import BadInput
+
+LABEL_LENGTH = 80  # a label is a line in a table, not an essay: the full config is in the exports
+
+
+class Run(NamedTuple):
+  """One member. `rows` and `quality` are its own columns: `{metric: [rows]}` at `steps` [rows]."""
+
+  id: str
+  group: str
+  member: int
+  config: dict[str, Any]
+  status: str  # 'diverged', 'done', 'unfinished' or 'waiting'
+  last_step: int
+  rows: runs.Table
+  quality: runs.Table
+
+  @property
+  def seed(self) -> int:
+    return self.config["seed"]
+
+
+class Variant(NamedTuple):
+  """A config without its seed, and its runs. The label says what sets it apart from its panel."""
+
+  label: str
+  config: dict[str, Any]
+  runs: tuple[Run, ...]
+
+  @property
+  def counted(self) -> tuple[Run, ...]:
+    """The runs that means and bands are over: all but the diverged ones."""
+    return tuple(run for run in self.runs if run.status != "diverged")
+
+
+class Panel(NamedTuple):
+  title: str
+  variants: tuple[Variant, ...]
+
+
+class Study(NamedTuple):
+  path: Path
+  manifest: dict[str, Any]
+  status: dict[str, Any]
+  runs: tuple[Run, ...]
+  panels: tuple[Panel, ...]
+
+
+def read(path: Path) -> Study:
+  """Read all that a study's tables hold; the samples are read when they are drawn.
+
+  Raises:
+    BadInput: no study, a damaged file (named), or a table that does not have the members of the manifest.
+  """
+  manifest, status = runs.read_manifest(path), runs.read_status(path)
+  try:
+    members = tuple(run for group in manifest["groups"] for run in _read_group(path, group, status))
+    return Study(path, manifest, status, members, _panels(members, str(manifest["study"])))
+  except (KeyError, TypeError, AttributeError) as error:
+    raise BadInput(f"{path / 'manifest.json'}: not what a gan_jax study writes ({error!r})") from error
+
+
+def final(run: Run, metric: str) -> float:
+  """The last measured value of a metric, of the quality rows or of the diagnostics; NaN where there is none."""
+  for table in (run.quality, run.rows):
+    column = table.columns.get(metric)
+    if column is not None:
+      return float(column[-1]) if len(column) else float("nan")
+  return float("nan")
+
+
+def metrics(study: Study) -> list[str]:
+  """The names of all metrics that any run of the study has, diagnostics first."""
+  return list(dict.fromkeys(name for run in study.runs for name in (*run.rows.columns, *run.quality.columns)))
+
+
+def baseline(panel: Panel, variant: Variant) -> Variant | None:
+  """The variant that differs from `variant` in its loss only, the non-saturating one; `variant` may be its own."""
+  rest = _without(variant.config, "loss", "loss_options")
+  found = [
+    other
+    for other in panel.variants
+    if other.config["loss"] == "non_saturating" and _without(other.config, "loss", "loss_options") == rest
+  ]
+  return min(found, key=lambda other: len(other.config["loss_options"]), default=None)
+
+
+def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any]) -> list[Run]:
+  name, count = group["name"], len(group["members"])
+  tables = [runs.read_table(path, table, name) for table in ("rows", "quality")]
+  for table in tables:
+    for metric, column in table.columns.items():
+      if column.shape != (len(table.steps), count):
+        raise BadInput(
+          f"{path}: {metric} of {name} has shape {list(column.shape)}, expected {len(table.steps)} rows "
+          f"of {count} members"
+        )
+  group_status = status["groups"].get(name, {})
+  return [
+    Run(
+      member["id"],
+      name,
+      index,
+      member["config"],
+      *runs.run_status(member["config"], member["id"], group_status),
+      *(runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in tables),
+    )
+    for index, member in enumerate(group["members"])
+  ]
+
+
+def _without(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
+  return {name: value for name, value in config.items() if name not in names}
+
+
+def _panels(members: tuple[Run, ...], study: str) -> tuple[Panel, ...]:
+  panels: dict[str, dict[str, list[Run]]] = {}
+  for run in members:
+    key = json.dumps(_without(run.config, "seed"), sort_keys=True)
+    panels.setdefault(run.config["panel"] or study, {}).setdefault(key, []).append(run)
+  return tuple(Panel(title, _variants(list(found.values()))) for title, found in panels.items())
+
+
+def _variants(found: list[list[Run]]) -> tuple[Variant, ...]:
+  configs = [_without(same[0].config, "seed") for same in found]
+  names = dict.fromkeys([*settings.FIELDS, *(name for config in configs for name in config)])
+  varying = [
+    name
+    for name in names
+    if name not in ("seed", "panel") and any(c.get(name) != configs[0].get(name) for c in configs)
+  ]
+  return tuple(
+    Variant(label(config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
+    for config, same in zip(configs, found, strict=True)
+  )
+
+
+def label(config: Mapping[str, Any], varying: list[str]) -> str:
+  """The fields of `varying` as a person reads them: `hinge, head_start=2000`; the loss where nothing varies.
+
+  >>> label({"loss": "hinge", "head_start": 2000}, ["loss", "head_start"])
+  'hinge, head_start=2000'
+  """
+  said = []
+  for name in varying or ["loss"]:
+    value = config.get(name)
+    if isinstance(value, Mapping):
+      said += [f"{option}={number!r}" for option, number in sorted(value.items())]
+    else:
+      said.append(str(value) if name == "loss" else f"{name}={value}")
+  text = ", ".join(said)
+  return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+
+
+def common_steps(members: tuple[Run, ...], metric: str) -> tuple[np.ndarray, np.ndarray]:
+  """(steps [rows], values [runs, rows]) of a metric where every run that has it at all has a row."""
+  tables = [table for run in members for table in (run.rows, run.quality) if len(table.columns.get(metric, ()))]
+  if not tables:
+    return np.zeros(0, np.int64), np.zeros((0, 0))
+  steps = tables[0].steps
+  for table in tables[1:]:
+    steps = np.intersect1d(steps, table.steps)
+  values = [table.columns[metric][np.searchsorted(table.steps, steps)] for table in tables]
+  return steps, np.stack(values).astype(np.float64)

@@ -1,0 +1,160 @@
+"""What may be said from a handful of seeds: means with t-intervals, paired differences, bands, and decades lost."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+CONFIDENCE = 0.95
+TINY = float(np.finfo(np.float32).tiny)  # what a float32 that was flushed to zero was at most
+LAST_ROWS = 5  # rows at the end of a run among which the median one is taken
+
+FACTORS = {"loss": "factor/loss", "critic": "factor/critic", "generator": "factor/generator"}
+TOTAL = "gen/grad_norm"
+
+
+class Estimate(NamedTuple):
+  """A mean over `n` runs and its 95 % interval, NaN for fewer than two; `missing` runs had no finite value."""
+
+  mean: float
+  low: float
+  high: float
+  n: int
+  missing: int
+
+
+class Paired(NamedTuple):
+  """A mean difference (or ratio) over the `n` seeds that both have, its 95 % interval, and the p-value of 'none'."""
+
+  mean: float
+  low: float
+  high: float
+  p: float
+  n: int
+
+  @property
+  def certain(self) -> bool:
+    """Whether the interval excludes 'no difference', which at 95 % is p < 0.05."""
+    return self.p < 1 - CONFIDENCE
+
+
+class Decades(NamedTuple):
+  """log10(last / first) of the generator's gradient norm and of its three factors, which add up to it."""
+
+  first: int  # steps
+  last: int
+  total: float
+  factors: dict[str, float]  # keys of `FACTORS`
+  floored: bool  # something underflowed to zero: the change is at least this large
+  n: int  # runs
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+  """Mean and Student t-interval: mean +- t(0.975, n - 1) * s / sqrt(n), with the sample deviation s.
+
+  What is not finite is left out and counted in `missing`. One value has no interval; none has no mean either.
+  """
+  x = np.asarray(values, np.float64)
+  finite = x[np.isfinite(x)]
+  mean, half = _interval(finite)
+  return Estimate(mean, mean - half, mean + half, len(finite), len(x) - len(finite))
+
+
+def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Paired | None:
+  """values - reference, seed by seed: the paired t-test. None where no seed has a finite value on both sides."""
+  seeds = [s for s in values if s in reference and np.isfinite(values[s]) and np.isfinite(reference[s])]
+  if not seeds:
+    return None
+  x = np.asarray([values[s] - reference[s] for s in seeds], np.float64)
+  mean, half = _interval(x)
+  return Paired(mean, mean - half, mean + half, _p_value(x), len(x))
+
+
+def paired_ratio(values: Mapping[int, float], reference: Mapping[int, float]) -> Paired | None:
+  """values / reference, seed by seed: the geometric mean, with the interval and p of the paired test of the logarithms.
+
+  For positive quantities that spread over decades. None where no seed has a positive value on both sides.
+  """
+  logs = [{s: float(np.log(v)) for s, v in side.items() if np.isfinite(v) and v > 0} for side in (values, reference)]
+  found = paired(*logs)
+  if found is None:
+    return None
+  mean, low, high = (float(np.exp(v)) for v in found[:3])
+  return Paired(mean, low, high, found.p, found.n)
+
+
+def band(values: np.ndarray, log: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """(centre, lowest, highest) [rows] over runs of values [runs, rows]; the geometric mean for log axes, else the mean.
+
+  NaN at a row where any run has none: a mean over fewer runs than the legend says would jump for no reason. On log axes
+  a zero counts as the smallest normal float32, what a value flushed to zero was at most; a negative one is NaN.
+  """
+  x = np.asarray(values, np.float64)
+  x = np.where(np.isfinite(x), x, np.nan)
+  if log:
+    x = np.where(x < 0, np.nan, np.where(x == 0, TINY, x))
+    return np.exp(np.log(x).mean(0)), x.min(0), x.max(0)
+  return x.mean(0), x.min(0), x.max(0)
+
+
+def decades(steps: np.ndarray, columns: Mapping[str, np.ndarray]) -> Decades | None:
+  """How many decades one run's generator gradient changed, factor by factor.
+
+  From the first row with a positive gradient to the row with the median gradient among the last five. All four numbers
+  are of the same two rows, so that log10(norm) = log10(loss) + log10(critic) + log10(generator) holds for the changes
+  too.
+  None where the run has no two such rows, or no factors.
+  """
+  if not all(name in columns for name in (TOTAL, *FACTORS.values())):
+    return None
+  total = np.asarray(columns[TOTAL], np.float64)
+  usable = np.flatnonzero(np.isfinite(total) & (total >= 0))
+  begin = usable[total[usable] > 0]
+  if not len(begin) or usable[-1] == begin[0]:
+    return None
+  first = begin[0]
+  end = usable[usable > first][-LAST_ROWS:]
+  last = end[np.argsort(total[end], kind="stable")[(len(end) - 1) // 2]]
+
+  def change(name: str) -> float:
+    before, after = float(columns[name][first]), float(columns[name][last])
+    return float(np.log10(after or TINY) - np.log10(before or TINY))
+
+  factors = {factor: change(name) for factor, name in FACTORS.items()}
+  floored = any(columns[name][last] == 0 for name in (TOTAL, *FACTORS.values()))
+  return Decades(int(steps[first]), int(steps[usable[-1]]), change(TOTAL), factors, floored, 1)
+
+
+def mean_decades(found: Sequence[Decades]) -> Decades | None:
+  """The mean over runs, which is the change of the geometric mean; None for no run."""
+  if not found:
+    return None
+  return Decades(
+    min(d.first for d in found),
+    max(d.last for d in found),
+    float(np.mean([d.total for d in found])),
+    {name: float(np.mean([d.factors[name] for d in found])) for name in FACTORS},
+    any(d.floored for d in found),
+    len(found),
+  )
+
+
+def _interval(x: np.ndarray) -> tuple[float, float]:
+  """(mean, half the width of its interval): NaN where there are too few values for it."""
+  if not len(x):
+    return float("nan"), float("nan")
+  if len(x) == 1:
+    return float(x[0]), float("nan")
+  t = float(stdtrit(len(x) - 1, 0.5 + CONFIDENCE / 2))
+  return float(x.mean()), t * float(x.std(ddof=1)) / len(x) ** 0.5
+
+
+def _p_value(x: np.ndarray) -> float:
+  """Two-sided p of mean zero. Equal differences have no spread: p is then 0, or 1 where they are all zero."""
+  if len(x) < 2:
+    return float("nan")
+  error = float(x.std(ddof=1)) / len(x) ** 0.5
+  if error == 0:
+    return float(x.mean() == 0)
+  return float(2 * stdtr(len(x) - 1, -abs(float(x.mean())) / error))

@@ -1,0 +1,169 @@
+"""Numbers and findings in words: the same for the page and the terminal."""
+
+import math
+
+from gan_jax.report.comparison import Comparison, Row
+from gan_jax.report.statistics import FACTORS, Decades, Estimate, Paired
+
+LOST = 2.0  # decades: a gradient a hundred times smaller is called lost
+NOTHING = "–"
+
+
+def number(x: float) -> str:
+  """Three significant digits: `0.0123`, `4.56`, `1,234`, `1.23e-07`.
+
+  >>> number(1234.5), number(0.012345), number(1.234e-7)
+  ('1,234', '0.0123', '1.23e-07')
+  """
+  if not math.isfinite(x):
+    return NOTHING
+  if x == 0 or 1e-3 <= abs(x) < 999.5:
+    return _minus(f"{x:.3g}")
+  return _minus(f"{x:,.0f}" if 999.5 <= abs(x) < 1e6 else f"{x:.2e}")
+
+
+def _minus(text: str) -> str:
+  """The sign of a negative number as a minus, which is as wide as a plus; that of an exponent stays."""
+  return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def plus_minus(e: Estimate | None) -> str:
+  """`1.23 ± 0.45`, to two digits of the interval; one run: `1.23 (1 run)`, for it has no interval."""
+  if e is None or e.n == 0:
+    return NOTHING
+  if e.n == 1:
+    return f"{number(e.mean)} (1 run)"
+  half = e.high - e.mean
+  if half == 0:
+    text = f"{number(e.mean)} ± 0"
+  elif not 1e-3 <= abs(e.mean) < 1e6 or (half and not 1e-4 <= half < 1e6):
+    text = f"{number(e.mean)} ± {number(half)}"
+  else:
+    digits = _digits(half)
+    text = f"{_minus(f'{e.mean:,.{digits}f}')} ± {half:,.{digits}f}"
+  return f"{text} (n = {e.n})" if e.missing else text
+
+
+def interval(p: Paired) -> str:
+  """`−1.20 [−2.00, −0.40]`, to two digits of half the interval; one seed has none."""
+  if p.n < 2:
+    return number(p.mean)
+  half = p.high - p.mean
+  if half and not 1e-4 <= half < 1e6:
+    return f"{number(p.mean)} [{number(p.low)}, {number(p.high)}]"
+  digits = _digits(half)
+  mean, low, high = (_minus(f"{x:,.{digits}f}") for x in (p.mean, p.low, p.high))
+  return f"{mean} [{low}, {high}]"
+
+
+def _digits(half: float) -> int:
+  """Decimals that show two digits of half an interval."""
+  return max(0, 1 - math.floor(math.log10(half))) if half else 2
+
+
+def p_value(p: Paired) -> str:
+  if p.n < 2:
+    return f"n = {p.n}"
+  return f"p {'< 0.0001' if p.p < 1e-4 else f'= {p.p:.2g}'}, n = {p.n}"
+
+
+def counts(row: Row) -> str:
+  """`5/5 runs`, `4/5 runs, 1 diverged`, `0/5 runs, 5 waiting`: how many are done, and what became of the others."""
+  others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
+  return ", ".join([f"{row.statuses['done']}/{len(row.variant.runs)} runs", *others])
+
+
+def decades_sentence(d: Decades) -> str:
+  """What became of the generator's gradient, and in which factor.
+
+  >>> decades_sentence(Decades(50, 6000, -4.1, {"loss": -3.9, "critic": -0.2, "generator": 0.0}, False, 5))
+  'generator gradient fell 4.1 decades, of which the loss 3.9, the critic 0.2, the generator 0.0'
+  """
+  least = "at least " if d.floored else ""
+  if abs(d.total) < 0.05 and not d.floored:
+    parts = ", ".join(f"the {name} {decade(d.factors[name])}" for name in FACTORS)
+    return f"generator gradient changed by less than 0.1 decades: {parts}"
+  sign, verb, other = (-1, "fell", "rose") if d.total < 0 else (1, "rose", "fell")
+  changes = {name: sign * d.factors[name] for name in FACTORS}
+  parts = ", ".join(
+    f"the {name} {_minus(_one_decimal(x))}{f' (it {other})' if x <= -0.05 else ''}" for name, x in changes.items()
+  )
+  return f"generator gradient {verb} {least}{_one_decimal(sign * d.total)} decades, of which {parts}"
+
+
+def decade(x: float) -> str:
+  """A signed change in decades: `−3.2`, `+0.4`, `0.0`."""
+  text = _one_decimal(x)
+  return f"+{text}" if x >= 0.05 else _minus(text)
+
+
+def findings(comparison: Comparison) -> list[str]:
+  """The panel in a few sentences: who is best and how surely, who diverged, whose gradient was lost in which factor."""
+  said = [_best_sentence(comparison), _diverged_sentence(comparison), _gradient_sentence(comparison)]
+  return [s for s in said if s] or ["Nothing has been measured yet."]
+
+
+def _best_sentence(comparison: Comparison) -> str | None:
+  quality = comparison.quality
+  ranked = [row for row in comparison.rows if quality and row.finals[quality.metric].n]
+  if quality is None or not ranked:
+    return None
+  best = ranked[0]
+  word = "lowest" if quality.sign > 0 else "highest"
+  text = f"{best.variant.label} has the {word} final {quality.title}: {plus_minus(best.finals[quality.metric])}"
+  if best.statuses["done"] < len(best.variant.runs):
+    text += f" ({counts(best)})"
+  # Where the baseline itself leads, the question is whether the next one is surely behind.
+  rival = next((row for row in ranked if row.difference is not None), None) if best.is_baseline else best
+  if rival is None or rival.difference is None:
+    return f"{text}."
+  d, who = rival.difference, "it" if rival is best else f"the next, {rival.variant.label},"
+  text += f"; {who} differs from the non_saturating baseline, paired by seed, by "
+  if d.n < 2:
+    return f"{text}{number(d.mean)}: one seed, so no interval."
+  verdict = "excludes" if d.certain else "includes"
+  return f"{text}{interval(d)}; this 95 % interval {verdict} zero ({p_value(d)})."
+
+
+def _diverged_sentence(comparison: Comparison) -> str | None:
+  diverged = [
+    f"{row.statuses['diverged']} of {row.variant.label}'s {len(row.variant.runs)} runs"
+    for row in comparison.rows
+    if row.statuses["diverged"]
+  ]
+  return f"Diverged and left out of every mean: {', '.join(diverged)}." if diverged else None
+
+
+def _gradient_sentence(comparison: Comparison) -> str | None:
+  fallen = sorted((row for row in comparison.rows if row.decades is not None), key=lambda row: _total(row))
+  if not fallen:
+    return None
+  lost = [row for row in fallen if _total(row) <= -LOST]
+  if lost:
+    return " ".join(
+      f"{row.variant.label}: {decades_sentence(_of(row))}; it was lost in {_culprit(row)}." for row in lost
+    )
+  worst = fallen[0]
+  if _total(worst) > -0.05:
+    return "No variant's generator gradient fell."
+  most = f"the most, {_one_decimal(-_total(worst))}, is {worst.variant.label}'s"
+  return f"No generator gradient fell by {LOST:g} decades; {most}."
+
+
+def _of(row: Row) -> Decades:
+  assert row.decades is not None
+  return row.decades
+
+
+def _total(row: Row) -> float:
+  return _of(row).total
+
+
+def _culprit(row: Row) -> str:
+  """The factor that fell most; the loss's, the critic's or the generator's."""
+  changes = _of(row).factors
+  return f"the {min(changes, key=lambda name: math.inf if math.isnan(changes[name]) else changes[name])}'s factor"
+
+
+def _one_decimal(x: float) -> str:
+  return NOTHING if math.isnan(x) else f"{0.0 if abs(x) < 0.05 else x:.1f}"

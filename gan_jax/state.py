@@ -1,0 +1,31 @@
+"""The state before the first step, and the moving average of the generator."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.game import Game
+from gan_jax.randomness import Purpose, derive_key
+from gan_jax.types import GanState, Hypers, Params
+
+
+def initial_state(hypers: Hypers, game: Game) -> GanState:
+  """Fresh networks and optimizers from `hypers.seed`; the average starts at the generator itself."""
+  gen_params = game.generator.init(derive_key(hypers.seed, 0, Purpose.GENERATOR_INIT))
+  disc_params = game.discriminator.init(derive_key(hypers.seed, 0, Purpose.DISCRIMINATOR_INIT))
+  gen_optimizer = game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
+  disc_optimizer = game.optimizer(hypers.discriminator_rate, hypers.beta1, hypers.beta2)
+  return GanState(
+    step=jnp.zeros((), jnp.int32),
+    diverged_at=jnp.full((), -1, jnp.int32),
+    gen_params=gen_params,
+    gen_ema=gen_params,
+    gen_opt=gen_optimizer.init(gen_params),
+    disc_params=disc_params,
+    disc_opt=disc_optimizer.init(disc_params),
+  )
+
+
+def moving_average(average: Params, params: Params, decay: Array | float) -> Params:
+  """decay * average + (1 - decay) * params, leaf by leaf."""
+  return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The one entry point: sets up a virtual environment from constraints.txt, then runs a command in it. See usage below.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+gan_jax: which GAN loss, and why did this one stop learning?
+
+  ./launch.sh                          set up, then the main job: configs/compare_losses.py
+  ./launch.sh test [PYTEST ARGS]       set up, then the whole test suite
+  ./launch.sh train CONFIG [--config.field=value ...] [--out DIR]    one run
+  ./launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]    a study; the same command again resumes it
+  ./launch.sh report DIR [--json]      tables and report.html again, from the files alone
+  ./launch.sh export DIR --format=csv|jsonl|tensorboard [--out PATH]
+  ./launch.sh losses [NAME]            every loss on one line, or one loss in full
+  ./launch.sh check                    lint, format, types
+  ./launch.sh help                     this text
+
+Configs are in configs/; every field of a run is in gan_jax/settings.py.
+Environment: GAN_JAX_PYTHON (default: the first of python3, python3.13, python3.12, python3.11 that is recent enough),
+GAN_JAX_VENV (default: .venv beside this file), GAN_JAX_EXTRA (cuda12, cuda13, tpu, benchmark; several by comma).
+TEXT
+}
+
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+command="${1:-sweep}"
+case "$command" in
+  help | -h | --help) usage; exit 0 ;;
+  sweep | train | report | export | losses | test | check) ;;
+  *) echo "error: unknown command '$command'; known: check, export, help, losses, report, sweep, test, train" >&2; exit 2 ;;
+esac
+if [ $# -eq 0 ]; then set -- sweep "$here/configs/compare_losses.py"; fi
+shift
+
+python_command() {
+  local candidate
+  for candidate in ${GAN_JAX_PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "error: expected Python >= 3.11 with venv and pip, found none; name one with GAN_JAX_PYTHON" >&2
+  exit 2
+}
+
+venv="${GAN_JAX_VENV:-$here/.venv}"
+extras="dev${GAN_JAX_EXTRA:+,$GAN_JAX_EXTRA}"
+# What was installed: when any of it changes, install again. Otherwise a second start costs nothing.
+stamp="$extras $(cat "$here/pyproject.toml" "$here/constraints.txt" | cksum) $here"
+if [ "$(cat "$venv/.gan_jax" 2>/dev/null)" != "$stamp" ]; then
+  echo "setting up $venv (once) ..." >&2
+  python="$(python_command)"
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --constraint "$here/constraints.txt" --editable "$here[$extras]"
+  echo "$stamp" >"$venv/.gan_jax"
+fi
+
+export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
+python="$venv/bin/python"
+case "$command" in
+  test) cd "$here" && exec "$python" -m pytest "$@" ;;
+  check)
+    cd "$here"
+    "$python" -m ruff check .
+    "$python" -m ruff format --check .
+    exec "$python" -m mypy
+    ;;
+  *) exec "$python" -m "experiments.$command" "$@" ;;
+esac

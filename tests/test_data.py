@@ -1,0 +1,194 @@
+"""Datasets against what is known of them, and the order of the data against what a random permutation does."""
+
+import collections
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import data
+from gan_jax.data.dataset import decode_bytes
+from gan_jax.errors import BadInput
+
+EMBEDDED = [name for name in data.DATASETS if name != "mnist"]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_what_a_dataset_promises(name):
+  dataset = data.load(name)
+  images, labels = dataset.data
+  assert images.shape[1:] == dataset.image_shape
+  assert labels.shape == (len(images),)
+  assert labels.dtype == jnp.int32
+  assert set(np.unique(labels)) == set(range(dataset.num_classes))
+  batch = jax.jit(dataset.decode)(images[:100])
+  assert batch.dtype == jnp.float32
+  assert images.dtype == {"images": jnp.uint8, "points": jnp.float32}[dataset.kind]
+  assert (dataset.modes is None) == (dataset.std is None) == (dataset.kind == "images")
+
+
+def test_digits_are_all_there_and_decode_exactly():
+  dataset = data.load("digits")
+  assert dataset.data.images.shape == (1797, 8, 8, 1)
+  # The class counts of the UCI test set, as scikit-learn's documentation gives them.
+  assert np.bincount(dataset.data.labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+  levels = jnp.arange(17, dtype=jnp.uint8)
+  assert set(np.unique(dataset.data.images)) == set(range(17))
+  assert np.asarray(jax.jit(dataset.decode)(levels)).tolist() == [i / 8 - 1 for i in range(17)]
+
+
+def test_bytes_survive_decoding_and_encoding():
+  levels = jnp.arange(256, dtype=jnp.uint8)
+  decoded = jax.jit(decode_bytes)(levels)
+  assert (float(decoded[0]), float(decoded[-1])) == (-1.0, 1.0)
+  np.testing.assert_array_equal(decoded, -decoded[::-1])
+  np.testing.assert_array_equal(data.encode_for_view(decoded), levels)
+  strange = jnp.array([-7.0, 7.0, jnp.nan, -jnp.inf, jnp.inf])
+  assert data.encode_for_view(strange).tolist() == [0, 255, 0, 0, 255]
+
+
+def test_ring_is_eight_modes_with_equal_gaps():
+  modes = data.load("ring").modes
+  assert modes.shape == (8, 2)
+  np.testing.assert_allclose(np.hypot(*modes.T), 1.0, rtol=1e-6)
+  gaps = np.hypot(*(modes - np.roll(modes, 1, axis=0)).T)  # the last to the first too: the linspace trap closes it
+  np.testing.assert_allclose(gaps, 2 * np.sin(np.pi / 8), rtol=1e-6)
+
+
+def test_grid_is_25_modes_of_pitch_two():
+  modes = data.load("grid").modes
+  assert {tuple(mode) for mode in modes.tolist()} == set(itertools.product((-4.0, -2.0, 0.0, 2.0, 4.0), repeat=2))
+  assert modes.shape == (25, 2)
+
+
+@pytest.mark.parametrize(("name", "std"), [("ring", 0.01), ("grid", 0.05)])
+def test_mixtures_are_drawn_around_their_modes(name, std):
+  dataset = data.load(name)
+  points, labels = np.asarray(dataset.data.images, np.float64), np.asarray(dataset.data.labels)
+  assert len(points) == 100_000
+  assert dataset.std == std
+  counts = np.bincount(labels)
+  assert (counts == 100_000 // len(dataset.modes)).all()
+  residuals = (points - dataset.modes[labels]) / std
+  # Standard errors over 200,000 coordinates: 0.0022 of the mean, 0.0016 of the deviation, 0.022 of the fourth moment.
+  assert abs(residuals.mean()) < 0.01
+  assert residuals.std() == pytest.approx(1.0, abs=0.008)
+  assert (residuals**4).mean() == pytest.approx(3.0, abs=0.12)
+  assert abs(np.corrcoef(residuals.T)[0, 1]) < 0.016
+  # Each mode by itself, 4,000 points at least: nothing is displaced.
+  means = np.stack([residuals[labels == mode].mean(axis=0) for mode in range(len(counts))])
+  assert np.abs(means).max() < 5 / np.sqrt(counts.min())
+  np.testing.assert_array_equal(points, data.load(name).data.images)
+
+
+def test_an_unknown_dataset_is_refused_with_the_choices():
+  with pytest.raises(BadInput, match="unknown dataset 'digit'; did you mean 'digits'"):
+    data.load("digit")
+
+
+# ---- the order
+
+
+def orders(size, seeds, epoch=0):
+  """[seeds, size]: one epoch of each seed, as one population."""
+  one = jax.jit(jax.vmap(lambda seed: data.example_indices(seed, epoch * size, size, size)))
+  return np.asarray(one(jnp.arange(seeds, dtype=jnp.uint32)))
+
+
+def chi_square(counts):
+  """(statistic - degrees of freedom) / its standard deviation, for cells that should all be equal."""
+  counts, freedom = np.asarray(counts, np.float64), np.size(counts) - 1
+  return (((counts - counts.mean()) ** 2).sum() / counts.mean() - freedom) / np.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1797, 60000])
+def test_every_epoch_is_a_permutation(size):
+  for seed, epoch in ((0, 0), (0, 1), (2**32 - 1, 17)):
+    indices = data.example_indices(seed, epoch * size, size, size)
+    assert indices.dtype == jnp.int32
+    np.testing.assert_array_equal(np.sort(indices), np.arange(size))
+
+
+def test_batches_straddle_epochs_and_depend_on_the_position_only():
+  size, epochs = 61, 4
+  stream = np.asarray(data.example_indices(5, 0, epochs * size, size))
+  np.testing.assert_array_equal(np.sort(stream.reshape(epochs, size)), np.tile(np.arange(size), (epochs, 1)))
+  traced = jax.jit(lambda seed, first: data.example_indices(seed, first, 16, size))
+  for first in (0, 7, 50, 60, 61, 200):
+    np.testing.assert_array_equal(traced(jnp.int32(5), jnp.int32(first)), stream[first : first + 16])
+  many = np.asarray(data.example_indices(5, 3, 200, 7))  # a batch of 28 epochs
+  np.testing.assert_array_equal(
+    np.sort(many[4:195].reshape(-1, 191)[:, : 27 * 7].reshape(27, 7)), [list(range(7))] * 27
+  )
+
+
+def test_a_population_of_seeds_equals_its_members():
+  together = orders(1797, 4, epoch=3)
+  for seed in range(4):
+    np.testing.assert_array_equal(together[seed], data.example_indices(seed, 3 * 1797, 1797, 1797))
+
+
+def test_the_last_positions_of_the_count_are_still_examples():
+  indices = np.asarray(data.example_indices(0, 2**32 - 5, 10, 1797))
+  assert ((indices >= 0) & (indices < 1797)).all()
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_all_orders_of_a_few_examples_are_equally_likely(size):
+  counts = collections.Counter(map(tuple, orders(size, 12_000)))
+  assert len(counts) == {3: 6, 5: 120}[size]
+  assert abs(chi_square(list(counts.values()))) < 5
+
+
+@pytest.mark.parametrize("size", [61, 64])
+def test_neighbours_positions_and_cycles_are_those_of_random_permutations(size):
+  perms = orders(size, 1000)
+  gaps = (perms[:, 1:] - perms[:, :-1]) % size
+  assert abs(chi_square(np.bincount(gaps.ravel(), minlength=size)[1:])) < 5  # which example follows which
+  where = np.zeros((size, size))
+  np.add.at(where, (np.broadcast_to(np.arange(size), perms.shape), perms), 1)
+  assert abs(chi_square(where)) < 5  # which example stands where
+  # A random permutation of n has 1 fixed point and H_n cycles in the mean, with variances 1 and H_n - H_n^(2).
+  harmonic, squares = (sum(1 / i**power for i in range(1, size + 1)) for power in (1, 2))
+  assert (perms == np.arange(size)).sum(axis=1).mean() == pytest.approx(1.0, abs=5 * (1 / 1000) ** 0.5)
+  cycles = np.mean([count_cycles(perm) for perm in perms])
+  assert cycles == pytest.approx(harmonic, abs=5 * ((harmonic - squares) / 1000) ** 0.5)
+
+
+def count_cycles(perm):
+  seen, cycles = np.zeros(len(perm), bool), 0
+  for start in range(len(perm)):
+    if not seen[start]:
+      cycles += 1
+      while not seen[start]:
+        seen[start], start = True, perm[start]
+  return cycles
+
+
+def test_position_does_not_predict_the_example():
+  for size, seeds in ((1797, 50), (60_000, 8)):
+    correlations = [np.corrcoef(np.arange(size), perm)[0, 1] for perm in orders(size, seeds)]
+    assert max(np.abs(correlations)) < 5 / np.sqrt(size)
+    assert abs(np.mean(correlations)) < 5 / np.sqrt(size * seeds)
+
+
+def test_epochs_and_seeds_share_no_order():
+  """Two random orders agree in one position in the mean; no seed's epochs may be another's, shifted."""
+  size = 1797
+  perms = np.concatenate([orders(size, 12, epoch) for epoch in range(5)])
+  agreements = [(a == b).sum() for a, b in itertools.combinations(perms, 2)]
+  assert max(agreements) < 12  # Poisson(1) over 1,770 pairs: beyond 11 with probability 1e-6
+  assert np.mean(agreements) == pytest.approx(1.0, abs=5 / np.sqrt(len(agreements)))
+  starts = jax.jit(
+    jax.vmap(jax.vmap(lambda s, e: data.example_indices(s, e * 60_000, 4, 60_000), (0, None)), (None, 0))
+  )
+  counter = jnp.arange(128, dtype=jnp.uint32)
+  assert len({tuple(start) for start in np.asarray(starts(counter, counter)).reshape(-1, 4)}) == 128 * 128
+
+
+@pytest.mark.parametrize(("batch_size", "size", "named"), [(0, 5, "batch_size"), (4, 0, "size"), (4, 2**31, "size")])
+def test_sizes_out_of_range_are_refused(batch_size, size, named):
+  with pytest.raises(ValueError, match=f"^{named}: expected"):
+    data.example_indices(0, 0, batch_size, size)

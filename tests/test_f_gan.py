@@ -1,0 +1,204 @@
+"""The table of f-divergences against definitions: suprema by brute force, integrals by quadrature, published values."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from known_losses import F_GAN_OTHER, close
+from scipy import integrate, optimize, special
+
+from gan_jax import losses
+from gan_jax.losses.f_divergences import DIVERGENCES
+from gan_jax.losses.special import expm1, log_softplus, log_wright_omega, sigmoid
+
+ROWS = [
+  (name, {**row.options, **options})
+  for name, row in DIVERGENCES.items()
+  for options in ({}, F_GAN_OTHER.get(name))
+  if options is not None
+]
+rows = pytest.mark.parametrize(("name", "options"), ROWS, ids=[f"{name}-{options}" for name, options in ROWS])
+SMOOTH = [row for row in ROWS if row[0] != "total_variation"]
+smooth_rows = pytest.mark.parametrize(
+  ("name", "options"), SMOOTH, ids=[f"{name}-{options}" for name, options in SMOOTH]
+)
+
+V = np.array([-6.0, -2.5, -1.0, -0.3, 0.0, 0.4, 1.0, 2.2, 4.0])
+U = np.array([0.05, 0.3, 0.8, 1.0, 1.7, 6.0])
+
+
+@rows
+def test_conjugate_is_the_supremum(name, options, x64):
+  """f*(t) = sup_u (u t - f(u)), by a scalar search over log u, at t = g(v)."""
+  row = DIVERGENCES[name]
+  for t in np.asarray(row.activation(jnp.asarray(V), **options)):
+
+    def loss(s, t=t):
+      u = np.exp(s)
+      return float(row.generator_function(jnp.asarray(u), **options)) - u * t
+
+    grid = np.linspace(-30, 10, 161)
+    coarse = grid[np.argmin(np.asarray(row.generator_function(jnp.exp(grid), **options)) - np.exp(grid) * t)]
+    best = optimize.minimize_scalar(
+      loss, bounds=(coarse - 0.3, coarse + 0.3), method="bounded", options={"xatol": 1e-9}
+    )
+    close(row.conjugate(jnp.asarray(t), **options), -best.fun, 1e-8, f"t = {t}", atol=1e-8)
+
+
+@smooth_rows
+def test_legendre_identity(name, options, x64):
+  """f*(f'(u)) = u f'(u) - f(u), and f' is the derivative of f."""
+  row, u = DIVERGENCES[name], jnp.asarray(U)
+  slope = row.derivative(u, **options)
+  close(row.conjugate(slope, **options), u * slope - row.generator_function(u, **options), 1e-10, name, atol=1e-12)
+  close(jax.grad(lambda u: jnp.sum(row.generator_function(u, **options)))(u), slope, 1e-10, name, atol=1e-12)
+
+
+@rows
+def test_composed_form_is_conjugate_of_activation(name, options, x64):
+  row, v = DIVERGENCES[name], jnp.asarray(V)
+  activation = row.activation(v, **options)
+  assert np.all(np.diff(activation) > 0)
+  close(row.composed(v, **options), row.conjugate(activation, **options), 1e-9, name, atol=1e-11)
+  close(jax.grad(lambda v: jnp.sum(row.activation(v, **options)))(v), row.activation_slope(v, **options), 1e-9, name)
+  close(jax.grad(lambda v: jnp.sum(row.composed(v, **options)))(v), row.composed_slope(v, **options), 1e-9, name)
+
+
+@smooth_rows
+def test_threshold_and_optimal_logit(name, options, x64):
+  """g(v*(r)) = f'(r); at r = 1 that is the threshold f'(1)."""
+  row, u = DIVERGENCES[name], jnp.asarray(U)
+  close(row.activation(row.optimal_logit(jnp.log(u), **options), **options), row.derivative(u, **options), 1e-9, name, atol=1e-10)  # fmt: skip
+  assert float(row.derivative(jnp.asarray(1.0), **options)) == pytest.approx(row.threshold, abs=1e-12)
+
+
+# Ground truth 0.13: the logit 0 is *not* the decision threshold of these.
+@pytest.mark.parametrize(
+  ("name", "options", "at_zero"),
+  [
+    ("kl", {}, 0.0),
+    ("weighted_jensen_shannon", {"pi": 0.3}, -0.331955),
+    ("alpha_below_one", {"alpha": 0.5}, 1.306853),
+  ],
+)
+def test_logit_zero_is_not_the_threshold(name, options, at_zero, x64):
+  row = DIVERGENCES[name]
+  assert float(row.activation(jnp.asarray(0.0), **options)) == pytest.approx(at_zero, abs=1e-6)
+  assert abs(at_zero - row.threshold) > 0.3
+
+
+# Ground truth 3.3: D_f(N(0,1) || N(1,1)).
+AT_ONE = {
+  "kl": 0.5,
+  "reverse_kl": 0.5,
+  "pearson": 1.7182818285,
+  "neyman": 1.7182818285,
+  "squared_hellinger": 0.2350061948,
+  "jeffreys": 1.0,
+  "jensen_shannon": 0.2228429644,
+  "weighted_jensen_shannon": 0.0949104739,
+  "gan": -1.1634513968,
+  "alpha_above_one": 0.8591409142,
+  "alpha_below_one": 0.4700123897,
+  "total_variation": 0.3829249225,
+}
+
+
+def test_every_row_has_a_published_value():
+  assert set(AT_ONE) == set(DIVERGENCES), "add D_f(N(0,1) || N(1,1)) to AT_ONE for the new row"
+
+
+def gaussian_divergence(name, mu, options):
+  """Closed forms of D_f(N(0,1) || N(mu,1)); None where there is none."""
+  m = mu**2
+  alpha = options.get("alpha", 0)
+  return {
+    "kl": m / 2,
+    "reverse_kl": m / 2,
+    "pearson": np.expm1(m),
+    "neyman": np.expm1(m),
+    "squared_hellinger": -2 * np.expm1(-m / 8),
+    "jeffreys": m,
+    "total_variation": special.erf(mu / np.sqrt(8)),
+    "alpha_above_one": np.expm1(alpha * (alpha - 1) * m / 2) / (alpha * (alpha - 1) or 1),
+    "alpha_below_one": np.expm1(alpha * (alpha - 1) * m / 2) / (alpha * (alpha - 1) or 1),
+  }.get(name)
+
+
+def integral(integrand, mu):
+  x = np.linspace(-14, 14 + mu, 60001)
+  p, q = (np.exp(-0.5 * (x - m) ** 2) / np.sqrt(2 * np.pi) for m in (0.0, mu))
+  return integrate.trapezoid(integrand(x, p, q), x)
+
+
+@pytest.mark.parametrize("mu", [0.5, 1.0, 1.6])
+@rows
+def test_variational_value(name, options, mu, x64):
+  """At v*(p/q), E_p g - E_q f*(g) = int q f(p/q): the D loss of both f-GAN losses is minus the divergence."""
+  row = DIVERGENCES[name]
+
+  def value(x, p, q):
+    v = row.optimal_logit(jnp.asarray(mu**2 / 2 - mu * x), **options)
+    real, fake = row.activation(v, **options), row.composed(v, **options)
+    return p * np.asarray(real) - q * np.asarray(fake)
+
+  reached = integral(value, mu)
+  if mu == 1.0 and options == dict(row.options):
+    assert reached == pytest.approx(AT_ONE[name], abs=2e-8)
+  expected = gaussian_divergence(name, mu, options)
+  if expected is None:  # from the definition, in plain NumPy
+    pi = options.get("pi")
+    expected = {
+      "jensen_shannon": lambda: integral(lambda x, p, q: xlog(p, q, 0.5) + xlog(q, p, 0.5), mu),
+      "gan": lambda: integral(lambda x, p, q: xlog(p, q, 0.5) + xlog(q, p, 0.5), mu) - np.log(4),
+      "weighted_jensen_shannon": lambda: integral(
+        lambda x, p, q: pi * xlog(p, q, pi) + (1 - pi) * xlog(q, p, 1 - pi), mu
+      ),
+    }[name]()
+  assert reached == pytest.approx(expected, abs=1e-7)
+
+
+def xlog(p, q, weight):
+  """p log(p / (weight p + (1 - weight) q))."""
+  return p * (np.log(p) - np.log(weight * p + (1 - weight) * q))
+
+
+def test_jeffreys_far_out(x64):
+  """Where W(e^(1-t)) has long overflowed, and where w + 1/w + t - 2 would cancel; against SciPy's omega."""
+  for t in (-1e4, -800.0, -30.0, 0.0, 30.0):
+    w = special.wrightomega(1 - t)
+    assert float(DIVERGENCES["jeffreys"].conjugate(jnp.asarray(t))) == pytest.approx(1 / w - 1 - np.log(w), rel=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-6)])
+def test_wright_omega(dtype, rtol, x64):
+  z = np.concatenate([np.linspace(-30, 30, 241), [1.0, np.e, 1 + np.e, 100, 1000]]).astype(dtype)
+  z = jnp.asarray(z)
+  y = log_wright_omega(z)
+  assert y.dtype == dtype
+  exact = special.wrightomega(np.asarray(z, np.float64))
+  close(y, np.log(exact), rtol, "log omega", atol=rtol)
+  inside = np.asarray(z) > (-30 if dtype == np.float64 else -8)  # e^y multiplies the relative error by |y|
+  close(np.exp(np.asarray(y, np.float64))[inside], exact[inside], 30 * rtol if dtype == np.float64 else 8e-6, "omega")
+  close(jax.vmap(jax.grad(log_wright_omega))(z), 1 / (1 + exact), 8 * rtol, "slope")
+
+
+def test_tails_of_the_special_functions(x64):
+  low = jnp.asarray([-300.0, -100.0, -20.5, -19.5, -5.0])
+  exact = np.log(np.log1p(np.exp(np.asarray(low, np.longdouble))))
+  close(log_softplus(low), exact.astype(float), 1e-14, "log softplus")
+  close(log_softplus(jnp.asarray([0.0, 3.0, 700.0])), np.log(np.logaddexp(0, [0.0, 3.0, 700.0])), 1e-14, "log softplus")
+  for x in (-30.0, -3.0, 0.0, 3.0, 30.0):
+    s, t = 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
+    assert float(jax.grad(sigmoid)(x)) == pytest.approx(s * t, rel=1e-12)
+    assert float(jax.grad(jax.grad(sigmoid))(x)) == pytest.approx(s * t * (t - s), rel=1e-12)
+    assert float(jax.grad(expm1)(x)) == pytest.approx(np.exp(x), rel=1e-12)
+    assert float(jax.grad(jax.grad(log_softplus))(x)) == pytest.approx(
+      s * t / np.log1p(np.exp(x)) - (s / np.log1p(np.exp(x))) ** 2, rel=1e-9, abs=1e-13
+    )
+
+
+def test_pearson_has_the_wrong_sign_below_minus_two(x64):
+  slope = jax.vmap(jax.grad(lambda f: losses.get("f_gan_pearson").generator(f[None], f[None])[0]))
+  close(slope(jnp.asarray([-2.5, -2.0, -1.5])), [0.25, 0.0, -0.25], 0, "slope", atol=1e-12)
+  assert "WRONG SIGN" in losses.card("f_gan_pearson").saturates

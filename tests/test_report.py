@@ -1,0 +1,515 @@
+"""The report: its statistics against closed forms and scipy, its page against hostile names, holes and divergence."""
+
+import html.parser
+import io
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gan_jax import runs, settings
+from gan_jax.errors import BadInput
+from gan_jax.report import build, figures, pictures, records, statistics, summary, terminal_table, wording
+from gan_jax.report.comparison import compare
+
+LOSSES = (
+  "minimax",
+  "non_saturating",
+  "least_squares",
+  "wasserstein",
+  "hinge",
+  "relativistic",
+  "relativistic_average",
+)
+EXPLANATIONS = {
+  "disc/loss": "discriminator loss, mean over the batch",
+  "gen/loss": "generator loss, mean over the batch",
+  "disc/auc": "chance that a real example scores above a generated one",
+  "disc/accuracy_real": "share of real examples with a logit above 0",
+  "disc/accuracy_fake": "share of generated examples with a logit below 0",
+  "gen/grad_norm": "norm of the generator's gradient; exactly the product of the three factors",
+  "factor/loss": "the loss's factor",
+  "factor/critic": "the critic's factor",
+  "factor/generator": "the generator's factor",
+  "frechet/distance": "Frechet distance in the features of a small classifier",
+  "classes/present": "classes with at least 1 % of the samples",
+  "modes/covered": "modes with at least 20 samples within three deviations",
+  "modes/high_quality": "share of samples within three deviations of a mode",
+  "modes/reverse_kl": "KL of the generated modes from the true ones, nats",
+}
+
+
+def configs():
+  """Seven losses x five seeds; two losses x five seeds with a head start; two losses x three seeds in the plane."""
+  common = {"steps": 6000, "probe_every": 50}
+  yield [settings.resolve(common, {"loss": loss, "seed": seed}) for loss in LOSSES for seed in range(5)]
+  strong = {"panel": "a discriminator with a head start", "head_start": 2000}
+  yield [settings.resolve(common, strong, {"loss": x, "seed": s}) for x in LOSSES[:2] for s in range(5)]
+  ring = {"panel": "eight modes on a ring", "dataset": "ring", "batch_size": 256}
+  yield [settings.resolve(common, ring, {"loss": x, "seed": s}) for x in LOSSES[:2] for s in range(3)]
+
+
+def write_study(path, groups=None, until=6000, diverged=(("wasserstein", 3),), images=None, name="compare losses"):
+  """A study as a finished (or interrupted) sweep leaves it, with plausible numbers. Returns its path."""
+  rng = np.random.default_rng(0)
+  groups = list(configs() if groups is None else groups)
+  manifest = {
+    "format": 1,
+    "study": name,
+    "description": "Seven losses, five seeds each, on the 8x8 digits: which one learns, and where does it stop?",
+    "created": "2026-01-02T03:04:05+00:00",
+    "commit": "0123456789abcdef",
+    "versions": {"jax": "0.10.2", "numpy": "2.4.6", "python": "3.11.9"},
+    "layout": {"backend": "cpu", "device_kind": "cpu", "devices": 2, "cores": 2},
+    "metrics": EXPLANATIONS,
+    "groups": [
+      {"name": f"group-{g}", "members": [{"id": settings.identity(c), "config": c} for c in group]}
+      for g, group in enumerate(groups)
+    ],
+  }
+  runs.write_json(path / "manifest.json", manifest)
+  status = {}
+  for g, group in enumerate(groups):
+    gone = {settings.identity(c): 2350 for c in group if (c["loss"], c["seed"]) in diverged and not c["panel"]}
+    done = until >= group[0]["steps"]
+    notes = {"classifier_accuracy": 0.97} if group[0]["dataset"] == "digits" else {}
+    status[f"group-{g}"] = {"step": until, "complete": done, "seconds": 41.5, "diverged": gone, "notes": notes}
+    if until:
+      _write_group(path, f"group-{g}", group, until, gone, rng, images)
+  runs.write_json(path / "status.json", {"groups": status})
+  return path
+
+
+def _write_group(path, name, group, until, gone, rng, images):
+  members = len(group)
+  steps = np.arange(0, until, 50)
+  wobble = np.cumsum(rng.normal(0, 0.04, (len(steps), members)), 0)
+  fate = np.array([[3.9 if c["loss"] == "minimax" and c["head_start"] else 0.5 for c in group]])
+  time = (steps / max(c["steps"] for c in group))[:, None]
+  factors = {
+    "factor/loss": 10 ** (-fate * np.minimum(1, 3 * time) + wobble),
+    "factor/critic": 10 ** (0.4 * time - wobble * 0.3),
+    "factor/generator": 3 * 10 ** (0.2 * wobble),
+  }
+  auc = np.clip(0.5 + 0.45 * (1 - np.exp(-4 * time)) * np.minimum(fate, 1.05) + wobble * 0.1, 0, 1)
+  columns = {
+    "disc/loss": 1.4 - auc,
+    "gen/loss": 0.7 + auc,
+    "disc/auc": auc,
+    "disc/accuracy_real": np.clip(auc + 0.05, 0, 1),
+    "disc/accuracy_fake": np.clip(auc - 0.05 + wobble * 0.1, 0, 1),
+    **factors,
+    "gen/grad_norm": np.prod(list(factors.values()), axis=0),
+    "extra/unheard_of": np.ones_like(auc),
+  }
+  for member, config in enumerate(group):
+    if settings.identity(config) in gone:
+      for column in columns.values():
+        column[steps >= 2350, member] = np.nan
+  columns = {metric: column.astype(np.float32) for metric, column in columns.items()}
+  half = len(steps) // 2
+  for first, last in ((0, half), (half, len(steps))):
+    if last > first:
+      part = runs.Table(steps[first:last], {metric: column[first:last] for metric, column in columns.items()})
+      runs.append(path, "rows", name, first * 50, last * 50, part)
+  planar = group[0]["dataset"] == "ring"
+  for step in range(0, until + 1, 1000):
+    level = {"minimax": 0.9, "wasserstein": 40, "non_saturating": 1.6}
+    goal = np.array(
+      [level.get(c["loss"], 0.7) * (40 if c["loss"] == "minimax" and c["head_start"] else 1) for c in group]
+    )
+    value = (goal + 134 * np.exp(-step / 400)) * np.exp(rng.normal(0, 0.15, members))
+    measured = (
+      {
+        "modes/reverse_kl": value / 10,
+        "modes/covered": np.full(members, min(8, step // 600)),
+        "modes/high_quality": 1 / (1 + value / 9),
+      }
+      if planar
+      else {"frechet/distance": value, "classes/present": np.full(members, min(10, 3 + step // 500))}
+    )
+    table = {metric: np.asarray(column, np.float32)[None] for metric, column in measured.items()}
+    runs.append(path, "quality", name, step, step + 1, runs.Table(np.array([step]), table))
+  if planar:
+    angle = rng.integers(0, 8, (members, 300)) * np.pi / 4
+    points = np.stack([np.cos(angle), np.sin(angle)], -1) + rng.normal(0, 0.06, (members, 300, 2))
+    samples, real = points.astype(np.float32), points[0].astype(np.float32)
+  else:
+    real = rng.integers(0, 256, (64, 8, 8)).astype(np.uint8) if images is None else images
+    noise = rng.normal(0, 25, (members, *real.shape))
+    samples = np.clip(real[None] + noise, 0, 255).astype(np.uint8)
+  runs.write_arrays(path / "samples" / name / f"{until:09d}.npz", samples=samples)
+  runs.write_arrays(path / "samples" / name / "real.npz", samples=real, kind=np.array("points" if planar else "images"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+  return write_study(tmp_path_factory.mktemp("runs") / "compare")
+
+
+@pytest.fixture(scope="module")
+def page(study):
+  return build(study).read_text()
+
+
+# Statistics
+
+
+def test_the_interval_of_a_mean_is_students():
+  e = statistics.estimate([1.0, 2.0, 3.0, 4.0])
+  # t(0.975, 3) = 3.182446 (any table), s = 1.290994, s / sqrt(4) = 0.645497
+  assert e.mean == 2.5
+  assert e.high - e.mean == pytest.approx(3.182446 * 0.645497, rel=1e-6)
+  assert e.low + e.high == pytest.approx(5)
+  x = [0.3, 1.7, -2.0, 5.5, 0.01]
+  low, high = stats.t.interval(0.95, 4, np.mean(x), stats.sem(x))
+  assert statistics.estimate(x)[1:3] == pytest.approx((low, high), rel=1e-12)
+
+
+def test_one_run_has_a_mean_and_no_interval_and_what_is_missing_is_counted():
+  one = statistics.estimate([3.0, math.nan])
+  assert (one.mean, one.n, one.missing) == (3.0, 1, 1)
+  assert math.isnan(one.low)
+  assert math.isnan(one.high)
+  none = statistics.estimate([math.inf])
+  assert math.isnan(none.mean)
+  assert (none.n, none.missing) == (0, 1)
+  assert "1 run" in wording.plus_minus(one)
+  assert "n = 2" in wording.plus_minus(statistics.estimate([1.0, 2.0, math.nan]))
+
+
+def test_the_paired_difference_is_the_paired_t_test_over_common_seeds():
+  ours = {0: 1.0, 1: 2.5, 2: 2.0, 3: 4.0, 9: 100.0}
+  theirs = {0: 2.0, 1: 3.0, 2: 4.0, 3: 4.5, 7: -100.0}
+  found = statistics.paired(ours, theirs)
+  seeds = [0, 1, 2, 3]
+  expected = stats.ttest_rel([ours[s] for s in seeds], [theirs[s] for s in seeds])
+  interval = expected.confidence_interval(0.95)
+  assert found == pytest.approx((-1.0, interval.low, interval.high, expected.pvalue, 4), rel=1e-10)
+  assert not found.certain  # 0.0663 > 0.05, and the interval holds zero
+  assert statistics.paired({0: 1.0}, {1: 1.0}) is None
+  assert statistics.paired({0: math.nan}, {0: 1.0}) is None
+
+
+def test_the_paired_ratio_is_the_test_of_logarithms():
+  ours, theirs = {0: 2.0, 1: 8.0, 2: -1.0}, {0: 1.0, 1: 2.0, 2: 1.0}
+  found = statistics.paired_ratio(ours, theirs)
+  assert found.mean == pytest.approx(math.sqrt(2 * 4))
+  assert found.n == 2  # the negative value has no logarithm
+  assert found.p == pytest.approx(stats.ttest_1samp(np.log([2.0, 4.0]), 0).pvalue)
+
+
+def test_equal_differences_are_certain_unless_they_are_zero():
+  assert statistics.paired({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}).p == 0
+  assert statistics.paired({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}).p == 1
+
+
+def test_bands_never_average_over_fewer_runs_than_they_say():
+  values = np.array([[1.0, 2.0, 1e-4], [100.0, np.nan, 0.0]])
+  centre, low, high = statistics.band(values, log=True)
+  assert centre[0] == pytest.approx(10)  # the geometric mean
+  assert (low[0], high[0]) == (1, 100)
+  assert np.isnan(centre[1])
+  assert low[2] == np.finfo(np.float32).tiny  # zero is drawn at the smallest normal number, not dropped
+  assert statistics.band(values[:, :1], log=False)[0] == 50.5
+
+
+def test_decades_add_up_and_name_the_factor():
+  rows = 40
+  decay = 10.0 ** -np.linspace(0, 4, rows)
+  columns = {
+    "factor/loss": decay,
+    "factor/critic": np.full(rows, 2.0),
+    "factor/generator": 10 ** np.linspace(0, 0.5, rows),
+  }
+  columns["gen/grad_norm"] = np.prod(list(columns.values()), axis=0)
+  columns = {name: np.concatenate([[np.nan], column]) for name, column in columns.items()}  # no gradient at first
+  found = statistics.decades(np.arange(0, 41 * 50, 50), columns)
+  # The median of the last five rows is the third from the end: 37 of 39 intervals.
+  assert found.total == pytest.approx(-3.5 * 37 / 39)
+  assert found.factors == pytest.approx({"loss": -4 * 37 / 39, "critic": 0, "generator": 0.5 * 37 / 39})
+  assert sum(found.factors.values()) == pytest.approx(found.total)
+  assert (found.first, found.last) == (50, 2000)
+  text = wording.decades_sentence(found)
+  assert (
+    text == "generator gradient fell 3.3 decades, of which the loss 3.8, the critic 0.0, the generator −0.5 (it rose)"
+  )
+
+
+def test_a_gradient_that_underflows_fell_at_least_so_far():
+  columns = {name: np.array([1.0, 0.0]) for name in ("gen/grad_norm", "factor/loss")}
+  columns |= {name: np.array([1.0, np.nan]) for name in ("factor/critic", "factor/generator")}
+  found = statistics.decades(np.array([0, 50]), columns)
+  assert found.total == pytest.approx(math.log10(np.finfo(np.float32).tiny))
+  assert "fell at least 37.9 decades, of which the loss 37.9, the critic –" in wording.decades_sentence(found)
+  assert statistics.decades(np.array([0]), {name: column[:1] for name, column in columns.items()}) is None
+  assert statistics.decades(np.array([0, 50]), {}) is None
+
+
+def test_numbers_are_readable_and_keep_their_magnitude():
+  assert [wording.number(x) for x in (0.0, 999.9, 1234.5, -0.0123, 1.234e-9, math.nan)] == [
+    "0", "1,000", "1,234", "−0.0123", "1.23e-09", "–",
+  ]  # fmt: skip
+  assert wording.plus_minus(statistics.Estimate(1.234, 0.777, 1.691, 5, 0)) == "1.23 ± 0.46"
+  assert wording.interval(statistics.Paired(-1.2, -2.0, -0.4, 0.01, 5)) == "−1.20 [−2.00, −0.40]"
+
+
+# Records
+
+
+def test_labels_say_what_varies_and_nothing_else(study):
+  panels = records.read(study).panels
+  assert [panel.title for panel in panels] == [
+    "compare losses",
+    "a discriminator with a head start",
+    "eight modes on a ring",
+  ]
+  assert [variant.label for variant in panels[0].variants] == list(LOSSES)
+  assert [[run.seed for run in variant.runs] for variant in panels[1].variants] == [list(range(5))] * 2
+
+
+@pytest.mark.parametrize(
+  ("changes", "labels"),
+  [
+    ([{"head_start": 0}, {"head_start": 2000}], ["head_start=0", "head_start=2000"]),
+    (
+      [{}, {"loss": "hinge", "head_start": 9}],
+      ["non_saturating, head_start=0", "hinge, head_start=9"],
+    ),
+    ([{"loss": "hinge", "loss_options": {"a": 2}}, {"loss": "minimax"}], ["hinge, a=2.0", "minimax"]),
+    ([{}], ["non_saturating"]),
+  ],
+)
+def test_labels(tmp_path, changes, labels):
+  group = [settings.resolve({"steps": 100}, change) for change in changes]
+  found = [v.label for v in records.read(write_study(tmp_path / "s", [group], until=0)).panels[0].variants]
+  assert found == labels
+
+
+def test_the_baseline_differs_in_its_loss_alone(tmp_path):
+  group = [
+    settings.resolve({"steps": 100, "loss": loss, "head_start": start})
+    for loss in ("minimax", "non_saturating")
+    for start in (0, 50)
+  ] + [settings.resolve({"steps": 100, "loss": "hinge", "head_start": 7})]
+  panel = records.read(write_study(tmp_path / "s", [group], until=0)).panels[0]
+  found = [records.baseline(panel, variant) for variant in panel.variants]
+  assert [v and v.label for v in found] == [
+    "non_saturating, head_start=0", "non_saturating, head_start=50",
+    "non_saturating, head_start=0", "non_saturating, head_start=50", None,
+  ]  # fmt: skip
+
+
+def test_diverged_runs_are_counted_and_in_no_mean(study):
+  panel = records.read(study).panels[0]
+  row = next(row for row in compare(panel).rows if row.variant.label == "wasserstein")
+  assert wording.counts(row) == "4/5 runs, 1 diverged"
+  kept = [records.final(run, "frechet/distance") for run in row.variant.runs if run.seed != 3]
+  assert row.finals["frechet/distance"].mean == pytest.approx(np.mean(kept))
+  assert row.finals["frechet/distance"].n == row.difference.n == 4
+
+
+def test_the_table_is_ranked_and_paired_by_seed(study):
+  comparison = compare(records.read(study).panels[0])
+  means = [row.finals["frechet/distance"].mean for row in comparison.rows]
+  assert means == sorted(means)
+  by_label = {row.variant.label: row for row in comparison.rows}
+  ours, theirs = (
+    [records.final(run, "frechet/distance") for run in by_label[x].variant.runs] for x in ("hinge", "non_saturating")
+  )
+  assert by_label["hinge"].difference.p == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
+  assert by_label["non_saturating"].is_baseline
+  assert by_label["non_saturating"].difference is None
+
+
+def test_runs_measured_at_different_steps_are_not_paired(tmp_path):
+  groups = [[settings.resolve({"loss": x, "seed": s}) for s in range(3)] for x in ("minimax", "non_saturating")]
+  path = write_study(tmp_path / "s", groups, until=2000)
+  assert compare(records.read(path).panels[0]).rows[0].difference is not None
+  for _, _, part in runs.parts(path, "quality", "group-1")[-1:]:
+    part.unlink()
+  assert all(row.difference is None for row in compare(records.read(path).panels[0]).rows)
+
+
+# The page
+
+
+class Skeleton(html.parser.HTMLParser):
+  """The tags and attribute names of a page, and its text."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.tags, self.words, self.loose, self.ids = [], [], [], []
+    self.feed(text)
+    self.close()
+
+  def handle_starttag(self, tag, attributes):
+    self.tags.append((tag, tuple(name for name, _ in attributes)))
+    self.ids += [value for name, value in attributes if name == "id"]
+    self.loose += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+  def handle_data(self, data):
+    self.words.append(data)
+
+
+def test_the_page_shows_what_was_found(page):
+  text = " ".join(" ".join(Skeleton(page).words).split())
+  for said in (
+    "4/5 runs",
+    "1 diverged",
+    "it was lost in the loss's factor",
+    "excludes zero",
+    "AUC of real against fake logits",
+    "extra/unheard_of",
+    "not explained in the manifest",
+    "norm of the generator's gradient",
+    "2,350",
+    "classifier accuracy 0.97",
+  ):
+    assert said in text, said
+  assert "nan" not in re.findall(r"[a-z]+", text.lower())
+  assert "not finished" not in text
+
+
+def test_the_page_is_self_contained_small_and_the_same_again(study, page):
+  skeleton = Skeleton(page)
+  assert len(page) < 2_000_000
+  assert all(link.startswith(("#", "data:image/png;base64,")) for link in skeleton.loose)
+  assert "url(http" not in page
+  assert "default-src 'none'" in page
+  assert len(skeleton.ids) == len(set(skeleton.ids))
+  assert "<script" not in page
+  assert page.count("<style") == 1  # a figure's own style sheet would restyle the whole page
+  assert {tag for tag, _ in skeleton.tags} >= {"svg", "img", "table", "figure", "details"}
+  assert build(study).read_text() == page
+
+
+def test_every_figure_is_drawn_and_downsampled(study):
+  panel = records.read(study).panels[0]
+  variants = [(variant, figures.style(i)) for i, variant in enumerate(panel.variants)]
+  svg = figures.curves(variants, "disc/auc", "a")
+  for index in range(len(LOSSES)):
+    assert figures.style(index).colour.lower() in svg
+  assert figures.curves(variants, "no/such", "a") is None
+  steps = np.arange(10_000)
+  values = np.where(steps == 5001, 100.0, 1.0)
+  at, centre, _, high = figures._thin(steps, values, values, values)
+  assert len(at) == len(centre) == figures.POINTS
+  assert high.max() == 100  # a spike between two drawn points still shows in the band
+  assert at[-1] == 9999
+
+
+HOSTILE = "<script>alert(1)</script>\"' onload=x %s {{ 7*7 }} &amp; \n\t\u202egnp\u2067 \ud800 ]]> $\\frac$ <!--"
+
+
+def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
+  def skeleton(name, folder):
+    group = [settings.resolve({"loss": x, "panel": name, "data_dir": name + x, "steps": 100}) for x in LOSSES[:2]]
+    path = write_study(tmp_path / folder, [group], until=100, diverged=(), name=name)
+    manifest = runs.read_json(path / "manifest.json")
+    manifest |= {"description": name, "commit": name, "layout": {name: name}, "metrics": {name: name, **EXPLANATIONS}}
+    runs.write_json(path / "manifest.json", manifest)
+    terminal_table(path)
+    return Skeleton(build(path).read_text())
+
+  plain, hostile = skeleton("harmless", "a"), skeleton(HOSTILE, "b")
+  assert hostile.tags == plain.tags
+  text = "".join(hostile.words)
+  assert "<script>alert(1)</script>" in text  # shown as what it is
+  assert "{{ 7*7 }}" in text
+
+
+@pytest.mark.parametrize("until", [0, 50, 2000])
+def test_unfinished_studies_have_a_page_that_says_so(tmp_path, until):
+  path = write_study(tmp_path / "s", list(configs())[:1], until=until, diverged=())
+  text = build(path).read_text()
+  assert "This study is not finished." in text
+  assert f"step {until:,} of 6,000" in text
+  assert "not finished" in terminal_table(path)
+  status = {run["status"] for run in summary(path)["runs"]}
+  assert status == {"unfinished" if until else "waiting"}
+
+
+def test_a_study_without_status_quality_or_samples_has_a_page(tmp_path):
+  path = write_study(tmp_path / "s", list(configs())[1:2], until=2000)
+  for file in [*path.glob("quality/*/*"), *path.glob("samples/*/*"), path / "status.json"]:
+    file.unlink()
+  assert "0/5 runs" in build(path).read_text()
+  assert "frechet/distance" not in summary(path)["runs"][0]["metrics"]
+  assert terminal_table(path)
+
+
+def test_all_runs_diverged(tmp_path):
+  group = [settings.resolve({"loss": x, "steps": 6000}) for x in LOSSES[:2]]
+  path = write_study(tmp_path / "s", [group], diverged=((LOSSES[0], 0), (LOSSES[1], 0)))
+  text = build(path).read_text()
+  assert text.count("1 diverged") >= 2
+  assert "0/1" in terminal_table(path)
+
+
+# Terminal and JSON
+
+
+def test_the_terminal_table_fits_and_is_plain(study):
+  text = terminal_table(study)
+  assert max(map(len, text.splitlines())) <= 120
+  assert text.isascii()
+  for said in ("compare losses", "eight modes on a ring", "4/5", "wasserstein, seed 3, at step 2,350", "baseline"):
+    assert said in text
+
+
+def test_the_summary_is_strict_json_with_every_metric(study):
+  found = summary(study)
+  assert json.loads(json.dumps(found, allow_nan=False)) == found
+  assert len(found["runs"]) == 51
+  gone = next(run for run in found["runs"] if run["status"] == "diverged")
+  assert gone["last_step"] == 2350
+  assert gone["metrics"]["disc/auc"] is None  # NaN since it diverged
+  rows, quality = (runs.read_table(study, table, "group-1") for table in ("rows", "quality"))
+  run = next(r for r in found["runs"] if r["id"] == settings.identity(list(configs())[1][4]))
+  assert run["metrics"]["gen/grad_norm"] == float(rows.columns["gen/grad_norm"][-1, 4])
+  assert run["metrics"]["frechet/distance"] == float(quality.columns["frechet/distance"][-1, 4])
+  assert run["metrics"]["modes/covered"] is None
+  assert run["metrics"]["extra/unheard_of"] == 1
+  assert run["panel"] == "a discriminator with a head start"
+  assert {run["status"] for run in found["runs"]} == {"done", "diverged"}
+
+
+# Pictures and bad input
+
+
+def test_a_sheet_holds_the_images_pixel_by_pixel():
+  from PIL import Image
+
+  images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 1)).astype(np.uint8)
+  png, shape = pictures.sheet(images)
+  got = np.asarray(Image.open(io.BytesIO(png)))
+  assert got.shape == shape == (2 * 4 - 1, 3 * 5 - 1)
+  assert (got[4:7, 5:9] == images[4, ..., 0]).all()  # the fifth: second row, second column
+  assert pictures.sheet(images.repeat(3, -1))[1] == shape
+  with pytest.raises(BadInput, match=r"uint8 samples .* got float64"):
+    pictures.sheet(np.zeros((2, 3, 4)))
+
+
+def test_points_outside_of_the_box_are_counted():
+  svg, outside = pictures.scatter(np.array([[0, 0], [9, 0], [np.nan, 0], [1, 1]]), np.array([0, 0, 1.0]), "red")
+  assert outside == 2
+  assert "M100.0 100.0" in svg
+  assert "M200.0 0.0" in svg  # up is up
+
+
+def test_bad_studies_are_refused_by_name(tmp_path, study):
+  for read in (build, terminal_table, summary):
+    with pytest.raises(BadInput, match="not a study"):
+      read(tmp_path)
+  assert not list(tmp_path.iterdir())
+  path = write_study(tmp_path / "s", list(configs())[2:], until=1000)
+  part = runs.parts(path, "rows", "group-0")[0][2]
+  content = bytearray(part.read_bytes())
+  content[len(content) // 3] ^= 1
+  part.write_bytes(content)
+  with pytest.raises(BadInput, match=part.name):
+    build(path)
