@@ -38,9 +38,7 @@ def _manager(directory: Path) -> ocp.CheckpointManager:
   options = ocp.CheckpointManagerOptions(
     max_to_keep=KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
   )
-  return ocp.CheckpointManager(
-    directory.resolve(), options=options, item_names=("state", "meta")
-  )
+  return ocp.CheckpointManager(directory.resolve(), options=options, item_names=("state", "meta"))
 
 
 def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def check(spec: Spec) -> None:
   if spec.penalty != "none" and models.couples_batch(spec):
     raise BadInput(
       f"penalty {spec.penalty!r} is per sample, but discriminator_norm={spec.discriminator_norm!r} couples the examples "
-      "of a batch, so a sample has no gradient of its own; expected discriminator_norm 'none' or 'layer', or penalty 'none'"
+      "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
     )
 
 
@@ -45,9 +45,13 @@ def build(spec: Spec, dataset: Dataset) -> Game:
   check(spec)
   size = dataset.data.images.shape[0]
   if spec.batch_size > size:
-    raise BadInput(f"batch_size expected at most the {size} examples of dataset {spec.dataset!r}, got {spec.batch_size}")
+    raise BadInput(
+      f"batch_size expected at most the {size} examples of dataset {spec.dataset!r}, got {spec.batch_size}"
+    )
   if spec.steps * spec.n_critic * spec.batch_size >= 2**32:
-    raise BadInput(f"steps * n_critic * batch_size expected below 2**32 examples, got {spec.steps} * {spec.n_critic} * {spec.batch_size}")
+    raise BadInput(
+      f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {spec.n_critic} * {spec.batch_size}"
+    )
   generator, discriminator = models.get(spec.model)(spec, dataset.image_shape, dataset.num_classes)
   return Game(
     generator=generator,

@@ -154,7 +154,5 @@ class _Status:
     status = runs.read_status(self.study)
     entry = status["groups"].setdefault(self.group.name, {})
     diverged = {i: int(at) for i, at in zip(self.group.ids, diverged_at, strict=True) if at >= 0}
-    entry.update(
-      step=step, seconds=round(seconds, 3), diverged=diverged, complete=step >= self.group.spec.steps
-    )
+    entry.update(step=step, seconds=round(seconds, 3), diverged=diverged, complete=step >= self.group.spec.steps)
     runs.write_json(self.study / "status.json", status)

@@ -7,19 +7,19 @@ and restoring a checkpoint would bring the old rate back.
 from collections.abc import Callable
 
 import optax
-from jax import Array
+from jax.typing import ArrayLike
 
 from gan_jax.errors import unknown
 
-OptimizerBuilder = Callable[[Array | float, Array | float, Array | float], optax.GradientTransformation]
+OptimizerBuilder = Callable[[ArrayLike, ArrayLike, ArrayLike], optax.GradientTransformation]
 
 
-def adam(rate: Array | float, beta1: Array | float, beta2: Array | float) -> optax.GradientTransformation:
+def adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
   """Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1, eps = 1e-8."""
   return optax.adam(rate, b1=beta1, b2=beta2)
 
 
-def sgd(rate: Array | float, beta1: Array | float, beta2: Array | float) -> optax.GradientTransformation:
+def sgd(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
   """Plain gradient descent, the game that the theory of local stability speaks about; the betas are not read."""
   del beta1, beta2
   return optax.sgd(rate)

@@ -16,8 +16,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import game as game_lib
 from gan_jax import losses, probes, settings
-from gan_jax.game import Game
 from gan_jax.data import encode_for_view
+from gan_jax.game import Game
 from gan_jax.metrics import Quality
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.state import initial_state

@@ -59,23 +59,27 @@ def area_under_curve(real_logits: Array, fake_logits: Array) -> Array:
   return jnp.mean(wins) + 0.5 * jnp.mean(ties)
 
 
-@probe({
-  "disc/loss": "discriminator loss, mean over the batch, penalty not included",
-  "gen/loss": "generator loss, mean over the batch",
-  "penalty/value": "penalty on the discriminator, mean over the batch, weight not included",
-})
+@probe(
+  {
+    "disc/loss": "discriminator loss, mean over the batch, penalty not included",
+    "gen/loss": "generator loss, mean over the batch",
+    "penalty/value": "penalty on the discriminator, mean over the batch, weight not included",
+  }
+)
 def losses(trace: Trace) -> dict[str, Array]:
   return {"disc/loss": trace.disc_loss, "gen/loss": trace.gen_loss, "penalty/value": trace.penalty}
 
 
-@probe({
-  "logits/real_mean": "mean logit of real examples (high: judged real)",
-  "logits/fake_mean": "mean logit of generated examples",
-  "logits/margin": "mean real logit minus mean fake logit",
-  "disc/accuracy_real": "share of real examples with a logit above 0",
-  "disc/accuracy_fake": "share of generated examples with a logit below 0",
-  "disc/auc": "chance that a real example scores above a generated one: 0.5 is a level game, 1 is discriminator dominance",
-})
+@probe(
+  {
+    "logits/real_mean": "mean logit of real examples (high: judged real)",
+    "logits/fake_mean": "mean logit of generated examples",
+    "logits/margin": "mean real logit minus mean fake logit",
+    "disc/accuracy_real": "share of real examples with a logit above 0",
+    "disc/accuracy_fake": "share of generated examples with a logit below 0",
+    "disc/auc": "chance that a real example scores above a generated one: 0.5 is a level game, 1 is discriminator dominance",
+  }
+)
 def dominance(trace: Trace) -> dict[str, Array]:
   real, fake = trace.real_logits, trace.fake_logits
   return {
@@ -88,14 +92,16 @@ def dominance(trace: Trace) -> dict[str, Array]:
   }
 
 
-@probe({
-  "signal/loss_slope_mean": "|d generator loss / d logit| of a generated example, mean over the batch",
-  "signal/loss_slope_q10": "the same, 10 % quantile",
-  "signal/loss_slope_q50": "the same, median",
-  "signal/loss_slope_q90": "the same, 90 % quantile",
-  "signal/saturated_share": f"share of generated examples whose |d generator loss / d logit| is below {SATURATED}",
-  "signal/critic_slope_mean": "|d logit / d image| at generated examples, mean over the batch",
-})
+@probe(
+  {
+    "signal/loss_slope_mean": "|d generator loss / d logit| of a generated example, mean over the batch",
+    "signal/loss_slope_q10": "the same, 10 % quantile",
+    "signal/loss_slope_q50": "the same, median",
+    "signal/loss_slope_q90": "the same, 90 % quantile",
+    "signal/saturated_share": f"share of generated examples whose |d generator loss / d logit| is below {SATURATED}",
+    "signal/critic_slope_mean": "|d logit / d image| at generated examples, mean over the batch",
+  }
+)
 def signal(trace: Trace) -> dict[str, Array]:
   slopes = jnp.abs(trace.logit_cotangent) * trace.logit_cotangent.shape[0]
   quantiles = jnp.quantile(slopes, jnp.array([0.1, 0.5, 0.9]))
@@ -109,12 +115,14 @@ def signal(trace: Trace) -> dict[str, Array]:
   }
 
 
-@probe({
-  "factor/loss": "the loss's factor of the generator gradient: root mean square of d loss / d logit",
-  "factor/critic": "the critic's factor: how much longer the gradient becomes from the logits to the images",
-  "factor/generator": "the generator's factor: how much longer it becomes from the images to the parameters",
-  "gen/grad_norm": "norm of the generator's gradient; exactly the product of the three factors",
-})
+@probe(
+  {
+    "factor/loss": "the loss's factor of the generator gradient: root mean square of d loss / d logit",
+    "factor/critic": "the critic's factor: how much longer the gradient becomes from the logits to the images",
+    "factor/generator": "the generator's factor: how much longer it becomes from the images to the parameters",
+    "gen/grad_norm": "norm of the generator's gradient; exactly the product of the three factors",
+  }
+)
 def gradient_factors(trace: Trace) -> dict[str, Array]:
   """|g| = (sqrt(B) |c|) * (|x| / |c|) * (|g| / (sqrt(B) |x|)) with c, x, g the cotangent on logits, images, parameters."""
   root = jnp.sqrt(jnp.asarray(trace.logit_cotangent.shape[0], jnp.float32))
@@ -129,11 +137,13 @@ def gradient_factors(trace: Trace) -> dict[str, Array]:
   }
 
 
-@probe({
-  "disc/grad_norm": "norm of the discriminator's gradient, penalty included",
-  "gen/update_ratio": "length of the generator's update relative to its weights",
-  "disc/update_ratio": "length of the discriminator's (last) update relative to its weights",
-})
+@probe(
+  {
+    "disc/grad_norm": "norm of the discriminator's gradient, penalty included",
+    "gen/update_ratio": "length of the generator's update relative to its weights",
+    "disc/update_ratio": "length of the discriminator's (last) update relative to its weights",
+  }
+)
 def updates(trace: Trace) -> dict[str, Array]:
   return {
     "disc/grad_norm": global_norm(trace.disc_grads),

@@ -3,7 +3,7 @@
 import enum
 
 import jax
-from jax import Array
+from jax.typing import ArrayLike
 
 from gan_jax.types import Key
 
@@ -21,7 +21,7 @@ class Purpose(enum.IntEnum):
   CLASSIFIER = 7
 
 
-def derive_key(seed: Array | int, step: Array | int, purpose: Purpose, index: Array | int = 0) -> Key:
+def derive_key(seed: ArrayLike, step: ArrayLike, purpose: Purpose, index: ArrayLike = 0) -> Key:
   """The key of one purpose at one step; `index` tells sub-steps apart."""
   key = jax.random.fold_in(jax.random.key(seed), step)
   return jax.random.fold_in(jax.random.fold_in(key, int(purpose)), index)

@@ -80,7 +80,7 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
   """Raises `BadInput` naming the file where it is missing or damaged (each array's CRC is verified)."""
   try:
-    with np.load(path, allow_pickle=False) as archive:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
       return {name: archive[name] for name in archive.files}
   except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
     raise BadInput(f"cannot read {path}: {error}") from error

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax.typing import ArrayLike
 
 from gan_jax.game import Game
 from gan_jax.randomness import Purpose, derive_key
@@ -26,6 +26,6 @@ def initial_state(hypers: Hypers, game: Game) -> GanState:
   )
 
 
-def moving_average(average: Params, params: Params, decay: Array | float) -> Params:
+def moving_average(average: Params, params: Params, decay: ArrayLike) -> Params:
   """decay * average + (1 - decay) * params, leaf by leaf."""
   return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)

@@ -63,7 +63,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
 
   def real_batch(hypers: Hypers, step: Array, substep: int, data: Data) -> tuple[Array, Array]:
     first = (step.astype(jnp.uint32) * spec.n_critic + substep) * spec.batch_size
-    indices = example_indices(hypers.seed, first, spec.batch_size, data.images.shape[0])
+    indices = example_indices(jnp.asarray(hypers.seed), first, spec.batch_size, data.images.shape[0])
     return game.decode(data.images[indices]), data.labels[indices]
 
   def noise(hypers: Hypers, step: Array, purpose: Purpose, substep: int) -> Array:
@@ -83,11 +83,12 @@ def build_step(spec: Spec, game: Game) -> StepFn:
     loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
     (grads,) = pull(tuple(cotangents))
     penalty = jnp.zeros_like(loss)
-    if game.penalty is not None:
+    per_example = game.penalty
+    if per_example is not None:
       key = derive_key(hypers.seed, state.step, Purpose.PENALTY, substep)
 
       def mean_penalty(params):
-        return game.penalty(lambda images: judge(params, images, labels), real, fake, key).mean()
+        return per_example(lambda images: judge(params, images, labels), real, fake, key).mean()
 
       penalty, penalty_grads = jax.value_and_grad(mean_penalty)(state.disc_params)
       grads = jax.tree.map(lambda g, p: g + hypers.penalty_weight * p, grads, penalty_grads)

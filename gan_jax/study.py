@@ -87,7 +87,9 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
   if not study.exists() or (study.is_dir() and not (study / "manifest.json").exists()):
     strangers = [path.name for path in study.iterdir() if path.name != "lock"] if study.is_dir() else []
     if strangers:
-      raise BadInput(f"{study} holds other files ({strangers[0]}, ...): expected a new directory, or one of this study; see --out")
+      raise BadInput(
+        f"{study} holds other files ({strangers[0]}, ...): expected a new directory or this study's; see --out"
+      )
     return None
   manifest = runs.read_manifest(study)
   there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
@@ -159,7 +161,9 @@ def commit() -> str | None:
   here = Path(__file__).resolve().parent
   try:
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout
-    dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True).stdout
+    dirty = subprocess.run(
+      ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True
+    ).stdout
   except (OSError, subprocess.CalledProcessError):
     return None
   return head.strip() + ("+changes" if dirty.strip() else "")

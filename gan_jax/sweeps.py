@@ -1,11 +1,11 @@
 """Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import.
 
-    def sweep(s):  # s is this module, so that a config file imports nothing
-      losses = s.param("loss", ["minimax", "non_saturating", "hinge"])
-      return s.chain(
-        s.product(losses, s.param("seed", range(5))),
-        s.product(s.fixed(panel="strong discriminator", n_critic=5), losses, s.param("seed", range(5))),
-      )
+def sweep(s):  # s is this module, so that a config file imports nothing
+  losses = s.param("loss", ["minimax", "non_saturating", "hinge"])
+  return s.chain(
+    s.product(losses, s.param("seed", range(5))),
+    s.product(s.fixed(panel="strong discriminator", n_critic=5), losses, s.param("seed", range(5))),
+  )
 """
 
 import importlib.util

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jax import Array
+from jax.typing import ArrayLike
 
 Params = Any  # a pytree of arrays
 Key = Array  # a typed PRNG key
@@ -66,16 +67,16 @@ class Spec(NamedTuple):
 class Hypers(NamedTuple):
   """What may differ between members of one compiled program: scalars, traced; stacked to [P] in a population."""
 
-  seed: Array | int  # uint32
-  loss_index: Array | int  # int32, into `Spec.losses`
-  loss_options: tuple[Mapping[str, Array | float], ...]  # one per branch: the hyperparameters of that branch
-  penalty_weight: Array | float
-  generator_rate: Array | float
-  discriminator_rate: Array | float
-  beta1: Array | float
-  beta2: Array | float
-  ema_decay: Array | float
-  head_start: Array | int  # int32
+  seed: ArrayLike  # uint32
+  loss_index: ArrayLike  # int32, into `Spec.losses`
+  loss_options: tuple[Mapping[str, ArrayLike], ...]  # one per branch: the hyperparameters of that branch
+  penalty_weight: ArrayLike
+  generator_rate: ArrayLike
+  discriminator_rate: ArrayLike
+  beta1: ArrayLike
+  beta2: ArrayLike
+  ema_decay: ArrayLike
+  head_start: ArrayLike  # int32
 
 
 class GanState(NamedTuple):

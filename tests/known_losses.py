@@ -260,9 +260,9 @@ def check_values(name: str, build: Builder, card: Card) -> None:
   close(means, known.golden, 2e-11, f"{name}: golden means", atol=6e-12)
 
 
-def spread(limit: float, size: int = 61) -> tuple[np.ndarray, np.ndarray]:
-  """Logits over [-limit, limit] for both sides, off the kinks at whole numbers and in unlike orders."""
-  fake = np.linspace(-limit, limit * 0.997, size) + 0.00137
+def spread(limit: float) -> tuple[np.ndarray, np.ndarray]:
+  """Logits over [-limit, limit] for both sides, half of them within 3, off the kinks and in unlike orders."""
+  fake = np.concatenate([np.linspace(-limit, limit * 0.997, 31), np.linspace(-3, 3, 30)]) + 0.00137
   return np.roll(fake[::-1], 7) * 0.93, fake
 
 
@@ -270,11 +270,10 @@ def check_slopes(name: str, build: Builder, card: Card) -> None:
   """The card's slope is the derivative, relatively, from -100 to 100, at the default and at other hyperparameters."""
   for options in ({}, dict(KNOWN[name].other)):
     chosen = {**_defaults(build), **options}
-    for limit in (100.0, 3.0):
-      real, fake = spread(limit)
-      got = slope_of(build(**options).generator, 1, real, fake)
-      expected = card.slope_at(jnp.asarray(real), jnp.asarray(fake), **chosen)
-      close(got, expected, 1e-8, f"{name} {options}: slope", atol=1e-300)
+    real, fake = spread(100.0)
+    got = slope_of(build(**options).generator, 1, real, fake)
+    expected = card.slope_at(jnp.asarray(real), jnp.asarray(fake), **chosen)
+    close(got, expected, 1e-8, f"{name} {options}: slope", atol=1e-300)
 
 
 def check_zero_sum(name: str, build: Builder, card: Card) -> None:
@@ -287,9 +286,28 @@ def check_zero_sum(name: str, build: Builder, card: Card) -> None:
   assert card.zero_sum != differs, f"{name}: the card says zero_sum={card.zero_sum}"
 
 
+# Two atoms: p = (3/5, 2/5), q = (1/5, 4/5); 25 rows hold every pair of five reals and five fakes, as atoms 0 and 1.
+P1, Q1 = 0.6, 0.2
+REAL_ATOM = np.repeat([0, 0, 0, 1, 1], 5)
+FAKE_ATOM = np.tile([0, 1, 1, 1, 1], 5)
+
+
+def check_coupled_optimum(name: str, build: Builder, card: Card) -> None:
+  """Where examples meet, the card's optimal logit is stationary on the population of all pairs of two atoms."""
+  for options in ({}, dict(KNOWN[name].other)):
+    loss = build(**options)
+    log_ratio = jnp.log(jnp.asarray([P1 / Q1, (1 - P1) / (1 - Q1)]))
+    best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
+    slope = jax.grad(lambda v, loss=loss: jnp.mean(loss.discriminator(v[REAL_ATOM], v[FAKE_ATOM])))(best)
+    close(slope, [0, 0], 0, f"{name} {options}: stationary", atol=1e-12)
+
+
 def check_optimum(name: str, build: Builder, card: Card) -> None:
   """At the card's optimal logit v(p/q), p A(v) + q C(v) is stationary and least; A, C: the terms of real and fake."""
-  if card.optimal_logit_at is None or card.pairing != "none":
+  if card.optimal_logit_at is None:
+    return
+  if card.pairing != "none":
+    check_coupled_optimum(name, build, card)
     return
   for options in ({}, dict(KNOWN[name].other)):
     loss = build(**options)
@@ -300,11 +318,12 @@ def check_optimum(name: str, build: Builder, card: Card) -> None:
     def cost(v, loss=loss, log_ratio=log_ratio, zero=zero):
       return jnp.exp(log_ratio) * loss.discriminator(v, zero) + loss.discriminator(zero, v)
 
+    assert name != "energy_margin" or np.all(best <= 0), "an energy is not negative"
     at = np.asarray(cost(best))
     assert np.all(np.isfinite(at))
     for step in (1e-3, 0.3, 3.0):
       for other in (best - step, best + step):
-        if name == "energy_margin":  # an energy is not negative
+        if name == "energy_margin":
           other = jnp.minimum(other, 0)
         assert np.all(np.asarray(cost(other)) >= at - 1e-12), f"{name} {options}: v = {other} costs less than {best}"
     if np.all(np.isfinite(np.asarray(best))) and name not in ("hinge", "energy_margin"):  # there it lies on a kink
@@ -341,9 +360,7 @@ def check_shift(name: str, build: Builder, card: Card) -> None:
       loss.discriminator(real + shift, fake + shift),
       slope_of(loss.generator, 1, real + shift, fake + shift),
     ]
-    moves.append(
-      any(not np.allclose(np.asarray(a), np.asarray(b), rtol=1e-9) for a, b in zip(before, after, strict=True))
-    )
+    moves += [not np.allclose(np.asarray(a), np.asarray(b), rtol=1e-9) for a, b in zip(before, after, strict=True)]
   invariant = card.pairing != "none" or name == "wasserstein"
   assert any(moves) != invariant, f"{name}: pairing is {card.pairing!r}"
 

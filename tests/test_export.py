@@ -114,7 +114,9 @@ def events(path):
 def test_event_files_read_back_exactly_and_twice_is_once(study, tmp_path):
   from tensorboardX.proto.event_pb2 import Event
 
-  export(study, "tensorboard", tmp_path / "tb")
+  for folder in export(study, "tensorboard", tmp_path / "tb").iterdir():
+    (file,) = folder.iterdir()
+    file.rename(folder / "events.out.tfevents.1.earlier")
   out = export(study, "tensorboard", tmp_path / "tb")
   got = {}
   by_id = {run.id: run for run in records.read(study).runs}

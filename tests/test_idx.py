@@ -5,18 +5,18 @@ import hashlib
 import struct
 import tracemalloc
 
-import conftest
 import numpy as np
 import pytest
 
 from gan_jax import data
 from gan_jax.data.idx import read_idx
 from gan_jax.errors import BadInput
+from tests.conftest import SHARED
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 28, 28)).astype(np.uint8)
 LABELS = np.array([3, 0, 9, 9, 1, 4], np.uint8)
-MNIST = conftest.SHARED / "mnist"
+MNIST = SHARED / "mnist"
 
 
 def idx(array, magic=None):

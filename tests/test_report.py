@@ -412,7 +412,7 @@ def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
     manifest = runs.read_json(path / "manifest.json")
     manifest |= {"description": name, "commit": name, "layout": {name: name}, "metrics": {name: name, **EXPLANATIONS}}
     runs.write_json(path / "manifest.json", manifest)
-    terminal_table(path)
+    assert all(c.isprintable() or c == "\n" for c in terminal_table(path))
     return Skeleton(build(path).read_text())
 
   plain, hostile = skeleton("harmless", "a"), skeleton(HOSTILE, "b")

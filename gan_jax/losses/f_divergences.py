@@ -326,7 +326,7 @@ DIVERGENCES: dict[str, Divergence] = {
     activation_slope=lambda v: 2 * sigmoid(2 * v) * sigmoid(-2 * v),
     composed_slope=lambda v: 2 * sigmoid(2 * v) * sigmoid(-2 * v),
     threshold=0.0,
-    optimal_logit=lambda log_ratio: jnp.sign(log_ratio) * jnp.inf,
+    optimal_logit=lambda log_ratio: jnp.where(log_ratio == 0, 0.0, jnp.copysign(jnp.inf, log_ratio)),
     activation_text="0.5 tanh({v})",
     composed_text="0.5 tanh({v})",
     slope_text="0.5 / cosh(f)^2",

@@ -7,9 +7,7 @@ from gan_jax.losses.special import sigmoid
 from gan_jax.types import Loss
 
 
-def _optimum(
-  log_ratio: Array, fake: Array | float = 0.0, real: Array | float = 1.0, target: Array | float = 1.0
-) -> Array:
+def _optimum(log_ratio: Array, fake: Array | float, real: Array | float, target: Array | float) -> Array:
   return real * sigmoid(log_ratio) + fake * sigmoid(-log_ratio)
 
 

@@ -68,7 +68,7 @@ def non_saturating() -> Loss:
   return halves(_discriminator, lambda real, fake: softplus(-fake))
 
 
-def _smoothed_optimum(log_ratio: Array, real_target: Array | float = 0.9) -> Array:
+def _smoothed_optimum(log_ratio: Array, real_target: Array | float) -> Array:
   # t p / ((1 - t) p + q), as a logit.
   smoothing = jnp.log1p(-jnp.asarray(real_target, log_ratio.dtype))
   return jnp.log(real_target) - jnp.logaddexp(smoothing, -log_ratio)

@@ -9,13 +9,18 @@ def signature(name: str) -> str:
   return f"{name}({options})" if options else name
 
 
+def _ordered() -> list[str]:
+  """All names; the long f-GAN family last."""
+  return sorted(LOSSES, key=lambda name: name.startswith("f_gan_"))
+
+
 def markdown_table() -> str:
   """Every loss, one row: the table of the README. Ends with a newline."""
   rows = [
     "| loss | discriminator minimises | generator minimises | generator's slope in f | pairing | source |",
     "| --- | --- | --- | --- | --- | --- |",
   ]
-  for name in LOSSES:
+  for name in _ordered():
     c = card(name)
     cells = (f"`{name}`", f"`{c.discriminator}`", f"`{c.generator}`", f"`{c.slope}`", c.pairing, c.reference)
     rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
@@ -26,7 +31,7 @@ def text_table() -> str:
   """Every loss, one line: name, generator's slope, zero-sum or not, pairing, source."""
   header = ("loss", "generator's slope in f", "zero-sum", "pairing", "source")
   rows = [header]
-  for name in LOSSES:
+  for name in _ordered():
     c = card(name)
     rows.append((signature(name), c.slope, "yes" if c.zero_sum else "no", c.pairing, c.reference))
   widths = [max(len(row[i]) for row in rows) for i in range(len(header) - 1)]

@@ -35,7 +35,7 @@ def in_chunks(function: Callable[[Array], Any], count: int) -> Any:
 def mixture_quality(dataset: Dataset) -> Quality:
   assert dataset.modes is not None
   assert dataset.std is not None
-  centres, std = dataset.modes, dataset.std
+  centres, std = jnp.asarray(dataset.modes), dataset.std
   return Quality(
     measure=lambda draw, count: modes.mode_metrics(in_chunks(draw, count), centres, std),
     finish=lambda metrics: metrics,
@@ -80,7 +80,7 @@ def image_quality(dataset: Dataset, cache: Path) -> Quality:
     {
       "frechet/distance": f"Frechet distance to {reference_size:,} real examples in the {classifier.FEATURES} features of a "
       f"small classifier of this data ({trained.accuracy:.1%} accurate on held-out examples); it is not FID",
-      "classes/present": f"classes with at least a tenth of an even share of the samples, of {classes}, as that classifier sees them",
+      "classes/present": f"classes (of {classes}) that have at least a tenth of an even share of the samples, by its eye",
       "classes/entropy": f"entropy of the class histogram in nats; even classes: {np.log(classes):.3f}",
       **{f"classes/share_{k}": f"share of samples classified as class {k}" for k in range(classes)},
     },

@@ -45,7 +45,8 @@ class Network(nn.Module):
 
 def apply(params: Params, images: Array, num_classes: int) -> tuple[Array, Array]:
   """images [B, ...] in [-1, 1] -> (features [B, 64], class logits [B, num_classes])."""
-  return Network(num_classes).apply(params, images)
+  outputs: tuple[Array, Array] = Network(num_classes).apply(params, images)  # type: ignore[assignment]
+  return outputs
 
 
 def train(dataset: Dataset) -> Classifier:
@@ -54,9 +55,7 @@ def train(dataset: Dataset) -> Classifier:
   unseen = np.arange(size) % HELD_OUT == 0
   images, labels = dataset.data.images, dataset.data.labels
   train_images, train_labels = images[~unseen], labels[~unseen]
-  params = Network(dataset.num_classes).init(
-    derive_key(0, 0, Purpose.CLASSIFIER), dataset.decode(images[:1])
-  )
+  params = Network(dataset.num_classes).init(derive_key(0, 0, Purpose.CLASSIFIER), dataset.decode(images[:1]))
   optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
 
   def loss(params, batch, targets):

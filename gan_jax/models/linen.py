@@ -47,7 +47,7 @@ class Norm(nn.Module):
       return x
     axes = {"layer": range(1, x.ndim), "batch": range(x.ndim - 1)}[self.kind]
     # The two-pass variance: E[x^2] - E[x]^2 loses its digits where the mean is large, twice so when differentiated.
-    return nn.LayerNorm(reduction_axes=tuple(axes), feature_axes=-1, use_fast_variance=False)(x)
+    return nn.LayerNorm(reduction_axes=tuple(axes), feature_axes=-1, epsilon=1e-5, use_fast_variance=False)(x)
 
 
 def class_vectors(labels: Array, num_classes: int, features: int, stddev: float, name: str) -> Array:

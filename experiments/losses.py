@@ -1,0 +1,68 @@
+"""`launch.sh losses [NAME]`: the cards of all losses as a table; one card, with a plot of its halves and slope."""
+
+import io
+from pathlib import Path
+
+from experiments import command
+from experiments.sweep import Parser
+
+
+def main(arguments: list[str]) -> None:
+  parser = Parser(prog="./launch.sh losses", allow_abbrev=False)
+  parser.add_argument("name", nargs="?", help="a loss; without one, all of them as a table")
+  parser.add_argument("--markdown", action="store_true", help="the table of the README")
+  parser.add_argument(
+    "--out", type=Path, default=Path("runs/losses"), help="where NAME.svg goes (default: runs/losses)"
+  )
+  known = parser.parse_args(arguments)
+
+  from gan_jax.losses import table
+
+  if known.name is None:
+    print(table.markdown_table() if known.markdown else table.text_table(), end="" if known.markdown else "\n")
+    return
+  print(table.text_card(known.name))
+  print(f"{'plot:':20}{plot(known.name, known.out)}")
+
+
+def plot(name: str, folder: Path) -> Path:
+  """Both halves and the generator's slope against one logit, the other at 0; returns the path of the figure."""
+  import jax
+  import jax.numpy as jnp
+  from matplotlib.backends.backend_svg import FigureCanvasSVG
+  from matplotlib.figure import Figure
+
+  from gan_jax import losses
+  from gan_jax.runs import write_atomic
+
+  loss, card = losses.get(name), losses.card(name)
+  logits = jnp.linspace(-6, 6, 481)[:, None]  # batches of one
+  zeros = jnp.zeros_like(logits)
+  curves = {
+    "discriminator, real": jax.vmap(loss.discriminator)(logits, zeros),
+    "discriminator, fake": jax.vmap(loss.discriminator)(zeros, logits),
+    "generator, fake": jax.vmap(loss.generator)(zeros, logits),
+  }
+  slope = jax.vmap(lambda r, f: card.slope_at(r, f, **losses.default_options(name)))(zeros, logits)
+  figure = Figure(figsize=(9, 3.4), layout="constrained")
+  left, right = figure.subplots(1, 2)
+  for label, values in curves.items():
+    left.plot(logits[:, 0], values[:, 0], label=label)
+  left.legend(frameon=False)
+  left.set(title=card.title, xlabel="logit (the other one: 0)", ylabel="loss", ylim=(-8, 8))
+  right.plot(logits[:, 0], jnp.abs(slope[:, 0]), color="C2")
+  wrong = jnp.where(slope[:, 0] > 0, slope[:, 0], jnp.nan)
+  right.plot(logits[:, 0], wrong, color="C3", label="wrong sign: pushes the fake away")
+  if bool(jnp.any(slope > 0)):
+    right.legend(frameon=False)
+  right.set(title=f"|generator's slope|: {card.slope}", xlabel="fake logit", yscale="log", ylim=(1e-4, 1e3))
+  right.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)  # the non-saturating slope at logit 0
+  path = folder / f"{name}.svg"
+  buffer = io.BytesIO()
+  FigureCanvasSVG(figure).print_svg(buffer)
+  write_atomic(path, buffer.getvalue())
+  return path
+
+
+if __name__ == "__main__":
+  command.run(main)

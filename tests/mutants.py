@@ -1,0 +1,203 @@
+"""Break every loss on purpose and see the battery notice: `python tests/mutants.py [FILE ...]` prints the score.
+
+Each mutant is one change to the syntax tree of one file of `gan_jax/losses`: a sign flipped, + for -, * for /, a comparison
+turned, a number changed (a half dropped, a target moved, another axis), real and fake exchanged, max for min, one function
+for its neighbour. The file is compiled anew, its losses are registered in a scratch registry, and `known_losses.CHECKS` run
+on each until one objects. Not collected by pytest; exits with 1 where a mutant survives that `EQUIVALENT` does not explain.
+"""
+
+import ast
+import copy
+import importlib
+import os
+import sys
+import time
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import jax  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+from gan_jax import losses  # noqa: E402
+from gan_jax.losses import registry  # noqa: E402
+from tests.known_losses import CHECKS  # noqa: E402
+
+# A file, and the files that must be run again where it changes. The last ones register.
+FILES = {
+  "logistic": ["logistic"],
+  "least_squares": ["least_squares"],
+  "margins": ["margins"],
+  "relativistic": ["relativistic"],
+  "tilted": ["tilted"],
+  "f_divergences": ["f_divergences", "f_gan"],
+  "f_gan": ["f_gan"],
+}
+
+# Survivors that cannot be killed, by file and changed line, with the reason: the program means the same.
+EQUIVALENT = {
+  (
+    "tilted",
+    "safe = jnp.where(k == 0, 1.0, k)  # the branch not taken must not make a NaN of the slope",
+  ): "any number but 0 will do in the branch that is not taken",
+  (
+    "tilted",
+    "slope_at=lambda real, fake, beta, gamma: -fake.size * softmax(gamma * fake),",
+  ): "real.size is fake.size",
+  ("margins", "return -jnp.ones_like(fake)"): "reals and fakes have one shape and one dtype",
+}
+
+SWAPS = {"real": "fake", "fake": "real", "r": "f", "f": "r"}
+NEIGHBOURS = {
+  "softplus": "relu",
+  "relu": "softplus",
+  "sigmoid": "softplus",
+  "log_sigmoid": "sigmoid",
+  "exp": "expm1",
+  "expm1": "exp",
+  "log": "log1p",
+  "log1p": "log",
+  "sqrt": "log1p",
+  "mean": "sum",
+  "sign": "tanh",
+}
+OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
+COMPARISONS = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.Eq: ast.NotEq}
+# What a card says in words, and ranges, are not what these checks hold (overflows_at they do).
+SKIPPED = {"title", "reference", "ranges", "options"}
+
+
+def mutations(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+  """The nodes that could stand in place of `node`, with a name for the change."""
+  if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+    operator = OPERATORS[type(node.op)]
+    yield ast.BinOp(node.left, operator(), node.right), f"{type(node.op).__name__} -> {operator.__name__}"
+  elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+    yield node.operand, "sign flipped"
+  elif isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
+    operator = COMPARISONS[type(node.ops[0])]
+    yield ast.Compare(node.left, [operator()], node.comparators), f"{type(node.ops[0]).__name__} turned"
+  elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    for value in (node.value + 1, 0.5 * node.value) if type(node.value) is float else (node.value + 1, 1 - node.value):
+      if value != node.value:
+        yield ast.Constant(value), f"{node.value} -> {value}"
+  elif isinstance(node, ast.Constant) and type(node.value) is bool:
+    yield ast.Constant(not node.value), f"{node.value} -> {not node.value}"
+  elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in SWAPS:
+    yield ast.Name(SWAPS[node.id], node.ctx), f"{node.id} -> {SWAPS[node.id]}"
+  elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in NEIGHBOURS:
+    yield ast.Name(NEIGHBOURS[node.id], node.ctx), f"{node.id} -> {NEIGHBOURS[node.id]}"
+  elif isinstance(node, ast.Attribute) and node.attr in NEIGHBOURS:
+    yield ast.Attribute(node.value, NEIGHBOURS[node.attr], node.ctx), f"{node.attr} -> {NEIGHBOURS[node.attr]}"
+
+
+def mutants(tree: ast.Module) -> Iterator[tuple[ast.Module, int, str]]:
+  """Every copy of the tree with one node exchanged: (tree, line, change)."""
+
+  def walk(node: ast.AST, path: tuple) -> Iterator[tuple[tuple, ast.AST]]:
+    for field, value in ast.iter_fields(node):
+      if isinstance(node, ast.keyword) and node.arg in SKIPPED:
+        return
+      if field in ("annotation", "returns", "slice") or isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef)):
+        continue
+      for i, child in enumerate(value) if isinstance(value, list) else ((None, value),):
+        if isinstance(child, ast.AST):
+          yield (*path, (field, i)), child
+          yield from walk(child, (*path, (field, i)))
+
+  for path, node in walk(tree, ()):
+    for replacement, change in mutations(node):
+      mutant = copy.deepcopy(tree)
+      place = mutant
+      for field, i in path[:-1]:
+        place = getattr(place, field) if i is None else getattr(place, field)[i]
+      field, i = path[-1]
+      if i is None:
+        setattr(place, field, replacement)
+      else:
+        getattr(place, field)[i] = replacement
+      ast.fix_missing_locations(mutant)
+      yield mutant, node.lineno, change
+
+
+def source(name: str) -> Path:
+  return ROOT / "gan_jax" / "losses" / f"{name}.py"
+
+
+def registered(files: list[str], tree: ast.Module) -> dict[str, tuple]:
+  """The losses that the files enter, the first of them replaced by the tree. Global state is as before afterwards."""
+  kept = dict(registry.LOSSES), dict(registry.CARDS)
+  modules = {name: sys.modules[f"gan_jax.losses.{name}"] for name in files}
+  registry.LOSSES.clear()
+  registry.CARDS.clear()
+  try:
+    for name in files:
+      module = types.ModuleType(f"gan_jax.losses.{name}")
+      module.__file__ = str(source(name))
+      sys.modules[module.__name__] = module
+      code = tree if name == files[0] else ast.parse(source(name).read_text())
+      exec(compile(code, str(source(name)), "exec"), module.__dict__)
+    return {name: (registry.LOSSES[name], registry.CARDS[name]) for name in registry.LOSSES}
+  finally:
+    for name, module in modules.items():
+      sys.modules[f"gan_jax.losses.{name}"] = module
+    for registered_now, before in zip((registry.LOSSES, registry.CARDS), kept, strict=True):
+      registered_now.clear()
+      registered_now.update(before)
+
+
+def killed(files: list[str], tree: ast.Module) -> str | None:
+  """What objected to the mutant, or None."""
+  try:
+    found = registered(files, tree)
+  except Exception as error:
+    return f"import: {type(error).__name__}"
+  for check in CHECKS:  # the cheap check for all losses first
+    for name, (build, card) in found.items():
+      try:
+        check(name, build, card)
+      except Exception as error:
+        return f"{check.__name__}({name}): {type(error).__name__}"
+  return None
+
+
+def main(chosen: list[str]) -> int:
+  warnings.simplefilter("ignore")
+  importlib.import_module("gan_jax.losses")
+  survivors, total, explained, start = [], 0, 0, time.time()
+  for name in chosen or FILES:
+    text = source(name).read_text()
+    tree, lines = ast.parse(text), text.splitlines()
+    objection = killed(FILES[name], tree)
+    assert objection is None, f"{name} fails unbroken: {objection}"
+    count, alive = 0, 0
+    for mutant, line, change in mutants(tree):
+      count += 1
+      if killed(FILES[name], mutant) is None:
+        if (name, lines[line - 1].strip()) in EQUIVALENT:
+          explained += 1
+        else:
+          alive += 1
+          survivors.append(f"{name}.py:{line}: {change}: {lines[line - 1].strip()}")
+      if count % 50 == 0:
+        jax.clear_caches()  # every mutant compiles functions of its own
+    total += count
+    print(f"{name}: {count - alive} of {count} killed or explained, {time.time() - start:.0f} s", flush=True)
+  print(f"\nscore: {total - len(survivors) - explained} of {total} mutants killed, {explained} equivalent")
+  for (name, line), reason in EQUIVALENT.items():
+    print(f"  equivalent, {name}: {line}\n    {reason}")
+  for survivor in survivors:
+    print(f"  SURVIVED {survivor}")
+  assert losses.LOSSES  # the registry is as it was
+  return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+  sys.exit(main(sys.argv[1:]))

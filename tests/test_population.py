@@ -1,0 +1,140 @@
+"""Groups, plans and compiled populations."""
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import data, game, loop, population, settings
+from gan_jax.errors import BadInput
+from gan_jax.metrics import Quality
+from gan_jax.state import initial_state
+from gan_jax.step import build_step
+
+SMALL = {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1}
+NO_QUALITY = Quality(lambda draw, count: draw(np.arange(4)).mean(), lambda found: {"mean": found}, {}, {})
+
+
+def configs(*overrides):
+  return [settings.resolve(SMALL, override) for override in overrides]
+
+
+def test_only_static_fields_divide_a_sweep():
+  traced = configs(
+    {"seed": 1}, {"loss": "hinge"}, {"generator_rate": 1e-3}, {"beta1": 0.0}, {"ema_decay": 0.9}, {"penalty_weight": 2.0},
+    {"head_start": 5}, {"panel": "another"}, {"loss": "least_squares", "loss_options": {"target": 0.5}},
+  )  # fmt: skip
+  (one,) = population.group(traced)
+  assert one.spec.losses == ("non_saturating", "hinge", "least_squares")
+  assert one.hypers.loss_index.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 2]
+  assert one.hypers.loss_options[2]["target"].tolist() == [1.0] * 8 + [0.5]
+  groups = population.group(
+    [*traced, *configs({"steps": 7}, {"penalty": "r1"}, {"n_critic": 2}, {"steps": 7, "seed": 3})]
+  )
+  assert [len(g.configs) for g in groups] == [9, 2, 1, 1]
+  assert len({i for g in groups for i in g.ids}) == 13
+
+
+@pytest.mark.parametrize(
+  ("override", "words"),
+  [
+    ({"loss": "hing"}, "unknown loss 'hing'; did you mean 'hinge'?"),
+    ({"penalty": "r11"}, "unknown penalty"),
+    ({"model": "mpl"}, "unknown model 'mpl'; did you mean 'mlp'?"),
+    ({"optimizer": "adma"}, "unknown optimizer 'adma'; did you mean 'adam'?"),
+    ({"loss_options": {"target": 1.0}}, "has no hyperparameters"),
+    ({"discriminator_norm": "batch", "penalty": "r1"}, "couples the examples"),
+  ],
+)
+def test_what_cannot_be_grouped(override, words):
+  with pytest.raises(BadInput) as caught:
+    population.group(configs(override))
+  assert words in str(caught.value)
+  assert "\n" not in str(caught.value)
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+  (group,) = population.group(configs({"batch_size": 2000}))
+  with pytest.raises(BadInput, match=r"at most the 1797 examples of dataset 'digits', got 2000"):
+    game.build(group.spec, data.load("digits"))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 49, 50, 51, 120, 1000, 6000])
+@pytest.mark.parametrize("probe", [1, 7, 50])
+@pytest.mark.parametrize("cadence", [(1000, 1000), (100, 30), (1, 1), (250, 400)])
+def test_a_plan_covers_every_step_once(steps, probe, cadence):
+  (group,) = population.group(
+    configs({"steps": steps, "probe_every": probe, "evaluate_every": cadence[0], "checkpoint_every": cadence[1]})
+  )
+  chunks = loop.plan(group.spec)
+  assert chunks[0].first == 0
+  assert all(a.last == b.first for a, b in zip(chunks[:-1], chunks[1:], strict=True))
+  assert chunks[-1].last == steps
+  assert chunks[-1].evaluate
+  assert chunks[-1].save
+  assert all(c.first % min(probe, steps) == 0 for c in chunks)
+  # Few shapes, because each is compiled: the usual chunk, a last shorter one, and the remainder.
+  assert len({(c.windows, c.length) for c in chunks}) <= 3
+  whole = -(-cadence[0] // min(probe, steps)) * min(probe, steps)
+  assert [c.last for c in chunks if c.evaluate][:-1] == list(range(whole, steps, whole))
+
+
+@pytest.fixture(scope="module")
+def trained():
+  """Five members (not a multiple of the four devices) for 6 steps in chunks of 2 windows of 3 steps."""
+  losses = ["minimax", "hinge", "wasserstein", "relativistic", "least_squares"]
+  members = configs(*({"loss": loss, "seed": i, "steps": 6, "probe_every": 3} for i, loss in enumerate(losses)))
+  (group,) = population.group(members)
+  dataset = data.load("digits")
+  built = game.build(group.spec, dataset)
+  program = population.compile_group(group, built, NO_QUALITY)
+  state = program.init(program.hypers)
+  state, rows = program.advance(program.hypers, state, dataset.data, 2, 3)
+  return group, built, dataset, program, state, rows
+
+
+def test_members_are_divided_over_the_devices(trained):
+  _, _, _, program, state, rows = trained
+  assert (program.members, program.padded) == (5, 8)
+  leaf = jax.tree.leaves(state.gen_params)[0]
+  assert len(leaf.sharding.device_set) == 4
+  assert rows["disc/auc"].shape == (8, 2)
+
+
+def test_a_member_of_a_population_is_the_run_alone(trained):
+  """To rounding: GAN training is chaotic, so a few steps and not thousands."""
+  group, built, dataset, _, state, rows = trained
+  step = jax.jit(build_step(group.spec, built))
+  for i in range(5):
+    h = jax.tree.map(lambda x, i=i: x[i], group.hypers)
+    alone, losses = initial_state(h, built), []
+    for _ in range(6):
+      alone, trace = step(h, alone, dataset.data)
+      losses.append(float(trace.disc_loss))
+    np.testing.assert_allclose(np.asarray(rows["disc/loss"])[i], [losses[0], losses[3]], rtol=1e-3)
+    jax.tree.map(
+      lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=2e-2, atol=2e-3), state.gen_params, alone.gen_params
+    )
+
+
+def test_every_probed_value_is_finite_and_float32(trained):
+  *_, rows = trained
+  for name, values in rows.items():
+    assert values.dtype == np.float32, name
+    assert np.isfinite(np.asarray(values)[:5]).all(), name
+
+
+def test_probing_changes_no_bit_of_the_training(trained):
+  """One probed step and five plain ones, against two probed and four plain: the same parameters."""
+  *_, program, state, _ = trained
+  dataset = trained[2]
+  other, _ = program.advance(program.hypers, program.init(program.hypers), dataset.data, 1, 6)
+  jax.tree.map(np.testing.assert_array_equal, state.gen_params, other.gen_params)
+  jax.tree.map(np.testing.assert_array_equal, state.disc_params, other.disc_params)
+
+
+def test_evaluation_and_grids_drop_the_padding(trained):
+  *_, program, state, _ = trained
+  assert program.evaluate(program.hypers, state)["mean"].shape == (5,)
+  grid = np.asarray(program.draw_grid(state))
+  assert grid.shape == (8, population.GRID, 8, 8, 1)
+  assert grid.dtype == np.uint8

@@ -1,0 +1,61 @@
+"""The schema of a run: one table, and everything that must agree with it."""
+
+import json
+
+import pytest
+
+from gan_jax import settings, types
+from gan_jax.errors import BadInput
+
+
+def test_the_records_have_the_fields_of_the_table():
+  kinds = {kind: {n for n, f in settings.FIELDS.items() if f.kind == kind} for kind in ("static", "traced", "label")}
+  assert set(types.Spec._fields) - {"losses"} == kinds["static"]
+  assert set(types.Hypers._fields) - {"loss_index"} == kinds["traced"] - {"loss"}
+  assert sum(map(len, kinds.values())) == len(settings.FIELDS)
+
+
+def test_defaults_are_valid_and_fresh():
+  assert settings.resolve() == settings.defaults()
+  settings.defaults()["loss_options"]["x"] = 1
+  assert settings.defaults()["loss_options"] == {}
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "words"),
+  [
+    ("stesp", 3, "unknown config field 'stesp'; did you mean 'steps'?"),
+    ("steps", 2.5, "'steps' expected int"),
+    ("steps", True, "'steps' expected int"),
+    ("steps", 0, "'steps' expected at least 1, got 0"),
+    ("loss", 3, "'loss' expected str"),
+    ("conditional", 1, "'conditional' expected bool"),
+    ("generator_rate", -1.0, "'generator_rate' expected at least 0, got -1"),
+    ("generator_rate", float("nan"), "'generator_rate' expected at least 0, got nan"),
+    ("generator_rate", float("inf"), "expected a finite number"),
+    ("beta1", 1.0, "'beta1' expected from 0 to"),
+    ("seed", 2**32, "'seed' expected from 0 to"),
+    ("discriminator_norm", "bacth", "did you mean 'batch'"),
+    ("loss_options", {"alpha": "x"}, "'alpha' expected a number, got 'x'"),
+  ],
+)
+def test_what_cannot_be_used_is_named(field, value, words):
+  with pytest.raises(BadInput) as caught:
+    settings.resolve({field: value})
+  assert words in str(caught.value)
+  assert "\n" not in str(caught.value)
+
+
+def test_an_integer_passes_as_a_float():
+  assert settings.resolve({"penalty_weight": 1}) == settings.resolve({"penalty_weight": 1.0})
+
+
+def test_identity_is_of_the_whole_config_and_of_nothing_else():
+  base = settings.resolve()
+  assert settings.identity(base) == settings.identity(dict(reversed(list(base.items()))))
+  assert settings.identity(base) == settings.identity(json.loads(json.dumps(base)))
+  others = {
+    settings.identity(settings.resolve({name: value}))
+    for name, value in [("seed", 1), ("panel", "x"), ("loss", "hinge")]
+  }
+  assert len(others | {settings.identity(base)}) == 4

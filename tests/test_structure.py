@@ -1,0 +1,143 @@
+"""The house keeps its order: who may import whom, what starts without jax, and what the README says can be done."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_jax import data, population, runs, settings, study, sweeps
+from tests.conftest import ROOT
+
+LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
+  {"errors"},
+  {"settings", "types", "checks", "devices"},
+  {"randomness", "runs"},
+  {"sweeps", "losses", "penalties", "divergences", "models", "data", "optim"},
+  {"metrics", "game", "probes"},
+  {"state", "report", "export"},
+  {"step"},
+  {"population", "checkpoint"},
+  {"loop"},
+  {"study"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+WITHOUT_JAX = ["errors", "settings", "runs", "sweeps", "devices", "report", "export", "study"]
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+  """Names of the gan_jax modules that a file imports, at any depth of its code."""
+  found = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.ImportFrom) and node.module == "gan_jax":
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gan_jax."):
+      found.add(node.module.split(".")[1])
+    elif isinstance(node, ast.Import):
+      found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("gan_jax.")}
+  return found
+
+
+def modules() -> list[tuple[str, Path]]:
+  files = sorted((ROOT / "gan_jax").rglob("*.py"))
+  return [
+    (p.relative_to(ROOT / "gan_jax").parts[0].removesuffix(".py"), p)
+    for p in files
+    if p.name != "__init__.py" or p.parent.name != "gan_jax"
+  ]
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda v: v.name if isinstance(v, Path) else v)
+def test_imports_point_downwards(name, path):
+  assert name in LEVEL, f"{name} has no place in LAYERS: add it to the lowest line that it can stand on"
+  upward = {other for other in imports(path) - {name} if LEVEL[other] >= LEVEL[name]}
+  # The registry of games looks names up in its siblings; a data loader reads no penalty.
+  assert not upward, f"{path.name} imports {sorted(upward)}, which stand beside or above it"
+
+
+def test_orbax_has_one_door():
+  users = [
+    p.name for p in (ROOT / "gan_jax").rglob("*.py") if re.search(r"^\s*(import|from) orbax", p.read_text(), re.M)
+  ]
+  assert users == ["checkpoint.py"]
+
+
+def test_nothing_of_the_library_imports_experiments_and_configs_import_nothing():
+  for path in (ROOT / "gan_jax").rglob("*.py"):
+    assert not re.search(r"^\s*(import|from) experiments", path.read_text(), re.M), path
+  for path in CONFIGS:
+    assert not re.search(r"^\s*(import|from) ", path.read_text(), re.M), path
+
+
+def test_what_starts_without_jax():
+  code = f"import sys; from gan_jax import {', '.join(WITHOUT_JAX)}; print('jax' in sys.modules)"
+  out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+  assert out.strip() == "False"
+
+
+def test_help_needs_no_environment():
+  done = subprocess.run(
+    ["bash", ROOT / "launch.sh", "help"], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
+  )
+  for command in ("test", "train", "sweep", "report", "export", "losses", "check", "help"):
+    assert f"./launch.sh {command}" in done.stdout
+  wrong = subprocess.run(["bash", ROOT / "launch.sh", "trian"], capture_output=True, text=True, check=False)
+  assert wrong.returncode == 2
+  assert "unknown command 'trian'" in wrong.stderr
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_expands_and_says_how_it_is_run(path):
+  single, swept = sweeps.load(str(path))
+  assert len(single) == 1
+  assert swept
+  assert f"configs/{path.name}" in (ast.get_docstring(ast.parse(path.read_text())) or "")
+  groups = population.group(swept)
+  assert sum(len(g.configs) for g in groups) == len(swept)
+  assert all(set(config) == set(settings.FIELDS) for config in swept)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_runs_two_steps(path, tmp_path, monkeypatch):
+  import numpy as np
+
+  from tests.test_idx import write_set
+
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  arguments = ["--config.steps=2", "--config.evaluation_samples=100", "--config.seed=0"]
+  single, _ = sweeps.load(str(path))
+  if single[0]["dataset"] == "mnist":
+    (tmp_path / "mnist").mkdir()
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (300, 28, 28), np.uint8), np.arange(300, dtype=np.uint8) % 10
+    write_set(tmp_path / "mnist", images=images, labels=labels)
+    arguments.append(f"--config.data_dir={tmp_path / 'mnist'}")
+  directory = study.run(str(path), arguments, tmp_path / "study", single=True, say=lambda line: None)
+  (group,) = runs.read_manifest(directory)["groups"]
+  assert runs.read_status(directory)["groups"][group["name"]]["step"] == 2
+  assert (directory / "report.html").stat().st_size > 10_000
+
+
+def test_every_dataset_is_known_to_some_test_or_config():
+  used = {config["dataset"] for path in CONFIGS for config in sweeps.load(str(path))[1]}
+  assert used == set(data.DATASETS)
+
+
+def test_the_readme_speaks_of_what_is_there():
+  text = (ROOT / "README.md").read_text()
+  for path in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+    assert (ROOT / path).exists(), path
+  for path in re.findall(r"`((?:gan_jax|configs|experiments|tests)/[\w/.]+)`", text):
+    assert (ROOT / path).exists(), path
+  for command in re.findall(r"^\./launch\.sh (\w+)", text, re.M):
+    assert re.search(rf"^\s*(\w+ \| )*{command}( \||\))", (ROOT / "launch.sh").read_text(), re.M), command
+
+
+def test_python_blocks_of_the_readme_run():
+  blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+  assert blocks
+  for block in blocks:
+    exec(compile(block, "README.md", "exec"), {})
