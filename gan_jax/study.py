@@ -103,10 +103,13 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
   """What sets two sets of runs apart, in a few words."""
   if len(there) != len(asked):
     return f"{len(there)} runs there, {len(asked)} asked for"
-  one = there[next(iter(there.keys() - asked.keys()))]
-  other = asked[next(iter(asked.keys() - there.keys()))]
-  fields = [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
-  return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in sorted(fields)[:3])
+  one = there[next(i for i in there if i not in asked)]
+
+  def fields(other: Mapping[str, Any]) -> list[str]:
+    return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+
+  other = min((asked[i] for i in asked if i not in there), key=lambda config: len(fields(config)))
+  return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
 
 
 def prepare(study: Path) -> None:

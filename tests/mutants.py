@@ -186,8 +186,7 @@ def main(chosen: list[str]) -> int:
         else:
           alive += 1
           survivors.append(f"{name}.py:{line}: {change}: {lines[line - 1].strip()}")
-      if count % 50 == 0:
-        jax.clear_caches()  # every mutant compiles functions of its own
+    jax.clear_caches()  # every mutant compiled functions of its own
     total += count
     print(f"{name}: {count - alive} of {count} killed or explained, {time.time() - start:.0f} s", flush=True)
   print(f"\nscore: {total - len(survivors) - explained} of {total} mutants killed, {explained} equivalent")

@@ -1,5 +1,7 @@
 """Groups, plans and compiled populations."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -67,7 +69,7 @@ def test_a_plan_covers_every_step_once(steps, probe, cadence):
   )
   chunks = loop.plan(group.spec)
   assert chunks[0].first == 0
-  assert all(a.last == b.first for a, b in zip(chunks[:-1], chunks[1:], strict=True))
+  assert all(a.last == b.first for a, b in itertools.pairwise(chunks))
   assert chunks[-1].last == steps
   assert chunks[-1].evaluate
   assert chunks[-1].save

@@ -1,5 +1,7 @@
 """The production step held to the local theory of GANs: Dirac-GAN (Mescheder et al. 2018), and its own identities."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,10 +23,8 @@ def spec_of(**fields):
 
 
 def hypers_of(**fields):
-  base = dict(
-    seed=0, loss_index=0, loss_options=({},), penalty_weight=0.0, generator_rate=0.2, discriminator_rate=0.2,
-    beta1=0.5, beta2=0.9, ema_decay=0.9, head_start=0,
-  )  # fmt: skip
+  rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "beta1": 0.5, "beta2": 0.9, "ema_decay": 0.9}
+  base = {"seed": 0, "loss_index": 0, "loss_options": ({},), "penalty_weight": 0.0, "head_start": 0, **rates}
   return types.Hypers(**(base | fields))
 
 
@@ -245,9 +245,9 @@ def test_head_start_keeps_the_generator_still():
   step = jax.jit(build_step(spec, game))
   states = [state]
   for _ in range(4):
-    state, trace = step(h, state, data)
+    state, _ = step(h, state, data)
     states.append(state)
-  for before, after in zip(states[:3], states[1:4], strict=True):
+  for before, after in itertools.pairwise(states[:4]):
     jax.tree.map(np.testing.assert_array_equal, before.gen_params, after.gen_params)
     assert not np.array_equal(before.disc_params[0], after.disc_params[0])
   assert not np.array_equal(states[3].gen_params[0], states[4].gen_params[0])

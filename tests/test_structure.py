@@ -17,8 +17,8 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"randomness", "runs"},
   {"sweeps", "losses", "penalties", "divergences", "models", "data", "optim"},
   {"metrics", "game", "probes"},
-  {"state", "report", "export"},
-  {"step"},
+  {"state", "report"},
+  {"step", "export"},
   {"population", "checkpoint"},
   {"loop"},
   {"study"},
@@ -42,19 +42,14 @@ def imports(path: Path) -> set[str]:
 
 
 def modules() -> list[tuple[str, Path]]:
-  files = sorted((ROOT / "gan_jax").rglob("*.py"))
-  return [
-    (p.relative_to(ROOT / "gan_jax").parts[0].removesuffix(".py"), p)
-    for p in files
-    if p.name != "__init__.py" or p.parent.name != "gan_jax"
-  ]
+  files = [p for p in sorted((ROOT / "gan_jax").rglob("*.py")) if p != ROOT / "gan_jax" / "__init__.py"]
+  return [(p.relative_to(ROOT / "gan_jax").parts[0].removesuffix(".py"), p) for p in files]
 
 
 @pytest.mark.parametrize(("name", "path"), modules(), ids=lambda v: v.name if isinstance(v, Path) else v)
 def test_imports_point_downwards(name, path):
   assert name in LEVEL, f"{name} has no place in LAYERS: add it to the lowest line that it can stand on"
   upward = {other for other in imports(path) - {name} if LEVEL[other] >= LEVEL[name]}
-  # The registry of games looks names up in its siblings; a data loader reads no penalty.
   assert not upward, f"{path.name} imports {sorted(upward)}, which stand beside or above it"
 
 
@@ -79,9 +74,8 @@ def test_what_starts_without_jax():
 
 
 def test_help_needs_no_environment():
-  done = subprocess.run(
-    ["bash", ROOT / "launch.sh", "help"], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}
-  )
+  bare = {"PATH": "/usr/bin:/bin"}
+  done = subprocess.run(["bash", ROOT / "launch.sh", "help"], capture_output=True, text=True, check=True, env=bare)
   for command in ("test", "train", "sweep", "report", "export", "losses", "check", "help"):
     assert f"./launch.sh {command}" in done.stdout
   wrong = subprocess.run(["bash", ROOT / "launch.sh", "trian"], capture_output=True, text=True, check=False)

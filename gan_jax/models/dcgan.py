@@ -14,7 +14,17 @@ from jax import Array
 
 from gan_jax.errors import BadInput
 from gan_jax.models.layers import DownConvolution, UpConvolution
-from gan_jax.models.linen import SLOPE, LatentInput, LogitHead, Norm, as_player, he_init, leaky_he_init
+from gan_jax.models.linen import (
+  LEAKY_GAIN,
+  LINEAR_GAIN,
+  RELU_GAIN,
+  SLOPE,
+  LatentInput,
+  LogitHead,
+  Norm,
+  as_player,
+  weights,
+)
 from gan_jax.types import Player, Spec
 
 STAGES = {
@@ -43,11 +53,11 @@ class Generator(nn.Module):
     stages = STAGES[self.image_shape[0]]
     side = self.image_shape[0] >> stages
     x = LatentInput(self.conditional, self.num_classes)(noise, labels)
-    x = nn.Dense(side * side * self.width, kernel_init=he_init)(x).reshape(len(x), side, side, self.width)
+    x = nn.Dense(side * side * self.width, kernel_init=weights(RELU_GAIN))(x).reshape(len(x), side, side, self.width)
     x = nn.relu(Norm("layer")(x))
     for features in channels(self.width, stages)[1:]:
-      x = nn.relu(Norm("layer")(UpConvolution(features, self.convolution, gain=2.0)(x)))
-    return jnp.tanh(UpConvolution(self.image_shape[2], self.convolution, gain=1.0)(x))
+      x = nn.relu(Norm("layer")(UpConvolution(features, self.convolution, RELU_GAIN)(x)))
+    return jnp.tanh(UpConvolution(self.image_shape[2], self.convolution, LINEAR_GAIN)(x))
 
 
 class Discriminator(nn.Module):
@@ -63,7 +73,7 @@ class Discriminator(nn.Module):
   def __call__(self, images: Array, labels: Array) -> Array:
     x = images
     for stage, features in enumerate(reversed(channels(self.width, STAGES[images.shape[1]]))):
-      x = DownConvolution(features, self.convolution, leaky_he_init)(x)
+      x = DownConvolution(features, self.convolution, LEAKY_GAIN)(x)
       # The first map is left as it is (as in DCGAN): normalised, it would hide the contrast of the image.
       x = nn.leaky_relu(Norm(self.norm if stage else "none")(x), SLOPE)
     return LogitHead(self.conditional, self.num_classes)(x.reshape((len(x), -1)), labels)

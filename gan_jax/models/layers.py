@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.nn.initializers import Initializer
+
+from gan_jax.models.linen import weights
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 KERNEL, STRIDE, PADDING = (4, 4), (2, 2), ((1, 1), (1, 1))  # halves, or doubles, an even size exactly (DCGAN)
@@ -145,14 +146,13 @@ class DownConvolution(nn.Module):
 
   features: int
   convolution: str
-  kernel_init: Initializer
+  gain: float  # see `weights`
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     conv = CONVOLUTIONS[self.convolution].down
-    return nn.Conv(
-      self.features, KERNEL, STRIDE, PADDING, kernel_init=self.kernel_init, conv_general_dilated=conv, name="conv"
-    )(x)
+    init = weights(self.gain)
+    return nn.Conv(self.features, KERNEL, STRIDE, PADDING, kernel_init=init, conv_general_dilated=conv, name="conv")(x)
 
 
 class UpConvolution(nn.Module):
@@ -170,7 +170,6 @@ class UpConvolution(nn.Module):
   def __call__(self, x: Array) -> Array:
     channels = x.shape[-1]
     reach = (KERNEL[0] // STRIDE[0]) * (KERNEL[1] // STRIDE[1])
-    init = nn.initializers.normal((self.gain / (reach * channels)) ** 0.5)
-    kernel = self.param("kernel", init, (*KERNEL, self.features, channels))
+    kernel = self.param("kernel", weights(self.gain, reach * channels), (*KERNEL, self.features, channels))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     return CONVOLUTIONS[self.convolution].up(x, kernel) + bias.reshape(1, 1, 1, -1)

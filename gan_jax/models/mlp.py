@@ -6,7 +6,17 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.models.linen import SLOPE, LatentInput, LogitHead, Norm, as_player, he_init, leaky_he_init, linear_init
+from gan_jax.models.linen import (
+  LEAKY_GAIN,
+  LINEAR_GAIN,
+  RELU_GAIN,
+  SLOPE,
+  LatentInput,
+  LogitHead,
+  Norm,
+  as_player,
+  weights,
+)
 from gan_jax.types import Player, Spec
 
 
@@ -23,8 +33,8 @@ class Generator(nn.Module):
   def __call__(self, noise: Array, labels: Array) -> Array:
     x = LatentInput(self.conditional, self.num_classes)(noise, labels)
     for _ in range(self.depth):
-      x = nn.relu(nn.Dense(self.width, kernel_init=he_init)(x))
-    x = nn.Dense(math.prod(self.image_shape), kernel_init=linear_init)(x)
+      x = nn.relu(nn.Dense(self.width, kernel_init=weights(RELU_GAIN))(x))
+    x = nn.Dense(math.prod(self.image_shape), kernel_init=weights(LINEAR_GAIN))(x)
     x = x.reshape((len(x), *self.image_shape))
     # Images live in [-1, 1]; points anywhere in the plane.
     return jnp.tanh(x) if len(self.image_shape) == 3 else x
@@ -43,7 +53,7 @@ class Discriminator(nn.Module):
   def __call__(self, images: Array, labels: Array) -> Array:
     x = images.reshape((len(images), -1))
     for _ in range(self.depth):
-      x = nn.Dense(self.width, kernel_init=leaky_he_init)(x)
+      x = nn.Dense(self.width, kernel_init=weights(LEAKY_GAIN))(x)
       x = nn.leaky_relu(Norm(self.norm)(x), SLOPE)
     return LogitHead(self.conditional, self.num_classes)(x, labels)
 
