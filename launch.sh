@@ -13,6 +13,7 @@ gan_jax: which GAN loss, and why did this one stop learning?
   ./launch.sh report DIR [--json]      tables and report.html again, from the files alone
   ./launch.sh export DIR --format=csv|jsonl|tensorboard [--out PATH]
   ./launch.sh losses [NAME]            every loss on one line, or one loss in full
+  ./launch.sh benchmark_population     our throughput beside PyTorch (GAN_JAX_EXTRA=benchmark)
   ./launch.sh check                    lint, format, types
   ./launch.sh help                     this text
 
@@ -26,8 +27,15 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 command="${1:-sweep}"
 case "$command" in
   help | -h | --help) usage; exit 0 ;;
-  sweep | train | report | export | losses | test | check) ;;
-  *) echo "error: unknown command '$command'; known: check, export, help, losses, report, sweep, test, train" >&2; exit 2 ;;
+  test | check) ;;
+  *)
+    # Every script of experiments/ is a command, so that a new study needs no line here.
+    if ! [[ "$command" =~ ^[a-z_]+$ && -f "$here/experiments/$command.py" ]]; then
+      known="$(cd "$here/experiments" && ls ./*.py | sed 's|^./||; s|\.py$||' | grep -vxE '__init__|command' | tr '\n' ' ')"
+      echo "error: unknown command '$command'; known: check help test ${known% }" >&2
+      exit 2
+    fi
+    ;;
 esac
 if [ $# -eq 0 ]; then set -- sweep "$here/configs/compare_losses.py"; fi
 shift

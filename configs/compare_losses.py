@@ -27,14 +27,18 @@ def get_config():
     "model": "mlp",
     "batch_size": 64,
     "penalty": "r1",
-    "penalty_weight": 0.1,
-    "steps": 6000,
-    "evaluate_every": 1000,
+    "penalty_weight": 0.5,
+    "generator_rate": 1e-3,
+    "discriminator_rate": 1e-3,
+    "ema_decay": 0.995,
+    "steps": 2000,
+    "evaluate_every": 500,
+    "checkpoint_every": 500,
   }
 
 
 def sweep(s):
-  ahead = s.fixed(panel="discriminator trained ahead", penalty="none", penalty_weight=0.0, head_start=1000, steps=2000)
+  ahead = s.fixed(panel="discriminator trained ahead", penalty="none", penalty_weight=0.0, head_start=800, steps=1200)
   return s.chain(
     s.product(s.param("loss", LOSSES), s.param("seed", SEEDS)),
     s.product(ahead, s.param("loss", ["minimax", "non_saturating"]), s.param("seed", SEEDS)),

@@ -18,6 +18,7 @@ class Game(NamedTuple):
   penalty: Penalty | None  # None costs nothing, not even the double backward of a zero
   optimizer: optim.OptimizerBuilder
   decode: Callable[[Array], Array]  # a stored batch -> float32 images
+  image_shape: tuple[int, ...]  # (H, W, C), or (2,)
   num_classes: int
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
 
@@ -60,6 +61,7 @@ def build(spec: Spec, dataset: Dataset) -> Game:
     penalty=None if spec.penalty == "none" else penalties.get(spec.penalty),
     optimizer=optim.get(spec.optimizer),
     decode=dataset.decode,
+    image_shape=dataset.image_shape,
     num_classes=dataset.num_classes,
     couples_batch=models.couples_batch(spec),
   )

@@ -14,7 +14,7 @@ import numpy as np
 
 from gan_jax import checkpoint, runs
 from gan_jax.population import Group, Program
-from gan_jax.types import Data, GanState, Spec
+from gan_jax.types import GanState, Spec
 
 ROWS_PER_CHUNK = 10  # a chunk is a few seconds: progress is live, and little is lost to a kill
 
@@ -69,7 +69,6 @@ def run_group(
   study: Path,
   group: Group,
   program: Program,
-  data: Data,
   report: Callable[[Progress], None],
   say: Callable[[str], None],
 ) -> None:
@@ -99,7 +98,7 @@ def run_group(
   for chunk in plan(group.spec):
     if chunk.first < first:
       continue
-    state, rows = program.advance(program.hypers, state, data, chunk.windows, chunk.length)
+    state, rows = program.advance(program.hypers, state, program.data, chunk.windows, chunk.length)
     flush()  # the rows of the chunk before, while the devices work on this one
     pending = chunk, rows
     if chunk.evaluate:

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import game as game_lib
 from gan_jax import losses, probes, settings
-from gan_jax.data import encode_for_view
+from gan_jax.data import Dataset, encode_for_view
 from gan_jax.game import Game
 from gan_jax.metrics import Quality
 from gan_jax.randomness import Purpose, derive_key
@@ -24,7 +24,7 @@ from gan_jax.state import initial_state
 from gan_jax.step import build_step
 from gan_jax.types import Data, GanState, Hypers, Spec
 
-GRID = 64  # samples from one fixed noise, for the eye
+GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
 REPLICATED, DIVIDED = PartitionSpec(), PartitionSpec("members")
 
 
@@ -85,12 +85,24 @@ def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hyper
   )
 
 
+def view(samples: Array) -> Array:
+  """Samples as they are kept for the eye: images [..., H, W, C] as uint8, points [..., 2] as they are."""
+  return encode_for_view(samples) if samples.shape[-1] != 2 else samples
+
+
+def real_examples(dataset: Dataset) -> np.ndarray:
+  """As many real examples as a grid has, evenly spread over the data."""
+  size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
+  return np.asarray(view(dataset.decode(dataset.data.images[np.arange(count) * size // count])))
+
+
 class Program(NamedTuple):
   """The compiled functions of one group. States and rows have a leading axis of `padded` members."""
 
   members: int
   padded: int  # members, rounded up to a multiple of the devices; the overhang repeats the last member
   hypers: Hypers  # on the devices
+  data: Data  # whole, on every device
   place: Any  # a host pytree with leaves [members, ...] -> padded, on the devices
   init: Any  # hypers -> state
   advance: Any  # (hypers, state, data, windows, length) -> (state, rows); the state is donated
@@ -98,7 +110,7 @@ class Program(NamedTuple):
   draw_grid: Any  # state -> samples from one fixed noise
 
 
-def compile_group(group: Group, game: Game, quality: Quality) -> Program:
+def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) -> Program:
   """The programs of a group over all devices; each is compiled at its first call."""
   mesh = Mesh(np.array(jax.devices()), ("members",))
   sharding = NamedSharding(mesh, DIVIDED)
@@ -154,14 +166,16 @@ def compile_group(group: Group, game: Game, quality: Quality) -> Program:
     return {name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
 
   def draw_grid(state: GanState) -> Array:
-    noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (GRID, group.spec.latent_size))
-    samples = jax.vmap(lambda params: generate(params, noise, classes(jnp.arange(GRID))))(state.gen_ema)
-    return encode_for_view(samples) if samples.ndim == 5 else samples  # points stay as they are
+    count = GRID[len(game.image_shape)]
+    noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (count, group.spec.latent_size))
+    samples = jax.vmap(lambda params: generate(params, noise, classes(jnp.arange(count))))(state.gen_ema)
+    return view(samples)
 
   return Program(
     members=members,
     padded=padded,
     hypers=place(group.hypers),
+    data=jax.device_put(dataset.data, NamedSharding(mesh, REPLICATED)),
     place=place,
     init=divide(lambda h: jax.vmap(lambda one: initial_state(one, game))(h), (DIVIDED,), DIVIDED),
     advance=jax.jit(advance_divided, static_argnums=(3, 4), donate_argnums=1),

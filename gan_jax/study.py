@@ -70,8 +70,10 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
         key = (group.spec.dataset, group.spec.data_dir)
         dataset, quality = datasets[key], qualities[key]
         note(study, group.name, quality.notes)
-        program = population.compile_group(group, game.build(group.spec, dataset), quality)
-        loop.run_group(study, group, program, dataset.data, teller(group, len(groups), say), say)
+        real = population.real_examples(dataset)
+        runs.write_arrays(study / "samples" / group.name / "real.npz", samples=real)
+        program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+        loop.run_group(study, group, program, teller(group, len(groups), say), say)
     page = report.build(study)
   say(report.terminal_table(study))
   say(f"report: {page}")

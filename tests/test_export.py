@@ -8,12 +8,12 @@ import struct
 
 import numpy as np
 import pytest
-from test_report import LOSSES, write_study
 
 from gan_jax import runs, settings
 from gan_jax.errors import BadInput
 from gan_jax.export import export, shortest
 from gan_jax.report import records
+from tests.test_report import LOSSES, write_study
 
 SPECIAL = [0.1, np.nan, np.inf, -np.inf, 1e-45, 1.1754944e-38, 3.4028235e38, -0.0, 1 / 3, 16777217.0]
 

@@ -77,9 +77,8 @@ def test_equals_lax_in_value_and_in_first_and_second_derivatives(case):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", ["dcgan", "kernel no multiple of the stride"])
-def test_a_population_of_kernels_equals_its_members(name):
-  case = CASES[name]
+def test_a_population_of_kernels_equals_its_members():
+  case = CASES["kernel no multiple of the stride"]
   x, kernels = images_and_kernel(case, members=3)
   ours, theirs = convolver("matmul", case), convolver("lax", case)
   cotangent = np.random.default_rng(1).normal(size=jax.eval_shape(theirs, x, kernels[0]).shape)
@@ -104,11 +103,14 @@ def test_is_the_sum_that_its_docstring_states():
 
 
 def test_flax_conv_takes_it_in_place_of_lax():
-  x = jax.random.normal(jax.random.key(0), (2, 9, 7, 3))
-  plain = nn.Conv(4, (3, 3), strides=2)
-  ours = nn.Conv(4, (3, 3), strides=2, conv_general_dilated=matmul_conv_general_dilated)
-  variables = plain.init(jax.random.key(1), x)
-  np.testing.assert_allclose(jax.jit(ours.apply)(variables, x), plain.apply(variables, x), rtol=1e-5, atol=1e-5)
+  rng = np.random.default_rng(4)
+  x = rng.normal(size=(2, 9, 7, 3)).astype(np.float32)
+  params = {"kernel": rng.normal(size=(3, 3, 3, 4)).astype(np.float32), "bias": np.arange(4, dtype=np.float32)}
+  ours, plain = (
+    jax.jit(nn.Conv(4, (3, 3), strides=2, conv_general_dilated=conv).apply)({"params": params}, x)
+    for conv in (matmul_conv_general_dilated, None)
+  )
+  np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-5)
 
 
 def test_no_convolution_is_left_in_the_program_of_a_population():
@@ -141,8 +143,8 @@ def test_refuses_what_it_cannot_do(keywords, named):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("convolution", CONVOLUTIONS)
-@pytest.mark.parametrize("size", [1, 3, 4])
+@pytest.mark.parametrize("convolution", ["matmul", "lax"])
+@pytest.mark.parametrize("size", [1, 3])
 def test_up_is_the_transpose_of_lax_convolution(convolution, size):
   rng = np.random.default_rng(2)
   x, k = rng.normal(size=(2, 2 * size, 2 * size, 3)), rng.normal(size=(4, 4, 3, 5))
@@ -165,8 +167,8 @@ def test_up_by_matrix_products_equals_lax_to_the_second_derivative_in_a_populati
 
 
 def test_up_keeps_the_scale_of_its_input():
-  x = jax.random.normal(jax.random.key(0), (8, 16, 16, 32))
+  x = np.random.default_rng(5).normal(size=(8, 16, 16, 32)).astype(np.float32)
   module = UpConvolution(32, "auto", gain=1.0)
   y = jax.jit(lambda key: module.init_with_output(key, x)[0])(jax.random.key(1))
   # Away from the border, where taps fall outside.
-  assert float(jnp.std(y[:, 2:-2, 2:-2])) == pytest.approx(1.0, rel=0.1)
+  assert np.asarray(y)[:, 2:-2, 2:-2].std() == pytest.approx(1.0, rel=0.1)

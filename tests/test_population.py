@@ -88,9 +88,9 @@ def trained():
   (group,) = population.group(members)
   dataset = data.load("digits")
   built = game.build(group.spec, dataset)
-  program = population.compile_group(group, built, NO_QUALITY)
+  program = population.compile_group(group, built, dataset, NO_QUALITY)
   state = program.init(program.hypers)
-  state, rows = program.advance(program.hypers, state, dataset.data, 2, 3)
+  state, rows = program.advance(program.hypers, state, program.data, 2, 3)
   return group, built, dataset, program, state, rows
 
 
@@ -128,8 +128,7 @@ def test_every_probed_value_is_finite_and_float32(trained):
 def test_probing_changes_no_bit_of_the_training(trained):
   """One probed step and five plain ones, against two probed and four plain: the same parameters."""
   *_, program, state, _ = trained
-  dataset = trained[2]
-  other, _ = program.advance(program.hypers, program.init(program.hypers), dataset.data, 1, 6)
+  other, _ = program.advance(program.hypers, program.init(program.hypers), program.data, 1, 6)
   jax.tree.map(np.testing.assert_array_equal, state.gen_params, other.gen_params)
   jax.tree.map(np.testing.assert_array_equal, state.disc_params, other.disc_params)
 
@@ -138,5 +137,5 @@ def test_evaluation_and_grids_drop_the_padding(trained):
   *_, program, state, _ = trained
   assert program.evaluate(program.hypers, state)["mean"].shape == (5,)
   grid = np.asarray(program.draw_grid(state))
-  assert grid.shape == (8, population.GRID, 8, 8, 1)
+  assert grid.shape == (8, 64, 8, 8, 1)
   assert grid.dtype == np.uint8

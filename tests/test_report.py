@@ -232,11 +232,26 @@ def test_decades_add_up_and_name_the_factor():
   assert found.total == pytest.approx(-3.5 * 37 / 39)
   assert found.factors == pytest.approx({"loss": -4 * 37 / 39, "critic": 0, "generator": 0.5 * 37 / 39})
   assert sum(found.factors.values()) == pytest.approx(found.total)
-  assert (found.first, found.last) == (50, 2000)
+  assert found.end == found.total
+  assert (found.first, found.lowest) == (50, 1900)
   text = wording.decades_sentence(found)
-  assert (
-    text == "generator gradient fell 3.3 decades, of which the loss 3.8, the critic 0.0, the generator −0.5 (it rose)"
+  parts = "the loss 3.8, the critic 0.0, the generator −0.5 (it rose); at the end −3.3"
+  assert text == f"generator gradient fell 3.3 decades, of which {parts}"
+
+
+def test_a_gradient_that_came_back_is_told_by_its_lowest_point_and_its_end():
+  norm = np.array([1.0, *([1e-3] * 6), *([10.0] * 6)])
+  norm[9] = 1e-9  # one row alone is noise
+  columns = {"gen/grad_norm": norm, "factor/loss": norm, "factor/critic": norm**0, "factor/generator": norm**0}
+  found = statistics.decades(np.arange(13) * 50, columns)
+  assert (found.total, found.end) == pytest.approx((-3, 1))
+  assert 50 <= found.lowest <= 300
+  assert wording.decades_sentence(found).endswith(
+    "fell 3.0 decades, of which the loss 3.0, the critic 0.0, the generator 0.0; at the end +1.0"
   )
+  columns = {name: 1 / column[:9] for name, column in columns.items()}
+  rising = statistics.decades(np.arange(9) * 50, columns | {"gen/grad_norm": np.array([1.0] + [5.0] * 8)})
+  assert wording.decades_sentence(rising) == "generator gradient never fell below its start; at the end +0.7"
 
 
 def test_a_gradient_that_underflows_fell_at_least_so_far():

@@ -39,6 +39,7 @@ def dirac_game(names, penalty="none", optimizer="sgd"):
     penalty=None if penalty == "none" else penalties.get(penalty),
     optimizer=optim.get(optimizer),
     decode=lambda x: x,
+    image_shape=(1,),
     num_classes=1,
   )
 

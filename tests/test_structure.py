@@ -126,8 +126,8 @@ def test_the_readme_speaks_of_what_is_there():
     assert (ROOT / path).exists(), path
   for path in re.findall(r"`((?:gan_jax|configs|experiments|tests)/[\w/.]+)`", text):
     assert (ROOT / path).exists(), path
-  for command in re.findall(r"^\./launch\.sh (\w+)", text, re.M):
-    assert re.search(rf"^\s*(\w+ \| )*{command}( \||\))", (ROOT / "launch.sh").read_text(), re.M), command
+  for command in re.findall(r"\./launch\.sh (\w+)", text):
+    assert command in ("test", "check", "help") or (ROOT / "experiments" / f"{command}.py").exists(), command
 
 
 def test_python_blocks_of_the_readme_run():

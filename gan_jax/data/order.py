@@ -37,13 +37,14 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
   keys = _round_keys(jnp.asarray(seed, jnp.uint32), epochs)
   bits = (size - 1).bit_length()
 
-  def outside(indices: Array) -> Array:
-    return indices >= jnp.uint32(size)
+  def walk(state: tuple[Array, Array]) -> tuple[Array, Array]:
+    indices, outside = state
+    indices = jnp.where(outside, _feistel(indices, keys, bits), indices)
+    return indices, indices >= jnp.uint32(size)
 
-  def walk(indices: Array) -> Array:
-    return jnp.where(outside(indices), _feistel(indices, keys, bits), indices)
-
-  indices = lax.while_loop(lambda indices: outside(indices).any(), walk, _feistel(offsets, keys, bits))
+  # All start as if outside: every example takes one step at least.
+  start = offsets, jnp.ones(batch_size, bool)
+  indices, _ = lax.while_loop(lambda state: state[1].any(), walk, start)
   return indices.astype(jnp.int32)
 
 

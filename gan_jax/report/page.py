@@ -110,7 +110,7 @@ def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, An
   changes = [(row.decades, styles[row.place]) for row in comparison.rows if row.decades is not None]
   bars = figures.factor_bars(changes, f"panel {number}: decades")
   if bars:
-    sections[-1][-1].append(Chart("decades from first to last, and by factor", "", markup(bars)))
+    sections[-1][-1].append(Chart("decades from the first row to the lowest gradient, and by factor", "", markup(bars)))
   ranked = [(row.variant, styles[row.place]) for row in comparison.rows]
   return {
     "title": panel.title,

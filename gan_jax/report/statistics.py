@@ -8,7 +8,7 @@ from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 TINY = float(np.finfo(np.float32).tiny)  # what a float32 that was flushed to zero was at most
-LAST_ROWS = 5  # rows at the end of a run among which the median one is taken
+ROWS = 5  # successive rows among which the median one is taken
 
 FACTORS = {"loss": "factor/loss", "critic": "factor/critic", "generator": "factor/generator"}
 TOTAL = "gen/grad_norm"
@@ -40,12 +40,13 @@ class Paired(NamedTuple):
 
 
 class Decades(NamedTuple):
-  """log10(last / first) of the generator's gradient norm and of its three factors, which add up to it."""
+  """log10(lowest / first) of the generator's gradient norm and of its three factors, which add up to it."""
 
-  first: int  # steps
-  last: int
+  first: int  # step of the first row with a gradient
+  lowest: int  # step at which the gradient was lowest
   total: float
   factors: dict[str, float]  # keys of `FACTORS`
+  end: float  # the total change at the end of the run: a gradient that fell may have come back
   floored: bool  # something underflowed to zero: the change is at least this large
   n: int  # runs
 
@@ -99,11 +100,11 @@ def band(values: np.ndarray, log: bool) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def decades(steps: np.ndarray, columns: Mapping[str, np.ndarray]) -> Decades | None:
-  """How many decades one run's generator gradient changed, factor by factor.
+  """How many decades one run's generator gradient fell at its lowest, factor by factor, and where it ended.
 
-  From the first row with a positive gradient to the row with the median gradient among the last five. All four numbers
-  are of the same two rows, so that log10(norm) = log10(loss) + log10(critic) + log10(generator) holds for the changes
-  too.
+  From the first row with a positive gradient to the lowest of the medians of five successive rows after it (one row
+  alone is noise), and to the median of the last five. A median is a row that was measured, so all four numbers of a
+  change are of the same two rows, and log10(norm) = log10(loss) + log10(critic) + log10(generator) holds for it too.
   None where the run has no two such rows, or no factors.
   """
   if not all(name in columns for name in (TOTAL, *FACTORS.values())):
@@ -113,17 +114,18 @@ def decades(steps: np.ndarray, columns: Mapping[str, np.ndarray]) -> Decades | N
   begin = usable[total[usable] > 0]
   if not len(begin) or usable[-1] == begin[0]:
     return None
-  first = begin[0]
-  end = usable[usable > first][-LAST_ROWS:]
-  last = end[np.argsort(total[end], kind="stable")[(len(end) - 1) // 2]]
+  first, later = begin[0], usable[usable > begin[0]]
+  windows = [later[i : i + ROWS] for i in range(max(1, len(later) - ROWS + 1))]
+  medians = [window[np.argsort(total[window], kind="stable")[(len(window) - 1) // 2]] for window in windows]
+  lowest, end = min(medians, key=lambda row: total[row]), medians[-1]
 
-  def change(name: str) -> float:
-    before, after = float(columns[name][first]), float(columns[name][last])
+  def change(name: str, row: int) -> float:
+    before, after = float(columns[name][first]), float(columns[name][row])
     return float(np.log10(after or TINY) - np.log10(before or TINY))
 
-  factors = {factor: change(name) for factor, name in FACTORS.items()}
-  floored = any(columns[name][last] == 0 for name in (TOTAL, *FACTORS.values()))
-  return Decades(int(steps[first]), int(steps[usable[-1]]), change(TOTAL), factors, floored, 1)
+  factors = {factor: change(name, lowest) for factor, name in FACTORS.items()}
+  floored = any(columns[name][lowest] == 0 for name in (TOTAL, *FACTORS.values()))
+  return Decades(int(steps[first]), int(steps[lowest]), change(TOTAL, lowest), factors, change(TOTAL, end), floored, 1)
 
 
 def mean_decades(found: Sequence[Decades]) -> Decades | None:
@@ -132,9 +134,10 @@ def mean_decades(found: Sequence[Decades]) -> Decades | None:
     return None
   return Decades(
     min(d.first for d in found),
-    max(d.last for d in found),
+    int(np.median([d.lowest for d in found])),
     float(np.mean([d.total for d in found])),
     {name: float(np.mean([d.factors[name] for d in found])) for name in FACTORS},
+    float(np.mean([d.end for d in found])),
     any(d.floored for d in found),
     len(found),
   )

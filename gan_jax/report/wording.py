@@ -3,7 +3,7 @@
 import math
 
 from gan_jax.report.comparison import Comparison, Row
-from gan_jax.report.statistics import FACTORS, Decades, Estimate, Paired
+from gan_jax.report.statistics import Decades, Estimate, Paired
 
 LOST = 2.0  # decades: a gradient a hundred times smaller is called lost
 NOTHING = "–"
@@ -76,19 +76,17 @@ def counts(row: Row) -> str:
 def decades_sentence(d: Decades) -> str:
   """What became of the generator's gradient, and in which factor.
 
-  >>> decades_sentence(Decades(50, 6000, -4.1, {"loss": -3.9, "critic": -0.2, "generator": 0.0}, False, 5))
-  'generator gradient fell 4.1 decades, of which the loss 3.9, the critic 0.2, the generator 0.0'
+  >>> decades_sentence(Decades(50, 900, -4.1, {"loss": -3.9, "critic": -0.2, "generator": 0.0}, -4.0, False, 5))
+  'generator gradient fell 4.1 decades, of which the loss 3.9, the critic 0.2, the generator 0.0; at the end −4.0'
   """
   least = "at least " if d.floored else ""
-  if abs(d.total) < 0.05 and not d.floored:
-    parts = ", ".join(f"the {name} {decade(d.factors[name])}" for name in FACTORS)
-    return f"generator gradient changed by less than 0.1 decades: {parts}"
-  sign, verb, other = (-1, "fell", "rose") if d.total < 0 else (1, "rose", "fell")
-  changes = {name: sign * d.factors[name] for name in FACTORS}
+  end = f"; at the end {decade(d.end)}"
+  if d.total > -0.05:
+    return f"generator gradient never fell below its start{end}"
   parts = ", ".join(
-    f"the {name} {_minus(_one_decimal(x))}{f' (it {other})' if x <= -0.05 else ''}" for name, x in changes.items()
+    f"the {name} {_minus(_one_decimal(-x))}{' (it rose)' if x >= 0.05 else ''}" for name, x in d.factors.items()
   )
-  return f"generator gradient {verb} {least}{_one_decimal(sign * d.total)} decades, of which {parts}"
+  return f"generator gradient fell {least}{_one_decimal(-d.total)} decades, of which {parts}{end}"
 
 
 def decade(x: float) -> str:
