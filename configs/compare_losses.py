@@ -31,14 +31,14 @@ def get_config():
     "generator_rate": 1e-3,
     "discriminator_rate": 1e-3,
     "ema_decay": 0.995,
-    "steps": 2000,
+    "steps": 1500,
     "evaluate_every": 500,
     "checkpoint_every": 500,
   }
 
 
 def sweep(s):
-  ahead = s.fixed(panel="discriminator trained ahead", penalty="none", penalty_weight=0.0, head_start=800, steps=1200)
+  ahead = s.fixed(panel="discriminator trained ahead", penalty="none", penalty_weight=0.0, head_start=600, steps=1000)
   return s.chain(
     s.product(s.param("loss", LOSSES), s.param("seed", SEEDS)),
     s.product(ahead, s.param("loss", ["minimax", "non_saturating"]), s.param("seed", SEEDS)),

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import special
 
 from gan_jax.losses import Card
+from gan_jax.losses.f_divergences import Divergence
 from gan_jax.types import Loss
 
 Formula = Callable[..., np.ndarray]
@@ -78,6 +79,21 @@ CONJUGATE: dict[str, Formula] = {
   "alpha_above_one": lambda t, alpha=2.0: (pos(t * (alpha - 1) + 1) ** (alpha / (alpha - 1)) - 1) / alpha,
   "alpha_below_one": lambda t, alpha=0.5: ((t * (alpha - 1) + 1) ** (alpha / (alpha - 1)) - 1) / alpha,
   "total_variation": lambda t: t,
+}
+# The generator functions f(u) of the same table.
+GENERATOR_FUNCTION: dict[str, Formula] = {
+  "kl": lambda u: u * np.log(u),
+  "reverse_kl": lambda u: -np.log(u),
+  "pearson": lambda u: (u - 1) ** 2,
+  "neyman": lambda u: (1 - u) ** 2 / u,
+  "squared_hellinger": lambda u: (np.sqrt(u) - 1) ** 2,
+  "jeffreys": lambda u: (u - 1) * np.log(u),
+  "jensen_shannon": lambda u: -(u + 1) * np.log((1 + u) / 2) + u * np.log(u),
+  "weighted_jensen_shannon": lambda u, pi: pi * u * np.log(u) - (1 - pi + pi * u) * np.log(1 - pi + pi * u),
+  "gan": lambda u: u * np.log(u) - (u + 1) * np.log(u + 1),
+  "alpha_above_one": lambda u, alpha: (u**alpha - 1 - alpha * (u - 1)) / (alpha * (alpha - 1)),
+  "alpha_below_one": lambda u, alpha: (u**alpha - 1 - alpha * (u - 1)) / (alpha * (alpha - 1)),
+  "total_variation": lambda u: 0.5 * np.abs(u - 1),
 }
 F_GAN_OTHER = {
   "weighted_jensen_shannon": {"pi": 0.7},
@@ -377,3 +393,24 @@ CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
   check_shift,
   check_overflow,
 )
+
+
+def check_row(name: str, row: Divergence) -> None:
+  """Every column of the table of f-divergences: f, f', f*, the activation, the threshold and the optimal logit."""
+  u = jnp.asarray([0.05, 0.3, 0.8, 1.7, 6.0])
+  v = jnp.asarray([-1.9, -0.6, 0.0, 0.4, 1.3, 4.0])
+  for options in (dict(row.options), F_GAN_OTHER.get(name)):
+    if options is None:
+      continue
+    what = f"{name} {options}"
+    close(row.generator_function(u, **options), GENERATOR_FUNCTION[name](np.asarray(u), **options), 1e-10, what, 1e-13)
+    slope = jax.grad(lambda u, options=options: jnp.sum(row.generator_function(u, **options)))(u)
+    close(row.derivative(u, **options), slope, 1e-10, what, 1e-13)
+    t = ACTIVATION[name](np.asarray(v), **options)
+    close(row.activation(v, **options), t, 1e-10, what, 1e-13)
+    close(row.conjugate(jnp.asarray(t), **options), CONJUGATE[name](t, **options), 1e-10, what, 1e-12)
+    close(row.composed(v, **options), CONJUGATE[name](t, **options), 1e-10, what, 1e-12)
+    reached = row.activation(row.optimal_logit(jnp.log(u), **options), **options)
+    close(reached, slope, 1e-9, what, 1e-11)
+    at_one = float(row.activation(row.optimal_logit(jnp.asarray(0.0), **options), **options))
+    close(row.threshold, at_one, 1e-10, what, 1e-11)

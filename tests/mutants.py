@@ -28,7 +28,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 from gan_jax import losses  # noqa: E402
 from gan_jax.losses import registry  # noqa: E402
-from tests.known_losses import CHECKS  # noqa: E402
+from tests.known_losses import CHECKS, check_row  # noqa: E402
 
 # A file, and the files that must be run again where it changes. The last ones register.
 FILES = {
@@ -131,8 +131,11 @@ def source(name: str) -> Path:
   return ROOT / "gan_jax" / "losses" / f"{name}.py"
 
 
-def registered(files: list[str], tree: ast.Module) -> dict[str, tuple]:
-  """The losses that the files enter, the first of them replaced by the tree. Global state is as before afterwards."""
+def registered(files: list[str], tree: ast.Module) -> tuple[dict[str, tuple], dict]:
+  """What the files enter, the first of them replaced by the tree: losses, and rows of the table of f-divergences.
+
+  Global state is as before afterwards.
+  """
   kept = dict(registry.LOSSES), dict(registry.CARDS)
   modules = {name: sys.modules[f"gan_jax.losses.{name}"] for name in files}
   registry.LOSSES.clear()
@@ -144,7 +147,8 @@ def registered(files: list[str], tree: ast.Module) -> dict[str, tuple]:
       sys.modules[module.__name__] = module
       code = tree if name == files[0] else ast.parse(source(name).read_text())
       exec(compile(code, str(source(name)), "exec"), module.__dict__)
-    return {name: (registry.LOSSES[name], registry.CARDS[name]) for name in registry.LOSSES}
+    table = getattr(sys.modules["gan_jax.losses.f_divergences"], "DIVERGENCES", {}) if "f_divergences" in files else {}
+    return {name: (registry.LOSSES[name], registry.CARDS[name]) for name in registry.LOSSES}, table
   finally:
     for name, module in modules.items():
       sys.modules[f"gan_jax.losses.{name}"] = module
@@ -168,13 +172,17 @@ def rows(tree: ast.Module) -> dict[int, str]:
 def killed(files: list[str], tree: ast.Module, likely: str | None = None) -> str | None:
   """What objected to the mutant, or None."""
   try:
-    found = registered(files, tree)
+    found, table = registered(files, tree)
   except Exception as error:
     return f"import: {type(error).__name__}"
+  for row in [likely] if likely in table else table:
+    try:
+      check_row(row, table[row])
+    except Exception as error:
+      return f"check_row({row}): {type(error).__name__}"
   suspects = [name for name in found if likely is not None and name.startswith(f"f_gan_{likely}")]
-  # The suspects in full, then the rest; of each, the cheap check for all losses first.
-  for check, names in [(check, names) for names in (suspects, [*found]) for check in CHECKS]:
-    for name in names:
+  for check in CHECKS:  # the cheap check for all losses first; a change in a row can reach only that row's losses
+    for name in suspects or found:
       build, card = found[name]
       try:
         check(name, build, card)

@@ -9,7 +9,7 @@ from scipy import integrate, optimize, special
 from gan_jax import losses
 from gan_jax.losses.f_divergences import DIVERGENCES
 from gan_jax.losses.special import expm1, log_softplus, log_wright_omega, sigmoid
-from tests.known_losses import F_GAN_OTHER, close
+from tests.known_losses import F_GAN_OTHER, check_row, close
 
 ROWS = [
   (name, {**row.options, **options})
@@ -22,6 +22,11 @@ smooth_rows = pytest.mark.parametrize(("name", "options"), [row for row in ROWS 
 
 V = np.array([-6.0, -2.5, -1.0, -0.3, 0.0, 0.4, 1.0, 2.2, 4.0])
 U = np.array([0.05, 0.3, 0.8, 1.0, 1.7, 6.0])
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_row(name, x64):
+  check_row(name, DIVERGENCES[name])
 
 
 @rows

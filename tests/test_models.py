@@ -31,12 +31,25 @@ def build(model, shape, **fields):
 
 
 @functools.cache
-def start(model, shape, **fields):
-  """The initial parameters of both, of two keys."""
-  players = build(model, shape, **fields)
-  return tuple(
-    jax.tree.map(np.asarray, player.init(jax.random.key(seed))) for player, seed in zip(players, (0, 1), strict=True)
-  )
+def start(model, shape):
+  """The initial parameters of both players."""
+  generator, discriminator = build(model, shape)
+  return generator.init(jax.random.key(0)), discriminator.init(jax.random.key(1))
+
+
+@functools.cache
+def anywhere(model, shape, **fields):
+  """Parameters of both players as they might be later, no bias zero; what holds for these does not hang on a start."""
+  rng = np.random.default_rng(3)
+
+  def draw(path, leaf):
+    draws = rng.normal(size=leaf.shape).astype(np.float32)
+    if path[-1].key == "kernel":
+      return draws / np.sqrt(leaf.size / leaf.shape[-1], dtype=np.float32)
+    return np.float32(path[-1].key == "scale") + np.float32(0.1) * draws
+
+  shapes = tuple(jax.eval_shape(player.init, jax.random.key(0)) for player in build(model, shape, **fields))
+  return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def batch(shape, size=4):
@@ -78,7 +91,7 @@ def test_players_start_level(model, shape):
 @pytest.mark.parametrize("shape", SHAPES["dcgan"])
 def test_dcgan_is_the_same_network_under_either_convolution(shape):
   noise, images, labels = batch(shape)
-  ours, other, params = build("dcgan", shape), build("dcgan", shape, convolution="lax"), start("dcgan", shape)
+  ours, other, params = build("dcgan", shape), build("dcgan", shape, convolution="lax"), anywhere("dcgan", shape)
   for player, lax_player, tree, x in zip(ours, other, params, (noise, images), strict=True):
     shapes = jax.tree.map(jnp.shape, tree), jax.tree.map(jnp.shape, jax.eval_shape(lax_player.init, jax.random.key(0)))
     assert shapes[0] == shapes[1]
@@ -108,7 +121,7 @@ def test_the_class_counts_if_and_only_if_conditional(model, shape, conditional):
   fields = {} if conditional else {"conditional": False}
   noise, images, labels = batch(shape)
   for player, params, x in zip(
-    build(model, shape, **fields), start(model, shape, **fields), (noise, images), strict=True
+    build(model, shape, **fields), anywhere(model, shape, **fields), (noise, images), strict=True
   ):
     one, other = (np.asarray(player.apply(params, x, y)) for y in (labels, (labels + 1) % CLASSES))
     changed = np.abs(one - other).reshape(len(x), -1).max(axis=1)
@@ -118,7 +131,7 @@ def test_the_class_counts_if_and_only_if_conditional(model, shape, conditional):
 @pytest.mark.parametrize(("model", "shape"), SMALL)
 def test_the_discriminator_is_a_projection_discriminator(model, shape):
   """logit = w.h + b + <embed(y), h>: linear in the table, a row of which reads one class, and equal rows add to w."""
-  (_, discriminator), (_, params) = build(model, shape), start(model, shape)
+  (_, discriminator), (_, params) = build(model, shape), anywhere(model, shape)
   _, images, labels = batch(shape)
   table = params["LogitHead_0"]["embed"]["kernel"]
   weight = params["LogitHead_0"]["linear"]["kernel"][:, 0]
@@ -138,7 +151,7 @@ def test_the_discriminator_is_a_projection_discriminator(model, shape):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize(("model", "shape"), SMALL)
 def test_logits_are_coupled_exactly_where_couples_batch_says_so(model, shape, norm):
-  (_, discriminator), (_, params) = (f(model, shape, discriminator_norm=norm) for f in (build, start))
+  (_, discriminator), (_, params) = (f(model, shape, discriminator_norm=norm) for f in (build, anywhere))
   _, images, labels = batch(shape)
   perturbed = np.concatenate([-0.5 * images[:1], images[1:]])
   changed = np.abs(discriminator.apply(params, images, labels) - discriminator.apply(params, perturbed, labels))
@@ -149,7 +162,7 @@ def test_logits_are_coupled_exactly_where_couples_batch_says_so(model, shape, no
 
 @pytest.mark.parametrize(("model", "shape"), SMALL)
 def test_generated_images_do_not_depend_on_one_another(model, shape):
-  (generator, _), (params, _) = build(model, shape), start(model, shape)
+  (generator, _), (params, _) = build(model, shape), anywhere(model, shape)
   noise, _, labels = batch(shape)
   perturbed = np.concatenate([-0.5 * noise[:1], noise[1:]])
   one, other = (np.asarray(generator.apply(params, z, labels)) for z in (noise, perturbed))
@@ -160,7 +173,7 @@ def test_generated_images_do_not_depend_on_one_another(model, shape):
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 @pytest.mark.parametrize(("model", "shape"), SMALL)
 def test_normalisation_forgets_the_scale_of_the_weights_before_it(model, shape, norm):
-  (_, discriminator), (_, params) = (f(model, shape, discriminator_norm=norm) for f in (build, start))
+  (_, discriminator), (_, params) = (f(model, shape, discriminator_norm=norm) for f in (build, anywhere))
   _, images, labels = batch(shape)
   layer = {"mlp": "Dense_1", "dcgan": "DownConvolution_1"}[model]
   scaled = {**params, layer: jax.tree.map(lambda leaf: 10 * leaf, params[layer])}
@@ -171,7 +184,7 @@ def test_normalisation_forgets_the_scale_of_the_weights_before_it(model, shape, 
 @pytest.mark.parametrize("norm", ["none", "layer"])
 @pytest.mark.parametrize(("model", "shape"), SMALL)
 def test_r1_has_the_gradient_of_its_finite_differences_and_a_finite_one_on_blank_images(model, shape, norm):
-  (_, discriminator), (_, params) = (f(model, shape, discriminator_norm=norm) for f in (build, start))
+  (_, discriminator), (_, params) = (f(model, shape, discriminator_norm=norm) for f in (build, anywhere))
   _, images, labels = batch(shape)
 
   def r1(params, images):
