@@ -414,3 +414,7 @@ def check_row(name: str, row: Divergence) -> None:
     close(reached, slope, 1e-9, what, 1e-11)
     at_one = float(row.activation(row.optimal_logit(jnp.asarray(0.0), **options), **options))
     close(row.threshold, at_one, 1e-10, what, 1e-11)
+  if name == "weighted_jensen_shannon":  # by its own formula 1 - sigmoid(v)^(1/pi) is 0 out here
+    for pi, v in ((0.3, 21.5), (0.3, 80.0), (1e-6, 15.0), (1e-6, 21.0), (1e-6, 45.0)):
+      exact = (1 - pi) * (np.log1p(-pi) - np.log(-np.expm1(-np.log1p(np.exp(-v)) / pi)))
+      close(row.composed(jnp.asarray(v), pi=pi), exact, 1e-14, f"{name}: pi = {pi}, v = {v}", 1e-12)
