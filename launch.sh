@@ -68,7 +68,8 @@ fi
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"
 python="$venv/bin/python"
 case "$command" in
-  test) cd "$here" && exec "$python" -m pytest "$@" ;;
+  # One file per worker: a file's fixtures are trained once.
+  test) cd "$here" && exec "$python" -m pytest -n auto --dist loadfile "$@" ;;
   check)
     cd "$here"
     "$python" -m ruff check .

@@ -1,8 +1,10 @@
 """Penalties: pure functions of the critic (images -> logits, parameters and labels bound), one value per example.
 
 The step takes the mean over the batch and multiplies it by `Hypers.penalty_weight`. Norms are per sample over all
-non-batch axes, in float32. A penalty that differentiates logits with respect to images is only defined for a
-discriminator that does not couple the examples of a batch; `game.build` refuses the combination.
+non-batch axes, in float32, with a defined gradient at zero. A penalty that differentiates logits with respect to images is
+only defined for a discriminator that does not couple the examples of a batch; `game.build` refuses the combination.
+
+Conventions are in the names: `r1` has Mescheder's half (its weight is gamma), `r1_full` has not.
 """
 
 import jax
@@ -13,30 +15,14 @@ from gan_jax.checks import at_least_float32
 from gan_jax.errors import unknown
 from gan_jax.types import Critic, Key, Penalty
 
+PENALTIES: dict[str, Penalty] = {}
 
-def squared_norm_per_example(x: Array) -> Array:
-  """[B, ...] -> [B]: the sum of squares over all axes but the first, in float32 or better."""
-  return jnp.sum(jnp.square(at_least_float32(x)), axis=tuple(range(1, x.ndim)))
-
-
-def input_gradient(critic: Critic, images: Array) -> Array:
-  """[B, ...]: the gradient of each logit with respect to its own image, for a critic that does not couple examples."""
-  return jax.grad(lambda x: critic(x).sum())(images)
+DIFFERENCE = 1e-2  # standard deviation of the finite-difference penalties' perturbation; images span [-1, 1]
 
 
-def none(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
-  """Zero."""
-  del critic, fake, key
-  return jnp.zeros(real.shape[0])
-
-
-def r1(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
-  """0.5 ||grad_x D(x)||^2 at real x, with the half: the weight is gamma (Mescheder et al. 2018, arXiv:1801.04406, eq. 9)."""
-  del fake, key
-  return 0.5 * squared_norm_per_example(input_gradient(critic, real))
-
-
-PENALTIES: dict[str, Penalty] = {"none": none, "r1": r1}
+def register(penalty: Penalty) -> Penalty:
+  PENALTIES[penalty.__name__] = penalty  # type: ignore[attr-defined]
+  return penalty
 
 
 def get(name: str) -> Penalty:
@@ -44,3 +30,144 @@ def get(name: str) -> Penalty:
   if name not in PENALTIES:
     raise unknown("penalty", name, PENALTIES)
   return PENALTIES[name]
+
+
+def squared_norm_per_example(x: Array) -> Array:
+  """[B, ...] -> [B]: the sum of squares over all axes but the first, in float32 or better."""
+  return jnp.sum(jnp.square(at_least_float32(x)), axis=tuple(range(1, x.ndim)))
+
+
+def norm_per_example(x: Array) -> Array:
+  """[B, ...] -> [B]: the Euclidean norm, whose gradient at zero is zero (one of its subgradients) and not NaN."""
+  squared = squared_norm_per_example(x)
+  positive = squared > 0
+  # The inner `where` keeps the square root's infinite slope out of the branch that is not taken.
+  return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+
+def input_gradient(critic: Critic, images: Array) -> Array:
+  """[B, ...]: the gradient of each logit with respect to its own image, for a critic that does not couple examples."""
+  return jax.grad(lambda x: critic(x).sum())(images)
+
+
+def interpolate(real: Array, fake: Array, key: Key) -> Array:
+  """real + a (fake - real), one a ~ U(0, 1) for each example."""
+  a = jax.random.uniform(key, (real.shape[0], *[1] * (real.ndim - 1)), real.dtype)
+  return real + a * (fake - real)
+
+
+@register
+def none(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """Zero."""
+  del critic, fake, key
+  return jnp.zeros(real.shape[0])
+
+
+@register
+def r1(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """0.5 |grad D(x)|^2 at real x, with the half: the weight is gamma (Mescheder et al. 2018, arXiv:1801.04406, eq. 9)."""
+  del fake, key
+  return 0.5 * squared_norm_per_example(input_gradient(critic, real))
+
+
+@register
+def r1_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """|grad D(x)|^2 at real x, without the half: twice `r1`."""
+  return 2 * r1(critic, real, fake, key)
+
+
+@register
+def r2(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """0.5 |grad D(x)|^2 at generated x, with the half (Mescheder et al. 2018, arXiv:1801.04406, section 4.1)."""
+  del real, key
+  return 0.5 * squared_norm_per_example(input_gradient(critic, fake))
+
+
+@register
+def r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """|grad D(x)|^2 at generated x, without the half: twice `r2`."""
+  return 2 * r2(critic, real, fake, key)
+
+
+@register
+def r1_r2(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """`r1` + `r2`, each with its half and under one weight, as R3GAN trains (Huang et al. 2024, arXiv:2501.05441)."""
+  return r1(critic, real, fake, key) + r2(critic, real, fake, key)
+
+
+@register
+def r1_r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """`r1_full` + `r2_full`: twice `r1_r2`."""
+  return 2 * r1_r2(critic, real, fake, key)
+
+
+@register
+def gradient_penalty(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """(|grad D(x)| - 1)^2 at interpolates, two-sided, centre 1: WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3)."""
+  return jnp.square(norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1)
+
+
+@register
+def gradient_penalty_one_sided(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """max(0, |grad D(x)| - 1)^2 at interpolates: WGAN-LP (Petzka et al. 2018, arXiv:1709.08894)."""
+  excess = norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1
+  return jnp.square(jnp.maximum(excess, 0))
+
+
+@register
+def gradient_penalty_zero_centred(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """|grad D(x)|^2 at interpolates, centre 0, no half (Thanh-Tung et al. 2019, arXiv:1902.03984)."""
+  return squared_norm_per_example(input_gradient(critic, interpolate(real, fake, key)))
+
+
+@register
+def dragan(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """(|grad D(x)| - 1)^2 around the data: x = real + a d, a ~ U(0, 1) per example, d uniform in [0, s/2) per entry.
+
+  s is the standard deviation of the batch's entries. The gradient is the logit's, not the probability's.
+  Source: Kodali et al. 2017, arXiv:1705.07215, as their code perturbs.
+  """
+  shift_key, mix_key = jax.random.split(key)
+  shifted = real + 0.5 * jnp.std(real) * jax.random.uniform(shift_key, real.shape, real.dtype)
+  return gradient_penalty(critic, real, shifted, mix_key)
+
+
+@register
+def max_gradient(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """max_i |grad D(x_i)|^2 over the batch's interpolates; every entry of [B] is the batch's value.
+
+  Source: Zhou et al. 2019, "Lipschitz generative adversarial nets" (arXiv:1902.05687), section 4.
+  """
+  squared = squared_norm_per_example(input_gradient(critic, interpolate(real, fake, key)))
+  return jnp.broadcast_to(jnp.max(squared), squared.shape)
+
+
+def _finite_difference(critic: Critic, images: Array, key: Key) -> Array:
+  noise = DIFFERENCE * jax.random.normal(key, images.shape, images.dtype)
+  difference = at_least_float32(critic(images + noise)) - at_least_float32(critic(images))
+  return 0.5 * jnp.square(difference / DIFFERENCE)
+
+
+@register
+def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """0.5 ((D(x + s e) - D(x)) / s)^2, e ~ N(0, I), s = 0.01, at real x: its mean over e tends to `r1` as s -> 0.
+
+  No double backward, at the price of variance: for a linear critic the value is `r1` times a chi-squared of one degree.
+  The direction is used by approximate R1 of Lin et al. 2025 (Seaweed APT, arXiv:2501.08316), there without the division.
+  """
+  del fake
+  return _finite_difference(critic, real, key)
+
+
+@register
+def r2_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """`r1_finite_difference` at generated x: its mean tends to `r2`."""
+  del real
+  return _finite_difference(critic, fake, key)
+
+
+@register
+def logit_drift(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """D(x)^2 at real x, which keeps the critic's level from drifting (Karras et al. 2018, arXiv:1710.10196, appendix A.1)."""
+  del fake, key
+  return jnp.square(at_least_float32(critic(real)))

@@ -3,7 +3,8 @@
 Each mutant is one change to the syntax tree of one file of `gan_jax/losses`: a sign flipped, + for -, * for /, a comparison
 turned, a number changed (a half dropped, a target moved, another axis), real and fake exchanged, max for min, one function
 for its neighbour. The file is compiled anew, its losses are registered in a scratch registry, and `known_losses.CHECKS` run
-on each until one objects. A mutant that does not run at all is not counted. Not collected by pytest; exits with 1 where a mutant survives that `EQUIVALENT` does not explain.
+on each until one objects. A mutant that does not run at all is not counted. Not collected by pytest; exits with 1 where
+a mutant survives that `EQUIVALENT` does not explain.
 """
 
 import ast
