@@ -21,7 +21,7 @@ DIFFERENCE = 1e-2  # standard deviation of the finite-difference penalties' pert
 
 
 def register(penalty: Penalty) -> Penalty:
-  PENALTIES[penalty.__name__] = penalty  # type: ignore[attr-defined]
+  PENALTIES[penalty.__name__] = penalty
   return penalty
 
 

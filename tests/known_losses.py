@@ -355,12 +355,12 @@ def check_overflow(name: str, build: Builder, card: Card) -> None:
   limits = (1e4,) if card.overflows_at is None else (0.99 * card.overflows_at, 1.01 * card.overflows_at)
   finite = []
   for limit in limits:
-    real = jnp.asarray([-1, 1, 0, 0, -1, 1, -1, 1], jnp.float32) * limit
-    fake = jnp.asarray([0, 0, -1, 1, -1, 1, 1, -1], jnp.float32) * limit
     numbers = []
-    for half in build():
-      values, pull = jax.vjp(half, real, fake)
-      numbers += [values, *pull(jnp.ones_like(values))]
+    for real, fake in (([-1, 1, 0, 0], [0, 0, -1, 1]), ([-1, 1, -1, 1], [-1, 1, 1, -1])):
+      ends = (jnp.asarray(real, jnp.float32) * limit, jnp.asarray(fake, jnp.float32) * limit)
+      for half in build():
+        values, pull = jax.vjp(half, *ends)
+        numbers += [values, *pull(jnp.ones_like(values))]
     finite.append(all(np.all(np.isfinite(np.asarray(x))) for x in numbers))
   assert finite[0], f"{name}: not finite at |logit| = {limits[0]:g}"
   assert len(finite) == 1 or not finite[1], f"{name}: still finite at |logit| = {limits[1]:g}, beyond overflows_at"
