@@ -1,6 +1,7 @@
 """How every command ends: one sentence and exit code 2 for input that cannot be used, 1 for a failure of the machine."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ def run(main: Callable[[list[str]], None]) -> None:
   except BadInput as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
+  except BrokenPipeError:  # the reader, `head` say, has seen enough; Python would complain again on closing stdout
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   except OSError as error:
     full = error.errno == errno.ENOSPC or "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
     reason = "the disk is full" if full else "a file could not be written or read"
