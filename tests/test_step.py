@@ -269,6 +269,18 @@ def test_same_seed_same_data_and_noise_for_every_loss():
   np.testing.assert_array_equal(*images)
 
 
+@pytest.mark.parametrize("taken", [0, 3])
+def test_every_critic_step_sees_the_next_batch(taken):
+  """The last of n_critic updates at step t sees positions (t n_critic + n_critic - 1) B onwards of the data's order."""
+  from gan_jax.data.order import example_indices
+
+  spec, game, h, data, state = random_case(("hinge",), discriminator_rate=0.0)
+  _, trace = jax.jit(build_step(spec._replace(n_critic=3), game))(h, state._replace(step=jnp.int32(taken)), data)
+  real = data.images[example_indices(0, (3 * taken + 2) * 8, 8, 20)]
+  expected = game.discriminator.apply(state.disc_params, real, None)
+  np.testing.assert_allclose(trace.real_logits, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_no_recompilation_on_the_second_call():
   spec, game, h, data, state = random_case(SEVEN, "r1")
   step = jax.jit(build_step(spec, game))
