@@ -8,14 +8,17 @@ from jax import Array
 from gan_jax import losses, models, optim, penalties
 from gan_jax.data import Dataset
 from gan_jax.errors import BadInput
-from gan_jax.types import Loss, Penalty, Player, Spec
+from gan_jax.losses import transforms
+from gan_jax.types import Loss, Player, Spec
 
 
 class Game(NamedTuple):
   generator: Player
   discriminator: Player
   losses: tuple[Callable[..., Loss], ...]  # builders; `Hypers.loss_index` chooses
-  penalty: Penalty | None  # None costs nothing, not even the double backward of a zero
+  penalties: tuple[penalties.Penalty, ...]  # of the discriminator; `Hypers.penalty_weights` has a weight for each
+  generator_penalties: tuple[penalties.Penalty, ...]
+  augment: penalties.augmentations.Augmentation
   optimizer: optim.OptimizerBuilder
   decode: Callable[[Array], Array]  # a stored batch -> float32 images
   image_shape: tuple[int, ...]  # (H, W, C), or (2,)
@@ -23,22 +26,72 @@ class Game(NamedTuple):
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
 
 
+def second_order(spec: Spec) -> bool:
+  """Whether a step differentiates a player's gradient by the players: then the loss must not be a traced choice.
+
+  The derivative of a choice among losses multiplies the slopes of those not chosen by zero, and an inf there is a NaN.
+  """
+  return spec.method in ("consensus", "symplectic") or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
+
+
 def check(spec: Spec) -> None:
   """Everything about a spec that can be refused before any data is read.
 
   Raises:
-    BadInput: an unknown name, or a per-sample penalty with a discriminator that couples the examples of a batch.
+    BadInput: an unknown name, or parts that do not fit together; the message says which and what would.
   """
   models.get(spec.model)
-  penalties.get(spec.penalty)
   optim.get(spec.optimizer)
   for name in spec.losses:
     losses.get(name)
-  if spec.penalty != "none" and models.couples_batch(spec):
+  penalties.augmentations.get(spec.augmentation)
+  penalties.of_the_generator(spec.generator_penalty)
+  chosen = penalties.of_discriminator(spec.penalty)
+  coupled = [p.name for p in chosen if p.kind == "critic"]
+  if coupled and models.couples_batch(spec):
     raise BadInput(
-      f"penalty {spec.penalty!r} is per sample, but discriminator_norm={spec.discriminator_norm!r} couples the examples "
+      f"penalty {coupled[0]!r} is per sample, but discriminator_norm={spec.discriminator_norm!r} couples the examples "
       "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
     )
+  if spec.augmentation == "none" and any(p.name == "bcr" for p in chosen):
+    choices = ", ".join(name for name in penalties.AUGMENTATIONS if name != "none")
+    raise BadInput(f"penalty 'bcr' expected an augmentation to be consistent under, got 'none'; known: {choices}")
+  if spec.order == "simultaneous":
+    if (spec.n_critic, spec.n_gen) != (1, 1):
+      raise BadInput(
+        f"order 'simultaneous' expected n_critic=1 and n_gen=1, got n_critic={spec.n_critic} and n_gen={spec.n_gen}"
+      )
+    if spec.penalty_every > 1:
+      raise BadInput(
+        "penalty_every above 1 gives penalties updates of their own, which order 'simultaneous' has no place for; "
+        f"expected penalty_every=1 or another order, got {spec.penalty_every}"
+      )
+  elif spec.method != "gradient":
+    raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
+  if spec.weight_constraint == "spectral" and second_order(spec):
+    raise BadInput(
+      "weight_constraint 'spectral' takes its singular vectors as constants, so second derivatives through it are not the "
+      "game's; expected another constraint, method gradient or extragradient, and unroll_gradient 'stopped'"
+    )
+  if spec.unroll_steps and spec.method in ("consensus", "symplectic"):
+    raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
+
+
+def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
+  """The builders of a spec's losses.
+
+  A generator that differentiates through the critic's reply to it feels the loss on real examples too. A zero-sum loss
+  then is what it says: the generator's is minus the discriminator's, whole (Metz et al. 2017, eq. 6).
+  """
+  through = spec.unroll_steps > 0 and spec.unroll_gradient == "through"
+
+  def builder(name: str) -> Callable[..., Loss]:
+    build = losses.builder(name)
+    if through and losses.zero_sum(name):
+      return lambda **options: transforms.zero_sum(build(**options))
+    return build
+
+  return tuple(builder(name) for name in spec.losses)
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:
@@ -49,16 +102,24 @@ def build(spec: Spec, dataset: Dataset) -> Game:
     raise BadInput(
       f"batch_size expected at most the {size} examples of dataset {spec.dataset!r}, got {spec.batch_size}"
     )
-  if spec.steps * spec.n_critic * spec.batch_size >= 2**32:
+  batches = 2 if spec.method == "extragradient" else spec.n_critic
+  if spec.steps * batches * spec.batch_size >= 2**32:
     raise BadInput(
-      f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {spec.n_critic} * {spec.batch_size}"
+      f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
-  generator, discriminator = models.get(spec.model)(spec, dataset.image_shape, dataset.num_classes)
+  players = models.get(spec.model)(spec, dataset.image_shape, dataset.num_classes)
+  return assemble(spec, dataset, *players)
+
+
+def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Player) -> Game:
+  """The game of two given players. Raises `BadInput` for an augmentation that does not suit the data."""
   return Game(
     generator=generator,
     discriminator=discriminator,
-    losses=tuple(losses.LOSSES[name] for name in spec.losses),
-    penalty=None if spec.penalty == "none" else penalties.get(spec.penalty),
+    losses=objectives(spec),
+    penalties=penalties.of_discriminator(spec.penalty),
+    generator_penalties=penalties.of_the_generator(spec.generator_penalty),
+    augment=penalties.augmentations.get(spec.augmentation, dataset.image_shape),
     optimizer=optim.get(spec.optimizer),
     decode=dataset.decode,
     image_shape=dataset.image_shape,

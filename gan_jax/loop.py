@@ -89,7 +89,7 @@ def run_group(
     if pending is not None:
       chunk, rows = pending
       pending = None
-      columns = {name: np.asarray(value).T[:, : program.members] for name, value in rows.items()}
+      columns = {name: np.asarray(value)[:, : program.members] for name, value in rows.items()}
       steps = chunk.first + chunk.length * np.arange(chunk.windows)
       runs.append(study, "rows", group.name, chunk.first, chunk.last, runs.Table(steps, columns))
 

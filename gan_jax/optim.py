@@ -1,7 +1,8 @@
 """Optimizers, built inside the step so that rates and betas may be traced: one compiled program, many learning rates.
 
 They are built from `Hypers` anew in every trace. `optax.inject_hyperparams` would hide the rates in the optimizer state,
-and restoring a checkpoint would bring the old rate back.
+and restoring a checkpoint would bring the old rate back. What couples the two players (extragradient, consensus,
+lookahead, ...) is not an optimizer but a method of the game: see `methods.py` and `step.py`.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,42 @@ def sgd(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTr
   return optax.sgd(rate)
 
 
-OPTIMIZERS: dict[str, OptimizerBuilder] = {"adam": adam, "sgd": sgd}
+def momentum(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
+  """m <- g + beta1 m, x <- x - rate m. A negative beta1 damps a game's rotation (Gidel et al. 2019, arXiv:1807.04740)."""
+  del beta2
+  return optax.chain(optax.trace(beta1), optax.scale_by_learning_rate(rate))
+
+
+def rmsprop(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
+  """x <- x - rate g / sqrt(v + 1e-8), v <- beta2 v + (1 - beta2) g^2 from 0, no bias correction (Tieleman and Hinton 2012).
+
+  What the original Wasserstein GAN trains with; beta1 is not read.
+  """
+  del beta1
+  return optax.rmsprop(rate, decay=beta2)
+
+
+def optimistic_sgd(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
+  """x <- x - rate (2 g_t - g_{t-1}), g_{-1} = g_0 (Daskalakis et al. 2018, arXiv:1711.00141); the betas are not read."""
+  del beta1, beta2
+  return optax.chain(optax.scale_by_optimistic_gradient(), optax.scale_by_learning_rate(rate))
+
+
+def optimistic_adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
+  """x <- x - rate (2 u_t - u_{t-1}), u Adam's direction (Daskalakis et al. 2018, algorithm 1); no Nesterov step."""
+  return optax.optimistic_adam_v2(rate, b1=beta1, b2=beta2, nesterov=False)
+
+
+OPTIMIZERS: dict[str, OptimizerBuilder] = {
+  "adam": adam,
+  "momentum": momentum,
+  "optimistic_adam": optimistic_adam,
+  "optimistic_sgd": optimistic_sgd,
+  "rmsprop": rmsprop,
+  "sgd": sgd,
+}
+# The length of their update does not depend on the gradient's: a penalty that has updates of its own needs their share.
+ADAPTIVE = ("adam", "optimistic_adam", "rmsprop")
 
 
 def get(name: str) -> OptimizerBuilder:

@@ -15,8 +15,9 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import game as game_lib
-from gan_jax import losses, probes, settings
+from gan_jax import losses, penalties, probes, settings
 from gan_jax.data import Dataset, encode_for_view
+from gan_jax.errors import BadInput, unknown
 from gan_jax.game import Game
 from gan_jax.metrics import Quality
 from gan_jax.randomness import Purpose, derive_key
@@ -25,7 +26,7 @@ from gan_jax.step import build_step
 from gan_jax.types import Data, GanState, Hypers, Spec
 
 GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
-REPLICATED, DIVIDED = PartitionSpec(), PartitionSpec("members")
+REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec("members"), PartitionSpec(None, "members")
 
 
 class Group(NamedTuple):
@@ -51,19 +52,36 @@ def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
   static = [name for name, field in settings.FIELDS.items() if field.kind == "static"]
   found: dict[tuple, list[Mapping[str, Any]]] = {}
   for config in configs:
-    losses.get(config["loss"], **config["loss_options"])
-    found.setdefault(tuple(config[name] for name in static), []).append(config)
+    check_member(config)
+    key = tuple(config[name] for name in static)
+    if game_lib.second_order(Spec(losses=(config["loss"],), **dict(zip(static, key, strict=True)))):
+      key = (*key, config["loss"])
+    found.setdefault(key, []).append(config)
   groups = []
   for number, (values, members) in enumerate(found.items()):
     names = tuple(dict.fromkeys(member["loss"] for member in members))
-    spec = Spec(losses=names, **dict(zip(static, values, strict=True)))
+    spec = Spec(losses=names, **dict(zip(static, values[: len(static)], strict=True)))
     game_lib.check(spec)
     groups.append(Group(f"group-{number}", spec, tuple(members), stack(names, members)))
   return groups
 
 
+def check_member(config: Mapping[str, Any]) -> None:
+  """Raises `BadInput` for traced fields that do not fit the static ones."""
+  losses.get(config["loss"], **config["loss_options"])
+  there = penalties.names(config["penalty"])
+  for name in config["penalty_weights"]:
+    if name not in there:
+      raise unknown("penalty of penalty_weights", name, there)
+  if config["penalty_every"] > 1 and min(config["beta1"], config["beta2"]) < 0:
+    raise BadInput(f"penalty_every above 1 takes powers of the betas; expected beta1 at least 0, got {config['beta1']}")
+
+
 def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hypers:
   """The traced fields of P configs as arrays [P]. Every member carries options for every branch of the loss switch."""
+
+  special = ("seed", "loss", "loss_options", "penalty_weight", "penalty_weights")
+  plain = [n for n, field in settings.FIELDS.items() if field.kind == "traced" and n not in special]
 
   def column(name: str, dtype: Any) -> np.ndarray:
     return np.array([config[name] for config in configs], dtype)
@@ -77,11 +95,11 @@ def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hyper
     seed=column("seed", np.uint32),
     loss_index=np.array([names.index(config["loss"]) for config in configs], np.int32),
     loss_options=tuple(options(name) for name in names),
-    head_start=column("head_start", np.int32),
-    **{
-      name: column(name, np.float32)
-      for name in ("penalty_weight", "generator_rate", "discriminator_rate", "beta1", "beta2", "ema_decay")
-    },
+    penalty_weights=tuple(
+      np.array([c["penalty_weights"].get(name, c["penalty_weight"]) for c in configs], np.float32)
+      for name in penalties.names(configs[0]["penalty"])
+    ),
+    **{name: column(name, np.int32 if type(settings.FIELDS[name].default) is int else np.float32) for name in plain},
   )
 
 
@@ -97,7 +115,7 @@ def real_examples(dataset: Dataset) -> np.ndarray:
 
 
 class Program(NamedTuple):
-  """The compiled functions of one group. States and rows have a leading axis of `padded` members."""
+  """The compiled functions of one group. States have a leading axis of `padded` members."""
 
   members: int
   padded: int  # members, rounded up to a multiple of the devices; the overhang repeats the last member
@@ -105,7 +123,7 @@ class Program(NamedTuple):
   data: Data  # whole, on every device
   place: Any  # a host pytree with leaves [members, ...] -> padded, on the devices
   init: Any  # hypers -> state
-  advance: Any  # (hypers, state, data, windows, length) -> (state, rows); the state is donated
+  advance: Any  # (hypers, state, data, windows, length) -> (state, rows [windows, padded]); the state is donated
   evaluate: Any  # (hypers, state) -> quality metrics by name, numpy [members]
   draw_grid: Any  # state -> samples from one fixed noise
 
@@ -126,23 +144,25 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   def divide(function, inputs, outputs, **jit):
     return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False), **jit)
 
+  def step_all(hypers: Hypers, state: GanState, data: Data):
+    """One step of every member. Its number is one for all, so what hangs on it alone stays a branch under `vmap`."""
+    number = state.step[0]
+    return jax.vmap(lambda h, s: step(h, s._replace(step=number), data))(hypers, state)
+
   def window(hypers: Hypers, state: GanState, data: Data, length: int):
     """One probed step, then `length - 1` whose traces nobody reads, and which the compiler therefore never makes."""
-    state, trace = step(hypers, state, data)
-    row = probes.measure(trace)
-    state, _ = lax.scan(lambda s, _: (step(hypers, s, data)[0], None), state, None, length=length - 1)
+    state, trace = step_all(hypers, state, data)
+    row = jax.vmap(probes.measure)(trace)
+    state, _ = lax.scan(lambda s, _: (step_all(hypers, s, data)[0], None), state, None, length=length - 1)
     return state, row
 
   def advance(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
-    def one(h: Hypers, s: GanState):
-      return lax.scan(lambda carry, _: window(h, carry, data, length), s, None, length=windows)
-
-    return jax.vmap(one)(hypers, state)
+    return lax.scan(lambda carry, _: window(hypers, carry, data, length), state, None, length=windows)
 
   def advance_divided(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
     function = lambda h, s, d: advance(h, s, d, windows, length)  # noqa: E731
     return jax.shard_map(
-      function, mesh=mesh, in_specs=(DIVIDED, DIVIDED, REPLICATED), out_specs=(DIVIDED, DIVIDED), check_vma=False
+      function, mesh=mesh, in_specs=(DIVIDED, DIVIDED, REPLICATED), out_specs=(DIVIDED, ROWS), check_vma=False
     )(hypers, state, data)
 
   def classes(indices: Array) -> Array:
@@ -177,7 +197,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     hypers=place(group.hypers),
     data=jax.device_put(dataset.data, NamedSharding(mesh, REPLICATED)),
     place=place,
-    init=divide(lambda h: jax.vmap(lambda one: initial_state(one, game))(h), (DIVIDED,), DIVIDED),
+    init=divide(lambda h: jax.vmap(lambda one: initial_state(one, group.spec, game))(h), (DIVIDED,), DIVIDED),
     advance=jax.jit(advance_divided, static_argnums=(3, 4), donate_argnums=1),
     evaluate=evaluate,
     draw_grid=divide(draw_grid, (DIVIDED,), DIVIDED),

@@ -32,9 +32,17 @@ def probe(explanations: Mapping[str, str]) -> Callable[[Probe], Probe]:
 
 
 def measure(trace: Trace) -> dict[str, Array]:
-  """All registered probes: float32 scalars; NaN once the member has diverged, because a frozen state measures nothing."""
+  """All registered probes, float32; NaN once the member has diverged, because a frozen state measures nothing.
+
+  Whole numbers stay whole, and count on: a frozen state has used what it has used.
+  """
   values = {name: value for function in PROBES for name, value in function(trace).items()}
-  return {name: jnp.where(trace.alive, at_least_float32(value), jnp.nan) for name, value in values.items()}
+  return {
+    name: value
+    if jnp.issubdtype(value.dtype, jnp.integer)
+    else jnp.where(trace.alive, at_least_float32(value), jnp.nan)
+    for name, value in values.items()
+  }
 
 
 def global_norm(tree: Params) -> Array:
@@ -63,11 +71,28 @@ def area_under_curve(real_logits: Array, fake_logits: Array) -> Array:
   {
     "disc/loss": "discriminator loss, mean over the batch, penalty not included",
     "gen/loss": "generator loss, mean over the batch",
-    "penalty/value": "penalty on the discriminator, mean over the batch, weight not included",
+    "penalty/value": "penalties on the discriminator, mean over the batch, weights not included",
+    "penalty/generator_value": "penalties on the generator, mean over the batch, weights not included",
   }
 )
 def losses(trace: Trace) -> dict[str, Array]:
-  return {"disc/loss": trace.disc_loss, "gen/loss": trace.gen_loss, "penalty/value": trace.penalty}
+  return {
+    "disc/loss": trace.disc_loss,
+    "gen/loss": trace.gen_loss,
+    "penalty/value": trace.penalty,
+    "penalty/generator_value": trace.generator_penalty,
+  }
+
+
+@probe(
+  {
+    "count/discriminator_updates": "discriminator updates so far, this step's included",
+    "count/generator_updates": "generator updates so far",
+    "count/images": "real examples that the discriminator has been shown so far, batch by batch",
+  }
+)
+def counts(trace: Trace) -> dict[str, Array]:
+  return {f"count/{name}": value for name, value in trace.counts._asdict().items()}
 
 
 @probe(

@@ -19,6 +19,9 @@ class Purpose(enum.IntEnum):
   EVALUATION = 5
   GRID = 6
   CLASSIFIER = 7
+  INSTANCE_NOISE = 8
+  GENERATOR_PENALTY = 9
+  SPECTRAL = 10
 
 
 def derive_key(seed: ArrayLike, step: ArrayLike, purpose: Purpose, index: ArrayLike = 0) -> Key:

@@ -25,14 +25,31 @@ class Field(NamedTuple):
   choices: tuple[str, ...] = ()
 
 
+ORDERS = ("discriminator_first", "generator_first", "simultaneous")
+FAKES = ("fresh", "same_noise", "same_images")
+METHODS = ("gradient", "extragradient", "consensus", "symplectic")
+
 FIELDS: dict[str, Field] = {
   # what is compared
   "panel": Field("", "label", "title under which the report shows this run beside its like"),
   "seed": Field(0, "traced", "initial weights, noise and data order all derive from (seed, step)", 0, 2**32 - 1),
-  "loss": Field("non_saturating", "traced", "a name in gan_jax.losses.LOSSES"),
+  "loss": Field("non_saturating", "traced", "a name in gan_jax.losses.LOSSES, transformed: `matched_gain(hinge)`"),
   "loss_options": Field({}, "traced", "hyperparameters of the loss, by name"),
-  "penalty": Field("none", "static", "a name in gan_jax.penalties.PENALTIES"),
-  "penalty_weight": Field(0.0, "traced", "factor on the penalty's mean over the batch", 0),
+  # what holds the players back
+  "penalty": Field(
+    "none", "static", "names in gan_jax.penalties.PENALTIES, several joined by `+`, on the discriminator"
+  ),
+  "penalty_weight": Field(0.0, "traced", "factor on the mean over the batch of every penalty of the discriminator", 0),
+  "penalty_weights": Field({}, "traced", "by name, where a penalty's factor is not `penalty_weight`", 0),
+  "penalty_every": Field(1, "static", "discriminator updates from one evaluation of a penalty to the next (lazy)", 1),
+  "augmentation": Field("none", "static", "a name in gan_jax.penalties.AUGMENTATIONS: what `bcr` calls the same image"),
+  "generator_penalty": Field("none", "static", "as `penalty`, on the generator"),
+  "generator_penalty_weight": Field(0.0, "traced", "factor on every penalty of the generator", 0),
+  "weight_constraint": Field("none", "static", "on the discriminator's weights", choices=("none", "clip", "spectral")),
+  "clip_value": Field(0.01, "traced", "bound of every weight under `weight_constraint=clip`", 0),
+  "instance_noise": Field(False, "static", "add Gaussian noise to all that the discriminator sees"),
+  "instance_noise_scale": Field(0.1, "traced", "standard deviation of that noise at the first step", 0),
+  "instance_noise_steps": Field(0, "traced", "steps in which it falls linearly to 0; 0: it stays", 0, 2**31 - 1),
   # data
   "dataset": Field("digits", "static", "a name in gan_jax.data.DATASETS"),
   "data_dir": Field("", "static", "folder of the files of a dataset that is read from files"),
@@ -52,12 +69,28 @@ FIELDS: dict[str, Field] = {
   "optimizer": Field("adam", "static", "a name in gan_jax.optim.OPTIMIZERS"),
   "generator_rate": Field(5e-4, "traced", "learning rate", 0),
   "discriminator_rate": Field(5e-4, "traced", "learning rate; unequal to the generator's: two time-scale", 0),
-  "beta1": Field(0.5, "traced", "Adam's first moment", 0, 0.9999999),
-  "beta2": Field(0.999, "traced", "Adam's second moment", 0, 0.9999999),
+  "beta1": Field(
+    0.5, "traced", "Adam's first moment; `momentum`'s factor, which may be negative", -0.9999999, 0.9999999
+  ),
+  "beta2": Field(0.999, "traced", "second moment of Adam and RMSProp", 0, 0.9999999),
   "ema_decay": Field(0.999, "traced", "per-step decay of the averaged generator that is evaluated", 0, 0.9999999),
-  "n_critic": Field(1, "static", "discriminator updates per generator update", 1),
+  "order": Field("discriminator_first", "static", "who moves first in a step, or both at once", choices=ORDERS),
+  "n_critic": Field(1, "static", "discriminator updates per step", 1),
+  "n_gen": Field(1, "static", "generator updates per step", 1),
+  "fakes": Field("fresh", "static", "which noise the updates of one step see; see batches.py", choices=FAKES),
+  "method": Field("gradient", "static", "which direction the players follow; see methods.py", choices=METHODS),
+  "method_weight": Field(0.0, "traced", "weight of `consensus` or `symplectic`", 0),
+  "unroll_steps": Field(0, "static", "discriminator steps that the generator looks ahead (unrolled GAN)", 0),
+  "unroll_gradient": Field(
+    "through", "static", "differentiate the unrolled steps or not", choices=("through", "stopped")
+  ),
+  "unroll_rate": Field(0.01, "traced", "learning rate of the unrolled steps, plain gradient descent", 0),
+  "lookahead_every": Field(
+    0, "static", "steps from one pull to the slow weights of both players to the next; 0: none", 0
+  ),
+  "lookahead_pace": Field(0.5, "traced", "how far the slow weights then go towards the fast ones", 0, 1),
   "head_start": Field(0, "traced", "steps during which only the discriminator learns", 0, 2**31 - 1),
-  # length and cadence, in steps; a step is `n_critic` discriminator updates and one generator update
+  # length and cadence, in steps; a step is `n_critic` discriminator and `n_gen` generator updates
   "steps": Field(6000, "static", "length of the run", 1),
   "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1),
   "evaluate_every": Field(1000, "static", "steps from one measurement of sample quality to the next", 1),
@@ -85,6 +118,9 @@ def coerce(name: str, value: Any) -> Any:
     bad = [key for key, v in value.items() if isinstance(v, bool) or not isinstance(v, (int, float))]
     if bad:
       raise BadInput(f"config field {name!r}: {bad[0]!r} expected a number, got {value[bad[0]]!r}")
+    low = [key for key, v in value.items() if not v >= field.low]
+    if low:
+      raise BadInput(f"config field {name!r}: {low[0]!r} expected at least {field.low:g}, got {value[low[0]]!r}")
     return {key: float(v) for key, v in value.items()}
   if expected is float and isinstance(value, int) and not isinstance(value, bool):
     value = float(value)

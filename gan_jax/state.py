@@ -4,25 +4,36 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from gan_jax import constraints
 from gan_jax.game import Game
+from gan_jax.penalties import LogitMeans
 from gan_jax.randomness import Purpose, derive_key
-from gan_jax.types import GanState, Hypers, Params
+from gan_jax.types import Counts, GanState, Hypers, Params, Spec
 
 
-def initial_state(hypers: Hypers, game: Game) -> GanState:
+def initial_state(hypers: Hypers, spec: Spec, game: Game) -> GanState:
   """Fresh networks and optimizers from `hypers.seed`; the average starts at the generator itself."""
   gen_params = game.generator.init(derive_key(hypers.seed, 0, Purpose.GENERATOR_INIT))
   disc_params = game.discriminator.init(derive_key(hypers.seed, 0, Purpose.DISCRIMINATOR_INIT))
   gen_optimizer = game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
   disc_optimizer = game.optimizer(hypers.discriminator_rate, hypers.beta1, hypers.beta2)
+  spectral: constraints.Vectors = ()
+  if spec.weight_constraint == "clip":
+    disc_params = constraints.clip(disc_params, hypers.clip_value)
+  elif spec.weight_constraint == "spectral":
+    spectral = constraints.initial_vectors(disc_params, derive_key(hypers.seed, 0, Purpose.SPECTRAL))
   return GanState(
     step=jnp.zeros((), jnp.int32),
     diverged_at=jnp.full((), -1, jnp.int32),
+    counts=Counts(*(jnp.zeros((), jnp.uint32) for _ in Counts._fields)),
     gen_params=gen_params,
     gen_ema=gen_params,
     gen_opt=gen_optimizer.init(gen_params),
     disc_params=disc_params,
     disc_opt=disc_optimizer.init(disc_params),
+    logit_means=LogitMeans(jnp.zeros(()), jnp.zeros(())),
+    spectral=spectral,
+    slow=(gen_params, disc_params) if spec.lookahead_every else (),
   )
 
 

@@ -1,50 +1,34 @@
-"""One step of the game: `n_critic` discriminator updates, then one generator update (alternating gradient descent).
+"""One step of the game: `n_critic` discriminator updates and `n_gen` generator updates, in the order of the `Spec`.
 
-The derivative is taken in stages, parameters -> images -> logits, and the loss enters at one point: as a cotangent on
-the logits. So any loss plugs in there, the loss may be a traced index, and the three factors of the generator's
-gradient (the loss's, the critic's, the generator's) lie open in the trace.
-
-A step is `(hypers, state, data) -> (state, trace)` for one member and is not jitted here: see `population.py`.
+A step is `(hypers, state, data) -> (state, trace)` for one member and is not jitted here: see `population.py`. What a
+player sees is drawn in `batches.py`, its gradient is taken in `gradients.py`; here the players take turns.
 """
 
-from typing import Literal
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gan_jax.data.order import example_indices
+from gan_jax import constraints, methods, optim
+from gan_jax.batches import Batch, build_draw, real_batches
 from gan_jax.game import Game
-from gan_jax.randomness import Purpose, derive_key
+from gan_jax.gradients import Critical, add, build_gradients
+from gan_jax.penalties.logits import moved_means
 from gan_jax.state import moving_average
-from gan_jax.types import Data, GanState, Hypers, Params, Spec, StepFn, Trace
+from gan_jax.types import Counts, Data, GanState, Hypers, Params, Spec, StepFn, Trace
 
 # A gradient whose square leaves float32 would freeze Adam for good while everything still looks finite.
 LARGEST_GRADIENT = 1e18
 
 
-def logit_cotangents(
-  game: Game, half: Literal["discriminator", "generator"], hypers: Hypers, real_logits: Array, fake_logits: Array
-) -> tuple[Array, Array, Array]:
-  """(mean loss, its derivative by real_logits [B], by fake_logits [B]) of the loss that `hypers.loss_index` chooses.
+class Turn(NamedTuple):
+  """One update of one player, for the trace."""
 
-  Under `vmap` the switch computes all branches and selects among finished vectors: an inf or NaN in a loss that was not
-  chosen cannot reach this member, as it would through the gradient of a `where` over losses.
-  """
-
-  def branch(builder, options):
-    loss = getattr(builder(**options), half)
-
-    def value_and_cotangents(real, fake):
-      value, pull = jax.vjp(lambda r, f: loss(r, f).mean(), real, fake)
-      return value, *pull(jnp.ones_like(value))
-
-    return value_and_cotangents
-
-  branches = [branch(b, o) for b, o in zip(game.losses, hypers.loss_options, strict=True)]
-  if len(branches) == 1:
-    return branches[0](real_logits, fake_logits)
-  return lax.switch(hypers.loss_index, branches, real_logits, fake_logits)
+  view: Any  # gradients.DiscriminatorView or GeneratorView
+  before: Params
+  updates: Params
+  sound: Array  # bool: the gradient was finite
 
 
 def all_small(*trees: Params) -> Array:
@@ -59,96 +43,165 @@ def choose(condition: Array, new: Params, old: Params) -> Params:
 
 def build_step(spec: Spec, game: Game) -> StepFn:
   """The step of one member; `spec` and `game` are static, everything in `Hypers` may be traced."""
-  generate, judge = game.generator.apply, game.discriminator.apply
+  draw, gradients = build_draw(spec, game), build_gradients(spec, game)
+  # Lazy penalties have updates of their own: k + 1 where there were k, so each is shorter and remembers longer
+  # (Karras et al. 2020, arXiv:1912.04958, appendix B). A plain gradient step already is as long as its gradient.
+  lazy = spec.penalty_every > 1 and any(p.kind != "logits" for p in game.penalties)
+  share = spec.penalty_every / (spec.penalty_every + 1) if lazy and spec.optimizer in optim.ADAPTIVE else 1.0
 
-  def real_batch(hypers: Hypers, step: Array, substep: int, data: Data) -> tuple[Array, Array]:
-    first = (step.astype(jnp.uint32) * spec.n_critic + substep) * spec.batch_size
-    indices = example_indices(jnp.asarray(hypers.seed), first, spec.batch_size, data.images.shape[0])
-    return game.decode(data.images[indices]), data.labels[indices]
+  def discriminator_step(hypers: Hypers, base: Params, opt: Any, grads: Params) -> tuple[Params, Any, Params]:
+    """(params, memory, updates) of the discriminator's optimizer from `base`, the weights' bound included."""
+    scaled = (hypers.discriminator_rate, hypers.beta1, hypers.beta2)
+    if share != 1:
+      scaled = (scaled[0] * share, scaled[1] ** share, scaled[2] ** share)
+    updates, opt = game.optimizer(*scaled).update(grads, opt, base)
+    params = add(base, updates)
+    if spec.weight_constraint == "clip":
+      params = constraints.clip(params, hypers.clip_value)
+      updates = jax.tree.map(jnp.subtract, params, base)
+    return params, opt, updates
 
-  def noise(hypers: Hypers, step: Array, purpose: Purpose, substep: int) -> Array:
-    return jax.random.normal(derive_key(hypers.seed, step, purpose, substep), (spec.batch_size, spec.latent_size))
+  def generator_step(hypers: Hypers, state: GanState, base: Params, grads: Params) -> tuple[Params, Any, Params]:
+    """As `discriminator_step`; during the head start it stands still."""
+    updates, opt = game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2).update(grads, state.gen_opt, base)
+    learns = state.step >= hypers.head_start
+    updates = choose(learns, updates, jax.tree.map(jnp.zeros_like, updates))
+    return choose(learns, add(base, updates), base), choose(learns, opt, state.gen_opt), updates
 
-  def judge_both(params: Params, real: Array, fake: Array, labels: Array) -> tuple[Array, Array]:
-    if game.couples_batch:  # each side's statistics are its own
-      return judge(params, real, labels), judge(params, fake, labels)
-    logits = judge(params, jnp.concatenate([real, fake]), jnp.concatenate([labels, labels]))
-    return logits[: spec.batch_size], logits[spec.batch_size :]
+  def critical(state: GanState) -> Critical:
+    return Critical(state.logit_means, state.spectral)
 
-  def discriminator_update(hypers: Hypers, state: GanState, substep: int, real: Array, labels: Array):
-    # A fake has the class of the real image that it stands beside, so one critic serves both in a penalty.
-    z = noise(hypers, state.step, Purpose.DISCRIMINATOR_NOISE, substep)
-    fake = generate(state.gen_params, z, labels)
-    logits, pull = jax.vjp(lambda params: judge_both(params, real, fake, labels), state.disc_params)
-    loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
-    (grads,) = pull(tuple(cotangents))
-    penalty = jnp.zeros_like(loss)
-    per_example = game.penalty
-    if per_example is not None:
-      key = derive_key(hypers.seed, state.step, Purpose.PENALTY, substep)
+  def judged(state: GanState, params: Params, opt: Any, view: Any) -> GanState:
+    """The state after a discriminator update: its weights, and what follows them without a gradient."""
+    spectral = constraints.advance(params, state.spectral) if spec.weight_constraint == "spectral" else state.spectral
+    means = moved_means(state.logit_means, view.real_logits, view.fake_logits)
+    return state._replace(disc_params=params, disc_opt=opt, logit_means=means, spectral=spectral)
 
-      def mean_penalty(params):
-        return per_example(lambda images: judge(params, images, labels), real, fake, key).mean()
+  def lazy_update(hypers: Hypers, state: GanState, point: Any, batch: Batch, index: int):
+    """The penalties' own update where it is due, `penalty_every` times as heavy: (params, memory, value, sound)."""
 
-      penalty, penalty_grads = jax.value_and_grad(mean_penalty)(state.disc_params)
-      grads = jax.tree.map(lambda g, p: g + hypers.penalty_weight * p, grads, penalty_grads)
-    optimizer = game.optimizer(hypers.discriminator_rate, hypers.beta1, hypers.beta2)
-    updates, disc_opt = optimizer.update(grads, state.disc_opt, state.disc_params)
-    disc_params = jax.tree.map(jnp.add, state.disc_params, updates)
-    return state._replace(disc_params=disc_params, disc_opt=disc_opt), (loss, penalty, grads, updates)
+    def due(params: Params, opt: Any):
+      grads, value = gradients.lazy(hypers, (point, params), critical(state), batch)
+      grads = jax.tree.map(lambda g: spec.penalty_every * g, grads)
+      params, opt, _ = discriminator_step(hypers, params, opt, grads)
+      return params, opt, value, all_small(grads)
+
+    def not_due(params: Params, opt: Any):
+      return params, opt, jnp.full((), jnp.nan), jnp.ones((), bool)
+
+    number = state.step * spec.n_critic + index
+    # A real branch, not a select: a population's step is one number for all members.
+    return lax.cond(number % spec.penalty_every == 0, due, not_due, state.disc_params, state.disc_opt)
+
+  def discriminator_turn(hypers: Hypers, start: GanState, state: GanState, data: Data, index: int):
+    batch = draw(hypers, state.step, data, "discriminator", index)
+    gen_params = start.gen_params if spec.fakes == "same_images" else state.gen_params
+    gradient = gradients.discriminator_loss if lazy else gradients.discriminator
+    grads, view = gradient(hypers, (gen_params, state.disc_params), critical(state), batch)
+    params, opt, updates = discriminator_step(hypers, state.disc_params, state.disc_opt, grads)
+    sound = all_small(grads)
+    turn = Turn(view, state.disc_params, updates, sound)
+    state = judged(state, params, opt, view)
+    if lazy:
+      params, opt, value, also_sound = lazy_update(hypers, state, gen_params, batch, index)
+      state = state._replace(disc_params=params, disc_opt=opt)
+      turn = turn._replace(view=view._replace(penalty=view.penalty + value), sound=sound & also_sound)
+    return state, turn
+
+  def generator_turn(hypers: Hypers, state: GanState, data: Data, index: int):
+    batch = draw(hypers, state.step, data, "generator", index)
+    grads, view = gradients.generator(hypers, (state.gen_params, state.disc_params), critical(state), batch)
+    params, opt, updates = generator_step(hypers, state, state.gen_params, grads)
+    turn = Turn(view, state.gen_params, updates, all_small(grads))
+    return state._replace(gen_params=params, gen_opt=opt), turn
+
+  def directions(hypers: Hypers, state: GanState, data: Data, index: int):
+    """Both players' directions at one point, and their views: ((generator, discriminator), (view, view))."""
+    gen_batch = draw(hypers, state.step, data, "generator", index)
+    disc_batch = draw(hypers, state.step, data, "discriminator", index)
+
+    def field(point):
+      gen_grads, gen_view = gradients.generator(hypers, point, critical(state), gen_batch)
+      disc_grads, disc_view = gradients.discriminator(hypers, point, critical(state), disc_batch)
+      return (gen_grads, disc_grads), (gen_view, disc_view)
+
+    point = (state.gen_params, state.disc_params)
+    if spec.method in methods.ADJUSTMENTS:
+      return methods.ADJUSTMENTS[spec.method](field, point, hypers.method_weight)
+    return field(point)
+
+  def simultaneous_turn(hypers: Hypers, state: GanState, data: Data):
+    """Both players at once; `extragradient` moves from where they stand, by the gradient at where they would go.
+
+    Source of the latter: Gidel et al. 2019 (arXiv:1802.10551), algorithm 2 and, with an optimizer's memory, 4.
+    """
+    base, sound = state, jnp.ones((), bool)
+    for index in range(2 if spec.method == "extragradient" else 1):
+      (gen_grads, disc_grads), (gen_view, disc_view) = directions(hypers, state, data, index)
+      sound &= all_small(gen_grads, disc_grads)
+      gen_params, gen_opt, gen_updates = generator_step(hypers, state, base.gen_params, gen_grads)
+      disc_params, disc_opt, disc_updates = discriminator_step(hypers, base.disc_params, state.disc_opt, disc_grads)
+      state = judged(state, disc_params, disc_opt, disc_view)._replace(gen_params=gen_params, gen_opt=gen_opt)
+    gen_turn = Turn(gen_view, base.gen_params, gen_updates, sound)
+    return state, Turn(disc_view, base.disc_params, disc_updates, sound), gen_turn
+
+  def lookahead(hypers: Hypers, state: GanState) -> GanState:
+    """Every `lookahead_every` steps both players go back to their slow weights, which follow them at their own pace.
+
+    Source: Chavdarova et al. 2021, "Taming GANs with lookahead-minmax" (arXiv:2006.14567), algorithm 1.
+    """
+    due = (state.step + 1) % spec.lookahead_every == 0
+    fast = (state.gen_params, state.disc_params)
+    pulled = jax.tree.map(lambda s, f: s + hypers.lookahead_pace * (f - s), state.slow, fast)
+    gen_params, disc_params = choose(due, pulled, fast)
+    return state._replace(gen_params=gen_params, disc_params=disc_params, slow=choose(due, pulled, state.slow))
 
   def step(hypers: Hypers, state: GanState, data: Data) -> tuple[GanState, Trace]:
-    new = state
-    finite = state.diverged_at < 0
-    for substep in range(spec.n_critic):
-      disc_params = new.disc_params
-      real, labels = real_batch(hypers, state.step, substep, data)
-      new, (disc_loss, penalty, disc_grads, disc_updates) = discriminator_update(hypers, new, substep, real, labels)
-      finite &= all_small(disc_grads)
+    start, new = state, state
+    sound = state.diverged_at < 0
+    if spec.order == "simultaneous":
+      new, disc, gen = simultaneous_turn(hypers, state, data)
+      sound &= gen.sound
+    else:
+      players = ["discriminator"] * spec.n_critic, ["generator"] * spec.n_gen
+      first, second = players if spec.order == "discriminator_first" else players[::-1]
+      for player, index in [*zip(first, range(len(first))), *zip(second, range(len(second)))]:  # noqa: B905
+        if player == "discriminator":
+          new, disc = discriminator_turn(hypers, start, new, data, index)
+          sound &= disc.sound
+        else:
+          new, gen = generator_turn(hypers, new, data, index)
+          sound &= gen.sound
+    if spec.lookahead_every:
+      new = lookahead(hypers, new)
 
-    z = noise(hypers, state.step, Purpose.GENERATOR_NOISE, 0)
-    images, pull_to_params = jax.vjp(lambda params: generate(params, z, labels), state.gen_params)
-    fake_logits, pull_to_images = jax.vjp(lambda x: judge(new.disc_params, x, labels), images)
-    real_logits = judge(new.disc_params, real, labels)
-    gen_loss, _, cotangent = logit_cotangents(game, "generator", hypers, real_logits, fake_logits)
-    (image_cotangent,) = pull_to_images(cotangent)
-    (gen_grads,) = pull_to_params(image_cotangent)
-    optimizer = game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
-    updates, gen_opt = optimizer.update(gen_grads, state.gen_opt, state.gen_params)
-    gen_params = jax.tree.map(jnp.add, state.gen_params, updates)
-    gen_ema = moving_average(state.gen_ema, gen_params, hypers.ema_decay)
-    finite &= all_small(gen_grads)
-
+    learns = state.step >= hypers.head_start
+    gen_ema = choose(learns, moving_average(start.gen_ema, new.gen_params, hypers.ema_decay), start.gen_ema)
+    used = (spec.n_critic, jnp.where(learns, spec.n_gen, 0), real_batches(spec) * spec.batch_size)
+    counts = Counts(*(old + jnp.asarray(more, jnp.uint32) for old, more in zip(start.counts, used, strict=True)))
     # A member that diverged keeps its last good state, whatever the arithmetic of its steps becomes.
-    gen_learns = finite & (state.step >= hypers.head_start)
-    new_generator = choose(gen_learns, (gen_params, gen_ema, gen_opt), (state.gen_params, state.gen_ema, state.gen_opt))
-    new_discriminator = choose(finite, (new.disc_params, new.disc_opt), (state.disc_params, state.disc_opt))
-    next_state = GanState(
-      step=state.step + 1,
-      diverged_at=jnp.where(finite | (state.diverged_at >= 0), state.diverged_at, state.step),
-      gen_params=new_generator[0],
-      gen_ema=new_generator[1],
-      gen_opt=new_generator[2],
-      disc_params=new_discriminator[0],
-      disc_opt=new_discriminator[1],
-    )
+    kept = choose(sound, new._replace(gen_ema=gen_ema, counts=counts), start)
+    diverged_at = jnp.where(sound | (start.diverged_at >= 0), start.diverged_at, start.step)
+    next_state = kept._replace(step=start.step + 1, diverged_at=diverged_at)
     trace = Trace(
-      step=state.step,
-      alive=finite,
-      real_logits=real_logits,
-      fake_logits=fake_logits,
-      disc_loss=disc_loss,
-      gen_loss=gen_loss,
-      penalty=penalty,
-      logit_cotangent=cotangent,
-      logit_slope=pull_to_images(jnp.ones_like(fake_logits))[0],
-      image_cotangent=image_cotangent,
-      gen_grads=gen_grads,
-      gen_params=state.gen_params,
-      gen_updates=choose(gen_learns, updates, jax.tree.map(jnp.zeros_like, updates)),
-      disc_grads=disc_grads,
-      disc_params=disc_params,
-      disc_updates=disc_updates,
+      step=start.step,
+      counts=kept.counts,
+      alive=sound,
+      real_logits=gen.view.real_logits,
+      fake_logits=gen.view.fake_logits,
+      disc_loss=disc.view.loss,
+      gen_loss=gen.view.loss,
+      penalty=disc.view.penalty,
+      generator_penalty=gen.view.penalty,
+      logit_cotangent=gen.view.logit_cotangent,
+      logit_slope=gen.view.logit_slope,
+      image_cotangent=gen.view.image_cotangent,
+      gen_grads=gen.view.grads,
+      gen_params=gen.before,
+      gen_updates=choose(sound, gen.updates, jax.tree.map(jnp.zeros_like, gen.updates)),
+      disc_grads=disc.view.grads,
+      disc_params=disc.before,
+      disc_updates=disc.updates,
     )
     return next_state, trace
 

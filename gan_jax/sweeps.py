@@ -81,6 +81,26 @@ def load(path: str, arguments: Iterable[str] = ()) -> tuple[list[dict[str, Any]]
   Raises:
     BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
   """
+  base, sweep = _execute(path)
+  pinned = overrides(settings.resolve(base), arguments)
+  return [settings.resolve(base, pinned)], expand(base, sweep, pinned)
+
+
+def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
+  """The config of a study that trains nothing: the file's own fields, overridden by `--config.field=value`.
+
+  The fields are the keys of the dict that `get_config()` returns, their types those of its values. In a list, whose
+  entries have the type of its first one (of text, where it is empty), values are separated by commas.
+
+  Raises:
+    BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
+  """
+  base, _ = _execute(path)
+  return {**base, **overrides(base, arguments)}
+
+
+def _execute(path: str) -> tuple[dict[str, Any], Sweep]:
+  """What a config file's `get_config` and `sweep` return."""
   file = Path(path)
   if not file.is_file():
     beside = file.parent if file.parent.is_dir() else Path("configs")
@@ -95,13 +115,11 @@ def load(path: str, arguments: Iterable[str] = ()) -> tuple[list[dict[str, Any]]
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = module.get_config()
     base = base.to_dict() if hasattr(base, "to_dict") else dict(base)
-    sweep = _call(module.sweep) if hasattr(module, "sweep") else [{}]
+    return base, _call(module.sweep) if hasattr(module, "sweep") else [{}]
   except BadInput:
     raise
   except Exception as error:  # the user's file: whatever it raises, say where
     raise BadInput(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
-  pinned = overrides(settings.resolve(base), arguments)
-  return [settings.resolve(base, pinned)], expand(base, sweep, pinned)
 
 
 def _call(sweep: Callable[..., Sweep]) -> Sweep:
@@ -114,7 +132,9 @@ def _no_config(path: str, folder: Path) -> str:
 
 
 def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
-  """The fields that `--config.field=value` arguments set, as the types of `config`. Nested: `--config.loss_options.x=1`.
+  """The fields that `--config.field=value` arguments set, as the types of `config`, whose keys are the fields.
+
+  Into a dict by its keys, `--config.loss_options.x=1`, also by one that the config leaves at its default: a number.
 
   Raises:
     BadInput: an argument of another form, an unknown field, or text that is not of the field's type.
@@ -124,18 +144,21 @@ def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, 
   from ml_collections import config_dict, config_flags
 
   prefix = "--config."
-  texts = {}
+  texts: dict[str, str] = {}
+  lists: dict[str, list[Any]] = {}
   for argument in arguments:
     if not argument.startswith(prefix) or "=" not in argument:
       raise BadInput(f"expected --config.field=value, got {argument!r}")
     name, text = argument.removeprefix(prefix).split("=", 1)
+    root, _, key = name.partition(".")
+    if root not in config or (key and not isinstance(config[root], Mapping)):
+      raise unknown("config field", name, config)
+    if isinstance(config[root], list):
+      lists[name] = _entries(name, config[root], text)
+      continue
     texts[name] = text
-    root = name.split(".")[0]
-    if root not in settings.FIELDS:
-      raise unknown("config field", name, settings.FIELDS)
-    option = name.removeprefix("loss_options.")
-    if option != name and option not in config["loss_options"]:  # a hyperparameter that the file leaves at its default
-      config = {**config, "loss_options": {**config["loss_options"], option: 0.0}}
+    if key and key not in config[root]:
+      config = {**config, root: {**config[root], key: 0.0}}
   values = flags.FlagValues()
   argv = [sys.argv[0], *(f"{prefix}{name}={text}" for name, text in texts.items())]
   flag = config_flags.DEFINE_config_dict(
@@ -148,7 +171,19 @@ def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, 
     default = config.get(name)
     raise BadInput(f"config field {name!r} expected {type(default).__name__} (as {default!r}), got {text!r}") from error
   parsed = flag.value.to_dict()
-  return {root: parsed[root] for root in dict.fromkeys(name.split(".")[0] for name in texts)}
+  return {root: parsed[root] for root in dict.fromkeys(name.split(".")[0] for name in texts)} | lists
+
+
+def _entries(name: str, default: list[Any], text: str) -> list[Any]:
+  """The entries of a list: `a,b`, also in brackets."""
+  entry = type(default[0]) if default else str
+  texts = [part.strip() for part in text.strip(" []()").split(",")]
+  try:
+    return [entry(part) for part in texts] if texts != [""] else []
+  except ValueError as error:
+    raise BadInput(
+      f"config field {name!r} expected a list of {entry.__name__} (as {default!r}), got {text!r}"
+    ) from error
 
 
 def _culprit(texts: Mapping[str, str], message: str) -> tuple[str, str]:

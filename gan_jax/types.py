@@ -11,7 +11,6 @@ Key = Array  # a typed PRNG key
 
 Critic = Callable[[Array], Array]  # images [B, ...] -> logits [B], parameters and labels bound
 LossFn = Callable[[Array, Array], Array]  # (real_logits [B], fake_logits [B]) -> loss per example [B]
-Penalty = Callable[[Critic, Array, Array, Key], Array]  # (critic, real, fake, key) -> penalty per example [B]
 
 
 class Loss(NamedTuple):
@@ -44,6 +43,11 @@ class Spec(NamedTuple):
 
   losses: tuple[str, ...]  # the branches that `Hypers.loss_index` chooses among
   penalty: str
+  penalty_every: int
+  augmentation: str
+  generator_penalty: str
+  weight_constraint: str
+  instance_noise: bool
   dataset: str
   data_dir: str
   batch_size: int
@@ -56,7 +60,14 @@ class Spec(NamedTuple):
   discriminator_norm: str
   convolution: str
   optimizer: str
+  order: str
   n_critic: int
+  n_gen: int
+  fakes: str
+  method: str
+  unroll_steps: int
+  unroll_gradient: str
+  lookahead_every: int
   steps: int
   probe_every: int
   evaluate_every: int
@@ -70,13 +81,28 @@ class Hypers(NamedTuple):
   seed: ArrayLike  # uint32
   loss_index: ArrayLike  # int32, into `Spec.losses`
   loss_options: tuple[Mapping[str, ArrayLike], ...]  # one per branch: the hyperparameters of that branch
-  penalty_weight: ArrayLike
+  penalty_weights: tuple[ArrayLike, ...]  # one per penalty of `Spec.penalty`
+  generator_penalty_weight: ArrayLike
+  clip_value: ArrayLike
+  instance_noise_scale: ArrayLike
+  instance_noise_steps: ArrayLike  # int32
   generator_rate: ArrayLike
   discriminator_rate: ArrayLike
   beta1: ArrayLike
   beta2: ArrayLike
   ema_decay: ArrayLike
+  method_weight: ArrayLike
+  unroll_rate: ArrayLike
+  lookahead_pace: ArrayLike
   head_start: ArrayLike  # int32
+
+
+class Counts(NamedTuple):
+  """What a run has used so far: the honest axis for comparing methods whose steps cost differently. uint32."""
+
+  discriminator_updates: Array
+  generator_updates: Array
+  images: Array  # real examples that the discriminator was shown, batch by batch
 
 
 class GanState(NamedTuple):
@@ -84,33 +110,40 @@ class GanState(NamedTuple):
 
   step: Array  # int32, steps taken
   diverged_at: Array  # int32, the step whose update was refused because it was not finite; -1: none
+  counts: Counts
   gen_params: Params
   gen_ema: Params  # exponential moving average of gen_params
   gen_opt: Any
   disc_params: Params
   disc_opt: Any
+  logit_means: Any  # penalties.LogitMeans
+  spectral: Any  # power-iteration vectors of the discriminator; () without `weight_constraint=spectral`
+  slow: Any  # (gen_params, disc_params) of lookahead; () without it
 
 
 class Trace(NamedTuple):
   """One step, taken apart; B examples. Probes read it, and the compiler deletes what no probe asks for.
 
-  Logits, cotangents and slopes are the generator's view: after the discriminator's update, before its own.
+  Logits, cotangents and slopes are the generator's view in its last update, before it is made: after the discriminator's
+  in the order `discriminator_first`, before it in the others. `extragradient` shows its second evaluation.
   """
 
   step: Array
+  counts: Counts  # after the step
   alive: Array  # bool: this step's update was taken
   real_logits: Array  # [B]
   fake_logits: Array  # [B]
   disc_loss: Array  # mean over the batch, penalty not included; before the discriminator's (last) update
-  gen_loss: Array  # mean over the batch
-  penalty: Array  # mean over the batch, weight not included
+  gen_loss: Array  # mean over the batch, penalty not included
+  penalty: Array  # on the discriminator: mean over the batch, the sum of several; weights not included; NaN: not due
+  generator_penalty: Array  # the same of the generator's
   logit_cotangent: Array  # [B]       d gen_loss / d fake_logits, the loss's factor
   logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the critic's factor
   image_cotangent: Array  # [B, ...]  d gen_loss / d images
-  gen_grads: Params  # d gen_loss / d gen_params
-  gen_params: Params  # before the update
-  gen_updates: Params  # the difference that the update made
-  disc_grads: Params  # of disc_loss + weight * penalty
+  gen_grads: Params  # d gen_loss / d gen_params; with `unroll_gradient=through`, through the critic's reply too
+  gen_params: Params  # before that update
+  gen_updates: Params  # the difference that it made
+  disc_grads: Params  # of disc_loss + weights * penalties, in the (last) update
   disc_params: Params
   disc_updates: Params
 

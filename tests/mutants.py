@@ -4,18 +4,16 @@ Each mutant is one change to the syntax tree of one file of `gan_jax/losses`: a 
 turned, a number changed (a half dropped, a target moved, another axis), real and fake exchanged, max for min, one function
 for its neighbour. The file is compiled anew, its losses are registered in a scratch registry, and `known_losses.CHECKS` run
 on each until one objects. A mutant that does not run at all is not counted. Not collected by pytest; exits with 1 where
-a mutant survives that `EQUIVALENT` does not explain.
+a mutant survives that `EQUIVALENT` does not explain. `mutants_penalties.py` does the same for penalties.
 """
 
 import ast
-import copy
 import importlib
 import os
 import sys
 import time
 import types
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -30,6 +28,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 from gan_jax import losses  # noqa: E402
 from gan_jax.losses import registry  # noqa: E402
 from tests.known_losses import CHECKS, check_row  # noqa: E402
+from tests.mutations import mutants  # noqa: E402
 
 # A file, and the files that must be run again where it changes. The last ones register.
 FILES = {
@@ -53,78 +52,6 @@ EQUIVALENT = {
   ("f_divergences", "20 -> 21", "high = v"): "both branches are exact from 20 to 21",
   ("f_divergences", "Mult -> Div", "0.5 * jnp.sign"): "a sign is its own reciprocal",
 }
-
-SWAPS = {"real": "fake", "fake": "real", "r": "f", "f": "r"}
-NEIGHBOURS = {
-  "softplus": "relu",
-  "relu": "softplus",
-  "sigmoid": "softplus",
-  "log_sigmoid": "sigmoid",
-  "exp": "expm1",
-  "expm1": "exp",
-  "log": "log1p",
-  "log1p": "log",
-  "sqrt": "log1p",
-  "mean": "sum",
-  "sign": "tanh",
-}
-OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
-COMPARISONS = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.Eq: ast.NotEq}
-# What a card says in words, and ranges, are not what these checks hold (overflows_at they do).
-SKIPPED = {"title", "reference", "ranges", "options"}
-
-
-def mutations(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-  """The nodes that could stand in place of `node`, with a name for the change."""
-  if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-    operator = OPERATORS[type(node.op)]
-    yield ast.BinOp(node.left, operator(), node.right), f"{type(node.op).__name__} -> {operator.__name__}"
-  elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-    yield node.operand, "sign flipped"
-  elif isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
-    operator = COMPARISONS[type(node.ops[0])]
-    yield ast.Compare(node.left, [operator()], node.comparators), f"{type(node.ops[0]).__name__} turned"
-  elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-    for value in (node.value + 1, 0.5 * node.value) if type(node.value) is float else (node.value + 1, 1 - node.value):
-      if value != node.value:
-        yield ast.Constant(value), f"{node.value} -> {value}"
-  elif isinstance(node, ast.Constant) and type(node.value) is bool:
-    yield ast.Constant(not node.value), f"{node.value} -> {not node.value}"
-  elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in SWAPS:
-    yield ast.Name(SWAPS[node.id], node.ctx), f"{node.id} -> {SWAPS[node.id]}"
-  elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in NEIGHBOURS:
-    yield ast.Name(NEIGHBOURS[node.id], node.ctx), f"{node.id} -> {NEIGHBOURS[node.id]}"
-  elif isinstance(node, ast.Attribute) and node.attr in NEIGHBOURS:
-    yield ast.Attribute(node.value, NEIGHBOURS[node.attr], node.ctx), f"{node.attr} -> {NEIGHBOURS[node.attr]}"
-
-
-def mutants(tree: ast.Module) -> Iterator[tuple[ast.Module, int, str]]:
-  """Every copy of the tree with one node exchanged: (tree, line, change)."""
-
-  def walk(node: ast.AST, path: tuple) -> Iterator[tuple[tuple, ast.AST]]:
-    for field, value in ast.iter_fields(node):
-      if isinstance(node, ast.keyword) and node.arg in SKIPPED:
-        return
-      if field in ("annotation", "returns", "slice") or isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef)):
-        continue
-      for i, child in enumerate(value) if isinstance(value, list) else ((None, value),):
-        if isinstance(child, ast.AST):
-          yield (*path, (field, i)), child
-          yield from walk(child, (*path, (field, i)))
-
-  for path, node in walk(tree, ()):
-    for replacement, change in mutations(node):
-      mutant = copy.deepcopy(tree)
-      place = mutant
-      for field, i in path[:-1]:
-        place = getattr(place, field) if i is None else getattr(place, field)[i]
-      field, i = path[-1]
-      if i is None:
-        setattr(place, field, replacement)
-      else:
-        getattr(place, field)[i] = replacement
-      ast.fix_missing_locations(mutant)
-      yield mutant, node.lineno, change
 
 
 def source(name: str) -> Path:

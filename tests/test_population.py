@@ -99,7 +99,7 @@ def test_members_are_divided_over_the_devices(trained):
   assert (program.members, program.padded) == (5, 8)
   leaf = jax.tree.leaves(state.gen_params)[0]
   assert len(leaf.sharding.device_set) == 4
-  assert rows["disc/auc"].shape == (8, 2)
+  assert rows["disc/auc"].shape == (2, 8)
 
 
 def test_a_member_of_a_population_is_the_run_alone(trained):
@@ -108,21 +108,22 @@ def test_a_member_of_a_population_is_the_run_alone(trained):
   step = jax.jit(build_step(group.spec, built))
   for i in range(5):
     h = jax.tree.map(lambda x, i=i: x[i], group.hypers)
-    alone, losses = initial_state(h, built), []
+    alone, losses = initial_state(h, group.spec, built), []
     for _ in range(6):
       alone, trace = step(h, alone, dataset.data)
       losses.append(float(trace.disc_loss))
-    np.testing.assert_allclose(np.asarray(rows["disc/loss"])[i], [losses[0], losses[3]], rtol=1e-3)
+    np.testing.assert_allclose(np.asarray(rows["disc/loss"])[:, i], [losses[0], losses[3]], rtol=1e-3)
     jax.tree.map(
       lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=2e-2, atol=2e-3), state.gen_params, alone.gen_params
     )
 
 
-def test_every_probed_value_is_finite_and_float32(trained):
+def test_every_probed_value_is_finite_and_float32_and_counts_are_whole(trained):
   *_, rows = trained
   for name, values in rows.items():
-    assert values.dtype == np.float32, name
-    assert np.isfinite(np.asarray(values)[:5]).all(), name
+    assert values.dtype == (np.uint32 if name.startswith("count/") else np.float32), name
+    assert np.isfinite(np.asarray(values)[:, :5]).all(), name
+  assert np.asarray(rows["count/images"])[:, 0].tolist() == [16, 64]
 
 
 def test_probing_changes_no_bit_of_the_training(trained):

@@ -14,7 +14,7 @@ from tests.test_step import random_case
 @pytest.fixture(scope="module")
 def measured():
   spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.1)
-  _, trace = build_step(spec, game)(h, state, data)
+  _, trace = jax.jit(build_step(spec, game))(h, state, data)
   return trace, jax.tree.map(float, probes.measure(trace))
 
 
@@ -42,7 +42,7 @@ def test_loss_slopes_are_those_of_the_formula(measured):
 def test_critic_slope_is_the_per_example_gradient(measured):
   trace, values = measured
   # logit_slope times the logit's cotangent is the image's cotangent, example by example.
-  np.testing.assert_allclose(trace.image_cotangent, trace.logit_slope * trace.logit_cotangent[:, None], rtol=1e-5)
+  np.testing.assert_allclose(trace.image_cotangent, trace.logit_slope * trace.logit_cotangent[:, None], rtol=1e-4)
   norms = np.linalg.norm(np.asarray(trace.logit_slope), axis=1)
   assert values["signal/critic_slope_mean"] == pytest.approx(norms.mean(), rel=1e-5)
 
@@ -73,7 +73,8 @@ def test_norms_keep_what_is_tiny_and_survive_what_is_huge():
 
 def test_a_diverged_member_measures_nothing(measured):
   values = probes.measure(measured[0]._replace(alive=jnp.array(False)))
-  assert all(np.isnan(float(v)) for v in values.values())
+  assert all(np.isnan(float(v)) for name, v in values.items() if not name.startswith("count/"))
+  assert values["count/images"] == measured[0].counts.images  # what was used was used
 
 
 def test_saturated_share(measured):

@@ -11,7 +11,7 @@ from gan_jax.errors import BadInput
 def test_the_records_have_the_fields_of_the_table():
   kinds = {kind: {n for n, f in settings.FIELDS.items() if f.kind == kind} for kind in ("static", "traced", "label")}
   assert set(types.Spec._fields) - {"losses"} == kinds["static"]
-  assert set(types.Hypers._fields) - {"loss_index"} == kinds["traced"] - {"loss"}
+  assert set(types.Hypers._fields) - {"loss_index"} == kinds["traced"] - {"loss", "penalty_weight"}
   assert sum(map(len, kinds.values())) == len(settings.FIELDS)
 
 
@@ -33,7 +33,8 @@ def test_defaults_are_valid_and_fresh():
     ("generator_rate", -1.0, "'generator_rate' expected at least 0, got -1"),
     ("generator_rate", float("nan"), "'generator_rate' expected at least 0, got nan"),
     ("generator_rate", float("inf"), "expected a finite number"),
-    ("beta1", 1.0, "'beta1' expected from 0 to"),
+    ("beta1", 1.0, "'beta1' expected from -1 to"),
+    ("penalty_weights", {"r1": -1.0}, "'r1' expected at least 0, got -1"),
     ("seed", 2**32, "'seed' expected from 0 to"),
     ("discriminator_norm", "bacth", "did you mean 'batch'"),
     ("loss_options", {"alpha": "x"}, "'alpha' expected a number, got 'x'"),

@@ -12,12 +12,15 @@ family and one row of known values in `tests/known_losses.py`.
 
 # Importing a family enters its losses.
 from gan_jax.losses import f_gan, least_squares, logistic, margins, relativistic, tilted, transforms
-from gan_jax.losses.registry import CARDS, LOSSES, Card, card, default_options, get, register
+from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, zero_sum
+from gan_jax.losses.registry import CARDS, LOSSES, Card, card, register
 
 __all__ = [
   "CARDS",
   "LOSSES",
+  "TRANSFORMATIONS",
   "Card",
+  "builder",
   "card",
   "default_options",
   "f_gan",
@@ -29,4 +32,5 @@ __all__ = [
   "relativistic",
   "tilted",
   "transforms",
+  "zero_sum",
 ]

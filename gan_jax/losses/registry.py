@@ -100,14 +100,11 @@ def _guarded(formula: LossFn) -> LossFn:
   return guarded
 
 
-def get(name: str, **hyperparameters: Any) -> Loss:
-  """The loss of that name. A hyperparameter may be a traced scalar; Python numbers are held to their range.
-
-  Raises:
-    BadInput: unknown loss, unknown hyperparameter, or a number outside its range.
-  """
-  options, ranges = default_options(name), CARDS[name].ranges
-  for key, value in hyperparameters.items():
+def check_options(
+  name: str, given: Mapping[str, Any], options: Mapping[str, float], ranges: Mapping[str, Range]
+) -> None:
+  """Raises `BadInput` for a hyperparameter that is not among `options`, no number, or outside its range; traced ones pass."""
+  for key, value in given.items():
     if key not in options:
       if not options:
         raise BadInput(f"loss {name!r} has no hyperparameters, got {key}={value!r}")
@@ -118,13 +115,10 @@ def get(name: str, **hyperparameters: Any) -> Loss:
       allowed = ranges.get(key, Range("a finite number", math.isfinite))
       if not (math.isfinite(value) and allowed.holds(value)):
         raise BadInput(f"hyperparameter {key!r} of loss {name!r} expected {allowed.text}, got {value!r}")
-  return LOSSES[name](**hyperparameters)
 
 
 def default_options(name: str) -> dict[str, float]:
-  """The hyperparameters of a loss with their defaults. Raises `BadInput` for an unknown name."""
-  if name not in LOSSES:
-    raise unknown("loss", name, LOSSES)
+  """The hyperparameters of a registered loss with their defaults."""
   return {key: float(value) for key, value in _defaults(LOSSES[name]).items()}
 
 

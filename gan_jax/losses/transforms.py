@@ -19,6 +19,11 @@ def mix(discriminator_of: Loss, generator_of: Loss) -> Loss:
   return Loss(discriminator_of.discriminator, generator_of.generator)
 
 
+def zero_sum(loss: Loss) -> Loss:
+  """The generator's loss is minus the discriminator's, its terms on real examples included. Needs: nothing."""
+  return Loss(loss.discriminator, lambda real, fake: -loss.discriminator(real, fake))
+
+
 def temperature(loss: Loss, temperature: Number) -> Loss:
   """The loss of logits divided by `temperature`: above 1, softer. Its slopes shrink by the same factor.
 

@@ -1,10 +1,6 @@
-"""Penalties: pure functions of the critic (images -> logits, parameters and labels bound), one value per example.
+"""Penalties on the slope of the critic, by its derivative with respect to images or by finite differences.
 
-The step takes the mean over the batch and multiplies it by `Hypers.penalty_weight`. Norms are per sample over all
-non-batch axes, in float32, with a defined gradient at zero. A penalty that differentiates logits with respect to images is
-only defined for a discriminator that does not couple the examples of a batch; `game.build` refuses the combination.
-
-Conventions are in the names: `r1` has Mescheder's half (its weight is gamma), `r1_full` has not.
+Signature: `(critic, real [B, ...], fake [B, ...], key) -> [B]`; the critic has its parameters and labels bound.
 """
 
 import jax
@@ -12,24 +8,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.checks import at_least_float32
-from gan_jax.errors import unknown
-from gan_jax.types import Critic, Key, Penalty
-
-PENALTIES: dict[str, Penalty] = {}
+from gan_jax.penalties.registry import of_critic
+from gan_jax.types import Critic, Key
 
 DIFFERENCE = 1e-2  # standard deviation of the finite-difference penalties' perturbation; images span [-1, 1]
-
-
-def register(penalty: Penalty) -> Penalty:
-  PENALTIES[penalty.__name__] = penalty
-  return penalty
-
-
-def get(name: str) -> Penalty:
-  """Raises `BadInput` for an unknown name."""
-  if name not in PENALTIES:
-    raise unknown("penalty", name, PENALTIES)
-  return PENALTIES[name]
 
 
 def squared_norm_per_example(x: Array) -> Array:
@@ -56,71 +38,64 @@ def interpolate(real: Array, fake: Array, key: Key) -> Array:
   return real + a * (fake - real)
 
 
-@register
-def none(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
-  """Zero."""
-  del critic, fake, key
-  return jnp.zeros(real.shape[0])
-
-
-@register
+@of_critic
 def r1(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """0.5 |grad D(x)|^2 at real x, with the half: the weight is gamma (Mescheder et al. 2018, arXiv:1801.04406, eq. 9)."""
   del fake, key
   return 0.5 * squared_norm_per_example(input_gradient(critic, real))
 
 
-@register
+@of_critic
 def r1_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """|grad D(x)|^2 at real x, without the half: twice `r1`."""
   return 2 * r1(critic, real, fake, key)
 
 
-@register
+@of_critic
 def r2(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """0.5 |grad D(x)|^2 at generated x, with the half (Mescheder et al. 2018, arXiv:1801.04406, section 4.1)."""
   del real, key
   return 0.5 * squared_norm_per_example(input_gradient(critic, fake))
 
 
-@register
+@of_critic
 def r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """|grad D(x)|^2 at generated x, without the half: twice `r2`."""
   return 2 * r2(critic, real, fake, key)
 
 
-@register
+@of_critic
 def r1_r2(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1` + `r2`, each with its half and under one weight, as R3GAN trains (Huang et al. 2024, arXiv:2501.05441)."""
   return r1(critic, real, fake, key) + r2(critic, real, fake, key)
 
 
-@register
+@of_critic
 def r1_r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1_full` + `r2_full`: twice `r1_r2`."""
   return 2 * r1_r2(critic, real, fake, key)
 
 
-@register
+@of_critic
 def gradient_penalty(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """(|grad D(x)| - 1)^2 at interpolates, two-sided, centre 1: WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3)."""
   return jnp.square(norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1)
 
 
-@register
+@of_critic
 def gradient_penalty_one_sided(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """max(0, |grad D(x)| - 1)^2 at interpolates: WGAN-LP (Petzka et al. 2018, arXiv:1709.08894)."""
   excess = norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1
   return jnp.square(jnp.maximum(excess, 0))
 
 
-@register
+@of_critic
 def gradient_penalty_zero_centred(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """|grad D(x)|^2 at interpolates, centre 0, no half (Thanh-Tung et al. 2019, arXiv:1902.03984)."""
   return squared_norm_per_example(input_gradient(critic, interpolate(real, fake, key)))
 
 
-@register
+@of_critic
 def dragan(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """(|grad D(x)| - 1)^2 around the data: x = real + a d, a ~ U(0, 1) per example, d uniform in [0, s/2) per entry.
 
@@ -132,7 +107,7 @@ def dragan(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   return gradient_penalty(critic, real, shifted, mix_key)
 
 
-@register
+@of_critic
 def max_gradient(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """max_i |grad D(x_i)|^2 over the batch's interpolates; every entry of [B] is the batch's value.
 
@@ -148,7 +123,7 @@ def _finite_difference(critic: Critic, images: Array, key: Key) -> Array:
   return 0.5 * jnp.square(difference / DIFFERENCE)
 
 
-@register
+@of_critic
 def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """0.5 ((D(x + s e) - D(x)) / s)^2, e ~ N(0, I), s = 0.01, at real x: its mean over e tends to `r1` as s -> 0.
 
@@ -159,15 +134,8 @@ def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> 
   return _finite_difference(critic, real, key)
 
 
-@register
+@of_critic
 def r2_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1_finite_difference` at generated x: its mean tends to `r2`."""
   del real
   return _finite_difference(critic, fake, key)
-
-
-@register
-def logit_drift(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
-  """D(x)^2 at real x, which keeps the critic's level from drifting (Karras et al. 2018, arXiv:1710.10196, appendix A.1)."""
-  del fake, key
-  return jnp.square(at_least_float32(critic(real)))

@@ -1,0 +1,202 @@
+"""`launch.sh dirac [CONFIG] [--config.field=value ...] [--out DIR]`: every loss, penalty and method on the Dirac-GAN.
+
+The data are 0, the generator is theta, the discriminator psi x. For each game of the config: the trajectory of the
+production step from (1, 1), its vector field, and the eigenvalues of its Jacobian at (0, 0), measured by differences of
+that step and predicted by linear algebra from the loss's two slopes at logit 0 and the penalty's curvature there.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import command
+from experiments.sweep import Parser
+
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "theory" / "dirac.py"
+START, GRID = (1.0, 1.0), np.linspace(-1.8, 1.8, 9)
+CAPTION = """\
+Each square is one game of two numbers: the generator's theta (across) and the discriminator's slope psi (up), the
+equilibrium at the cross. Grey: the direction of one step. Coloured: {steps} steps from the dot at (1, 1), darker as time
+goes on. Radius: the largest size of an eigenvalue of one step's Jacobian at the equilibrium, below 1 if it attracts;
+*predicted* from the loss's slopes, *measured* by
+central differences of the production step. Distance: of the end of the path
+from the equilibrium, over that of its start. A game whose update does not shrink with the gradient (Adam, RMSProp), or
+which has a kink at psi = 0, has no linear map there. Where noise enters, a measured eigenvalue is one draw's.
+"""
+
+
+class Row(NamedTuple):
+  panel: str
+  name: str
+  predicted: np.ndarray | None  # eigenvalues of one step
+  measured: np.ndarray | None
+  distance: float
+  outcome: str
+
+
+def main(arguments: list[str]) -> None:
+  parser = Parser(prog="./launch.sh dirac", allow_abbrev=False)
+  parser.add_argument("config", nargs="?", default=str(CONFIG), help="a file like configs/theory/dirac.py")
+  parser.add_argument("--out", type=Path, default=Path("runs/dirac"), help="where the files go")
+  known, rest = parser.parse_known_args(arguments)
+
+  from gan_jax import population, study, sweeps
+  from gan_jax.report import dynamics
+  from gan_jax.runs import write_atomic
+
+  _, configs = sweeps.load(known.config, rest)
+  groups = population.group(configs)
+  study.prepare(known.out)
+  points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
+  rows, drawn = [], []
+  with ThreadPoolExecutor(os.cpu_count()) as pool:  # nearly all of the time is compiling, one program after another
+    played = list(pool.map(lambda group: play(group, points), groups))
+  for group, results in zip(groups, played, strict=True):
+    for config, (path, arrows, jacobian) in zip(group.configs, results, strict=True):
+      rows.append(row := assess(config, path, jacobian))
+      drawn.append(dynamics.Game(f"{row.name}\n{radii(row)}", row.outcome, path, points, arrows))
+  order = {name: i for i, name in enumerate(dict.fromkeys(config["panel"] for config in configs))}
+  sequence = sorted(range(len(rows)), key=lambda i: order[rows[i].panel])
+  rows, drawn = [rows[i] for i in sequence], [drawn[i] for i in sequence]
+  steps = max(config["steps"] for config in configs)
+  files = {"table.md": markdown(rows, steps).encode(), "table.csv": table(rows).encode()}
+  for panel in order:
+    games = [game for game, row in zip(drawn, rows, strict=True) if row.panel == panel]
+    title = (
+      f"Dirac-GAN, {panel or 'games'}: {steps} steps of the production code from (1, 1); radius predicted / measured"
+    )
+    files[f"{panel or 'games'}.png"] = dynamics.figure(games, title)
+  for row in rows:
+    print(f"{row.panel:10} {row.name:44} radius {radii(row):19} {row.outcome:10} distance {row.distance:.3g}")
+  for file, content in files.items():
+    write_atomic(known.out / file, content)
+    print(f"{file + ':':15}{known.out / file}")
+
+
+def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+  """(path [T, 2], arrows [K, 2], map [n, n] of `period` steps at the origin) of each member, in double precision."""
+  import jax
+  import jax.numpy as jnp
+
+  from gan_jax import game
+  from gan_jax.state import initial_state
+  from gan_jax.step import build_step
+  from gan_jax.theory import dirac
+
+  spec = group.spec
+  with jax.enable_x64(True):  # of this thread
+    dataset = dirac.dataset(spec.batch_size)
+    built = game.assemble(spec, dataset, *dirac.dirac())
+    step = build_step(spec, built)
+    advance = jax.jit(lambda hypers, state: step(hypers, state, dataset.data)[0])  # traced once for both uses
+
+    def walk(hypers):
+      state = initial_state(hypers, spec, built)
+      begin = dirac.placed(state, *START)
+      begin = begin._replace(gen_opt=state.gen_opt, disc_opt=state.disc_opt)  # a run begins without a memory
+      move = lambda s, _: (advance(hypers, s), jnp.stack([s.gen_params, s.disc_params]))  # noqa: E731
+      return jax.lax.scan(move, begin, None, length=spec.steps + 1)[1]
+
+    def lead(hypers):
+      fresh = initial_state(hypers, spec, built)
+      many = lambda state: jax.lax.fori_loop(0, period(spec), lambda _, s: advance(hypers, s), state)  # noqa: E731
+      arrived = jax.vmap(lambda p: many(dirac.placed(fresh, p[0], p[1])))(jnp.asarray(points))
+      arrows = jnp.stack([arrived.gen_params, arrived.disc_params], axis=1) - points
+      return arrows, dirac.differences(many, dirac.placed(fresh, 0.0, 0.0))
+
+    hypers = jax.tree.map(lambda x: jnp.asarray(x, float if x.dtype == np.float32 else x.dtype), group.hypers)
+    # Each program runs once, for a moment: optimising it would take longer than running it.
+    quick = {"xla_backend_optimization_level": 0}
+    paths = jax.jit(jax.vmap(walk), compiler_options=quick)(hypers)
+    arrows, maps = jax.jit(jax.vmap(lead), compiler_options=quick)(hypers)
+    return list(zip(*map(np.asarray, (paths, arrows, maps)), strict=True))
+
+
+def period(spec: Any) -> int:
+  """Steps after which the dynamics repeat."""
+  return max(spec.lookahead_every, spec.penalty_every, 1)
+
+
+def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) -> Row:
+  """The row of one game: its eigenvalues, and what became of the path."""
+  from gan_jax.theory.linearisation import predict
+
+  predicted = predict(config)
+  power = 1 / max(config["lookahead_every"], config["penalty_every"], 1)
+  lengths = np.linalg.norm(path, axis=1)
+  quarter = len(lengths) // 4
+  early, late = lengths[quarter : 2 * quarter].max(), lengths[-quarter:].max()
+  if not np.isfinite(late) or late > max(1.05 * early, 1e-6) or late > 2 * lengths[0]:
+    outcome = "diverges"
+  elif late < 0.95 * early or late < 1e-6:
+    outcome = "converges"
+  else:
+    outcome = "stops" if np.abs(np.diff(path[-20:], axis=0)).max() < 1e-9 else "circles"
+  row = Row(config["panel"], named(config), None, None, float(lengths[-1] / lengths[0]), outcome)
+  if predicted is None:  # a kink has differences too, and they mean nothing
+    return row
+  return row._replace(
+    predicted=np.linalg.eigvals(predicted) ** power, measured=np.linalg.eigvals(measured + 0j) ** power
+  )
+
+
+def named(config: Mapping[str, Any]) -> str:
+  """What sets a game apart from plain simultaneous descent, in a few words."""
+  if config["panel"] == "losses":
+    return config["loss"]
+  orders = {"generator_first": "alternating, G first", "discriminator_first": "alternating, D first"}
+  from gan_jax.theory.linearisation import penalty_weights
+
+  weights = penalty_weights(config)
+  penalised = [name for name in weights if weights[name] > 0]
+  words = {
+    orders.get(config["order"], ""): config["order"] in orders,
+    f"{config['n_critic']} D : {config['n_gen']} G": config["n_critic"] + config["n_gen"] > 2,
+    config["fakes"]: config["fakes"] != "fresh",
+    config["optimizer"]: config["optimizer"] != "sgd",
+    f"{config['beta1']:g}": config["optimizer"] == "momentum",
+    config["method"]: config["method"] != "gradient",
+    " + ".join(penalised): bool(penalised),
+    f"every {config['penalty_every']}": config["penalty_every"] > 1,
+    f"G: {config['generator_penalty']}": config["generator_penalty"] != "none",
+    f"clip {config['clip_value']:g}": config["weight_constraint"] == "clip",
+    "spectral": config["weight_constraint"] == "spectral",
+    f"instance noise {config['instance_noise_scale']:g}": config["instance_noise"],
+    f"unrolled {config['unroll_steps']}, {config['unroll_gradient']}": config["unroll_steps"] > 0,
+    f"lookahead {config['lookahead_every']}": config["lookahead_every"] > 0,
+  }
+  return " ".join(word for word, holds in words.items() if holds) or "simultaneous"
+
+
+def radii(row: Row) -> str:
+  """Predicted and measured spectral radius."""
+  return " / ".join("none" if v is None else f"{np.abs(v).max():.4f}" for v in (row.predicted, row.measured))
+
+
+def markdown(rows: Sequence[Row], steps: int) -> str:
+  lines = ["| | game | radius predicted | radius measured | path | distance |", "|---|---|--:|--:|---|--:|"]
+  for row in rows:
+    predicted, measured = radii(row).split(" / ")
+    lines.append(f"| {row.panel} | {row.name} | {predicted} | {measured} | {row.outcome} | {row.distance:.3g} |")
+  return CAPTION.format(steps=steps) + "\n" + "\n".join(lines) + "\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+  """Eigenvalues in full, as text that Python's `complex` reads."""
+  buffer = io.StringIO()
+  writer = csv.writer(buffer, lineterminator="\n")
+  writer.writerow(["panel", "game", "predicted_eigenvalues", "measured_eigenvalues", "outcome", "distance"])
+  for row in rows:
+    values = ["" if v is None else " ".join(map(str, v)) for v in (row.predicted, row.measured)]
+    writer.writerow([row.panel, row.name, *values, row.outcome, row.distance])
+  return buffer.getvalue()
+
+
+if __name__ == "__main__":
+  command.run(main)

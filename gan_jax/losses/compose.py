@@ -1,0 +1,129 @@
+"""Losses by what a config may say: a registered name, or one wrapped in transformations, `top_k(matched_gain(hinge))`.
+
+A transformation's hyperparameters stand among `loss_options` beside those of the loss.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from gan_jax.errors import BadInput, unknown
+from gan_jax.losses import registry, transforms
+from gan_jax.losses.registry import CARDS, LOSSES, POSITIVE, PROBABILITY, Builder, Range
+from gan_jax.types import Loss
+
+
+class Transformation(NamedTuple):
+  apply: Callable[..., Loss]  # (loss, **options); of `mix`, (loss, loss)
+  defaults: Mapping[str, float] = {}
+  ranges: Mapping[str, Range] = {}
+  suits: Callable[[str], bool] = lambda name: True  # does it fit a registered loss?
+  needs: str = ""  # completes "expected ..." where it does not
+
+
+SMOOTHABLE = ("minimax", "non_saturating", "hinge", "wasserstein", "least_squares_probabilities", "alpha_loss")
+
+TRANSFORMATIONS: dict[str, Transformation] = {
+  "label_smoothing": Transformation(
+    transforms.label_smoothing,
+    {"real_target": 0.9, "fake_target": 0.0},
+    {"real_target": PROBABILITY, "fake_target": PROBABILITY},
+    lambda name: name in SMOOTHABLE,
+    f"a loss whose two terms agree at logit 0: one of {', '.join(SMOOTHABLE)}",
+  ),
+  "matched_gain": Transformation(transforms.matched_gain),
+  "mix": Transformation(transforms.mix),
+  "temperature": Transformation(transforms.temperature, {"temperature": 1.0}, {"temperature": POSITIVE}),
+  "top_k": Transformation(
+    transforms.top_k,
+    {"fraction": 0.5},
+    {"fraction": Range("a number above 0 and up to 1", lambda x: 0 < x <= 1)},
+    lambda name: CARDS[name].pairing != "average",
+    "a loss in which a fake has a term of its own: any but the averages",
+  ),
+}
+
+
+class Composed(NamedTuple):
+  build: Builder
+  defaults: Mapping[str, float]
+  ranges: Mapping[str, Range]
+  base: str  # the registered loss that the generator's half comes from
+
+
+def parse(name: str) -> Composed:
+  """What a config's `loss` means.
+
+  Raises:
+    BadInput: an unknown loss or transformation, one that does not fit, or text of another form.
+  """
+  name = name.strip()
+  match = re.fullmatch(r"(\w+)\((.*)\)", name)
+  if match is None:
+    if name not in LOSSES:
+      raise unknown("loss", name, LOSSES)
+    return Composed(LOSSES[name], registry.default_options(name), CARDS[name].ranges, name)
+  if match[1] not in TRANSFORMATIONS:
+    raise unknown("loss transformation", match[1], TRANSFORMATIONS)
+  transformation, inner = TRANSFORMATIONS[match[1]], [parse(part) for part in _split(match[2])]
+  wanted = 2 if match[1] == "mix" else 1
+  if len(inner) != wanted:
+    raise BadInput(f"loss transformation {match[1]!r} expected {wanted} loss{'es' * (wanted > 1)}, got {name!r}")
+  if not transformation.suits(inner[-1].base):
+    raise BadInput(f"loss transformation {match[1]!r} expected {transformation.needs}; got {inner[-1].base!r}")
+  sources = [transformation.defaults, *(part.defaults for part in inner)]
+  options = {key: value for source in sources for key, value in source.items()}
+  if len(options) < sum(map(len, sources)):
+    raise BadInput(f"loss {name!r}: two of its parts have a hyperparameter of the same name, among {list(options)}")
+
+  def build(**given: Any) -> Loss:
+    own = {key: given.get(key, value) for key, value in transformation.defaults.items()}
+    parts = [part.build(**{key: given[key] for key in part.defaults if key in given}) for part in inner]
+    return transformation.apply(*parts, **own)
+
+  ranges = dict(transformation.ranges)
+  for part in inner:
+    ranges.update(part.ranges)
+  return Composed(build, options, ranges, inner[-1].base)
+
+
+def _split(text: str) -> list[str]:
+  """At the commas outside parentheses."""
+  parts, depth = [""], 0
+  for character in text:
+    depth += {"(": 1, ")": -1}.get(character, 0)
+    if character == "," and depth == 0:
+      parts.append("")
+    else:
+      parts[-1] += character
+  return parts
+
+
+def builder(name: str) -> Builder:
+  """The builder of a loss, transformed or not. Raises `BadInput` as `parse` does."""
+  return parse(name).build
+
+
+def default_options(name: str) -> dict[str, float]:
+  """The hyperparameters of a loss with their defaults. Raises `BadInput` as `parse` does."""
+  return dict(parse(name).defaults)
+
+
+def get(name: str, **hyperparameters: Any) -> Loss:
+  """The loss of that name. A hyperparameter may be a traced scalar; Python numbers are held to their range.
+
+  Raises:
+    BadInput: unknown loss, transformation or hyperparameter, parts that do not fit, or a number outside its range.
+  """
+  composed = parse(name)
+  registry.check_options(name, hyperparameters, composed.defaults, composed.ranges)
+  return composed.build(**hyperparameters)
+
+
+def zero_sum(name: str) -> bool:
+  """Whether that is a registered zero-sum loss; a transformation may have touched one half only."""
+  return name in CARDS and CARDS[name].zero_sum
+
+
+assert all(set(t.defaults) <= set(inspect.signature(t.apply).parameters) for t in TRANSFORMATIONS.values())

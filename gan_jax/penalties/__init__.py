@@ -1,0 +1,40 @@
+"""Penalties on a player, by name: pure functions of the critic, of logits, of transformed examples, or of weights.
+
+Norms are per sample over all non-batch axes, in float32, with a defined gradient at zero. A penalty that differentiates
+logits with respect to images is only defined for a discriminator that does not couple the examples of a batch;
+`game.check` refuses the combination. Conventions are in the names: `r1` has Mescheder's half (its weight is gamma),
+`r1_full` has not. See `registry` for the kinds and how several are joined.
+"""
+
+from gan_jax.penalties import augmentations, consistency, critic, logits, parameters
+from gan_jax.penalties.augmentations import AUGMENTATIONS
+from gan_jax.penalties.critic import norm_per_example, squared_norm_per_example
+from gan_jax.penalties.registry import (
+  PENALTIES,
+  LogitMeans,
+  Moved,
+  Penalty,
+  get,
+  names,
+  of_discriminator,
+  of_the_generator,
+)
+
+__all__ = [
+  "AUGMENTATIONS",
+  "PENALTIES",
+  "LogitMeans",
+  "Moved",
+  "Penalty",
+  "augmentations",
+  "consistency",
+  "critic",
+  "get",
+  "logits",
+  "names",
+  "norm_per_example",
+  "of_discriminator",
+  "of_the_generator",
+  "parameters",
+  "squared_norm_per_example",
+]

@@ -1,0 +1,81 @@
+"""Transformations of images that should not matter: one function `(images [B, ...], key) -> images` each."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.errors import BadInput, unknown
+from gan_jax.types import Key
+
+Augmentation = Callable[[Array, Key], Array]
+
+AUGMENTATIONS: dict[str, Augmentation] = {}
+OF_IMAGES = ("flip", "shift", "cutout")  # need [B, H, W, C]; the others take points too
+
+
+def register(augmentation: Augmentation) -> Augmentation:
+  AUGMENTATIONS[augmentation.__name__] = augmentation
+  return augmentation
+
+
+def get(name: str, image_shape: tuple[int, ...] | None = None) -> Augmentation:
+  """Raises `BadInput` for an unknown name, or for one that needs images and would get points."""
+  if name not in AUGMENTATIONS:
+    raise unknown("augmentation", name, AUGMENTATIONS)
+  if name in OF_IMAGES and image_shape is not None and len(image_shape) != 3:
+    raise BadInput(f"augmentation {name!r} expected images [H, W, C], got examples of shape {list(image_shape)}")
+  return AUGMENTATIONS[name]
+
+
+@register
+def none(images: Array, key: Key) -> Array:
+  """The images as they are."""
+  del key
+  return images
+
+
+@register
+def jitter(images: Array, key: Key) -> Array:
+  """x + 0.1 e, e ~ N(0, I): for points, and for images a little noise."""
+  return images + 0.1 * jax.random.normal(key, images.shape, images.dtype)
+
+
+@register
+def flip(images: Array, key: Key) -> Array:
+  """Left and right exchanged, each image with chance one half."""
+  chosen = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
+  return jnp.where(chosen, images[:, :, ::-1], images)
+
+
+@register
+def shift(images: Array, key: Key) -> Array:
+  """Each image moved by up to an eighth of its side (rounded up) in each direction, edges repeated (4 of 32, as CR-GAN)."""
+  limits = jnp.array([-(-images.shape[1] // 8), -(-images.shape[2] // 8)])
+  offsets = jax.random.randint(key, (len(images), 2), -limits[None], limits[None] + 1)
+
+  def one(image: Array, offset: Array) -> Array:
+    rows = jnp.clip(jnp.arange(image.shape[0]) + offset[0], 0, image.shape[0] - 1)
+    columns = jnp.clip(jnp.arange(image.shape[1]) + offset[1], 0, image.shape[1] - 1)
+    # One-hot products and not a look-up: the gradient of a look-up is a scatter, in any order on a GPU.
+    # At full precision, or an accelerator rounds the pixels that it moves, and a critic is asked not to see that.
+    to_rows, to_columns = (
+      jax.nn.one_hot(indices, size, dtype=image.dtype)
+      for indices, size in zip((rows, columns), image.shape[:2], strict=True)
+    )
+    moved = jnp.einsum("ij,jkc->ikc", to_rows, image, precision="highest")
+    return jnp.einsum("ij,kjc->kic", to_columns, moved, precision="highest")
+
+  return jax.vmap(one)(images, offsets)
+
+
+@register
+def cutout(images: Array, key: Key) -> Array:
+  """A square of half the side, anywhere on each image, set to 0, the middle of the range (DeVries and Taylor 2017)."""
+  height, width = images.shape[1:3]
+  centres = jax.random.uniform(key, (len(images), 2, 1))
+  rows = jnp.abs((jnp.arange(height)[None] + 0.5) / height - centres[:, 0]) < 0.25
+  columns = jnp.abs((jnp.arange(width)[None] + 0.5) / width - centres[:, 1]) < 0.25
+  hole = rows[:, :, None, None] & columns[:, None, :, None]
+  return jnp.where(hole, jnp.zeros((), images.dtype), images)

@@ -1,0 +1,49 @@
+"""Consistency: a critic's opinion of an example should not change with what does not matter.
+
+Signature: `(critic, images: Moved) -> [B]` for the discriminator, `(generate, noise, key) -> [B]` for the generator.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.checks import at_least_float32
+from gan_jax.penalties.critic import squared_norm_per_example
+from gan_jax.penalties.registry import Moved, of_consistency, of_generator
+from gan_jax.types import Critic, Key
+
+LATENT_SHIFT = 0.07  # standard deviation of the latent's perturbation, far below the latent's own of 1
+
+
+def shift_latent(noise: Array, key: Key) -> Array:
+  """z + s e, e ~ N(0, I)."""
+  return noise + LATENT_SHIFT * jax.random.normal(key, noise.shape, noise.dtype)
+
+
+def _squared_difference(critic: Critic, images: Array, copies: Array) -> Array:
+  return jnp.square(at_least_float32(critic(images)) - at_least_float32(critic(copies)))
+
+
+@of_consistency
+def bcr(critic: Critic, images: Moved) -> Array:
+  """(D(x) - D(T(x)))^2 + (D(G(z)) - D(T(G(z))))^2: balanced consistency under the config's `augmentation` T.
+
+  Source: Zhao et al. 2021, "Improved consistency regularization for GANs" (arXiv:2002.04724), algorithm 1.
+  """
+  real = _squared_difference(critic, images.real, images.real_augmented)
+  return real + _squared_difference(critic, images.fake, images.fake_augmented)
+
+
+@of_consistency
+def zcr(critic: Critic, images: Moved) -> Array:
+  """(D(G(z)) - D(G(z + s e)))^2, s = 0.07: the discriminator's half of latent consistency (Zhao et al. 2021, algorithm 2)."""
+  return _squared_difference(critic, images.fake, images.fake_shifted)
+
+
+@of_generator
+def zcr_generator(generate: Callable[[Array], Array], noise: Array, key: Key) -> Array:
+  """-|G(z) - G(z + s e)|^2, s = 0.07: the generator's half, which asks for variety (Zhao et al. 2021, algorithm 2)."""
+  images, nearby = at_least_float32(generate(noise)), at_least_float32(generate(shift_latent(noise, key)))
+  return -squared_norm_per_example(images - nearby)

@@ -1,0 +1,45 @@
+"""Penalties on the weights of a player. Signature: `(params) -> scalar`; a kernel is any leaf of two or more axes.
+
+Its columns run along the last axis: the outputs of a dense layer or a convolution; for an up-convolution the inputs, the
+outputs of the convolution that it transposes; for a table of embeddings its features.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.checks import at_least_float32
+from gan_jax.penalties.registry import of_parameters
+from gan_jax.types import Params
+
+
+def kernels(params: Params) -> list[Array]:
+  """Every kernel as a matrix [rest, last axis], in float32 or better."""
+  return [at_least_float32(x).reshape(-1, x.shape[-1]) for x in jax.tree.leaves(params) if x.ndim >= 2]
+
+
+@of_parameters
+def orthogonal(params: Params) -> Array:
+  """sum_W |W^T W * (1 - I)|_F^2: columns at right angles, their lengths free.
+
+  Source: Brock et al. 2019, "Large scale GAN training" (arXiv:1809.11096), eq. 3.
+  """
+  grams = [w.T @ w for w in kernels(params)]
+  # Masked, not subtracted: small overlaps of long columns would drown in the rounding of their lengths.
+  return sum((jnp.sum(jnp.square(g * (1 - jnp.eye(len(g), dtype=g.dtype)))) for g in grams), jnp.zeros(()))
+
+
+@of_parameters
+def orthonormal(params: Params) -> Array:
+  """sum_W |W^T W - I|_F^2: columns at right angles and of length 1.
+
+  Source: Brock et al. 2019 (arXiv:1809.11096), eq. 2; Brock et al. 2017 (arXiv:1609.07093) sum absolute values instead.
+  """
+  grams = [w.T @ w for w in kernels(params)]
+  return sum((jnp.sum(jnp.square(g - jnp.eye(len(g), dtype=g.dtype))) for g in grams), jnp.zeros(()))
+
+
+@of_parameters
+def weight_decay(params: Params) -> Array:
+  """0.5 |params|^2 over all weights and biases, with the half: under gradient descent, each shrinks by rate times weight."""
+  return 0.5 * sum((jnp.sum(jnp.square(at_least_float32(x))) for x in jax.tree.leaves(params)), jnp.zeros(()))

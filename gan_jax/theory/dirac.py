@@ -1,0 +1,78 @@
+"""The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): the smallest game that can fail to converge, solved exactly.
+
+The data are the number 0, the generator is the number theta, the discriminator is the line psi x, with a bias if told.
+Not among the models of a config: it has no size to choose and no noise to see. Tests and `experiments/dirac.py` play it
+with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.data import Dataset
+from gan_jax.data.dataset import decode_points
+from gan_jax.types import Data, GanState, Params, Player
+
+
+def dirac(bias: bool = False) -> tuple[Player, Player]:
+  """(generator, discriminator), both starting at 1: parameters theta [], and psi [] or, with a bias, (psi [], b [])."""
+
+  def generate(theta: Params, noise: Array, labels: Array) -> Array:
+    del labels
+    return jnp.broadcast_to(theta, (len(noise), 1))
+
+  def judge(params: Params, images: Array, labels: Array) -> Array:
+    del labels
+    psi, b = params if bias else (params, jnp.zeros(()))
+    return psi * images[:, 0] + b
+
+  start = (jnp.ones(()), jnp.zeros(())) if bias else jnp.ones(())
+  return Player(lambda key: jnp.ones(()), generate), Player(lambda key: start, judge)
+
+
+def dataset(size: int = 4) -> Dataset:
+  """`size` examples, all of them 0."""
+  data = Data(jnp.zeros((size, 1)), jnp.zeros(size, jnp.int32))
+  return Dataset(data, decode_points, (1,), 1, "points")
+
+
+def placed(fresh: GanState, theta: Params, psi: Params) -> GanState:
+  """A fresh state with the players at a point, as if they had stood there before: what follows is a later step."""
+  theta, psi = (jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), tree) for tree in (theta, psi))
+  state = fresh._replace(gen_params=theta, gen_ema=theta, disc_params=psi, slow=(theta, psi) if fresh.slow else ())
+  # Optimistic methods begin with a plain step; what is studied is every later one.
+  return jax.tree.map(lambda x: jnp.zeros_like(x) if x.dtype == bool else x, state)
+
+
+def vectorised(advance: Callable[[GanState], GanState], state: GanState) -> tuple[Callable[[Array], Array], Array]:
+  """`advance` as a function of the n numbers that a state carries, in the order of its leaves, and those of `state`.
+
+  The averages of logits are left out: they follow, and only LeCam looks at them, to second order.
+  """
+  leaves, structure = jax.tree.flatten(state._replace(logit_means=()))
+  moving = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+  def update(vector: Array) -> Array:
+    whole = list(leaves)
+    for j, i in enumerate(moving):
+      whole[i] = vector[j]
+    new = advance(jax.tree.unflatten(structure, whole)._replace(logit_means=state.logit_means))
+    return jnp.stack([jax.tree.leaves(new._replace(logit_means=()))[i] for i in moving])
+
+  return update, jnp.stack([leaves[i] for i in moving])
+
+
+def jacobian(advance: Callable[[GanState], GanState], state: GanState) -> Array:
+  """[n, n]: of `advance` at `state`, by differentiation."""
+  update, vector = vectorised(advance, state)
+  return jax.jacfwd(update)(vector)
+
+
+def differences(advance: Callable[[GanState], GanState], state: GanState, step: float = 1e-5) -> Array:
+  """The same by central differences: for functions that are cheaper to call than to differentiate."""
+  update, vector = vectorised(advance, state)
+  shifts = step * jnp.eye(len(vector))
+  ahead, behind = jax.vmap(lambda s: update(vector + s))(shifts), jax.vmap(lambda s: update(vector - s))(shifts)
+  return (ahead - behind).T / (2 * step)

@@ -1,0 +1,107 @@
+"""One step of the Dirac-GAN to first order, by linear algebra alone: what the production step's Jacobian should be.
+
+Written from the papers and not from the step: the two slopes of a loss at logit 0, the curvature of a penalty, and the
+matrices of the methods. What comes out is compared with the measured Jacobian in `experiments/dirac.py` and its test.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import losses, penalties
+
+# Curvature in psi at 0, over the weight. None: no derivative there, so nothing to linearise.
+CURVATURES: dict[str, float | None] = {
+  **dict.fromkeys(("r1", "r2", "r1_finite_difference", "r2_finite_difference", "weight_decay"), 1.0),
+  **dict.fromkeys(("r1_full", "r2_full", "r1_r2", "gradient_penalty_zero_centred", "max_gradient"), 2.0),
+  **dict.fromkeys(("gradient_penalty_one_sided", "logit_drift", "lecam", "zcr", "orthogonal", "orthonormal"), 0.0),
+  **dict.fromkeys(("gradient_penalty", "dragan"), None),
+  "r1_r2_full": 4.0,
+  "bcr": 0.04,  # two sides, each the mean of (0.1 e psi)^2
+}
+
+
+def penalty_weights(config: Mapping[str, Any]) -> dict[str, float]:
+  """The weight of each penalty of the discriminator, by name."""
+  return {n: config["penalty_weights"].get(n, config["penalty_weight"]) for n in penalties.names(config["penalty"])}
+
+
+def predict(config: Mapping[str, Any]) -> np.ndarray | None:
+  """The linear map of one step (of `lookahead_every` steps) over (theta, psi, memory, slow weights); None: there is none.
+
+  With a_D, a_G the slopes of the two losses in the fake logit at 0, the field is (-a_G psi, -a_D theta) to first order.
+  """
+  weights = {name: weight for name, weight in penalty_weights(config).items() if weight > 0}
+  curvatures = {name: CURVATURES[name] for name in weights}
+  if config["optimizer"] not in ("sgd", "momentum", "optimistic_sgd") or None in curvatures.values():
+    return None
+  loss = losses.get(config["loss"], **config["loss_options"])
+  slope_d, slope_g, bend = slopes(loss)
+  field = np.array([[0.0, -slope_g], [-slope_d, 0.0]])
+  penalty = sum(weight * (curvatures[name] or 0.0) for name, weight in weights.items())
+  lazy = config["penalty_every"] if config["penalty_every"] > 1 else 0
+  if not lazy:
+    field[1, 1] -= penalty
+  if config["generator_penalty"] == "weight_decay":
+    field[0, 0] -= config["generator_penalty_weight"]
+  if config["instance_noise"]:
+    field[1, 1] -= config["instance_noise_scale"] ** 2 * bend
+  if config["unroll_steps"]:
+    reply = config["unroll_steps"] * config["unroll_rate"] * slope_g * slope_d
+    field[0, 0] += reply * (2 if config["unroll_gradient"] == "through" else 1)
+  jacobian = -field  # of the two gradients
+  corrections = {"consensus": jacobian.T, "symplectic": (jacobian - jacobian.T).T / 2}
+  if config["method"] in corrections:
+    jacobian = jacobian + config["method_weight"] * corrections[config["method"]] @ jacobian
+  rates = np.array([config["generator_rate"], config["discriminator_rate"]])
+
+  def move(x, memory, players, base=None):
+    """One update of some players by the gradient at x, from `base`; the memory of momentum or of the last gradient."""
+    gradient = jacobian @ x
+    base = x if base is None else base
+    kept = gradient + config["beta1"] * memory if config["optimizer"] == "momentum" else gradient
+    direction = 2 * gradient - memory if config["optimizer"] == "optimistic_sgd" else kept
+    mine = np.isin([0, 1], players)
+    return np.where(mine, base - rates * direction, x), np.where(mine, kept, memory)
+
+  def step(x, memory):
+    if config["order"] == "simultaneous":
+      ahead, after = move(x, memory, [0, 1])
+      return move(ahead, after, [0, 1], base=x) if config["method"] == "extragradient" else (ahead, after)
+    turns = [[1]] * config["n_critic"], [[0]] * config["n_gen"]
+    start = x
+    for players in [*turns[0], *turns[1]] if config["order"] == "discriminator_first" else [*turns[1], *turns[0]]:
+      stale = config["fakes"] == "same_images" and players == [1]
+      if stale:  # the discriminator's gradient at the generator of before
+        moved, memory = move(np.array([start[0], x[1]]), memory, players)
+        x = np.array([x[0], moved[1]])
+      else:
+        x, memory = move(x, memory, players)
+    return x, memory
+
+  def whole(vector):
+    x, memory, slow = np.split(vector, 3)
+    for i in range(config["lookahead_every"] or lazy or 1):
+      x, memory = step(x, memory)
+      if lazy and i == 0:
+        x = x - np.array([0.0, rates[1] * lazy * penalty * x[1]])
+    if config["lookahead_every"]:
+      x = slow = slow + config["lookahead_pace"] * (x - slow)
+    return np.concatenate([x, memory, slow])
+
+  map_ = np.stack([whole(column) for column in np.eye(6)], axis=1)
+  # What plays no part would add eigenvalues of its own.
+  used = [0, 1] + [2, 3] * (config["optimizer"] != "sgd") + [4, 5] * (config["lookahead_every"] > 0)
+  return map_[np.ix_(used, used)] + 0j
+
+
+def slopes(loss: Any) -> tuple[float, float, float]:
+  """(d mean D loss / d fake logit, d mean G loss / d fake logit, sum of D's curvatures in both logits), all logits 0."""
+  zero, real = jnp.zeros(()), jnp.zeros(4)
+  d = jax.grad(lambda f: loss.discriminator(real, jnp.full(4, f)).mean())
+  g = jax.grad(lambda f: loss.generator(real, jnp.full(4, f)).mean())
+  d_real = jax.grad(lambda r: loss.discriminator(jnp.full(4, r), real).mean())
+  return float(d(zero)), float(g(zero)), float(jax.grad(d)(zero) + jax.grad(d_real)(zero))
