@@ -6,10 +6,9 @@ that step and predicted by linear algebra from the loss's two slopes at logit 0 
 """
 
 import csv
+import functools
 import io
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from experiments.sweep import Parser
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "theory" / "dirac.py"
 START, GRID = (1.0, 1.0), np.linspace(-1.8, 1.8, 9)
+STEP = 1e-5  # of the central differences, in double precision
 CAPTION = """\
 Each square is one game of two numbers: the generator's theta (across) and the discriminator's slope psi (up), the
 equilibrium at the cross. Grey: the direction of one step. Coloured: {steps} steps from the dot at (1, 1), darker as time
@@ -55,8 +55,7 @@ def main(arguments: list[str]) -> None:
   study.prepare(known.out)
   points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
   rows, drawn = [], []
-  with ThreadPoolExecutor(os.cpu_count()) as pool:  # nearly all of the time is compiling, one program after another
-    played = list(pool.map(lambda group: play(group, points), groups))
+  played = [play(group, points) for group in groups]
   for group, results in zip(groups, played, strict=True):
     for config, (path, arrows, jacobian) in zip(group.configs, results, strict=True):
       rows.append(row := assess(config, path, jacobian))
@@ -80,11 +79,15 @@ def main(arguments: list[str]) -> None:
 
 
 def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-  """(path [T, 2], arrows [K, 2], map [n, n] of `period` steps at the origin) of each member, in double precision."""
+  """(path [T, 2], arrows [K, 2], map [n, n] of `period` steps at the origin) of each member, in double precision.
+
+  One program, of one step of many states side by side: those that start at the points, near the origin, and at (1, 1).
+  """
   import jax
   import jax.numpy as jnp
 
   from gan_jax import game
+  from gan_jax.devices import quick_compilation
   from gan_jax.state import initial_state
   from gan_jax.step import build_step
   from gan_jax.theory import dirac
@@ -94,28 +97,32 @@ def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, n
     dataset = dirac.dataset(spec.batch_size)
     built = game.assemble(spec, dataset, *dirac.dirac())
     step = build_step(spec, built)
-    advance = jax.jit(lambda hypers, state: step(hypers, state, dataset.data)[0])  # traced once for both uses
+    quick = quick_compilation() if jax.default_backend() == "cpu" else {}
 
-    def walk(hypers):
-      state = initial_state(hypers, spec, built)
-      begin = dirac.placed(state, *START)
-      begin = begin._replace(gen_opt=state.gen_opt, disc_opt=state.disc_opt)  # a run begins without a memory
-      move = lambda s, _: (advance(hypers, s), jnp.stack([s.gen_params, s.disc_params]))  # noqa: E731
-      return jax.lax.scan(move, begin, None, length=spec.steps + 1)[1]
-
-    def lead(hypers):
+    @functools.partial(jax.jit, compiler_options=quick)
+    def run(hypers):
       fresh = initial_state(hypers, spec, built)
-      many = lambda state: jax.lax.fori_loop(0, period(spec), lambda _, s: advance(hypers, s), state)  # noqa: E731
-      arrived = jax.vmap(lambda p: many(dirac.placed(fresh, p[0], p[1])))(jnp.asarray(points))
-      arrows = jnp.stack([arrived.gen_params, arrived.disc_params], axis=1) - points
-      return arrows, dirac.differences(many, dirac.placed(fresh, 0.0, 0.0))
+      origin = dirac.numbers(dirac.placed(fresh, 0.0, 0.0))
+      shifts = STEP * jnp.eye(len(origin.vector))
+      near = jax.vmap(origin.restore)(origin.vector[None] + jnp.concatenate([shifts, -shifts]))
+      far = jax.vmap(lambda p: dirac.placed(fresh, p[0], p[1]))(jnp.asarray(points))
+      alone = dirac.placed(fresh, *START)._replace(gen_opt=fresh.gen_opt, disc_opt=fresh.disc_opt)  # without a memory
+      states = jax.tree.map(lambda a, b, c: jnp.concatenate([a, b, c[None]]), far, near, alone)
 
-    hypers = jax.tree.map(lambda x: jnp.asarray(x, float if x.dtype == np.float32 else x.dtype), group.hypers)
-    # Each program runs once, for a moment: optimising it would take longer than running it.
-    quick = {"xla_backend_optimization_level": 0}
-    paths = jax.jit(jax.vmap(walk), compiler_options=quick)(hypers)
-    arrows, maps = jax.jit(jax.vmap(lead), compiler_options=quick)(hypers)
-    return list(zip(*map(np.asarray, (paths, arrows, maps)), strict=True))
+      def move(states, _):
+        states = jax.vmap(lambda state: step(hypers, state, dataset.data)[0])(states)
+        return states, (jnp.stack([states.gen_params, states.disc_params], axis=1), dirac.read(states))
+
+      return jax.lax.scan(move, states, None, length=spec.steps)[1]
+
+    played = []
+    for i in range(len(group.configs)):
+      hypers = jax.tree.map(lambda x, i=i: jnp.asarray(x[i], float if x.dtype == np.float32 else x.dtype), group.hypers)
+      places, numbers = jax.device_get(run(hypers))
+      ahead, behind = np.split(numbers[period(spec) - 1, len(points) : -1], 2)
+      path = np.concatenate([np.asarray([START]), places[:, -1]])
+      played.append((path, places[period(spec) - 1, : len(points)] - points, (ahead - behind).T / (2 * STEP)))
+    return played
 
 
 def period(spec: Any) -> int:

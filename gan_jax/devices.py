@@ -4,6 +4,7 @@ GAN training is chaotic: rounding differences between two layouts grow into two 
 is given the layout that it began with, as far as this machine can. jax is imported only once the layout is set.
 """
 
+import importlib.metadata
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,3 +50,13 @@ def layout() -> dict[str, Any]:
     "devices": len(devices),
     "cores": int(os.environ.get("NPROC", cores())),
   }
+
+
+def quick_compilation() -> dict[str, Any]:
+  """XLA's CPU options for programs that run for a moment: optimising them would take longer than running them."""
+  options: dict[str, Any] = {"xla_backend_optimization_level": 0}
+  if importlib.metadata.version("jaxlib").startswith(
+    "0.10."
+  ):  # an option that XLA does not know is fatal, and it is gone in 0.12
+    options["xla_cpu_use_fusion_emitters"] = False
+  return options

@@ -3,15 +3,18 @@
 import os
 from pathlib import Path
 
+from gan_jax.devices import quick_compilation
+
 # Before jax: four virtual CPU devices, so that the code for many devices runs everywhere, and no accelerator is needed.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
-# The suite compiles a thousand small programs and runs each once: optimising them would take longer than running them.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+# The suite compiles a thousand small programs and runs each once.
+flags = " ".join(f"--{name}={str(value).lower()}" for name, value in quick_compilation().items())
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
 
-import jax
-import pytest
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

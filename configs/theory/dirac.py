@@ -1,6 +1,6 @@
 """The Dirac-GAN under every loss, every penalty and every method: does it converge, as its eigenvalues say?
 
-    ./launch.sh dirac                                       # about half a minute on 2 cores
+    ./launch.sh dirac                                       # about a minute on 2 slow cores, nearly all of it compiling
     ./launch.sh dirac --config.generator_rate=0.5 --config.discriminator_rate=0.5 --out runs/dirac-fast
 
 Writes runs/dirac/: losses.png, penalties.png, methods.png (vector fields and trajectories), table.md, table.csv.
@@ -114,9 +114,9 @@ def sweep(s):
       s.fixed(panel="penalties", loss="wasserstein", weight_constraint="clip"), s.param("clip_value", [1.0, 0.3])
     ),
     s.product(s.fixed(panel="penalties", weight_constraint="spectral")),
-    s.product(s.fixed(panel="penalties", instance_noise=True, instance_noise_scale=0.7, batch_size=1024)),
+    s.product(s.fixed(panel="penalties", instance_noise=True, instance_noise_scale=0.7, batch_size=32)),
     s.product(method, s.param("order", ["simultaneous", "discriminator_first", "generator_first"])),
-    s.product(method, s.fixed(order="generator_first"), s.zipit(s.param("n_critic", [5, 1]), s.param("n_gen", [1, 5]))),
+    s.product(method, s.fixed(order="generator_first", n_critic=5)),
     s.product(method, s.fixed(order="generator_first"), s.param("fakes", ["same_noise", "same_images"])),
     s.product(
       method,
@@ -125,7 +125,7 @@ def sweep(s):
       s.param("beta1", [-0.5, 0.5]),
     ),
     s.product(method, s.param("optimizer", ["optimistic_sgd", "rmsprop", "adam", "optimistic_adam"])),
-    s.product(method, s.fixed(method="extragradient"), s.param("optimizer", ["sgd", "optimistic_sgd", "adam"])),
+    s.product(method, s.fixed(method="extragradient"), s.param("optimizer", ["sgd", "adam"])),
     s.product(method, s.fixed(method_weight=0.5), s.param("method", ["consensus", "symplectic"])),
     s.product(method, s.fixed(unroll_rate=0.2, unroll_steps=5), s.param("unroll_gradient", ["through", "stopped"])),
     s.product(method, s.fixed(lookahead_every=5), s.param("order", ["simultaneous", "generator_first"])),

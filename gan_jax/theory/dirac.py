@@ -6,6 +6,7 @@ with the production step, whose Jacobian at (0, 0) is then known in closed form 
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,33 +47,36 @@ def placed(fresh: GanState, theta: Params, psi: Params) -> GanState:
   return jax.tree.map(lambda x: jnp.zeros_like(x) if x.dtype == bool else x, state)
 
 
-def vectorised(advance: Callable[[GanState], GanState], state: GanState) -> tuple[Callable[[Array], Array], Array]:
-  """`advance` as a function of the n numbers that a state carries, in the order of its leaves, and those of `state`.
+def read(state: GanState) -> Array:
+  """[..., n]: the n floating-point numbers that a Dirac-GAN's state carries, in the order of its leaves.
 
   The averages of logits are left out: they follow, and only LeCam looks at them, to second order.
   """
+  leaves = jax.tree.leaves(state._replace(logit_means=()))
+  return jnp.stack([leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)], axis=-1)
+
+
+class Numbers(NamedTuple):
+  """What `read` reads, and the way back."""
+
+  vector: Array  # [n]
+  restore: Callable[[Array], GanState]
+
+
+def numbers(state: GanState) -> Numbers:
   leaves, structure = jax.tree.flatten(state._replace(logit_means=()))
   moving = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
-  def update(vector: Array) -> Array:
+  def restore(vector: Array) -> GanState:
     whole = list(leaves)
     for j, i in enumerate(moving):
       whole[i] = vector[j]
-    new = advance(jax.tree.unflatten(structure, whole)._replace(logit_means=state.logit_means))
-    return jnp.stack([jax.tree.leaves(new._replace(logit_means=()))[i] for i in moving])
+    return jax.tree.unflatten(structure, whole)._replace(logit_means=state.logit_means)
 
-  return update, jnp.stack([leaves[i] for i in moving])
+  return Numbers(read(state), restore)
 
 
 def jacobian(advance: Callable[[GanState], GanState], state: GanState) -> Array:
-  """[n, n]: of `advance` at `state`, by differentiation."""
-  update, vector = vectorised(advance, state)
-  return jax.jacfwd(update)(vector)
-
-
-def differences(advance: Callable[[GanState], GanState], state: GanState, step: float = 1e-5) -> Array:
-  """The same by central differences: for functions that are cheaper to call than to differentiate."""
-  update, vector = vectorised(advance, state)
-  shifts = step * jnp.eye(len(vector))
-  ahead, behind = jax.vmap(lambda s: update(vector + s))(shifts), jax.vmap(lambda s: update(vector - s))(shifts)
-  return (ahead - behind).T / (2 * step)
+  """[n, n]: of `advance` at `state`, over its numbers."""
+  vector, restore = numbers(state)
+  return jax.jacfwd(lambda v: read(advance(restore(v))))(vector)
