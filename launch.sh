@@ -15,6 +15,7 @@ gan_jax: which GAN loss, and why did this one stop learning?
   ./launch.sh losses [NAME]            every loss on one line, or one loss in full
   ./launch.sh dirac                    every loss, penalty and method on the Dirac-GAN, beside its theory
   ./launch.sh divergence_landscape     every loss at its optimal discriminator, as the fakes move away from the data
+  ./launch.sh benchmark_penalties      what each penalty costs beside none
   ./launch.sh benchmark_population     our throughput beside PyTorch (GAN_JAX_EXTRA=benchmark)
   ./launch.sh check                    lint, format, types
   ./launch.sh help                     this text

@@ -136,21 +136,20 @@ def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) ->
 
   predicted = predict(config)
   power = 1 / max(config["lookahead_every"], config["penalty_every"], 1)
-  lengths = np.linalg.norm(path, axis=1)
+  # A kink has differences too, and they mean nothing.
+  maps = () if predicted is None else (predicted, measured + 0j)
+  values = [np.linalg.eigvals(map_) ** power for map_ in maps] or [None, None]
+  repels = predicted is not None and np.abs(values[0]).max() > 1 + 1e-6
+  lengths = np.linalg.norm(path, axis=1) / np.linalg.norm(START)
   quarter = len(lengths) // 4
-  early, late = lengths[quarter : 2 * quarter].max(), lengths[-quarter:].max()
-  if not np.isfinite(late) or late > max(1.05 * early, 1e-6) or late > 2 * lengths[0]:
+  third, fourth = lengths[-2 * quarter : -quarter].max(), lengths[-quarter:].max()
+  if not np.isfinite(fourth) or fourth > 2 or 0.1 < 1.02 * third < fourth:
     outcome = "diverges"
-  elif late < 0.95 * early or late < 1e-6:
+  elif fourth < max(0.1, 0.98 * third) and not repels:  # what repels may come nearer on its way to a cycle
     outcome = "converges"
   else:
     outcome = "stops" if np.abs(np.diff(path[-20:], axis=0)).max() < 1e-9 else "circles"
-  row = Row(config["panel"], named(config), None, None, float(lengths[-1] / lengths[0]), outcome)
-  if predicted is None:  # a kink has differences too, and they mean nothing
-    return row
-  return row._replace(
-    predicted=np.linalg.eigvals(predicted) ** power, measured=np.linalg.eigvals(measured + 0j) ** power
-  )
+  return Row(config["panel"], named(config), values[0], values[1], float(lengths[-1]), outcome)
 
 
 def named(config: Mapping[str, Any]) -> str:
