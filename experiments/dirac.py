@@ -142,10 +142,10 @@ def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) ->
   repels = predicted is not None and np.abs(values[0]).max() > 1 + 1e-6
   lengths = np.linalg.norm(path, axis=1) / np.linalg.norm(START)
   quarter = len(lengths) // 4
-  third, fourth = lengths[-2 * quarter : -quarter].max(), lengths[-quarter:].max()
-  if not np.isfinite(fourth) or fourth > 2 or 0.1 < 1.02 * third < fourth:
+  early, late = lengths[quarter : 2 * quarter].max(), lengths[-quarter:].max()
+  if not np.isfinite(late) or late > 2 or 0.25 < 1.03 * early < late:
     outcome = "diverges"
-  elif fourth < max(0.1, 0.98 * third) and not repels:  # what repels may come nearer on its way to a cycle
+  elif late < max(0.25, 0.97 * early) and not repels:  # what repels may come nearer on its way to a cycle
     outcome = "converges"
   else:
     outcome = "stops" if np.abs(np.diff(path[-20:], axis=0)).max() < 1e-9 else "circles"

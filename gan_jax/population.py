@@ -150,10 +150,15 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     return jax.vmap(lambda h, s: step(h, s._replace(step=number), data))(hypers, state)
 
   def window(hypers: Hypers, state: GanState, data: Data, length: int):
-    """One probed step, then `length - 1` whose traces nobody reads, and which the compiler therefore never makes."""
-    state, trace = step_all(hypers, state, data)
-    row = jax.vmap(probes.measure)(trace)
-    state, _ = lax.scan(lambda s, _: (step_all(hypers, s, data)[0], None), state, None, length=length - 1)
+    """A row of the first step, then `length` steps whose traces nobody reads, and which the compiler therefore never makes.
+
+    The first step is taken twice, once for its row and behind a branch that always is: the compiler cannot look through
+    it, so what is asked of a step changes no bit of the training. Fused with a probe, a sum would round differently.
+    """
+    measured = lambda s: jax.vmap(probes.measure)(step_all(hypers, s, data)[1])  # noqa: E731
+    blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measured, state))
+    row = lax.cond(state.step[0] >= 0, measured, lambda s: blank, state)
+    state, _ = lax.scan(lambda s, _: (step_all(hypers, s, data)[0], None), state, None, length=length)
     return state, row
 
   def advance(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
