@@ -12,7 +12,7 @@ from experiments import command
 from experiments.sweep import Parser
 
 MEMBERS, STEPS = 8, 100
-GAMES = {  # what is timed: fields beyond the default
+GAMES: dict[str, dict[str, Any]] = {  # what is timed: fields beyond the default
   "none": {},
   "r1": {"penalty": "r1"},
   "r1, every 16": {"penalty": "r1", "penalty_every": 16},
