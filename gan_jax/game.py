@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jax import Array
 
-from gan_jax import losses, models, optim, penalties
+from gan_jax import lens, losses, models, optim, penalties
 from gan_jax.data import Dataset
 from gan_jax.errors import BadInput
 from gan_jax.losses import transforms
@@ -44,6 +44,7 @@ def check(spec: Spec) -> None:
   optim.get(spec.optimizer)
   for name in spec.losses:
     losses.get(name)
+  lens.names(spec.lens)
   penalties.augmentations.get(spec.augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)

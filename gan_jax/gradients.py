@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gan_jax import constraints
+from gan_jax import constraints, lens
 from gan_jax.batches import Batch, PlayerName
 from gan_jax.game import Game
 from gan_jax.penalties import Moved
@@ -47,6 +47,7 @@ class GeneratorView(NamedTuple):
   logit_cotangent: Array
   logit_slope: Array
   image_cotangent: Array
+  lens: dict[str, lens.View]
   grads: Params  # of the loss alone
 
 
@@ -91,6 +92,7 @@ def build_gradients(spec: Spec, game: Game) -> Gradients:
   """The gradients of both players; `spec` and `game` are static, everything in `Hypers` may be traced."""
   generate = game.generator.apply
   of_logits = [(i, p.function) for i, p in enumerate(game.penalties) if p.kind == "logits"]
+  through_lens = lens.names(spec.lens)
   costly = [(i, p) for i, p in enumerate(game.penalties) if p.kind != "logits"]
 
   def judge(params: Params, critical: Critical, images: Array, labels: Array) -> Array:
@@ -194,7 +196,9 @@ def build_gradients(spec: Spec, game: Game) -> Gradients:
     if game.generator_penalties:
       more, penalty = jax.grad(generator_penalties, has_aux=True)(gen_params, hypers, batch)
       total = add(grads, more)
-    view = GeneratorView(loss, penalty, real_logits, fake_logits, cotangents[1], slope, image_cotangent, grads)
+    pull = lambda weights: pull_to_params(pull_to_images(weights)[0])[0]  # noqa: E731
+    seen = lens.look(through_lens, pull, grads, real_logits, fake_logits) if through_lens else {}
+    view = GeneratorView(loss, penalty, real_logits, fake_logits, cotangents[1], slope, image_cotangent, seen, grads)
     return total, view
 
   return Gradients(discriminator, discriminator_loss, lazy, generator)

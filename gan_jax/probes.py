@@ -4,7 +4,7 @@ A probe is one decorated function, `Trace -> {name: scalar}`; the decorator take
 the report prints. Nothing is rounded and nothing small is dropped: a gradient of 1e-12 is a finding.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -160,6 +160,25 @@ def gradient_factors(trace: Trace) -> dict[str, Array]:
     "factor/generator": ratio(params, root * images),
     "gen/grad_norm": params,
   }
+
+
+LENS = {
+  "norm": "norm of the generator gradient that {} would have given at this step",
+  "cosine_in_use": "cosine of that gradient with the one in use",
+  "cosine_non_saturating": "cosine of that gradient with non_saturating's",
+  "effective_samples": "(sum |w|)^2 / sum w^2 of {}'s logit weights: how many fakes carry its gradient",
+}
+
+
+def explanations(lens: Iterable[str]) -> dict[str, str]:
+  """What every row's names mean, those of the losses of a lens included."""
+  seen = {f"lens/{what}/{name}": text.format(name) for name in lens for what, text in LENS.items()}
+  return EXPLANATIONS | seen
+
+
+@probe({})
+def through_lens(trace: Trace) -> dict[str, Array]:
+  return {f"lens/{what}/{name}": getattr(view, what) for name, view in trace.lens.items() for what in LENS}
 
 
 @probe(

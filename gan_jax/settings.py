@@ -93,6 +93,7 @@ FIELDS: dict[str, Field] = {
   # length and cadence, in steps; a step is `n_critic` discriminator and `n_gen` generator updates
   "steps": Field(6000, "static", "length of the run", 1),
   "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1),
+  "lens": Field("none", "static", "losses whose generator gradient is measured beside the one in use: `all`, or `a+b`"),
   "evaluate_every": Field(1000, "static", "steps from one measurement of sample quality to the next", 1),
   "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100),
   "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1),

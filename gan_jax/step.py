@@ -196,6 +196,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
       logit_cotangent=gen.view.logit_cotangent,
       logit_slope=gen.view.logit_slope,
       image_cotangent=gen.view.image_cotangent,
+      lens=gen.view.lens,
       gen_grads=gen.view.grads,
       gen_params=gen.before,
       gen_updates=choose(sound, gen.updates, jax.tree.map(jnp.zeros_like, gen.updates)),

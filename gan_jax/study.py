@@ -133,8 +133,9 @@ def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
 
 def describe(config: str, name: str, groups: Sequence[Any], explanations: Mapping[str, str]) -> dict[str, Any]:
   """The manifest: all that was asked for, and what it runs on."""
-  from gan_jax import probes
+  from gan_jax import lens, probes
 
+  seen = {name for group in groups for name in lens.names(group.spec.lens)}
   text = inspect.cleandoc(ast_docstring(Path(config)) or "")
   return {
     "format": runs.FORMAT,
@@ -144,7 +145,7 @@ def describe(config: str, name: str, groups: Sequence[Any], explanations: Mappin
     "commit": commit(),
     "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
     "layout": devices.layout(),
-    "metrics": {**probes.EXPLANATIONS, **explanations},
+    "metrics": {**probes.explanations(sorted(seen)), **explanations},
     "groups": [
       {
         "name": group.name,

@@ -70,6 +70,7 @@ class Spec(NamedTuple):
   lookahead_every: int
   steps: int
   probe_every: int
+  lens: str
   evaluate_every: int
   evaluation_samples: int
   checkpoint_every: int
@@ -143,6 +144,7 @@ class Trace(NamedTuple):
   gen_grads: Params  # d gen_loss / d gen_params; with `unroll_gradient=through`, through the critic's reply too
   gen_params: Params  # before that update
   gen_updates: Params  # the difference that it made
+  lens: dict[str, Any]  # lens.View by loss; empty unless `Spec.lens` asks for some
   disc_grads: Params  # of disc_loss + weights * penalties, in the (last) update
   disc_params: Params
   disc_updates: Params

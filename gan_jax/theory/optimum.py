@@ -68,7 +68,7 @@ def _landscape(name: str, mu: np.ndarray) -> Landscape:
   if about.pairing != "average":
     return Landscape(text, (_separable if about.pairing == "none" else _pairwise)(loss, mu, critic))
   if name not in POPULATIONS:
-    return Landscape("not computed: its batch averages need a formula for populations, see losses/critics.py")
+    return Landscape("not computed: its batch averages need a formula for populations, see theory/critics.py")
   return Landscape(text, _averaged(POPULATIONS[name], mu, critic))
 
 
