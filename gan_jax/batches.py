@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.data.order import example_indices
+from gan_jax.data.order import example_indices, held_out_index, split_sizes, training_index
 from gan_jax.game import Game
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.types import Data, Hypers, Key, Spec
@@ -24,6 +24,7 @@ Draw = Callable[[Hypers, Array, Data, PlayerName, int], "Batch"]
 class Batch(NamedTuple):
   real: Array  # [B, ...], decoded; instance noise added
   labels: Array  # [B], of the real examples; the fake beside each has the same class, so that a penalty sees one critic
+  unseen: tuple[Array, Array] | None  # as many examples that are held out, and their classes; no noise on them
   noise: Array  # [B, Z]
   blur: Array | None  # [B, ...], the instance noise that fakes get; None without it
   key: Key  # of the penalties
@@ -51,8 +52,17 @@ def build_draw(spec: Spec, game: Game) -> Draw:
     if spec.fakes != "fresh" and spec.method == "extragradient":
       beside = 0
     first = (step.astype(jnp.uint32) * real_batches(spec) + beside) * spec.batch_size
-    indices = example_indices(jnp.asarray(hypers.seed), first, spec.batch_size, data.images.shape[0])
+    trained, held = split_sizes(data.images.shape[0], spec.hold_out)
+    indices = example_indices(jnp.asarray(hypers.seed), first, spec.batch_size, trained)
+    indices = training_index(indices, spec.hold_out)
     real = game.decode(data.images[indices])
+    unseen = None
+    if spec.hold_out:
+      apart = example_indices(
+        jnp.asarray(hypers.seed), step.astype(jnp.uint32) * spec.batch_size, spec.batch_size, held
+      )
+      apart = held_out_index(apart, spec.hold_out)
+      unseen = (game.decode(data.images[apart]), data.labels[apart])
 
     purpose = Purpose.GENERATOR_NOISE if player == "generator" else Purpose.DISCRIMINATOR_NOISE
     number = index
@@ -66,6 +76,6 @@ def build_draw(spec: Spec, game: Game) -> Draw:
       real = real + blur_of(hypers, step, real_key)
       blur = blur_of(hypers, step, fake_key)
     penalty = Purpose.PENALTY if player == "discriminator" else Purpose.GENERATOR_PENALTY
-    return Batch(real, data.labels[indices], noise, blur, derive_key(hypers.seed, step, penalty, index))
+    return Batch(real, data.labels[indices], unseen, noise, blur, derive_key(hypers.seed, step, penalty, index))
 
   return draw

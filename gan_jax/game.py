@@ -7,6 +7,7 @@ from jax import Array
 
 from gan_jax import lens, losses, models, optim, penalties
 from gan_jax.data import Dataset
+from gan_jax.data.order import split_sizes
 from gan_jax.errors import BadInput
 from gan_jax.losses import transforms
 from gan_jax.types import Loss, Player, Spec
@@ -45,6 +46,8 @@ def check(spec: Spec) -> None:
   for name in spec.losses:
     losses.get(name)
   lens.names(spec.lens)
+  if spec.hold_out == 1:
+    raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
   penalties.augmentations.get(spec.augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
@@ -99,9 +102,12 @@ def build(spec: Spec, dataset: Dataset) -> Game:
   """Raises `BadInput` as `check` does, for a batch larger than the data, or for images that the model cannot make."""
   check(spec)
   size = dataset.data.images.shape[0]
-  if spec.batch_size > size:
+  trained, held = split_sizes(size, spec.hold_out)
+  if spec.batch_size > (min(trained, held) if spec.hold_out else trained):
     raise BadInput(
-      f"batch_size expected at most the {size} examples of dataset {spec.dataset!r}, got {spec.batch_size}"
+      f"batch_size expected at most the {trained} examples of dataset {spec.dataset!r}"
+      + (f" that are trained on and the {held} held out" * bool(held))
+      + f", got {spec.batch_size}"
     )
   batches = 2 if spec.method == "extragradient" else spec.n_critic
   if spec.steps * batches * spec.batch_size >= 2**32:

@@ -44,6 +44,7 @@ class GeneratorView(NamedTuple):
   penalty: Array
   real_logits: Array
   fake_logits: Array
+  held_out_logits: Array | None
   logit_cotangent: Array
   logit_slope: Array
   image_cotangent: Array
@@ -198,7 +199,9 @@ def build_gradients(spec: Spec, game: Game) -> Gradients:
       total = add(grads, more)
     pull = lambda weights: pull_to_params(pull_to_images(weights)[0])[0]  # noqa: E731
     seen = lens.look(through_lens, pull, grads, real_logits, fake_logits) if through_lens else {}
-    view = GeneratorView(loss, penalty, real_logits, fake_logits, cotangents[1], slope, image_cotangent, seen, grads)
+    held_out = None if batch.unseen is None else judge(disc_params, critical, *batch.unseen)
+    logits = (real_logits, fake_logits, held_out)
+    view = GeneratorView(loss, penalty, *logits, cotangents[1], slope, image_cotangent, seen, grads)
     return total, view
 
   return Gradients(discriminator, discriminator_loss, lazy, generator)

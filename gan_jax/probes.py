@@ -117,6 +117,26 @@ def dominance(trace: Trace) -> dict[str, Array]:
   }
 
 
+HELD_OUT = {
+  "disc/auc_held_out": "the same chance, of real examples that the discriminator was never trained on",
+  "disc/overfitting": "disc/auc less disc/auc_held_out: what the discriminator knows by heart",
+  "logits/held_out_mean": "mean logit of held-out real examples",
+}
+
+
+@probe({})
+def held_out(trace: Trace) -> dict[str, Array]:
+  if trace.held_out_logits is None:
+    return {}
+  unseen = area_under_curve(trace.held_out_logits, trace.fake_logits)
+  seen = area_under_curve(trace.real_logits, trace.fake_logits)
+  return {
+    "disc/auc_held_out": unseen,
+    "disc/overfitting": seen - unseen,
+    "logits/held_out_mean": trace.held_out_logits.mean(),
+  }
+
+
 @probe(
   {
     "signal/loss_slope_mean": "|d generator loss / d logit| of a generated example, mean over the batch",
@@ -170,10 +190,10 @@ LENS = {
 }
 
 
-def explanations(lens: Iterable[str]) -> dict[str, str]:
-  """What every row's names mean, those of the losses of a lens included."""
+def explanations(lens: Iterable[str] = (), hold_out: bool = False) -> dict[str, str]:
+  """What every row's names mean, where some losses are seen through the lens, and where examples are held out."""
   seen = {f"lens/{what}/{name}": text.format(name) for name in lens for what, text in LENS.items()}
-  return EXPLANATIONS | seen
+  return EXPLANATIONS | seen | (HELD_OUT if hold_out else {})
 
 
 @probe({})

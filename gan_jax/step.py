@@ -189,6 +189,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
       alive=sound,
       real_logits=gen.view.real_logits,
       fake_logits=gen.view.fake_logits,
+      held_out_logits=gen.view.held_out_logits,
       disc_loss=disc.view.loss,
       gen_loss=gen.view.loss,
       penalty=disc.view.penalty,

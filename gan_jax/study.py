@@ -145,7 +145,7 @@ def describe(config: str, name: str, groups: Sequence[Any], explanations: Mappin
     "commit": commit(),
     "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
     "layout": devices.layout(),
-    "metrics": {**probes.explanations(sorted(seen)), **explanations},
+    "metrics": {**probes.explanations(sorted(seen), any(group.spec.hold_out for group in groups)), **explanations},
     "groups": [
       {
         "name": group.name,

@@ -50,6 +50,7 @@ class Spec(NamedTuple):
   instance_noise: bool
   dataset: str
   data_dir: str
+  hold_out: int
   batch_size: int
   model: str
   conditional: bool
@@ -134,6 +135,7 @@ class Trace(NamedTuple):
   alive: Array  # bool: this step's update was taken
   real_logits: Array  # [B]
   fake_logits: Array  # [B]
+  held_out_logits: Array | None  # [B], of real examples that are never trained on; None without `Spec.hold_out`
   disc_loss: Array  # mean over the batch, penalty not included; before the discriminator's (last) update
   gen_loss: Array  # mean over the batch, penalty not included
   penalty: Array  # on the discriminator: mean over the batch, the sum of several; weights not included; NaN: not due

@@ -315,6 +315,7 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
       {"order": "simultaneous", "method": "consensus", "weight_constraint": "spectral"},
       "singular vectors as constants",
     ),
+    ({"hold_out": 1}, "hold_out expected 0 or at least 2"),
     ({"penalty": "bcr"}, "expected an augmentation to be consistent under"),
     ({"penalty": "r1+r1"}, "different names joined by '+'"),
     ({"penalty": "zcr_generator"}, "is not one of the discriminator's; known: none, r1"),

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from gan_jax import probes
+from gan_jax.batches import build_draw
 from gan_jax.step import build_step
 from tests.test_step import random_case
 
@@ -81,3 +82,30 @@ def test_saturated_share(measured):
   cotangent = jnp.array([0.0, -0.5, -0.005, 0.02]) / 4
   trace = measured[0]._replace(logit_cotangent=cotangent)
   assert float(probes.signal(trace)["signal/saturated_share"]) == 0.5
+
+
+def test_held_out_examples_are_never_trained_on_and_are_judged():
+  """Every third of 20 examples is apart: over many steps the batches and the held-out ones share none."""
+  spec, played, h, data, state = random_case(("hinge",), hold_out=3, batch_size=4)
+  draw = jax.jit(lambda step: build_draw(spec, played)(h, step, data, "discriminator", 0))
+  batches = [draw(jnp.int32(step)) for step in range(40)]
+  position = {np.asarray(x).tobytes(): i for i, x in enumerate(data.images)}
+  trained = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.real}
+  held = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.unseen[0]}
+  assert held == {2, 5, 8, 11, 14, 17}
+  assert trained == set(range(20)) - held
+
+  new, trace = jax.jit(build_step(spec, played))(h, state, data)
+  expected = played.discriminator.apply(new.disc_params, batches[0].unseen[0], None)
+  np.testing.assert_allclose(trace.held_out_logits, expected, rtol=1e-5)
+  row = probes.measure(trace)
+  assert row.keys() == probes.explanations(hold_out=True).keys()
+  difference = float(row["disc/auc"]) - float(row["disc/auc_held_out"])
+  assert float(row["disc/overfitting"]) == pytest.approx(difference, abs=1e-6)
+
+
+def test_a_critic_that_knows_its_examples_by_heart_is_found_out(measured):
+  """High logits for what it saw, none above the fakes for what it did not: AUC 1 and 0.5, overfitting 0.5."""
+  trace = measured[0]._replace(real_logits=jnp.full(8, 5.0), fake_logits=jnp.zeros(8), held_out_logits=jnp.zeros(8))
+  values = probes.held_out(trace)
+  assert [float(values[f"disc/{k}"]) for k in ("auc_held_out", "overfitting")] == [0.5, 0.5]

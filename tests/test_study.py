@@ -23,7 +23,8 @@ Three losses and two seeds.
 
 def get_config():
   return {{
-    "generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1, "penalty": "r1",
+    "generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1, "penalty": "r1+lecam",
+    "weight_constraint": "spectral", "lookahead_every": 7, "hold_out": 5, "lens": "minimax+hinge",
     "penalty_weight": 0.1, "steps": {steps}, "probe_every": 10, "evaluate_every": 100, "checkpoint_every": 50,
     "evaluation_samples": 100,
   }}
@@ -196,7 +197,7 @@ BAD = {
   "an unknown dataset": (["--config.dataset=digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
   "an unknown field": (["--config.stesp=5"], "unknown config field 'stesp'; did you mean 'steps'?"),
   "a wrong type": (["--config.steps=many"], "'steps' expected int"),
-  "a batch larger than the data": (["--config.batch_size=5000"], "at most the 1797 examples"),
+  "a batch larger than the data": (["--config.batch_size=5000"], "at most the 1438 examples"),
   "a penalty with a coupled critic": (["--config.discriminator_norm=batch"], "couples the examples"),
   "no data directory": (["--config.dataset=mnist", "--config.data_dir=nowhere"], "nowhere"),
   "no such argument": (["--frobnicate"], "expected --config.field=value, got '--frobnicate'"),

@@ -48,6 +48,22 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
   return indices.astype(jnp.int32)
 
 
+def split_sizes(size: int, hold_out: int) -> tuple[int, int]:
+  """(trained on, held out) of `size` examples, every `hold_out`-th of which is held out; 0: none."""
+  held = size // hold_out if hold_out else 0
+  return size - held, held
+
+
+def training_index(j: Array, hold_out: int) -> Array:
+  """The j-th example that is trained on: all but those of `held_out_index`."""
+  return j + j // (hold_out - 1) if hold_out else j
+
+
+def held_out_index(j: Array, hold_out: int) -> Array:
+  """The j-th example that is held out: the last of each run of `hold_out`, so that sorted data are split evenly."""
+  return j * hold_out + hold_out - 1
+
+
 def _round_keys(seed: Array, epochs: Array) -> list[Array]:
   # The seed is hashed anew for each round before the epoch enters: hashed once, the epochs of one seed would be those
   # of another, shifted.
