@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.data.order import example_indices, held_out_index, split_sizes, training_index
-from gan_jax.game import Game
+from gan_jax.game import Game, real_batches
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.types import Data, Hypers, Key, Spec
 
@@ -28,11 +28,6 @@ class Batch(NamedTuple):
   noise: Array  # [B, Z]
   blur: Array | None  # [B, ...], the instance noise that fakes get; None without it
   key: Key  # of the penalties
-
-
-def real_batches(spec: Spec) -> int:
-  """Batches of real examples that one step uses."""
-  return 2 if spec.method == "extragradient" and spec.fakes == "fresh" else spec.n_critic
 
 
 def build_draw(spec: Spec, game: Game) -> Draw:

@@ -27,6 +27,11 @@ class Game(NamedTuple):
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
 
 
+def real_batches(spec: Spec) -> int:
+  """Batches of real examples that one step uses."""
+  return 2 if spec.method == "extragradient" and spec.fakes == "fresh" else spec.n_critic
+
+
 def second_order(spec: Spec) -> bool:
   """Whether a step differentiates a player's gradient by the players: then the loss must not be a traced choice.
 
@@ -109,7 +114,7 @@ def build(spec: Spec, dataset: Dataset) -> Game:
       + (f" that are trained on and the {held} held out" * bool(held))
       + f", got {spec.batch_size}"
     )
-  batches = 2 if spec.method == "extragradient" else spec.n_critic
+  batches = real_batches(spec)
   if spec.steps * batches * spec.batch_size >= 2**32:
     raise BadInput(
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"

@@ -71,6 +71,8 @@ def check_member(config: Mapping[str, Any]) -> None:
   losses.get(config["loss"], **config["loss_options"])
   there = penalties.names(config["penalty"])
   for name in config["penalty_weights"]:
+    if not there:
+      raise BadInput(f"penalty_weights expected none with penalty 'none', got one for {name!r}")
     if name not in there:
       raise unknown("penalty of penalty_weights", name, there)
   if config["penalty_every"] > 1 and min(config["beta1"], config["beta2"]) < 0:

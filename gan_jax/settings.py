@@ -53,7 +53,7 @@ FIELDS: dict[str, Field] = {
   # data
   "dataset": Field("digits", "static", "a name in gan_jax.data.DATASETS"),
   "data_dir": Field("", "static", "folder of the files of a dataset that is read from files"),
-  "hold_out": Field(0, "static", "every so-manieth example is never trained on, only judged (2 or more; 0: none)", 0),
+  "hold_out": Field(0, "static", "every k-th example is never trained on, only judged (k: 2 or more; 0: none)", 0),
   "batch_size": Field(64, "static", "real examples, and as many fakes, per update", 1),
   # the two players
   "model": Field("mlp", "static", "a name in gan_jax.models.MODELS"),

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gan_jax import constraints, methods, optim
-from gan_jax.batches import Batch, build_draw, real_batches
-from gan_jax.game import Game
+from gan_jax.batches import Batch, build_draw
+from gan_jax.game import Game, real_batches
 from gan_jax.gradients import Critical, add, build_gradients
 from gan_jax.penalties.logits import moved_means
 from gan_jax.state import moving_average
@@ -165,7 +165,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
     else:
       players = ["discriminator"] * spec.n_critic, ["generator"] * spec.n_gen
       first, second = players if spec.order == "discriminator_first" else players[::-1]
-      for player, index in [*zip(first, range(len(first))), *zip(second, range(len(second)))]:  # noqa: B905
+      for index, player in [*enumerate(first), *enumerate(second)]:
         if player == "discriminator":
           new, disc = discriminator_turn(hypers, start, new, data, index)
           sound &= disc.sound

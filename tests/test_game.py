@@ -321,6 +321,7 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
     ({"penalty": "zcr_generator"}, "is not one of the discriminator's; known: none, r1"),
     ({"generator_penalty": "r1"}, "is not one of the generator's"),
     ({"penalty": "r1+lecam", "penalty_weights": {"lecma": 1.0}}, "did you mean 'lecam'"),
+    ({"penalty_weights": {"r1": 1.0}}, "expected none with penalty 'none', got one for 'r1'"),
     ({"penalty": "r1", "penalty_weight": -1.0}, "'penalty_weight' expected at least 0, got -1"),
     ({"penalty": "r1", "penalty_every": 2, "beta1": -0.5}, "expected beta1 at least 0, got -0.5"),
     ({"loss": "matched_gian(hinge)"}, "unknown loss transformation 'matched_gian'; did you mean 'matched_gain'"),
