@@ -1,6 +1,10 @@
-"""`launch.sh losses [NAME]`: the cards of all losses as a table; one card, with a plot of its halves and slope."""
+"""`launch.sh losses [NAME]`: the cards of all losses as a table; one card, with a plot of its halves and slope.
+
+NAME is what a config's `loss` may be: also a transformed one, `matched_gain(hinge)`.
+"""
 
 import io
+import re
 from pathlib import Path
 
 from experiments import command
@@ -35,7 +39,7 @@ def plot(name: str, folder: Path) -> Path:
   from gan_jax import losses
   from gan_jax.runs import write_atomic
 
-  loss, card = losses.get(name), losses.card(name)
+  loss, card = losses.get(name), losses.CARDS.get(name)
   logits = jnp.linspace(-6, 6, 481)[:, None]  # batches of one
   zeros = jnp.zeros_like(logits)
   curves = {
@@ -43,21 +47,22 @@ def plot(name: str, folder: Path) -> Path:
     "discriminator, fake": jax.vmap(loss.discriminator)(zeros, logits),
     "generator, fake": jax.vmap(loss.generator)(zeros, logits),
   }
-  slope = jax.vmap(lambda r, f: card.slope_at(r, f, **losses.default_options(name)))(zeros, logits)
+  slope = jax.vmap(jax.grad(lambda f, r: loss.generator(r, f).sum()))(logits, zeros)
   figure = Figure(figsize=(9, 3.4), layout="constrained")
   left, right = figure.subplots(1, 2)
   for label, values in curves.items():
     left.plot(logits[:, 0], values[:, 0], label=label)
   left.legend(frameon=False)
-  left.set(title=card.title, xlabel="logit (the other one: 0)", ylabel="loss", ylim=(-8, 8))
+  left.set(title=card.title if card else name, xlabel="logit (the other one: 0)", ylabel="loss", ylim=(-8, 8))
   right.plot(logits[:, 0], jnp.abs(slope[:, 0]), color="C2")
   wrong = jnp.where(slope[:, 0] > 0, slope[:, 0], jnp.nan)
   right.plot(logits[:, 0], wrong, color="C3", label="wrong sign: pushes the fake away")
   if bool(jnp.any(slope > 0)):
     right.legend(frameon=False)
-  right.set(title=f"|generator's slope|: {card.slope}", xlabel="fake logit", yscale="log", ylim=(1e-4, 1e3))
+  formula = f": {card.slope}" if card else ""
+  right.set(title=f"|generator's slope|{formula}", xlabel="fake logit", yscale="log", ylim=(1e-4, 1e3))
   right.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)  # the non-saturating slope at logit 0
-  path = folder / f"{name}.svg"
+  path = folder / f"{'_'.join(re.findall('[a-z_]+', name))}.svg"
   buffer = io.BytesIO()
   FigureCanvasSVG(figure).print_svg(buffer)
   write_atomic(path, buffer.getvalue())

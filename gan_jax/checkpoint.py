@@ -6,8 +6,11 @@ of every leaf is stored beside the state and verified on restore, a damaged chec
 and saves are synchronous: one that returned is on disk.
 """
 
+import concurrent.futures
+import functools
 import hashlib
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 KEEP = 3
+# What Orbax and TensorStore print of a failed save, from threads of their own, beside raising it. The last comes once for
+# every write that was under way, also while the program leaves.
+ECHOES = ("_SignalingThread.run() raised an exception", "Task exception was never retrieved", "Event loop is closed")
 
 
 class SaveFailed(OSError):
@@ -55,7 +61,8 @@ def save(directory: Path, step: int, state: Any, meta: dict[str, Any]) -> None:
           state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave({**meta, "digests": digests(state)})
         ),
       )
-  except (OSError, ValueError, RuntimeError) as error:  # tensorstore reports a full disk as a ValueError
+  # TensorStore reports a full disk as a ValueError; a part of Orbax that waited for the one that failed is cancelled.
+  except (OSError, ValueError, RuntimeError, concurrent.futures.CancelledError) as error:
     raise SaveFailed(f"checkpoint of step {step} could not be written to {directory}: {_first_line(error)}") from error
 
 
@@ -98,8 +105,22 @@ def drop_after(directory: Path, step: int) -> None:
 
 
 def quiet() -> None:
-  """Keep Orbax's progress messages off a person's terminal; warnings still come through."""
+  """Keep off a person's terminal what Orbax says of its progress, and its `ECHOES`; warnings still come through."""
   logging.getLogger("absl").setLevel(logging.WARNING)
+  for name in ("absl", "asyncio"):
+    logging.getLogger(name).addFilter(_no_echo)
+  hook = sys.unraisablehook  # where an exception goes that nobody can catch: in a thread of TensorStore's
+  if getattr(hook, "func", None) is not _unless_echo:
+    sys.unraisablehook = functools.partial(_unless_echo, hook)
+
+
+def _no_echo(record: logging.LogRecord) -> bool:
+  return not any(echo in record.getMessage() for echo in ECHOES)
+
+
+def _unless_echo(hook: Callable[[Any], object], unraisable: Any) -> None:
+  if not any(echo in str(unraisable.exc_value) for echo in ECHOES):
+    hook(unraisable)
 
 
 def _first_line(error: Exception) -> str:

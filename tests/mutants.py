@@ -39,6 +39,7 @@ FILES = {
   "tilted": ["tilted"],
   "f_divergences": ["f_divergences", "f_gan"],
   "f_gan": ["f_gan"],
+  "special": ["special", "least_squares", "tilted", "f_divergences", "f_gan"],
 }
 
 # Survivors that cannot be killed, by file, change and a part of the line, with the reason: the program means the same.

@@ -1,4 +1,6 @@
-"""Break every penalty, constraint and method on purpose: `python tests/mutants_penalties.py [FILE ...]` prints the score.
+"""Break every penalty, constraint, method and transformation of a loss on purpose, and print the score.
+
+    python tests/mutants_penalties.py [FILE ...]
 
 As `mutants.py` does for losses, with what its mutations miss here: subscripts, sum for mean, one attribute or draw for
 another, a transposition or a cast left out. A mutant is executed in the module's own namespace, and the tests of
@@ -8,6 +10,7 @@ another, a transposition or a cast left out. A mutant is executed in the module'
 
 import ast
 import importlib
+import inspect
 import itertools
 import os
 import sys
@@ -36,7 +39,10 @@ FILES = {
   "penalties.augmentations": "test_augmentations",
   "constraints": "test_constraints",
   "methods": "test_methods",
+  "losses.transforms": "test_losses",
 }
+# The tests of a file that has tests of much else too.
+ONLY = {"test_losses": ("top_k", "label_smoothing", "temperature", "matched_gain", "zero_sum", "composition")}
 # Tests of slopes of the critic, and those that only read names: what they see, others see sooner.
 UNMOVED = (
   "convolutions",
@@ -90,6 +96,12 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
   ("penalties.augmentations", "2 -> 3", "centres = "): "a draw that nobody reads",
   ("penalties.augmentations", "2 -> -1", "image.shape[:2]"): "an image has three axes",
   ("penalties.augmentations", "Add -> Sub", "offset["): "offsets are as likely to the left as to the right",
+  ("losses.transforms", "real -> fake", "/ temperature).astype"): "reals and fakes have one dtype (the other two die)",
+  ("losses.transforms", "fake -> real", "/ temperature).astype"): "reals and fakes have one dtype (the other two die)",
+  ("losses.transforms", "1 -> 2", "zero = jnp.zeros"): "a batch of two zeros has the same slope at each",
+  ("losses.transforms", "fake -> real", "zero = jnp.zeros"): "reals and fakes have one dtype",
+  ("losses.transforms", "sum -> mean", "slope = jax.grad"): "of one number",
+  ("losses.transforms", "0 -> 1", "slope = jax.grad"): "jax takes an index past the end for the last",
   ("constraints", "0 -> 1", "lax.fori_loop"): "one of 30 iterations less",
   ("constraints", "normal -> uniform", "start = "): "any start that is not orthogonal to the leading vector will do",
 }
@@ -121,10 +133,13 @@ def cases(module: ModuleType, file: str) -> list[tuple[str, Callable[[], None]]]
   """(name with arguments, thunk) of every test of a module that can see a change in that file, its marks obeyed."""
   strangers = {name for name, penalty in PENALTIES.items() if penalty.function.__module__ != f"gan_jax.{file}"}
   found = []
+  only = ONLY.get(FILES[file], ("test_",))
   for name, test in vars(module).items():
+    if not any(part in name for part in only):
+      continue
     if not name.startswith("test_") or (file != "penalties.critic" and any(part in name for part in UNMOVED)):
       continue
-    axes, double = [], False
+    axes, double = [], "x64" in inspect.signature(test).parameters
     for mark in [*getattr(test, "pytestmark", [])]:
       if mark.name == "usefixtures":
         double |= "x64" in mark.args
@@ -136,6 +151,9 @@ def cases(module: ModuleType, file: str) -> list[tuple[str, Callable[[], None]]]
       arguments = {key: value for part in choice for key, value in part.items()}
       if strangers.intersection(str(value) for value in arguments.values()):
         continue
+
+      if "x64" in inspect.signature(test).parameters:
+        arguments["x64"] = None
 
       def run(test=test, arguments=arguments, double=double) -> None:
         with jax.enable_x64(double):

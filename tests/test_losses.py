@@ -10,7 +10,7 @@ from gan_jax import losses
 from gan_jax.errors import BadInput
 from gan_jax.losses import CARDS, LOSSES, transforms
 from gan_jax.losses.registry import Card, register
-from gan_jax.losses.table import markdown_table, text_card, text_table
+from gan_jax.losses.table import markdown_table, optimal_range, text_card, text_table
 from tests.known_losses import CHECKS, GOLDEN, KNOWN, close, slope_of, spread
 
 NAMES = sorted(LOSSES)
@@ -301,6 +301,33 @@ def test_matched_gain(x64):
   close(slope_of(transforms.matched_gain(loss).generator, 1, real, fake), [-0.5] * 4, 1e-12, "hinge")
 
 
+def test_zero_sum_takes_the_whole_discriminator(x64):
+  """Also its terms on reals, and the sides where they belong: what unrolling needs."""
+  real, fake = (jnp.asarray(x) for x in GOLDEN)
+  for name in ("hinge", "least_squares"):
+    loss = transforms.zero_sum(losses.get(name))
+    close(loss.generator(real, fake), -KNOWN[name].discriminator(*GOLDEN), 1e-12, name)
+    close(loss.discriminator(real, fake), KNOWN[name].discriminator(*GOLDEN), 1e-12, name)
+
+
+@pytest.mark.parametrize("name", ["top_k", "label_smoothing", "temperature", "matched_gain", "mix"])
+def test_a_transformed_loss_owes_what_a_loss_owes(name, x64):
+  """float32 from bfloat16 and from float64 hyperparameters, no rounding to bfloat16 on the way, no [B, 1]."""
+  assert set(losses.TRANSFORMATIONS) == {"top_k", "label_smoothing", "temperature", "matched_gain", "mix"}
+  given = {"fraction": 0.7, "real_target": 0.83, "fake_target": 0.11, "temperature": 1.7}
+  inside = f"{name}(alpha_loss, f_gan_kl)" if name == "mix" else f"{name}(alpha_loss)"
+  options = losses.default_options(inside)
+  options = {key: jnp.asarray(given.get(key, value), jnp.float64) for key, value in options.items()}
+  real, fake = REAL.astype(jnp.bfloat16), FAKE.astype(jnp.bfloat16)
+  for half in losses.get(inside, **options):
+    low, exact = half(real, fake), half(real.astype(jnp.float32), fake.astype(jnp.float32))
+    assert low.dtype == exact.dtype == jnp.float32
+    np.testing.assert_array_equal(low, exact)
+    assert half(REAL.astype(jnp.float64), FAKE.astype(jnp.float64)).dtype == jnp.float64
+    with pytest.raises(ValueError, match=r"expected shape \[B\]"):
+      half(REAL[:, None], FAKE[:, None])
+
+
 def test_mix_and_composition(x64):
   real, fake = (jnp.asarray(x) for x in GOLDEN)
   hinge, minimax = losses.get("hinge"), losses.get("minimax")
@@ -308,6 +335,29 @@ def test_mix_and_composition(x64):
   assert (mixed.discriminator, mixed.generator) == (hinge.discriminator, minimax.generator)
   composed = transforms.top_k(transforms.matched_gain(transforms.temperature(hinge, 4.0)), 0.5)
   close(slope_of(composed.generator, 1, real, fake), [-1, -1, 0, 0], 1e-12, "composition")
+
+
+# A critic of Lipschitz constant K on data of diameter 1 has logits within K: Qin et al. 2018, ground truth 3.4.
+
+
+@pytest.mark.parametrize("k", [0.1, 0.5, 0.9, 3.0])
+def test_small_logits_make_losses_alike(k, x64):
+  """The largest weight of a fake over the least: e^k, (1 + k) / (1 - k) of least squares, 1 of Wasserstein."""
+  fake = jnp.linspace(-k, k, 101)
+  expected = {"minimax": np.exp(k), "non_saturating": np.exp(k), "wasserstein": 1.0}
+  expected |= {"least_squares": (1 + k) / (1 - k)} if k < 1 else {}
+  for name, ratio in expected.items():
+    weights = np.abs(slope_of(losses.get(name).generator, 1, jnp.zeros(101), fake))
+    assert weights.max() / weights.min() == pytest.approx(ratio, rel=1e-12), name
+
+
+@pytest.mark.parametrize("name", ["non_saturating", "hinge", "least_squares", "f_gan_kl_practical"])
+def test_a_hot_loss_is_linear(name, x64):
+  """T (L(d / T) - L(0)) tends to L'(0) d."""
+  loss, d = losses.get(name), jnp.asarray([-3.0, 0.5, 2.0])
+  hot, zero = transforms.temperature(loss, 1e5).generator, jnp.zeros(3)
+  slope = CARDS[name].slope_at(zero, zero, **losses.default_options(name))
+  close(1e5 * (hot(zero, d) - hot(zero, zero)), slope * d, 1e-4, name)
 
 
 # What a person is told.
@@ -357,5 +407,42 @@ def test_cards_are_complete_and_printable():
     assert f"| `{name}` |" in markdown_table()
     assert name in text_table()
     assert one.reference in text_card(name)
+  assert all(f"{name}" in text_table().splitlines()[-1] for name in losses.TRANSFORMATIONS)
   columns = {line.replace(r"\|", "").count("|") for line in markdown_table().splitlines()}
   assert len(columns) == 1
+
+
+RANGES = {  # of the optimal logit, where it is not all numbers
+  "hinge": "from -1 to 1",
+  "energy_margin": "from -1 to 0",
+  "least_squares": "from 0 to 1",
+  "non_saturating_smoothed": "from -inf to 2.19722",  # log 9
+  **dict.fromkeys(("f_gan_pearson", "f_gan_pearson_practical"), "from -2 to inf"),
+  **dict.fromkeys(("f_gan_alpha_above_one", "f_gan_alpha_above_one_practical"), "from -1 to inf"),
+}
+
+
+def test_ranges_of_the_optimal_logit():
+  """Limits of the formula where only the model is and where only the data are, and what lies between lies within."""
+  ratios = jnp.linspace(-40.0, 40.0, 81)
+  for name in NAMES:
+    formula = CARDS[name].optimal_logit_at
+    expected = "no closed form in p/q" if formula is None else RANGES.get(name, "all numbers")
+    assert optimal_range(name) == expected, name
+    assert f"its range:          {expected}" in text_card(name)
+    if expected.startswith("from"):
+      low, high = (float(x) for x in expected.removeprefix("from ").split(" to "))
+      values = np.asarray(formula(ratios, **losses.default_options(name)))
+      assert (np.diff(values) >= 0).all()
+      assert low - 1e-5 <= values.min() <= values.max() <= high + 1e-5
+
+
+def test_the_card_of_a_transformed_loss():
+  text = text_card("top_k(matched_gain(alpha_loss))")
+  assert "top_k(matched_gain(alpha_loss))(fraction=0.5, alpha=2)" in text
+  assert "fakes of highest logit" in text
+  assert "-0.5 / s" in text
+  assert "./launch.sh losses alpha_loss" in text
+  assert "fraction = 0.5, a number above 0 and up to 1; alpha = 2, a number greater than 0" in text
+  with pytest.raises(BadInput, match="did you mean 'top_k'"):
+    text_card("topk(hinge)")

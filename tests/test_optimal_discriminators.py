@@ -274,6 +274,27 @@ def test_arjovsky_and_bottou(mu, x64):
     assert (saturating, non_saturating) == pytest.approx((0.39797286718, 0.60202713282), abs=1e-10)
 
 
+@pytest.mark.parametrize("level", [-2.5, -5.0, -9.0])
+def test_a_sure_discriminator_bounds_the_saturating_gradient(level, x64):
+  """Theorem 2.4: |d/dtheta E log(1 - D(g))| <= M e / (1 - e), where D and its slope are below e on the fakes.
+
+  M^2 = E |dg/dtheta|^2.
+  """
+  rng = np.random.default_rng(0)
+  z, w, theta = (jnp.asarray(rng.normal(size=shape)) for shape in ((64, 2), (3, 4), (2, 3)))
+  generate = lambda t: jnp.tanh(z @ t)  # noqa: E731
+  judge = lambda x: level + 0.4 * jnp.tanh(x @ w).sum(1)  # noqa: E731
+  loss = lambda t: losses.get("minimax").generator(jnp.zeros(64), judge(generate(t))).mean()  # noqa: E731
+  gradient = float(jnp.linalg.norm(jax.grad(loss)(theta)))
+  fakes = generate(theta)
+  probability = jax.nn.sigmoid(judge(fakes))
+  slopes = jnp.linalg.norm(jax.grad(lambda x: jax.nn.sigmoid(judge(x)).sum())(fakes), axis=1)
+  e = float(jnp.maximum(probability.max(), slopes.max()))
+  assert e < 0.5
+  m = float(jnp.sqrt(jnp.square(jax.jacobian(generate)(theta)).sum() / 64))
+  assert 0 < gradient <= m * e / (1 - e)
+
+
 def test_disjoint_supports_starve_the_saturating_generator_only(x64):
   """Logits +-20, as a discriminator on disjoint supports reaches: its loss is 0, and one generator still moves."""
   real, fake = jnp.full(3, 20.0), jnp.full(3, -20.0)

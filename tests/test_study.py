@@ -32,6 +32,15 @@ def get_config():
 def sweep(s):
   return s.product(s.param("loss", ["minimax", "non_saturating", "relativistic"]), s.param("seed", [0, 1]))
 """
+# The least there is to compile, where the state's kinds do not matter.
+PLAIN = """
+def get_config():
+  return {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1, "steps": 20,
+          "probe_every": 10, "evaluation_samples": 100}
+
+def sweep(s):
+  return s.param("discriminator_rate", [1e-4, 1e25])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +54,7 @@ def own_cache(cache, monkeypatch):
   monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
 
-def write_config(folder: Path, steps: int = 600) -> Path:
+def write_config(folder: Path, steps: int = 300) -> Path:
   path = folder / "small.py"
   path.write_text(CONFIG.format(steps=steps))
   return path
@@ -74,7 +83,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     for table in ("rows", "quality", "samples")
     for p in sorted((directory / table).rglob("*.npz"))
   }
-  meta = sorted((directory / "checkpoints" / "group-0").glob("600/meta/metadata"))
+  meta = sorted((directory / "checkpoints" / "group-0").glob("300/meta/metadata"))
   return found | {"checkpoint": meta[0].read_bytes()}
 
 
@@ -94,10 +103,10 @@ def test_a_study_ends_in_a_table_and_a_report(clean):
   assert f"report: {directory / 'report.html'}" in out
   assert "relativistic" in out
   rows = runs.read_table(directory, "rows", "group-0")
-  assert rows.steps.tolist() == list(range(0, 600, 10))
-  assert all(v.shape == (60, 6) and np.isfinite(v).all() for v in rows.columns.values())
+  assert rows.steps.tolist() == list(range(0, 300, 10))
+  assert all(v.shape == (30, 6) and np.isfinite(v).all() for v in rows.columns.values())
   assert {v.dtype for n, v in rows.columns.items() if not n.startswith("count/")} == {np.dtype(np.float32)}
-  assert runs.read_table(directory, "quality", "group-0").steps.tolist() == list(range(0, 601, 100))
+  assert runs.read_table(directory, "quality", "group-0").steps.tolist() == list(range(0, 301, 100))
   manifest = runs.read_manifest(directory)
   assert manifest["description"] == "A small study."
   assert set(manifest["metrics"]) >= set(rows.columns)
@@ -110,7 +119,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(clean, tmp_path):
   """Real SIGKILLs of a real process: before the first checkpoint and after, between chunks and within."""
   config, whole, _ = clean
   directory, kills = tmp_path / "study", 0
-  for threshold in (0, 10, 150, 290, 420):
+  for threshold in (0, 10, 110, 210):
     process = start("experiments.sweep", config, "--out", directory)
     while process.poll() is None:
       status = directory / "status.json"
@@ -135,14 +144,14 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(clean, tmp_path):
   status = runs.read_status(directory)
   status["groups"]["group-0"].update(complete=False)
   runs.write_json(directory / "status.json", status)
-  payload = max((directory / "checkpoints" / "group-0" / "600" / "state").rglob("d/*"), key=lambda p: p.stat().st_size)
+  payload = max((directory / "checkpoints" / "group-0" / "300" / "state").rglob("d/*"), key=lambda p: p.stat().st_size)
   damaged = bytearray(payload.read_bytes())
   damaged[len(damaged) // 2] ^= 4
   payload.write_bytes(bytes(damaged))
   code, out, err = call("experiments.sweep", config, "--out", directory)
   assert code == 0, err
-  assert "600 is damaged and passed over" in out
-  assert "resuming at step 550" in out
+  assert "300 is damaged and passed over" in out
+  assert "resuming at step 250" in out
   assert contents(directory) == contents(whole)
 
 
@@ -154,7 +163,7 @@ def test_report_and_export_from_the_files_alone(clean):
   found = json.loads(out)["runs"]
   assert len(found) == 6
   assert {run["status"] for run in found} == {"done"}
-  assert {run["last_step"] for run in found} == {600}
+  assert {run["last_step"] for run in found} == {300}
   assert all(run["metrics"]["frechet/distance"] > 0 for run in found)
   code, out, _ = call("experiments.report", directory)
   assert code == 0
@@ -166,7 +175,8 @@ def test_report_and_export_from_the_files_alone(clean):
 
 
 def test_train_is_one_run(tmp_path):
-  config = write_config(tmp_path, steps=20)
+  config = tmp_path / "plain.py"
+  config.write_text(PLAIN)
   code, _, err = call("experiments.train", config, "--config.loss=hinge", "--config.steps=7", "--out", tmp_path / "one")
   assert code == 0, err
   (group,) = runs.read_manifest(tmp_path / "one")["groups"]
@@ -177,8 +187,7 @@ def test_train_is_one_run(tmp_path):
 def test_a_diverged_run_is_a_result(tmp_path):
   """A learning rate that overflows: the run is frozen and listed, its neighbour trains on, the study succeeds."""
   config = tmp_path / "diverging.py"
-  body = CONFIG.format(steps=60).split("def sweep")[0]
-  config.write_text(body + 'def sweep(s):\n  return s.param("discriminator_rate", [1e-4, 1e25])\n')
+  config.write_text(PLAIN)
   code, out, err = call("experiments.sweep", config, "--out", tmp_path / "study")
   assert code == 0, err
   code, out, _ = call("experiments.report", tmp_path / "study", "--json")
@@ -231,8 +240,8 @@ def test_bad_input_ends_with_exit_code_2_and_one_line(tmp_path):
 def test_a_directory_that_holds_another_study_is_not_touched(clean, tmp_path):
   config, directory, _ = clean
   before = {p: p.stat().st_mtime_ns for p in directory.rglob("*")}
-  with pytest.raises(BadInput, match=r"holds another study \(steps: 600 there, 300 asked for\)"):
-    study.run(str(config), ["--config.steps=300"], directory, single=False)
+  with pytest.raises(BadInput, match=r"holds another study \(steps: 300 there, 150 asked for\)"):
+    study.run(str(config), ["--config.steps=150"], directory, single=False)
   assert {p: p.stat().st_mtime_ns for p in directory.rglob("*")} == before
   (tmp_path / "letters").mkdir()
   (tmp_path / "letters" / "love.txt").write_text("x")
@@ -264,6 +273,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_same_command_goes_on(clea
     assert code == 1, err
     assert "the disk is full" in err.splitlines()[-1]
     assert "the same command goes on" in err.splitlines()[-1]
+    assert "Traceback" not in err
     subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
     ballast.unlink()
     code, out, err = call("experiments.sweep", config, "--out", disk / "study")

@@ -12,7 +12,7 @@ family and one row of known values in `tests/known_losses.py`.
 
 # Importing a family enters its losses.
 from gan_jax.losses import f_gan, least_squares, logistic, margins, relativistic, tilted, transforms
-from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, zero_sum
+from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, zero_sum
 from gan_jax.losses.registry import CARDS, LOSSES, Card, card, register
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
   "least_squares",
   "logistic",
   "margins",
+  "optimal_logit",
   "register",
   "relativistic",
   "tilted",

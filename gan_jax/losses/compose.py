@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jax import Array
+
 from gan_jax.errors import BadInput, unknown
 from gan_jax.losses import registry, transforms
 from gan_jax.losses.registry import CARDS, LOSSES, POSITIVE, PROBABILITY, Builder, Range
@@ -50,6 +52,8 @@ class Composed(NamedTuple):
   defaults: Mapping[str, float]
   ranges: Mapping[str, Range]
   base: str  # the registered loss that the generator's half comes from
+  # Of the best discriminator, (log p/q, **options) -> logit; None: no closed form, or only differences of logits count.
+  optimal_logit: Callable[..., Array] | None
 
 
 def parse(name: str) -> Composed:
@@ -63,7 +67,8 @@ def parse(name: str) -> Composed:
   if match is None:
     if name not in LOSSES:
       raise unknown("loss", name, LOSSES)
-    return Composed(LOSSES[name], registry.default_options(name), CARDS[name].ranges, name)
+    optimal = CARDS[name].optimal_logit_at if CARDS[name].pairing == "none" else None
+    return Composed(LOSSES[name], registry.default_options(name), CARDS[name].ranges, name, optimal)
   if match[1] not in TRANSFORMATIONS:
     raise unknown("loss transformation", match[1], TRANSFORMATIONS)
   transformation, inner = TRANSFORMATIONS[match[1]], [parse(part) for part in _split(match[2])]
@@ -85,7 +90,16 @@ def parse(name: str) -> Composed:
   ranges = dict(transformation.ranges)
   for part in inner:
     ranges.update(part.ranges)
-  return Composed(build, options, ranges, inner[-1].base)
+  # These leave the discriminator's half, of `mix` the first loss's, as it is.
+  kept = inner[0] if match[1] in ("matched_gain", "mix", "top_k") else None
+
+  def optimal_logit(log_ratio: Array, **given: Any) -> Array:
+    assert kept is not None
+    assert kept.optimal_logit is not None
+    return kept.optimal_logit(log_ratio, **{key: given[key] for key in kept.defaults if key in given})
+
+  known = kept is not None and kept.optimal_logit is not None
+  return Composed(build, options, ranges, inner[-1].base, optimal_logit if known else None)
 
 
 def _split(text: str) -> list[str]:
@@ -119,6 +133,11 @@ def get(name: str, **hyperparameters: Any) -> Loss:
   composed = parse(name)
   registry.check_options(name, hyperparameters, composed.defaults, composed.ranges)
   return composed.build(**hyperparameters)
+
+
+def optimal_logit(name: str) -> Callable[..., Array] | None:
+  """(log p/q, **options) -> logit of the best discriminator; None where it has no closed form or no level of its own."""
+  return parse(name).optimal_logit
 
 
 def zero_sum(name: str) -> bool:

@@ -1,12 +1,22 @@
 """The cards as text: one row or one page each, for a terminal and for the README."""
 
-from gan_jax.losses.registry import LOSSES, PAIRINGS, card, default_options
+import inspect
+import re
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+
+from gan_jax.losses.compose import TRANSFORMATIONS, parse
+from gan_jax.losses.registry import LOSSES, PAIRINGS, Range, card
 
 
 def signature(name: str) -> str:
   """The name with its hyperparameters, as in `least_squares(fake=0, real=1, target=1)`."""
-  options = ", ".join(f"{key}={value:g}" for key, value in default_options(name).items())
-  return f"{name}({options})" if options else name
+  return name + _arguments(parse(name).defaults)
+
+
+def _arguments(defaults: Mapping[str, float]) -> str:
+  return f"({', '.join(f'{key}={value:g}' for key, value in defaults.items())})" if defaults else ""
 
 
 def _ordered() -> list[str]:
@@ -28,20 +38,38 @@ def markdown_table() -> str:
 
 
 def text_table() -> str:
-  """Every loss, one line: name, generator's slope, zero-sum or not, pairing, source."""
+  """Every loss, one line: name, generator's slope, zero-sum or not, pairing, source. Then what may be made of them."""
   header = ("loss", "generator's slope in f", "zero-sum", "pairing", "source")
   rows = [header]
   for name in _ordered():
     c = card(name)
     rows.append((signature(name), c.slope, "yes" if c.zero_sum else "no", c.pairing, c.reference))
   widths = [max(len(row[i]) for row in rows) for i in range(len(header) - 1)]
-  return "\n".join(
+  lines = [
     "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]) for row in rows
-  )
+  ]
+  transformed = ", ".join(name + _arguments(t.defaults) for name, t in TRANSFORMATIONS.items())
+  return "\n".join([*lines, "", f"transformed by name, as in matched_gain(hinge): {transformed}"])
+
+
+def optimal_range(name: str) -> str:
+  """Between which logits the best discriminator's lie, at the default hyperparameters."""
+  formula = card(name).optimal_logit_at
+  if formula is None:
+    return "no closed form in p/q"
+  low, high = (float(v) for v in formula(jnp.asarray([-jnp.inf, jnp.inf]), **parse(name).defaults))
+  return "all numbers" if (low, high) == (-jnp.inf, jnp.inf) else f"from {low:g} to {high:g}"
 
 
 def text_card(name: str) -> str:
-  """One loss, all of its card. Raises `BadInput` for an unknown name."""
+  """One loss, all of its card; of a transformed one, what is done to which. Raises `BadInput` for an unknown name."""
+  composed = parse(name)
+  hyperparameters = _explained(composed.defaults, composed.ranges)
+  if name not in LOSSES:
+    parts = re.findall(r"\w+", name)
+    made = {p: (inspect.getdoc(TRANSFORMATIONS[p].apply) or "").splitlines()[0] for p in parts if p in TRANSFORMATIONS}
+    of = {p: f"{card(p).title}; its card: ./launch.sh losses {p}" for p in parts if p in LOSSES}
+    return _columns({"loss": signature(name), **made, **of, "hyperparameters": hyperparameters})
   c = card(name)
   lines = {
     "loss": signature(name),
@@ -52,13 +80,19 @@ def text_card(name: str) -> str:
     "zero-sum": "yes" if c.zero_sum else "no",
     "pairing": f"{c.pairing}: {PAIRINGS[c.pairing]}",
     "optimal logit": c.optimal_logit,
+    "its range": optimal_range(name),
     "saturates": c.saturates,
     "overflows at": "nowhere" if c.overflows_at is None else f"|logit| = {c.overflows_at:g} in float32, by its formula",
-    "hyperparameters": "; ".join(
-      f"{key} = {value:g}" + (f", {c.ranges[key].text}" if key in c.ranges else "")
-      for key, value in default_options(name).items()
-    )
-    or "none",
+    "hyperparameters": hyperparameters,
     "source": c.reference,
   }
+  return _columns(lines)
+
+
+def _explained(defaults: Mapping[str, float], ranges: Mapping[str, Range]) -> str:
+  texts = [f"{key} = {value:g}" + (f", {ranges[key].text}" if key in ranges else "") for key, value in defaults.items()]
+  return "; ".join(texts) or "none"
+
+
+def _columns(lines: Mapping[str, str]) -> str:
   return "\n".join(f"{label + ':':20}{text}" for label, text in lines.items())

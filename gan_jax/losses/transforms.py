@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.types import Loss
+from gan_jax.checks import check_logits
+from gan_jax.types import Loss, LossFn
 
 Number = Array | float
 
@@ -30,10 +31,15 @@ def temperature(loss: Loss, temperature: Number) -> Loss:
   Needs: nothing. It is what a Lipschitz constant does to a loss (Qin et al. 2018, arXiv:1811.09567): temperature T on
   a critic of Lipschitz constant K is temperature T / K on one of constant 1.
   """
-  return Loss(
-    lambda real, fake: loss.discriminator(real / temperature, fake / temperature),
-    lambda real, fake: loss.generator(real / temperature, fake / temperature),
-  )
+
+  def warmed(half: LossFn) -> LossFn:
+    def of_scaled(real: Array, fake: Array) -> Array:
+      real, fake = check_logits(real, fake)  # into float32 first: a quotient would be rounded in bfloat16
+      return half((real / temperature).astype(real.dtype), (fake / temperature).astype(fake.dtype))
+
+    return of_scaled
+
+  return Loss(warmed(loss.discriminator), warmed(loss.generator))
 
 
 def matched_gain(loss: Loss) -> Loss:
@@ -44,6 +50,7 @@ def matched_gain(loss: Loss) -> Loss:
   """
 
   def generator(real: Array, fake: Array) -> Array:
+    real, fake = check_logits(real, fake)
     zero = jnp.zeros((1,), fake.dtype)
     slope = jax.grad(lambda f: jnp.sum(loss.generator(zero, f)))(zero)[0]
     values = loss.generator(real, fake)
@@ -86,6 +93,7 @@ def label_smoothing(loss: Loss, real_target: Number = 0.9, fake_target: Number =
     zero = jnp.zeros_like(fake)
     real_flip = loss.discriminator(real, zero) - loss.discriminator(zero, real)
     fake_flip = loss.discriminator(fake, zero) - loss.discriminator(zero, fake)
-    return loss.discriminator(real, fake) - (1 - real_target) * real_flip + fake_target * fake_flip
+    smoothed = loss.discriminator(real, fake) - (1 - real_target) * real_flip + fake_target * fake_flip
+    return smoothed.astype(real_flip.dtype)
 
   return Loss(discriminator, loss.generator)
