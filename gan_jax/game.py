@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jax import Array
 
-from gan_jax import lens, losses, models, optim, penalties
+from gan_jax import lens, losses, models, optim, penalties, probes
 from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
 from gan_jax.errors import BadInput
@@ -17,6 +17,7 @@ class Game(NamedTuple):
   generator: Player
   discriminator: Player
   losses: tuple[Callable[..., Loss], ...]  # builders; `Hypers.loss_index` chooses
+  optimal_logits: tuple[Callable[..., Array] | None, ...]  # of each loss's best discriminator; see losses.optimal_logit
   penalties: tuple[penalties.Penalty, ...]  # of the discriminator; `Hypers.penalty_weights` has a weight for each
   generator_penalties: tuple[penalties.Penalty, ...]
   augment: penalties.augmentations.Augmentation
@@ -51,6 +52,7 @@ def check(spec: Spec) -> None:
   for name in spec.losses:
     losses.get(name)
   lens.names(spec.lens)
+  probes.requested(spec.probes)
   if spec.hold_out == 1:
     raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
   penalties.augmentations.get(spec.augmentation)
@@ -62,6 +64,21 @@ def check(spec: Spec) -> None:
       f"penalty {coupled[0]!r} is per sample, but discriminator_norm={spec.discriminator_norm!r} couples the examples "
       "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
     )
+  if spec.packing > 1:
+    if spec.batch_size % spec.packing:
+      raise BadInput(
+        f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
+      )
+    if coupled:
+      raise BadInput(
+        f"penalty {coupled[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
+        "gradient of its own; expected packing=1, or penalty none"
+      )
+    if spec.conditional:
+      raise BadInput(
+        f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
+        "or packing=1"
+      )
   if spec.augmentation == "none" and any(p.name == "bcr" for p in chosen):
     choices = ", ".join(name for name in penalties.AUGMENTATIONS if name != "none")
     raise BadInput(f"penalty 'bcr' expected an augmentation to be consistent under, got 'none'; known: {choices}")
@@ -119,7 +136,7 @@ def build(spec: Spec, dataset: Dataset) -> Game:
     raise BadInput(
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
-  players = models.get(spec.model)(spec, dataset.image_shape, dataset.num_classes)
+  players = models.build(spec, dataset.image_shape, dataset.num_classes)
   return assemble(spec, dataset, *players)
 
 
@@ -129,6 +146,7 @@ def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Pla
     generator=generator,
     discriminator=discriminator,
     losses=objectives(spec),
+    optimal_logits=tuple(losses.optimal_logit(name) for name in spec.losses),
     penalties=penalties.of_discriminator(spec.penalty),
     generator_penalties=penalties.of_the_generator(spec.generator_penalty),
     augment=penalties.augmentations.get(spec.augmentation, dataset.image_shape),

@@ -12,12 +12,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gan_jax import constraints, lens
+from gan_jax import constraints, lens, probes
 from gan_jax.batches import Batch, PlayerName
 from gan_jax.game import Game
+from gan_jax.norms import unit
 from gan_jax.penalties import Moved
 from gan_jax.penalties.consistency import shift_latent
 from gan_jax.types import Hypers, Params, Spec
+
+MICRO_BATCHES = 8  # at most
 
 
 class Critical(NamedTuple):
@@ -34,6 +37,7 @@ class DiscriminatorView(NamedTuple):
   penalty: Array  # the sum of all, weights not included
   real_logits: Array
   fake_logits: Array
+  parts: Params  # of the loss alone, by micro-batch; see `micro_gradients`; None unless `Spec.probes` asks for `noise`
   grads: Params
 
 
@@ -47,8 +51,12 @@ class GeneratorView(NamedTuple):
   held_out_logits: Array | None
   logit_cotangent: Array
   logit_slope: Array
+  real_slope: Array
+  between_slope: Array
   image_cotangent: Array
+  image_motion: Array
   lens: dict[str, lens.View]
+  parts: Params  # as of the discriminator
   grads: Params  # of the loss alone
 
 
@@ -85,6 +93,29 @@ def logit_cotangents(
   return lax.switch(hypers.loss_index, branches, real_logits, fake_logits)
 
 
+def undecided_logit(game: Game, hypers: Hypers) -> tuple[Array, Array]:
+  """Of the loss in use: (the best discriminator's logit where p = q, NaN without one; whether that logit is log p/q)."""
+  log_ratios = jnp.array([-1.0, 0.0, 2.0])
+
+  def of(optimal, options):
+    if optimal is None:
+      return jnp.full((), jnp.nan), jnp.zeros((), bool)
+    logits = optimal(log_ratios, **options)
+    return logits[1], jnp.allclose(logits, log_ratios, atol=1e-4)
+
+  found = [of(*pair) for pair in zip(game.optimal_logits, hypers.loss_options, strict=True)]
+  logits, calibrated = (jnp.stack(column)[jnp.asarray(hypers.loss_index)] for column in zip(*found, strict=True))
+  return logits, calibrated
+
+
+def micro_gradients(pull: Callable[..., Params], cotangents: tuple[Array, ...]) -> Params:
+  """[M, ...]: the gradient of each of M <= 8 equal parts of a batch, from the linear `pull`; their mean is the batch's."""
+  count = cotangents[0].shape[0]
+  parts = max(m for m in range(1, MICRO_BATCHES + 1) if count % m == 0)
+  masks = parts * jnp.repeat(jnp.eye(parts), count // parts, axis=1)
+  return jax.vmap(lambda mask: pull(tuple(mask * c for c in cotangents)))(masks)
+
+
 def add(tree: Params, other: Params) -> Params:
   return jax.tree.map(jnp.add, tree, other)
 
@@ -94,6 +125,7 @@ def build_gradients(spec: Spec, game: Game) -> Gradients:
   generate = game.generator.apply
   of_logits = [(i, p.function) for i, p in enumerate(game.penalties) if p.kind == "logits"]
   through_lens = lens.names(spec.lens)
+  in_parts = "noise" in probes.requested(spec.probes)
   costly = [(i, p) for i, p in enumerate(game.penalties) if p.kind != "logits"]
 
   def judge(params: Params, critical: Critical, images: Array, labels: Array) -> Array:
@@ -105,7 +137,8 @@ def build_gradients(spec: Spec, game: Game) -> Gradients:
       return judge(params, critical, batch.real, batch.labels), judge(params, critical, fake, batch.labels)
     images, labels = jnp.concatenate([batch.real, fake]), jnp.concatenate([batch.labels, batch.labels])
     logits = judge(params, critical, images, labels)
-    return logits[: len(fake)], logits[len(fake) :]
+    half = len(logits) // 2  # not len(fake): a pack of examples has one logit
+    return logits[:half], logits[half:]
 
   def shown(images: Array, batch: Batch) -> Array:
     return images if batch.blur is None else images + batch.blur
@@ -134,13 +167,14 @@ def build_gradients(spec: Spec, game: Game) -> Gradients:
     fake = shown(generate(gen_params, batch.noise, batch.labels), batch)
     logits, pull = jax.vjp(lambda params: judge_both(params, critical, batch, fake), disc_params)
     loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
+    parts = micro_gradients(lambda c: pull(c)[0], tuple(cotangents)) if in_parts else None
     total = jnp.zeros_like(loss)
     for i, penalty in of_logits:
       value, slopes = jax.value_and_grad(lambda pair: penalty(*pair, critical.logit_means).mean())(logits)  # noqa: B023
       cotangents = [c + hypers.penalty_weights[i] * s for c, s in zip(cotangents, slopes, strict=True)]
       total += value
     (grads,) = pull(tuple(cotangents))
-    return grads, DiscriminatorView(loss, total, *logits, grads)
+    return grads, DiscriminatorView(loss, total, *logits, parts, grads)
 
   def lazy(hypers: Hypers, point, critical: Critical, batch: Batch):
     gen_params, disc_params = point
@@ -185,23 +219,36 @@ def build_gradients(spec: Spec, game: Game) -> Gradients:
     images, pull_to_params = jax.vjp(lambda params: generate(params, batch.noise, batch.labels), gen_params)
     see = lambda x: judge(disc_params, critical, shown(x, batch), batch.labels)  # noqa: E731
     fake_logits, pull_to_images = jax.vjp(see, images)
-    real_logits = judge(disc_params, critical, batch.real, batch.labels)
+    see_real = lambda x: judge(disc_params, critical, x, batch.labels)  # noqa: E731
+    real_logits, pull_to_real = jax.vjp(see_real, batch.real)
     loss, *cotangents = logit_cotangents(game, "generator", hypers, real_logits, fake_logits)
     (image_cotangent,) = pull_to_images(cotangents[1])
     (grads,) = pull_to_params(image_cotangent)
+    _, motion = jax.jvp(lambda params: generate(params, batch.noise, batch.labels), (gen_params,), (unit(grads),))
     if through:
       _, pull_to_critic = jax.vjp(lambda params: judge_both(params, critical, batch, shown(images, batch)), disc_params)
       grads = add(grads, *pull_to_reply(*pull_to_critic(tuple(cotangents))))
-    (slope,) = pull_to_images(jnp.ones_like(fake_logits))
+    ones = jnp.ones_like(fake_logits)
+    share = jax.random.uniform(jax.random.fold_in(batch.key, 1), (len(images), *[1] * (images.ndim - 1)))
+    _, pull_to_between = jax.vjp(see_real, batch.real + share * (shown(images, batch) - batch.real))
+    slope, real_slope, between_slope = (f(ones)[0] for f in (pull_to_images, pull_to_real, pull_to_between))
     penalty, total = jnp.zeros_like(loss), grads
     if game.generator_penalties:
       more, penalty = jax.grad(generator_penalties, has_aux=True)(gen_params, hypers, batch)
       total = add(grads, more)
-    pull = lambda weights: pull_to_params(pull_to_images(weights)[0])[0]  # noqa: E731
+
+    def pull(weights: Array) -> Params:
+      """Logit cotangents -> gradient; where each example has a logit of its own, by way of the slopes at hand."""
+      if game.couples_batch or spec.packing > 1:
+        return pull_to_params(*pull_to_images(weights))[0]
+      return pull_to_params(slope * weights.reshape((-1, *[1] * (slope.ndim - 1))))[0]
+
     seen = lens.look(through_lens, pull, grads, real_logits, fake_logits) if through_lens else {}
     held_out = None if batch.unseen is None else judge(disc_params, critical, *batch.unseen)
     logits = (real_logits, fake_logits, held_out)
-    view = GeneratorView(loss, penalty, *logits, cotangents[1], slope, image_cotangent, seen, grads)
+    parts = micro_gradients(lambda c: pull(c[0]), (cotangents[1],)) if in_parts else None
+    slopes = (slope, real_slope, between_slope)
+    view = GeneratorView(loss, penalty, *logits, cotangents[1], *slopes, image_cotangent, motion, seen, parts, grads)
     return total, view
 
   return Gradients(discriminator, discriminator_loss, lazy, generator)

@@ -5,8 +5,9 @@ So all losses are pulled back through the critic and the generator side by side,
 them apart is the loss alone: same parameters, same images, same noise. A run's own path cannot show that.
 """
 
+import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jax import Array
 from gan_jax import losses
 from gan_jax.checks import at_least_float32
 from gan_jax.errors import BadInput
+from gan_jax.norms import inner, largest_entry
 from gan_jax.types import Params
 
 
@@ -44,14 +46,22 @@ def names(text: str) -> tuple[str, ...]:
   return found
 
 
+def alike(chosen: tuple[str, ...]) -> dict[str, str]:
+  """For each loss the first of `chosen` with the same generator slope, by its card: the two share one pull-back."""
+  firsts: dict[Any, str] = {}
+
+  def slope(name: str) -> Any:
+    card = losses.card(name)
+    options = losses.default_options(name)  # only those that the generator's slope speaks of set it apart
+    return card.slope, card.pairing, tuple(o for o in options.items() if re.search(rf"\b{o[0]}\b", card.slope))
+
+  return {name: firsts.setdefault(slope(name), name) for name in chosen}
+
+
 def weights(name: str, real_logits: Array, fake_logits: Array) -> Array:
   """[B]: d mean(generator loss) / d fake_logits."""
   loss = losses.get(name)
   return jax.grad(lambda fake: loss.generator(real_logits, fake).mean())(fake_logits)
-
-
-def flat(tree: Params) -> Array:
-  return jnp.concatenate([at_least_float32(leaf).ravel() for leaf in jax.tree.leaves(tree)])
 
 
 def look(
@@ -65,23 +75,28 @@ def look(
     in_use: the gradient of the loss that trains.
     real_logits, fake_logits: [B], of the generator's view.
   """
-  rows = [weights(name, real_logits, fake_logits) for name in (*chosen, REFERENCE)]
+  shared = alike((REFERENCE, *chosen))
+  pulled = list(dict.fromkeys(shared.values()))  # the reference first
+  rows = [weights(name, real_logits, fake_logits) for name in pulled]
   stacked = jnp.stack([at_least_float32(row) for row in rows])
   # Pulled back at unit size, because the map is linear: a weight of 1e-30 keeps its digits.
   largest = jnp.max(jnp.abs(stacked), axis=1)
   unit = stacked / jnp.where(largest > 0, largest, 1)[:, None]
-  gradients = jax.vmap(lambda w: flat(pull(w.astype(fake_logits.dtype))))(unit)
-  lengths = jnp.sqrt(jnp.sum(jnp.square(gradients), axis=1))
+  gradients = jax.vmap(lambda w: pull(w.astype(fake_logits.dtype)))(unit)
+  lengths = jax.vmap(lambda g: jnp.sqrt(inner(g, g)))(gradients)
 
-  def cosines(other: Array) -> Array:
-    scale = jnp.max(jnp.abs(other))
-    other = other / jnp.where(scale > 0, scale, 1)
-    product = lengths * jnp.sqrt(jnp.sum(jnp.square(other)))
-    return jnp.where(product > 0, gradients @ other / jnp.where(product > 0, product, 1), jnp.nan)
+  def cosines(other: Params) -> Array:
+    scale = largest_entry(other)
+    other = jax.tree.map(lambda x: x / jnp.where(scale > 0, scale, 1), other)
+    product = lengths * jnp.sqrt(inner(other, other))
+    along = jax.vmap(lambda g: inner(g, other))(gradients)
+    return jnp.where(product > 0, along / jnp.where(product > 0, product, 1), jnp.nan)
 
-  in_use_cosines, reference_cosines = cosines(flat(in_use)), cosines(gradients[-1])
+  reference = jax.tree.map(lambda leaf: leaf[0], gradients)
+  in_use_cosines, reference_cosines = cosines(in_use), cosines(reference)
   sizes = jnp.abs(unit)
   squares = jnp.sum(jnp.square(sizes), axis=1)
   effective = jnp.square(jnp.sum(sizes, axis=1)) / jnp.where(squares > 0, squares, 1)
   columns = (largest * lengths, in_use_cosines, reference_cosines, effective)
-  return {name: View(*(column[i] for column in columns)) for i, name in enumerate(chosen)}
+  views = {name: View(*(column[i] for column in columns)) for i, name in enumerate(pulled)}
+  return {name: views[shared[name]] for name in chosen}

@@ -135,8 +135,9 @@ def _start(
 
 
 def _measure(study: Path, group: Group, program: Program, state: GanState, step: int) -> None:
-  """Sample quality and sample grids after `step` steps. A diverged member's are those of its last good state."""
-  columns = {name: value[None] for name, value in program.evaluate(program.hypers, state).items()}
+  """Sample quality, inspections and sample grids after `step` steps. A diverged member's are those of its last good state."""
+  found = program.evaluate(program.hypers, state) | program.inspect(program.hypers, state, program.data)
+  columns = {name: value[None] for name, value in found.items()}
   grids = np.asarray(program.draw_grid(state))[: program.members]
   runs.write_arrays(study / "samples" / group.name / f"{step:09d}.npz", samples=grids)
   runs.append(study, "quality", group.name, step, step + 1, runs.Table(np.array([step]), columns))

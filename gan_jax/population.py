@@ -14,8 +14,8 @@ import numpy as np
 from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gan_jax import duality, geometry, lens, losses, penalties, probes, settings, verdict
 from gan_jax import game as game_lib
-from gan_jax import losses, penalties, probes, settings
 from gan_jax.data import Dataset, encode_for_view
 from gan_jax.errors import BadInput, unknown
 from gan_jax.game import Game
@@ -62,6 +62,8 @@ def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
     names = tuple(dict.fromkeys(member["loss"] for member in members))
     spec = Spec(losses=names, **dict(zip(static, values[: len(static)], strict=True)))
     game_lib.check(spec)
+    if "geometry" in probes.requested(spec.probes):
+      geometry.check(spec)
     groups.append(Group(f"group-{number}", spec, tuple(members), stack(names, members)))
   return groups
 
@@ -69,6 +71,7 @@ def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
 def check_member(config: Mapping[str, Any]) -> None:
   """Raises `BadInput` for traced fields that do not fit the static ones."""
   losses.get(config["loss"], **config["loss_options"])
+  verdict.check(config["verdict"])
   there = penalties.names(config["penalty"])
   for name in config["penalty_weights"]:
     if not there:
@@ -127,7 +130,25 @@ class Program(NamedTuple):
   init: Any  # hypers -> state
   advance: Any  # (hypers, state, data, windows, length) -> (state, rows [windows, padded]); the state is donated
   evaluate: Any  # (hypers, state) -> quality metrics by name, numpy [members]
+  inspect: Any  # (hypers, state, data) -> what `Spec.probes` asks for at evaluations, by name, numpy [members]
   draw_grid: Any  # state -> samples from one fixed noise
+
+
+# What is measured at evaluations on request: `build` and `finish` as in metrics.Quality, and `explanations`.
+INSPECTIONS = {"geometry": geometry, "gap": duality}
+
+
+def explanations(spec: Spec, game: Game) -> dict[str, str]:
+  """What the names in the rows and inspections of a spec mean."""
+  asked = probes.requested(spec.probes)
+  layers: list[str] = []
+  if "layers" in asked:
+    for player, made in (("gen", game.generator), ("disc", game.discriminator)):
+      layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0)))]
+  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers)
+  for name in asked:
+    found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
+  return found
 
 
 def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) -> Program:
@@ -137,6 +158,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   members = len(group.configs)
   padded = -(-members // mesh.size) * mesh.size
   step = build_step(group.spec, game)
+  asked = probes.requested(group.spec.probes)
   generate = game.generator.apply
 
   def place(tree):
@@ -157,7 +179,13 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     The first step is taken twice, once for its row and behind a branch that always is: the compiler cannot look through
     it, so what is asked of a step changes no bit of the training. Fused with a probe, a sum would round differently.
     """
-    measured = lambda s: jax.vmap(probes.measure)(step_all(hypers, s, data)[1])  # noqa: E731
+
+    def measured(s: GanState):
+      after, trace = step_all(hypers, s, data)
+      if "noise" in asked:
+        trace = trace._replace(next_gen_grads=step_all(hypers, after, data)[1].gen_grads)
+      return jax.vmap(lambda t: probes.measure(t, asked))(trace)
+
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measured, state))
     row = lax.cond(state.step[0] >= 0, measured, lambda s: blank, state)
     state, _ = lax.scan(lambda s, _: (step_all(hypers, s, data)[0], None), state, None, length=length)
@@ -192,6 +220,23 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, state)))
     return {name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
 
+  def inspection(module):
+    measure = module.build(group.spec, game)
+
+    def all_members(hypers: Hypers, state: GanState, data: Data):
+      number = state.step[0]  # as in `step_all`
+      return jax.vmap(lambda h, s: measure(h, s._replace(step=number), data))(hypers, state)
+
+    return divide(all_members, (DIVIDED, DIVIDED, REPLICATED), DIVIDED), module.finish
+
+  inspections = [inspection(INSPECTIONS[name]) for name in asked if name in INSPECTIONS]
+
+  def inspect(hypers: Hypers, state: GanState, data: Data) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    for measure, finish in inspections:
+      columns |= finish(jax.tree.map(lambda x: x[:members], jax.device_get(measure(hypers, state, data))))
+    return columns
+
   def draw_grid(state: GanState) -> Array:
     count = GRID[len(game.image_shape)]
     noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (count, group.spec.latent_size))
@@ -207,5 +252,6 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     init=divide(lambda h: jax.vmap(lambda one: initial_state(one, group.spec, game))(h), (DIVIDED,), DIVIDED),
     advance=jax.jit(advance_divided, static_argnums=(3, 4), donate_argnums=1),
     evaluate=evaluate,
+    inspect=inspect,
     draw_grid=divide(draw_grid, (DIVIDED,), DIVIDED),
   )

@@ -22,6 +22,8 @@ class Purpose(enum.IntEnum):
   INSTANCE_NOISE = 8
   GENERATOR_PENALTY = 9
   SPECTRAL = 10
+  GEOMETRY = 11
+  RESPONSE = 12
 
 
 def derive_key(seed: ArrayLike, step: ArrayLike, purpose: Purpose, index: ArrayLike = 0) -> Key:

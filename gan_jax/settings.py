@@ -65,6 +65,7 @@ FIELDS: dict[str, Field] = {
   "discriminator_norm": Field(
     "none", "static", "`batch` couples the examples of a batch", choices=("none", "layer", "batch")
   ),
+  "packing": Field(1, "static", "examples that the discriminator judges together (PacGAN); it divides batch_size", 1),
   "convolution": Field("auto", "static", "`auto` is `matmul`; see models/layers.py", choices=("auto", "matmul", "lax")),
   # the game
   "optimizer": Field("adam", "static", "a name in gan_jax.optim.OPTIMIZERS"),
@@ -95,6 +96,14 @@ FIELDS: dict[str, Field] = {
   "steps": Field(6000, "static", "length of the run", 1),
   "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1),
   "lens": Field("none", "static", "losses whose generator gradient is measured beside the one in use: `all`, or `a+b`"),
+  "probes": Field(
+    "none",
+    "static",
+    "further diagnostics, joined by `+` (or `all`): `layers`, `noise`; at evaluations `geometry`, `gap`",
+  ),
+  "geometry_size": Field(36, "static", "directions in which `probes=geometry` explores the game's Jacobian", 2),
+  "response_steps": Field(100, "static", "steps of each player's best response in `probes=gap`", 1),
+  "verdict": Field({}, "label", "thresholds of the verdict on a run, by name; see verdict.py"),
   "evaluate_every": Field(1000, "static", "steps from one measurement of sample quality to the next", 1),
   "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100),
   "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1),

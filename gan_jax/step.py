@@ -13,7 +13,7 @@ from jax import Array, lax
 from gan_jax import constraints, methods, optim
 from gan_jax.batches import Batch, build_draw
 from gan_jax.game import Game, real_batches
-from gan_jax.gradients import Critical, add, build_gradients
+from gan_jax.gradients import Critical, add, build_gradients, undecided_logit
 from gan_jax.penalties.logits import moved_means
 from gan_jax.state import moving_average
 from gan_jax.types import Counts, Data, GanState, Hypers, Params, Spec, StepFn, Trace
@@ -183,6 +183,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
     kept = choose(sound, new._replace(gen_ema=gen_ema, counts=counts), start)
     diverged_at = jnp.where(sound | (start.diverged_at >= 0), start.diverged_at, start.step)
     next_state = kept._replace(step=start.step + 1, diverged_at=diverged_at)
+    threshold, calibrated = undecided_logit(game, hypers)
     trace = Trace(
       step=start.step,
       counts=kept.counts,
@@ -190,15 +191,23 @@ def build_step(spec: Spec, game: Game) -> StepFn:
       real_logits=gen.view.real_logits,
       fake_logits=gen.view.fake_logits,
       held_out_logits=gen.view.held_out_logits,
+      threshold=threshold,
+      calibrated=calibrated,
       disc_loss=disc.view.loss,
       gen_loss=gen.view.loss,
       penalty=disc.view.penalty,
       generator_penalty=gen.view.penalty,
       logit_cotangent=gen.view.logit_cotangent,
       logit_slope=gen.view.logit_slope,
+      real_slope=gen.view.real_slope,
+      between_slope=gen.view.between_slope,
       image_cotangent=gen.view.image_cotangent,
+      image_motion=gen.view.image_motion,
       lens=gen.view.lens,
       gen_grads=gen.view.grads,
+      gen_parts=gen.view.parts,
+      disc_parts=disc.view.parts,
+      next_gen_grads=None,
       gen_params=gen.before,
       gen_updates=choose(sound, gen.updates, jax.tree.map(jnp.zeros_like, gen.updates)),
       disc_grads=disc.view.grads,

@@ -46,12 +46,13 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
 
   checkpoint.quiet()
   groups = population.group(configs)
-  datasets = {}
+  datasets: dict[tuple[str, str], Any] = {}
+  meanings: dict[str, str] = {}
   for group in groups:
     key = (group.spec.dataset, group.spec.data_dir)
     if key not in datasets:
       datasets[key] = data.load(*key)
-    game.build(group.spec, datasets[key])
+    meanings |= population.explanations(group.spec, game.build(group.spec, datasets[key]))
 
   prepare(study)
   with runs.writer_lock(study):
@@ -60,8 +61,8 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     else:
       qualities = {key: metrics.build(dataset, devices.cache_directory()) for key, dataset in datasets.items()}
       if manifest is None:
-        explanations = {k: v for q in qualities.values() for k, v in q.explanations.items()}
-        manifest = describe(config, study.name, groups, explanations)
+        meanings |= {k: v for q in qualities.values() for k, v in q.explanations.items()}
+        manifest = describe(config, study.name, groups, meanings)
         runs.write_json(study / "manifest.json", manifest)
       elif manifest["layout"] != devices.layout():
         say(f"warning: begun on {manifest['layout']}, going on on {devices.layout()}: the bits may differ")
@@ -131,11 +132,8 @@ def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
   return manifest is not None and all(groups.get(g["name"], {}).get("complete") for g in manifest["groups"])
 
 
-def describe(config: str, name: str, groups: Sequence[Any], explanations: Mapping[str, str]) -> dict[str, Any]:
+def describe(config: str, name: str, groups: Sequence[Any], meanings: Mapping[str, str]) -> dict[str, Any]:
   """The manifest: all that was asked for, and what it runs on."""
-  from gan_jax import lens, probes
-
-  seen = {name for group in groups for name in lens.names(group.spec.lens)}
   text = inspect.cleandoc(ast_docstring(Path(config)) or "")
   return {
     "format": runs.FORMAT,
@@ -145,7 +143,7 @@ def describe(config: str, name: str, groups: Sequence[Any], explanations: Mappin
     "commit": commit(),
     "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
     "layout": devices.layout(),
-    "metrics": {**probes.explanations(sorted(seen), any(group.spec.hold_out for group in groups)), **explanations},
+    "metrics": dict(meanings),
     "groups": [
       {
         "name": group.name,

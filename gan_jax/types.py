@@ -59,6 +59,7 @@ class Spec(NamedTuple):
   discriminator_width: int
   depth: int
   discriminator_norm: str
+  packing: int
   convolution: str
   optimizer: str
   order: str
@@ -72,6 +73,9 @@ class Spec(NamedTuple):
   steps: int
   probe_every: int
   lens: str
+  probes: str
+  geometry_size: int
+  response_steps: int
   evaluate_every: int
   evaluation_samples: int
   checkpoint_every: int
@@ -136,14 +140,24 @@ class Trace(NamedTuple):
   real_logits: Array  # [B]
   fake_logits: Array  # [B]
   held_out_logits: Array | None  # [B], of real examples that are never trained on; None without `Spec.hold_out`
+  threshold: Array  # the logit at which the loss in use is undecided; NaN: it has none of its own
+  calibrated: Array  # bool: the best discriminator's logit is log p/q, so that its sigmoid is a probability
   disc_loss: Array  # mean over the batch, penalty not included; before the discriminator's (last) update
   gen_loss: Array  # mean over the batch, penalty not included
   penalty: Array  # on the discriminator: mean over the batch, the sum of several; weights not included; NaN: not due
   generator_penalty: Array  # the same of the generator's
   logit_cotangent: Array  # [B]       d gen_loss / d fake_logits, the loss's factor
   logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the critic's factor
+  real_slope: Array  # [B, ...]       the same at real examples
+  between_slope: Array  # [B, ...]    the same at random points between a real example and the fake beside it
   image_cotangent: Array  # [B, ...]  d gen_loss / d images
+  image_motion: (
+    Array  # [B, ...]     d images / d gen_params along the unit vector of the gradient, the generator's factor
+  )
   gen_grads: Params  # d gen_loss / d gen_params; with `unroll_gradient=through`, through the critic's reply too
+  gen_parts: Params  # the same of M micro-batches, [M, ...]; None, as the next two, without `probes=noise`
+  disc_parts: Params  # of disc_loss alone
+  next_gen_grads: Params  # gen_grads of the step after this one
   gen_params: Params  # before that update
   gen_updates: Params  # the difference that it made
   lens: dict[str, Any]  # lens.View by loss; empty unless `Spec.lens` asks for some

@@ -44,6 +44,17 @@ def test_a_loss_is_itself_through_the_lens(through):
   assert float(through.lens["non_saturating"].cosine_non_saturating) == pytest.approx(1, abs=1e-5)
 
 
+def test_losses_that_share_a_pull_back_have_the_same_slope(x64):
+  """The cards say so; here the formulas do, on logits from -30 to 30 and at unequal reals."""
+  real, fake = jnp.linspace(-2, 5, 41), jnp.linspace(-30, 30, 41)
+  shared = lens.alike(tuple(losses.LOSSES))
+  assert len(set(shared.values())) < len(shared) - 5
+  assert {shared[name] for name in ("hinge", "wasserstein", "f_gan_kl_practical")} == {shared["hinge"]}
+  weights = jax.jit(lambda real, fake: {name: lens.weights(name, real, fake) for name in shared})(real, fake)
+  for name, first in shared.items():
+    np.testing.assert_allclose(weights[name], weights[first], rtol=1e-9, err_msg=name)
+
+
 def test_effective_samples(through):
   """Equal weights: all B of them; the saturating loss on spread logits: fewer, by its formula."""
   assert float(through.lens["wasserstein"].effective_samples) == pytest.approx(8, rel=1e-5)

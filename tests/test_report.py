@@ -12,7 +12,22 @@ from scipy import stats
 
 from gan_jax import runs, settings
 from gan_jax.errors import BadInput
-from gan_jax.report import build, figures, pictures, records, statistics, summary, terminal_table, wording
+from gan_jax.report import (
+  build,
+  charts,
+  factors,
+  figures,
+  lens_map,
+  phase,
+  pictures,
+  records,
+  statistics,
+  summary,
+  terminal_table,
+  timeline,
+  verdicts,
+  wording,
+)  # fmt: skip
 from gan_jax.report.comparison import compare
 
 LOSSES = (
@@ -24,6 +39,7 @@ LOSSES = (
   "relativistic",
   "relativistic_average",
 )
+LENS = ("minimax", "non_saturating", "hinge", "wasserstein")  # the last two have one gradient
 EXPLANATIONS = {
   "disc/loss": "discriminator loss, mean over the batch",
   "gen/loss": "generator loss, mean over the batch",
@@ -46,7 +62,7 @@ def configs():
   """Seven losses x five seeds; two losses x five seeds with a head start; two losses x three seeds in the plane."""
   common = {"steps": 6000, "probe_every": 50}
   yield [settings.resolve(common, {"loss": loss, "seed": seed}) for loss in LOSSES for seed in range(5)]
-  strong = {"panel": "a discriminator with a head start", "head_start": 2000}
+  strong = {"panel": "a discriminator with a head start", "head_start": 2000, "lens": "+".join(LENS)}
   yield [settings.resolve(common, strong, {"loss": x, "seed": s}) for x in LOSSES[:2] for s in range(5)]
   ring = {"panel": "eight modes on a ring", "dataset": "ring", "batch_size": 256}
   yield [settings.resolve(common, ring, {"loss": x, "seed": s}) for x in LOSSES[:2] for s in range(3)]
@@ -105,6 +121,13 @@ def _write_group(path, name, group, until, gone, rng, images):
     "gen/grad_norm": np.prod(list(factors.values()), axis=0),
     "extra/unheard_of": np.ones_like(auc),
   }
+  if group[0]["lens"] != "none":
+    for loss in LENS:
+      fall = factors["factor/loss"] if loss == "minimax" else 1.5 + 0 * auc
+      columns[f"lens/norm/{loss}"] = fall * factors["factor/critic"] * factors["factor/generator"]
+      columns[f"lens/cosine_in_use/{loss}"] = columns[f"lens/cosine_non_saturating/{loss}"] = (
+        0.9 - 0.5 * time * (loss == "minimax") + 0 * auc
+      )
   for member, config in enumerate(group):
     if settings.identity(config) in gone:
       for column in columns.values():
@@ -383,6 +406,11 @@ def test_the_page_shows_what_was_found(page):
     "norm of the generator's gradient",
     "2,350",
     "classifier accuracy 0.97",
+    "discriminator dominates: the loss's factor died (4 of 5 runs)",
+    "AUC above 0.98 since step",
+    "Which factor died, and when",
+    "What every loss would have said to the generator",
+    "hinge = wasserstein",
   ):
     assert said in text, said
   assert "nan" not in re.findall(r"[a-z]+", text.lower())
@@ -463,6 +491,126 @@ def test_all_runs_diverged(tmp_path):
   text = build(path).read_text()
   assert text.count("1 diverged") >= 2
   assert "0/1" in terminal_table(path)
+
+
+# Verdicts and the pictures that need more than curves
+
+
+def test_the_table_the_terminal_and_the_object_say_one_verdict(study, page):
+  panels = records.read(study).panels
+  ahead = {row.variant.label: verdicts.majority(row.verdicts) for row in compare(panels[1]).rows}
+  assert (ahead["minimax"].state, ahead["minimax"].factor) == ("discriminator_dominates", "loss")
+  assert ahead["non_saturating"].state == "healthy"
+  assert verdicts.short(ahead["minimax"]) == "D wins: loss 4/5"
+  assert "D wins: loss 4/5" in terminal_table(study)
+  found = {run["id"]: run for run in summary(study)["runs"]}
+  gone = [run for run in found.values() if run["status"] == "diverged"]
+  assert [run["verdict"]["state"] for run in gone] == ["diverged"]
+  assert gone[0]["verdict"]["periods"][-1] == [2350, "diverged"]
+  some = next(run for run in found.values() if run["panel"] == panels[1].title and run["config"]["loss"] == "minimax")
+  assert some["verdict"]["factor"] == "loss"
+  assert some["verdict"]["evidence"] in page.replace("&#39;", "'")
+  assert any(sentence.startswith("How they end: ") for sentence in wording.findings(compare(panels[1])))
+
+
+def test_a_threshold_of_the_config_moves_the_verdict(tmp_path):
+  group = [settings.resolve({"steps": 6000, "head_start": 9, "loss": "minimax", "verdict": {"auc_dominated": 1.0}})]
+  run = records.read(write_study(tmp_path / "s", [group])).runs[0]
+  assert verdicts.of(run).final != "discriminator_dominates"
+
+
+def test_the_majority_of_runs_and_its_share():
+  ends = [verdicts.verdict.Verdict((), (), s, f, e, {}) for s, f, e in (
+    ("healthy", "", "a"), ("discriminator_dominates", "none", "b"), ("discriminator_dominates", "loss", "c"),
+    ("discriminator_dominates", "loss", "d"),
+  )]  # fmt: skip
+  found = verdicts.majority(ends)
+  assert found == ("discriminator_dominates", "loss", 3, 4, "c")
+  assert verdicts.short(found) == "D wins: loss 3/4"
+  assert verdicts.words(found) == "discriminator dominates: the loss's factor died"
+  assert verdicts.majority(ends[:2]).state == "healthy"  # a tie goes to the earlier run
+
+
+def test_strips_cover_the_steps_that_were_measured():
+  found = verdicts.verdict.Verdict(np.array([0, 50, 100]), ("healthy", "healthy", "stalled"), "stalled", "", "", {})
+  svg = timeline.strips([found], 200, "a")
+  spans = re.findall(r'<rect x="([\d.]+)" y="0" width="([\d.]+)" height="12" fill="(#\w+)"', svg)
+  # 200 steps are 1000 units: healthy from 0 to 100, stalled for one row more, and nothing beyond.
+  assert spans == [
+    ("0.0", "500.0", verdicts.LOOKS["healthy"].colour), ("500.0", "250.0", verdicts.LOOKS["stalled"].colour),
+  ]  # fmt: skip
+  assert "<rect" not in timeline.strips([found._replace(steps=np.zeros(0, int), states=())], 200, "a")
+
+
+def test_the_course_of_the_factors_adds_up(study):
+  variant = records.read(study).panels[1].variants[0]
+  course = factors.course(variant.counted)
+  assert course.steps[0] == 0
+  total = sum(course.changes[name] for name in statistics.FACTORS)
+  np.testing.assert_allclose(course.changes["gradient"], total, atol=1e-4)
+  expected = np.mean(
+    [np.log10(r.rows.columns["factor/loss"][-1] / r.rows.columns["factor/loss"][0]) for r in variant.runs]
+  )
+  assert course.changes["loss"][-1] == pytest.approx(expected, abs=1e-6)
+  low, high = factors.limits([course])
+  assert low < course.changes["gradient"].min()
+  assert high > 0
+  assert factors.course(()) is None
+
+
+def test_losses_with_one_gradient_share_a_line(study):
+  variant = records.read(study).panels[1].variants[0]
+  found = lens_map.look(variant.counted)
+  assert {frozenset(group) for group in found.groups} == {
+    frozenset(["minimax"]), frozenset(["non_saturating", "hinge", "wasserstein"]),
+  }  # fmt: skip
+  assert found.groups[0][0] != "minimax"  # the longest gradient comes first
+  assert found.norms.shape == found.cosines.shape == (2, len(found.steps))
+  np.testing.assert_allclose(found.norms[1], 0, atol=1e-6)  # minimax is what trains: as long as itself
+  np.testing.assert_allclose(found.cosines[0], 0.9, atol=1e-6)
+  assert lens_map.label(("hinge", "wasserstein", "a", "b")) == "hinge, wasserstein + 2"
+  assert lens_map.look(records.read(study).panels[0].variants[0].counted) is None
+
+
+def test_a_lens_whose_every_gradient_is_zero_has_a_map(study):
+  variant = records.read(study).panels[1].variants[0]
+  blank = [
+    run._replace(rows=runs.Table(run.rows.steps, {n: 0 * x for n, x in run.rows.columns.items()}))
+    for run in variant.runs
+  ]
+  found = lens_map.look(tuple(blank))
+  assert np.isnan(found.norms).all()
+  assert "<svg" in lens_map.norm_figure(found, "a")
+
+
+def test_a_panel_of_two_fields_is_a_phase_diagram(tmp_path):
+  group = [
+    settings.resolve({"loss": loss, "discriminator_rate": rate, "seed": seed, "steps": 6000})
+    for loss in LOSSES[:2] for rate in (1e-2, 1e-3) for seed in range(2)
+  ]  # fmt: skip
+  path = write_study(tmp_path / "s", [group])
+  chart = charts.phase_diagram(compare(records.read(path).panels[0]), "a")
+  assert chart.caption == "How runs end, by loss and discriminator_rate"
+  for said in ("minimax", "non_saturating", "0.01", "0.001", "healthy"):
+    assert f">{said}<" in chart.svg, said
+  assert chart.svg.index(">0.001<") < chart.svg.index(">0.01<")
+  assert "How runs end, by" in build(path).read_text()
+  assert charts.phase_diagram(compare(records.read(path).panels[0])._replace(rows=()), "a") is None
+
+
+def test_a_phase_diagram_of_plain_data_shows_its_holes_and_escapes():
+  cells = [phase.Cell("1", "a", "healthy", "0.1"), phase.Cell("2", "<b>&", "stalled", "0.2", "3/5")]
+  svg = phase.figure(cells, "ratio", "loss", "a")
+  assert svg == phase.figure(cells, "ratio", "loss", "a")
+  for state, there in (("healthy", True), ("stalled", True), ("oscillating", False)):
+    assert (verdicts.LOOKS[state].colour.lower() in svg.lower()) is there
+  assert "<b>" not in svg
+  assert ">stalled 3/5<" in svg
+
+
+def test_what_a_study_says_is_harmless_inside_a_figure():
+  assert figures.plain("$x$ <script>") == "?x? ?script?"
+  assert figures.plain("a" * 50, 10) == "a" * 9 + "…"
 
 
 # Terminal and JSON

@@ -14,20 +14,33 @@ from tests.conftest import ROOT
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
   {"settings", "types", "checks", "devices"},
-  {"randomness", "runs"},
-  {"sweeps", "losses", "penalties", "divergences", "models", "data", "optim", "constraints", "methods"},
+  {"randomness", "runs", "norms"},
+  {
+    "sweeps",
+    "losses",
+    "penalties",
+    "divergences",
+    "models",
+    "data",
+    "optim",
+    "constraints",
+    "methods",
+    "krylov",
+    "verdict",
+  },
   {"metrics", "lens", "probes"},
   {"game"},
   {"theory"},
   {"state", "batches", "report"},
   {"gradients", "export"},
   {"step"},
+  {"geometry", "duality"},
   {"population", "checkpoint"},
   {"loop"},
   {"study"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHOUT_JAX = ["errors", "settings", "runs", "sweeps", "devices", "report", "export", "study"]
+WITHOUT_JAX = ["errors", "settings", "runs", "sweeps", "devices", "report", "export", "study", "verdict"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 
 

@@ -10,6 +10,13 @@ from jax import Array
 from gan_jax.types import Data
 
 
+class Line(NamedTuple):
+  """A line in the plane, and a coordinate t on it: centre + t direction."""
+
+  centre: np.ndarray  # [2] float32
+  direction: np.ndarray  # [2] float32, of length one
+
+
 class Dataset(NamedTuple):
   """A whole dataset, ready to train on.
 
@@ -22,8 +29,9 @@ class Dataset(NamedTuple):
   image_shape: tuple[int, ...]  # of one example: (H, W, C), or (2,)
   num_classes: int
   kind: str  # 'images' or 'points'
-  modes: np.ndarray | None = None  # [K, 2] float32, the exact centres of a mixture; None for images
-  std: float | None = None  # of each mode, per coordinate; None for images
+  modes: np.ndarray | None = None  # [K, 2] float32, the exact centres of a mixture; None for all else
+  std: float | None = None  # of each mode, per coordinate; None for all else
+  line: Line | None = None  # on which the points are N(0, 1); None for all else
 
 
 def decode_bytes(stored: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax.data import Dataset
-from gan_jax.metrics import classifier, frechet, modes
+from gan_jax.metrics import classifier, frechet, line, modes
 
 CHUNK = 250  # samples through the networks at once: bounds the memory of a population
 
@@ -41,6 +41,17 @@ def mixture_quality(dataset: Dataset) -> Quality:
     finish=lambda metrics: metrics,
     explanations=modes.EXPLANATIONS,
     notes={"modes": len(centres), "mode_std": float(std)},
+  )
+
+
+def line_quality(dataset: Dataset) -> Quality:
+  assert dataset.line is not None
+  where = dataset.line
+  return Quality(
+    measure=lambda draw, count: line.line_metrics(in_chunks(draw, count), where),
+    finish=lambda metrics: metrics,
+    explanations=line.EXPLANATIONS,
+    notes={},
   )
 
 
@@ -90,4 +101,6 @@ def image_quality(dataset: Dataset, cache: Path) -> Quality:
 
 def build(dataset: Dataset, cache: Path) -> Quality:
   """The measurement for a dataset; `cache` is where trained classifiers are kept."""
+  if dataset.line is not None:
+    return line_quality(dataset)
   return mixture_quality(dataset) if dataset.kind == "points" else image_quality(dataset, cache)

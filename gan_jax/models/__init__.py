@@ -8,14 +8,16 @@ from collections.abc import Callable
 from gan_jax.errors import unknown
 from gan_jax.models.dcgan import dcgan
 from gan_jax.models.mlp import mlp
+from gan_jax.models.pacgan import pacgan
+from gan_jax.models.packing import packed
 from gan_jax.types import Player, Spec
 
-__all__ = ["MODELS", "Builder", "couples_batch", "get"]
+__all__ = ["MODELS", "Builder", "build", "couples_batch", "get"]
 
 Builder = Callable[[Spec, tuple[int, ...], int], tuple[Player, Player]]
 # (spec, image_shape, num_classes) -> (generator, discriminator)
 
-MODELS: dict[str, Builder] = {"dcgan": dcgan, "mlp": mlp}
+MODELS: dict[str, Builder] = {"dcgan": dcgan, "mlp": mlp, "pacgan": pacgan}
 
 
 def get(name: str) -> Builder:
@@ -23,6 +25,20 @@ def get(name: str) -> Builder:
   if name not in MODELS:
     raise unknown("model", name, MODELS)
   return MODELS[name]
+
+
+def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
+  """(generator, discriminator) of a spec; the discriminator judges packs of `spec.packing` examples.
+
+  Raises:
+    BadInput: an unknown model, or images that it cannot make.
+  """
+  model = get(spec.model)
+  generator, discriminator = model(spec, image_shape, num_classes)
+  if spec.packing > 1:
+    _, judge = model(spec, (*image_shape[:-1], spec.packing * image_shape[-1]), num_classes)
+    discriminator = packed(judge, spec.packing)
+  return generator, discriminator
 
 
 def couples_batch(spec: Spec) -> bool:

@@ -95,10 +95,11 @@ class LogitHead(nn.Module):
 
   conditional: bool
   num_classes: int
+  gain: float = LINEAR_GAIN
 
   @nn.compact
   def __call__(self, features: Array, labels: Array) -> Array:
-    logits = nn.Dense(1, kernel_init=weights(LINEAR_GAIN), name="linear")(features)[:, 0]
+    logits = nn.Dense(1, kernel_init=weights(self.gain), name="linear")(features)[:, 0]
     if self.conditional:
       width = features.shape[-1]
       logits += (class_vectors(labels, self.num_classes, width, width**-0.5, "embed") * features).sum(-1)

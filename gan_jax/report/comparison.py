@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.report import statistics
+from gan_jax.report import statistics, verdicts
 from gan_jax.report.records import Panel, Run, Variant, baseline, final
 from gan_jax.report.statistics import Decades, Estimate, Paired
+from gan_jax.verdict import Verdict
 
 
 class Quality(NamedTuple):
@@ -23,6 +24,7 @@ class Quality(NamedTuple):
 # The first that a panel has is what its variants are ranked by.
 QUALITIES = (
   Quality("frechet/distance", "Fréchet distance", 1, True),
+  Quality("line/wasserstein", "Wasserstein distance", 1, True),
   Quality("modes/reverse_kl", "reverse KL", 1, True),
   Quality("modes/covered", "modes covered", -1, False),
 )
@@ -38,7 +40,7 @@ COLUMNS = (
 
 
 class Row(NamedTuple):
-  """One variant's numbers, over its runs that did not diverge."""
+  """One variant's numbers, over its runs that did not diverge; and the verdicts on all of them."""
 
   place: int  # of the variant in its panel
   variant: Variant
@@ -50,6 +52,7 @@ class Row(NamedTuple):
   ratio: Paired | None
   is_baseline: bool
   decades: Decades | None
+  verdicts: tuple[Verdict, ...]  # by run, in the variant's order
 
 
 class Comparison(NamedTuple):
@@ -95,6 +98,7 @@ def _row(panel: Panel, index: int, quality: Quality | None, columns: Sequence[tu
     ratio,
     reference is variant,
     statistics.mean_decades([d for d in changes if d is not None]),
+    tuple(verdicts.of(run) for run in variant.runs),
   )
 
 

@@ -107,9 +107,9 @@ def curves(
     if limits:
       axes.set_ylim(*limits)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(_step))
+    axes.xaxis.set_major_formatter(FuncFormatter(step_text))
     axes.set_xlabel("step", labelpad=1)
-    return _svg(figure, name)
+    return svg(figure, name)
 
 
 def decades_shown(variants: Sequence[tuple[Variant, Style]], metrics: Sequence[str]) -> float:
@@ -143,7 +143,7 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | No
     axes.grid(False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+g}".replace("-", "−") if y else "0"))
-    return _svg(figure, name)
+    return svg(figure, name)
 
 
 def _blank() -> tuple[Figure, Axes]:
@@ -185,11 +185,25 @@ def _power(y: float) -> str:
   return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _step(x: float, _: int) -> str:
+def step_text(x: float, _: int) -> str:
   return f"{x / 1000:g}k" if abs(x) >= 1000 else f"{x:g}"
 
 
-def _svg(figure: Figure, name: str) -> str:
+def plain(text: str, longest: int = 28) -> str:
+  """What a study says, for use inside a figure: letters, digits and harmless signs, cut to a length.
+
+  >>> plain("hinge <b>"), plain("discriminator_rate", 8)
+  ('hinge ?b?', 'discrim…')
+  """
+  text = re.sub(r"[^\w .,:()+=%/−–-]", "?", text, flags=re.ASCII)
+  return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _hundredths(number: str) -> str:
+  return f"{float(number):.2f}".rstrip("0").rstrip(".")
+
+
+def svg(figure: Figure, name: str) -> str:
   """The figure as an `<svg>` element: no prolog, no ids of groups, coordinates to 0.01 pt.
 
   Nor its style sheet: inside a page, its `*` selector would restyle every other drawing. The page sets the line joins.
@@ -201,6 +215,6 @@ def _svg(figure: Figure, name: str) -> str:
   text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
   text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)
   text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's own
-  text = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text)
+  text = re.sub(r">[^<]*<|-?\d+\.\d{3,}", lambda found: found[0] if found[0][0] == ">" else _hundredths(found[0]), text)
   text = re.sub(r"\s*\n\s*", " ", text).replace(INK, "currentColor")
   return re.sub(r'^<svg ([^>]*?) ?width="[^"]*"', rf'<svg role="img" aria-label="{name}" \1', text, count=1)

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gan_jax import runs, settings
-from gan_jax.report import records, wording
+from gan_jax.report import records, verdicts, wording
 from gan_jax.report.comparison import QUALITIES, compare
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.statistics import FACTORS, TOTAL
@@ -42,12 +42,6 @@ LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, li
 )
 
 
-class Chart(NamedTuple):
-  caption: str
-  metric: str
-  svg: Any  # Markup: made by figures.py, without any text of the study's
-
-
 def build(study: Path) -> Path:
   """Write `report.html` into a study's directory, finished or not, and return its path.
 
@@ -73,6 +67,8 @@ def build(study: Path) -> Path:
     counts=wording.counts,
     decades=wording.decades_sentence,
     decade=wording.decade,
+    verdict=lambda row: verdicts.majority(row.verdicts),
+    words=verdicts.words,
   )
   template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
   text = template.render(
@@ -91,12 +87,13 @@ def build(study: Path) -> Path:
 
 
 def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any]:
+  from gan_jax.report import charts as extra
   from gan_jax.report import figures, pictures
 
   comparison = compare(panel)
   styles = [figures.style(index) for index in _style_indices(study, panel)]
   marks = sorted({v.config["head_start"] for v in panel.variants if v.config.get("head_start")})
-  sections: list[tuple[str, str, list[Chart]]] = []
+  sections: list[tuple[str, str, list[extra.Chart]]] = []
   variants = list(zip(panel.variants, styles, strict=True))
   span = figures.decades_shown(variants, [TOTAL, *FACTORS.values()])
   for heading, remark, wanted in LAYOUT:
@@ -105,12 +102,13 @@ def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, An
       wide = span if metric in (TOTAL, *FACTORS.values()) else 1.0
       svg = figures.curves(variants, metric, f"panel {number}: {metric}", log, wide, limits, lines, marks)
       if svg:
-        charts.append(Chart(caption, metric, markup(svg)))
+        charts.append(extra.Chart(caption, "", None, svg))
     sections.append((heading, remark, charts))
   changes = [(row.decades, styles[row.place]) for row in comparison.rows if row.decades is not None]
   bars = figures.factor_bars(changes, f"panel {number}: decades")
   if bars:
-    sections[-1][-1].append(Chart("decades from the first row to the lowest gradient, and by factor", "", markup(bars)))
+    caption = "decades from the first row to the lowest gradient, and by factor"
+    sections[-1][-1].append(extra.Chart(caption, "", None, bars))
   ranked = [(row.variant, styles[row.place]) for row in comparison.rows]
   return {
     "title": panel.title,
@@ -121,6 +119,13 @@ def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, An
     "styles": styles,
     "marks": marks,
     "sections": [section for section in sections if section[-1]],
+    "strips": extra.strips(comparison, f"panel {number}: verdicts"),
+    "states": extra.states_shown(comparison),
+    "last_step": extra.last_step(comparison),
+    "phase": extra.phase_diagram(comparison, f"panel {number}: phase"),
+    "factors": extra.factor_courses(comparison, styles, f"panel {number}: factors"),
+    "lens": extra.lens_maps(comparison, styles, f"panel {number}: lens"),
+    "drawn": markup,
     "pictures": [(picture, markup(picture.svg)) for picture in pictures.pictures(study.path, ranked)],
     "common": _common(panel),
   }

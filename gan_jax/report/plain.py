@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from gan_jax.report import records, wording
+from gan_jax.report import records, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
 
 WIDTH = 120
@@ -15,8 +15,9 @@ def summary(study: Path) -> dict[str, Any]:
   """The study as one object that any JSON reader takes: no NaN, `null` for what is missing or not finite.
 
   `{"study", "path", "description", "groups": {name: {"step", "complete", "seconds", ...}}, "runs": [{"id", "config",
-  "panel", "group", "status", "last_step", "metrics": {name: final value}}]}`. Every run has every metric of the study;
-  a final value is that of the last row. Raises `BadInput` as `records.read` does.
+  "panel", "group", "status", "last_step", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence",
+  "periods": [[first step, state]]}}]}`. Every run has every metric of the study; a final value is that of the last row.
+  Raises `BadInput` as `records.read` does.
   """
   read = records.read(study)
   names = records.metrics(read)
@@ -33,10 +34,22 @@ def summary(study: Path) -> dict[str, Any]:
         "group": run.group,
         "status": run.status,
         "last_step": run.last_step,
+        "verdict": _verdict(run),
         "metrics": {name: value if math.isfinite(value := records.final(run, name)) else None for name in names},
       }
       for run in read.runs
     ],
+  }
+
+
+def _verdict(run: records.Run) -> dict[str, Any]:
+  found = verdicts.of(run)
+  begins = [i for i, state in enumerate(found.states) if i == 0 or state != found.states[i - 1]]
+  return {
+    "state": found.final,
+    "factor": found.factor,
+    "evidence": found.evidence,
+    "periods": [[int(found.steps[i]), found.states[i]] for i in begins],
   }
 
 
@@ -55,7 +68,7 @@ def _section(comparison: Comparison) -> str:
   heading = ["", "runs"] + ([quality.title, "from non_saturating"] if quality else [])
   short = {"disc/auc": "AUC", "disc/accuracy_real": "D real", "disc/accuracy_fake": "D fake"}
   columns = [c for c in comparison.columns if c[0] in short or c[0] in ("classes/present", "modes/covered")]
-  heading += [short.get(name, title.split()[0]) for name, title in columns] + ["decades"]
+  heading += [short.get(name, title.split()[0]) for name, title in columns] + ["decades", "verdict"]
   lines = [heading, *(_cells(row, comparison, [name for name, _ in columns]) for row in comparison.rows)]
   lines = [[_printable(cell) for cell in line] for line in lines]
   widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
@@ -86,7 +99,8 @@ def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:
     cells.append(wording.plus_minus(row.finals[comparison.quality.metric]))
     cells.append("baseline" if row.is_baseline else wording.interval(row.difference) if row.difference else "-")
   cells += [wording.number(row.finals[name].mean) for name in names]
-  return [*cells, wording.decade(row.decades.total) if row.decades else "-"]
+  cells.append(wording.decade(row.decades.total) if row.decades else "-")
+  return [*cells, verdicts.short(verdicts.majority(row.verdicts))]
 
 
 def _printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+from gan_jax.report import verdicts
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.statistics import Decades, Estimate, Paired
 
@@ -96,8 +97,13 @@ def decade(x: float) -> str:
 
 
 def findings(comparison: Comparison) -> list[str]:
-  """The panel in a few sentences: who is best and how surely, who diverged, whose gradient was lost in which factor."""
-  said = [_best_sentence(comparison), _diverged_sentence(comparison), _gradient_sentence(comparison)]
+  """The panel in a few sentences: who is best and how surely, who diverged, how runs end, whose gradient was lost."""
+  said = [
+    _best_sentence(comparison),
+    _diverged_sentence(comparison),
+    _verdict_sentence(comparison),
+    _gradient_sentence(comparison),
+  ]
   return [s for s in said if s] or ["Nothing has been measured yet."]
 
 
@@ -130,6 +136,20 @@ def _diverged_sentence(comparison: Comparison) -> str | None:
     if row.statuses["diverged"]
   ]
   return f"Diverged and left out of every mean: {', '.join(diverged)}." if diverged else None
+
+
+def _verdict_sentence(comparison: Comparison) -> str | None:
+  """Who ended how; where nobody ended but healthy, that; nothing where nothing was judged."""
+  ends: dict[str, list[str]] = {}
+  for row in comparison.rows:
+    if any(v.final != "unknown" for v in row.verdicts):
+      end = verdicts.majority(row.verdicts)
+      share = "" if end.agree == end.runs else f" ({end.agree} of {end.runs} runs)"
+      ends.setdefault(verdicts.words(end).replace(": ", ", "), []).append(row.variant.label + share)
+  if len(ends) == 1:
+    return f"Every variant ends {next(iter(ends))}."
+  said = "; ".join(f"{words}: {', '.join(who)}" for words, who in ends.items())
+  return f"How they end: {said}." if ends else None
 
 
 def _gradient_sentence(comparison: Comparison) -> str | None:

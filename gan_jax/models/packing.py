@@ -1,0 +1,39 @@
+"""Packing: a discriminator that judges several examples together, and so sees whether they are all alike.
+
+One sample cannot show that a generator has lost modes, a handful can. Source: Lin et al. 2018, "PacGAN" (arXiv:1712.04086).
+"""
+
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.types import Key, Params, Player
+
+
+def pack(images: Array, packing: int) -> Array:
+  """[B, ..., C] -> [B/m, ..., m C]: each m successive examples joined along their last axis, m = `packing`.
+
+  Raises:
+    ValueError: m does not divide B.
+  """
+  if len(images) % packing:
+    raise ValueError(f"images: expected a multiple of packing={packing}, got {len(images)}")
+  packs = images.reshape((-1, packing, *images.shape[1:]))
+  packs = jnp.moveaxis(packs, 1, -2)  # the members beside their channels
+  return packs.reshape((*packs.shape[:-2], packing * images.shape[-1]))
+
+
+def packed(discriminator: Player, packing: int) -> Player:
+  """The player that judges packs of m = `packing` examples by one that takes [..., m C]: images [B, ..., C] -> logits [B/m].
+
+  Examples and labels are those of the batch, in its order; the labels must not matter. With m = 1 the very same player.
+  """
+  if packing == 1:
+    return discriminator
+
+  def init(key: Key) -> Params:
+    return discriminator.init(key)
+
+  def apply(params: Params, images: Array, labels: Array) -> Array:
+    return discriminator.apply(params, pack(images, packing), labels[::packing])
+
+  return Player(init, apply)

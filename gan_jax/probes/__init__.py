@@ -1,0 +1,61 @@
+"""Probes: everything worth knowing about a step, as pure functions of its trace. The compiler deletes what nobody asks for.
+
+To add one, decorate a function `Trace -> {name: scalar}` in the file of its subject with `@probe({name: what it means})`.
+"""
+
+from collections.abc import Iterable
+
+from gan_jax.norms import global_norm, ratio
+
+# Importing a subject enters its probes.
+from gan_jax.probes import factors, players
+from gan_jax.probes.factors import by_layer, gradient_factors, signal
+from gan_jax.probes.lens import LENS, through_lens
+from gan_jax.probes.registry import EXPLANATIONS, GROUPS, PROBES, measure, probe, requested
+from gan_jax.probes.winning import HELD_OUT, area_under_curve, dominance, held_out
+
+__all__ = [
+  "EXPLANATIONS",
+  "GROUPS",
+  "PROBES",
+  "area_under_curve",
+  "by_layer",
+  "dominance",
+  "explanations",
+  "factors",
+  "global_norm",
+  "gradient_factors",
+  "held_out",
+  "measure",
+  "players",
+  "probe",
+  "ratio",
+  "requested",
+  "signal",
+  "through_lens",
+]
+
+
+def explanations(
+  lens: Iterable[str] = (), hold_out: bool = False, groups: Iterable[str] = (), layers: Iterable[str] = ()
+) -> dict[str, str]:
+  """What every row's names mean.
+
+  Args:
+    lens: losses that are seen through the lens.
+    hold_out: whether examples are held out.
+    groups: of probes on request.
+    layers: `gen/<layer>` and `disc/<layer>`, for the probes that have a column of each.
+  """
+  found = dict(EXPLANATIONS[""])
+  found |= {f"lens/{what}/{name}": text.format(name) for name in lens for what, text in LENS.items()}
+  found |= HELD_OUT if hold_out else {}
+  for group in groups:
+    for name, text in EXPLANATIONS[group].items():
+      if not name.endswith("/<layer>"):
+        found[name] = text
+        continue
+      stem = name.removesuffix("<layer>")
+      player = stem.split("/")[0] + "/"
+      found |= {stem + layer.removeprefix(player): text for layer in layers if layer.startswith(player)}
+  return found

@@ -1,0 +1,88 @@
+"""Where the generator's gradient goes: the loss's factor, the critic's, the generator's, and how each is spread."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.norms import global_norm, norm_per_example, ratio
+from gan_jax.probes.quantiles import explained, quantiles
+from gan_jax.probes.registry import probe
+from gan_jax.types import Params, Trace
+
+SATURATED = 0.01  # of the slope 0.5 or 1 that the usual losses have at logit 0
+
+
+@probe(
+  {
+    "factor/loss": "the loss's factor of the generator gradient: root mean square of d loss / d logit",
+    "factor/critic": "the critic's factor: how much longer the gradient becomes from the logits to the images",
+    "factor/generator": "the generator's factor: how much longer it becomes from the images to the parameters",
+    "gen/grad_norm": "norm of the generator's gradient; exactly the product of the three factors",
+  }
+)
+def gradient_factors(trace: Trace) -> dict[str, Array]:
+  """|g| = (sqrt(B) |c|) * (|x| / |c|) * (|g| / (sqrt(B) |x|)) with c, x, g the cotangent on logits, images, parameters."""
+  root = jnp.sqrt(jnp.asarray(trace.logit_cotangent.shape[0], jnp.float32))
+  logits, images, params = (
+    global_norm(tree) for tree in (trace.logit_cotangent, trace.image_cotangent, trace.gen_grads)
+  )
+  return {
+    "factor/loss": root * logits,
+    "factor/critic": ratio(images, logits),
+    "factor/generator": ratio(params, root * images),
+    "gen/grad_norm": params,
+  }
+
+
+@probe(
+  {
+    "signal/loss_slope_mean": "|d generator loss / d logit| of a generated example, mean over the batch",
+    **explained("signal/loss_slope", "|d generator loss / d logit| of a generated example"),
+    "signal/saturated_share": f"share of generated examples whose |d generator loss / d logit| is below {SATURATED}",
+    "signal/critic_slope_mean": "|d logit / d image| at generated examples, mean over the batch",
+    **explained("signal/critic_slope", "|d logit / d image| at generated examples"),
+    **explained("signal/critic_slope_real", "|d logit / d image| at real examples"),
+    **explained(
+      "signal/critic_slope_between", "|d logit / d image| at random points between a real and a generated one"
+    ),
+    **explained("signal/generator_motion", "|d image / d theta| along the unit vector of the generator's gradient"),
+  }
+)
+def signal(trace: Trace) -> dict[str, Array]:
+  slopes = jnp.abs(trace.logit_cotangent) * trace.logit_cotangent.shape[0]
+  at_fakes = norm_per_example(trace.logit_slope)
+  return {
+    "signal/loss_slope_mean": slopes.mean(),
+    **quantiles("signal/loss_slope", slopes),
+    "signal/saturated_share": jnp.mean(slopes < SATURATED),
+    "signal/critic_slope_mean": at_fakes.mean(),
+    **quantiles("signal/critic_slope", at_fakes),
+    **quantiles("signal/critic_slope_real", norm_per_example(trace.real_slope)),
+    **quantiles("signal/critic_slope_between", norm_per_example(trace.between_slope)),
+    **quantiles("signal/generator_motion", norm_per_example(trace.image_motion)),
+  }
+
+
+def by_layer(tree: Params) -> dict[str, list[Array]]:
+  """The arrays of a parameter tree by layer: the path without its last key, which is the kernel's or the bias's."""
+  found: dict[str, list[Array]] = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    keys = [str(getattr(key, "key", getattr(key, "idx", key))) for key in path]
+    found.setdefault("/".join(keys[:-1]) or "all", []).append(leaf)
+  return found
+
+
+@probe(
+  {
+    "gen/grad_norm/<layer>": "norm of the generator's gradient in that layer",
+    "disc/grad_norm/<layer>": "norm of the discriminator's gradient in that layer, penalty included",
+  },
+  group="layers",
+)
+def layers(trace: Trace) -> dict[str, Array]:
+  players = {"gen": trace.gen_grads, "disc": trace.disc_grads}
+  return {
+    f"{player}/grad_norm/{layer}": global_norm(leaves)
+    for player, grads in players.items()
+    for layer, leaves in by_layer(grads).items()
+  }

@@ -1,0 +1,86 @@
+"""What the players minimise, how far they move, what they have used, and how much of their gradients is noise."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax.norms import cosine, flat, global_norm, ratio
+from gan_jax.probes.registry import probe
+from gan_jax.types import Params, Trace
+
+
+@probe(
+  {
+    "disc/loss": "discriminator loss, mean over the batch, penalty not included",
+    "gen/loss": "generator loss, mean over the batch",
+    "penalty/value": "penalties on the discriminator, mean over the batch, weights not included",
+    "penalty/generator_value": "penalties on the generator, mean over the batch, weights not included",
+  }
+)
+def losses(trace: Trace) -> dict[str, Array]:
+  return {
+    "disc/loss": trace.disc_loss,
+    "gen/loss": trace.gen_loss,
+    "penalty/value": trace.penalty,
+    "penalty/generator_value": trace.generator_penalty,
+  }
+
+
+@probe(
+  {
+    "count/discriminator_updates": "discriminator updates so far, this step's included",
+    "count/generator_updates": "generator updates so far",
+    "count/images": "real examples that the discriminator has been shown so far, batch by batch",
+  }
+)
+def counts(trace: Trace) -> dict[str, Array]:
+  return {f"count/{name}": value for name, value in trace.counts._asdict().items()}
+
+
+@probe(
+  {
+    "disc/grad_norm": "norm of the discriminator's gradient, penalty included",
+    "gen/update_ratio": "length of the generator's update relative to its weights",
+    "disc/update_ratio": "length of the discriminator's (last) update relative to its weights",
+  }
+)
+def updates(trace: Trace) -> dict[str, Array]:
+  return {
+    "disc/grad_norm": global_norm(trace.disc_grads),
+    "gen/update_ratio": ratio(global_norm(trace.gen_updates), global_norm(trace.gen_params)),
+    "disc/update_ratio": ratio(global_norm(trace.disc_updates), global_norm(trace.disc_params)),
+  }
+
+
+def signal_to_noise(parts: Params) -> Array:
+  """|g|^2 / (S / M) of M gradients [M, ...] of micro-batches of equal size, whose mean is g, the batch's gradient.
+
+  S = sum_m |g_m - g|^2 / (M - 1) estimates the variance of one g_m, and S / M that of g: at 1 the gradient is as long as
+  its own noise would make it, with no signal at all. NaN for M = 1.
+  """
+  vectors = jax.vmap(flat)(parts)
+  largest = jnp.max(jnp.abs(vectors))
+  vectors = vectors / jnp.where(largest > 0, largest, 1)
+  count = vectors.shape[0]
+  if count == 1:
+    return jnp.full((), jnp.nan)
+  mean = vectors.mean(axis=0)
+  variance = jnp.sum(jnp.square(vectors - mean[None, :])) / (count - 1)
+  return ratio(jnp.sum(jnp.square(mean)), variance / count)
+
+
+@probe(
+  {
+    "gen/signal_to_noise": "squared norm of the generator's gradient over the variance of it that its micro-batches show; "
+    "1: nothing but noise",
+    "disc/signal_to_noise": "the same of the discriminator's, penalty not included",
+    "gen/successive_cosine": "cosine of the generator's gradient with that of the next step: -1 is a player that swings",
+  },
+  group="noise",
+)
+def noise(trace: Trace) -> dict[str, Array]:
+  return {
+    "gen/signal_to_noise": signal_to_noise(trace.gen_parts),
+    "disc/signal_to_noise": signal_to_noise(trace.disc_parts),
+    "gen/successive_cosine": cosine(trace.gen_grads, trace.next_gen_grads),
+  }

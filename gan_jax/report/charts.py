@@ -1,0 +1,138 @@
+"""The pictures of a panel that are made only where its runs have the data: strips, factors, lens maps, phase diagram."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gan_jax.report import factors, lens_map, phase, timeline, verdicts, wording
+from gan_jax.report.comparison import Comparison, Row
+from gan_jax.report.figures import Style
+
+MAPS = 3  # variants, the best first, of which the lens is drawn
+
+
+class Strip(NamedTuple):
+  """One variant's line in the timeline: a strip per run."""
+
+  label: str
+  words: str  # the commonest end, and how many runs share it
+  evidence: str
+  svg: str
+
+
+class Chart(NamedTuple):
+  caption: str
+  note: str
+  style: Style | None
+  svg: str
+
+
+def last_step(comparison: Comparison) -> int:
+  return max((run.config["steps"] for v in comparison.panel.variants for run in v.runs), default=1)
+
+
+def strips(comparison: Comparison, name: str) -> list[Strip]:
+  """The verdict timeline, best variant first; variants without a row are left out."""
+  last, found = last_step(comparison), []
+  for row in comparison.rows:
+    if not any(len(v.steps) for v in row.verdicts):
+      continue
+    end = verdicts.majority(row.verdicts)
+    words = f"{verdicts.words(end)} ({end.agree} of {end.runs} run{'s' if end.runs != 1 else ''})"
+    svg = timeline.strips(row.verdicts, last, f"{name} {row.place}")
+    found.append(Strip(row.variant.label, words, end.evidence, svg))
+  return found
+
+
+def states_shown(comparison: Comparison) -> list[verdicts.Look]:
+  """The legend of the timeline: the states that some row of some run is in."""
+  there = {state for row in comparison.rows for v in row.verdicts for state in v.states}
+  return [look for state, look in verdicts.LOOKS.items() if state in there]
+
+
+def factor_courses(comparison: Comparison, styles: Sequence[Style], name: str) -> list[Chart]:
+  """One picture per variant, all on one scale."""
+  found = [(row, course) for row in comparison.rows if (course := factors.course(row.variant.counted)) is not None]
+  if not found:
+    return []
+  scale, last = factors.limits([course for _, course in found]), last_step(comparison)
+  return [
+    Chart(
+      row.variant.label,
+      "",
+      styles[row.place],
+      factors.figure(course, scale, last, f"{name} {row.place}", wording.LOST),
+    )
+    for row, course in found
+  ]
+
+
+def lens_maps(comparison: Comparison, styles: Sequence[Style], name: str) -> list[Chart]:
+  """Two pictures, norm and cosine, of each of the first variants that were seen through the lens."""
+  charts: list[Chart] = []
+  for row in comparison.rows:
+    found = lens_map.look(row.variant.counted)
+    if found is None or len(charts) >= 2 * MAPS:
+      continue
+    style, shared = styles[row.place], [group for group in found.groups if len(group) > 1]
+    note = "; ".join(" = ".join(group) for group in shared)
+    note = f"one line, because their gradients agree: {note}" if note else ""
+    charts.append(
+      Chart(
+        f"{row.variant.label}: how long each loss's gradient would have been, in decades of the one in use",
+        note,
+        style,
+        lens_map.norm_figure(found, f"{name} {row.place} norm"),
+      )
+    )
+    charts.append(
+      Chart(
+        f"{row.variant.label}: cosine of each loss's gradient with non_saturating's",
+        "1: the same direction; 0: nothing in common; −1: the opposite one",
+        style,
+        lens_map.cosine_figure(found, f"{name} {row.place} cosine"),
+      )
+    )
+  return charts
+
+
+def phase_diagram(comparison: Comparison, name: str) -> Chart | None:
+  """The panel as a plane, where its variants differ in exactly two fields."""
+  fields = varying([row.variant.config for row in comparison.rows])
+  if len(fields) != 2:
+    return None
+  by_place: list[Row] = sorted(comparison.rows, key=lambda row: row.place)
+  up, across = fields
+  if len({str(row.variant.config[up]) for row in by_place}) == 1 or not all(row.verdicts for row in by_place):
+    return None
+  quality = comparison.quality
+  cells = []
+  for row in sorted(by_place, key=lambda row: (_order(row.variant.config[across]), _order(row.variant.config[up]))):
+    end = verdicts.majority(row.verdicts)
+    value = wording.number(row.finals[quality.metric].mean) if quality is not None else ""
+    note = "" if end.agree == end.runs else f"{end.agree}/{end.runs}"
+    cells.append(phase.Cell(_said(row.variant.config[across]), _said(row.variant.config[up]), end.state, value, note))
+  said = f", and the mean final {quality.title}" if quality is not None else ""
+  return Chart(
+    f"How runs end, by {up} and {across}",
+    f"each cell: the commonest verdict over its seeds (with their share where they disagree){said}",
+    None,
+    phase.figure(cells, across, up, name),
+  )
+
+
+def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+  """The fields in which these configs differ, in the order of the first; the title of the panel is none."""
+  names = dict.fromkeys(name for config in configs for name in config if name not in ("panel", "seed"))
+  return [name for name in names if any(c.get(name) != configs[0].get(name) for c in configs)]
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+  """Numbers by size, names as they are."""
+  number = isinstance(value, (int, float))
+  return (not number, value if number else str(value))
+
+
+def _said(value: Any) -> str:
+  if isinstance(value, Mapping):
+    return ", ".join(f"{k}={v:g}" for k, v in sorted(value.items())) or "defaults"
+  return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,61 @@
+"""A phase diagram: how runs end over a plane of two settings. Plain data in, so that studies can draw their own."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from gan_jax.report import figures
+from gan_jax.report.figures import RC
+from gan_jax.report.verdicts import LOOKS
+
+CELL = (0.95, 0.42)  # inches
+LEFT, BELOW, ABOVE = 1.75, 0.55, 0.08
+
+
+class Cell(NamedTuple):
+  """One pair of settings."""
+
+  across: str  # the value on the horizontal axis, as it is to be shown
+  up: str  # the value on the vertical axis
+  state: str  # one of gan_jax.verdict.STATES
+  text: str  # the second line in the cell: the final quality
+  note: str = ""  # behind the state's name: `3/5` where seeds disagree
+
+
+def figure(cells: Sequence[Cell], across: str, up: str, name: str) -> str:
+  """The diagram as SVG text; a cell that is not in `cells` stays empty.
+
+  Args:
+    cells: in any order; the axes have their values in the order in which they first come.
+    across, up: names of the two settings.
+    name: sets the ids inside the SVG apart from other figures' of a page; also its accessible name.
+  """
+  columns = list(dict.fromkeys(cell.across for cell in cells))
+  lines = list(dict.fromkeys(cell.up for cell in cells))
+  width, height = LEFT + CELL[0] * len(columns) + 0.05, BELOW + CELL[1] * len(lines) + ABOVE
+  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "axes.grid": False, "text.parse_math": False}):
+    drawing = Figure(figsize=(width, height))
+    FigureCanvasSVG(drawing)
+    axes = drawing.add_axes(
+      (LEFT / width, BELOW / height, CELL[0] * len(columns) / width, CELL[1] * len(lines) / height)
+    )
+    for cell in cells:
+      x, y, look = columns.index(cell.across), lines.index(cell.up), LOOKS[cell.state]
+      axes.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=look.colour, linewidth=0))
+      first = f"{look.short} {cell.note}".strip()
+      axes.text(x, y - 0.2, figures.plain(first, 15), color=look.ink, ha="center", va="center", fontsize=8.2)
+      axes.text(x, y + 0.22, figures.plain(cell.text, 14), color=look.ink, ha="center", va="center", fontsize=8.2)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(lines) - 0.5, -0.5))
+    axes.set_xticks(range(len(columns)), [figures.plain(c, 14) for c in columns], fontsize=8.5)
+    axes.set_yticks(range(len(lines)), [figures.plain(c, 22) for c in lines], fontsize=8.5)
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+      side.set_visible(False)
+    axes.set_xlabel(figures.plain(across), labelpad=2)
+    middle = (BELOW + CELL[1] * len(lines) / 2) / height
+    drawing.text(0.12 / width, middle, figures.plain(up, 22), fontsize=9.5, va="center", ha="center", rotation=90)
+    return figures.svg(drawing, name)

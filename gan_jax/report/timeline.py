@@ -1,0 +1,35 @@
+"""The verdict over time: a strip per run, coloured by state, all on one step axis. SVG by hand: rectangles, no text."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from gan_jax.report.verdicts import LOOKS
+from gan_jax.verdict import Verdict
+
+LENGTH, THICK, GAP = 1000, 12, 2  # of a strip, in the drawing's own units; it is stretched to the page's width
+
+
+def strips(verdicts: Sequence[Verdict], last: int, name: str) -> str:
+  """One strip for each run, from step 0 to `last`, as SVG text.
+
+  Args:
+    verdicts: of the runs, the first on top. A row's colour lasts until the next row.
+    last: the step at which the axis ends.
+    name: the accessible name.
+  """
+  height = len(verdicts) * (THICK + GAP) - GAP
+  drawn = []
+  for place, found in enumerate(verdicts):
+    steps = [*map(int, found.steps), last]
+    if len(steps) > 2:  # a row lasts as long as the one before it did: an unfinished run's strip ends where it is
+      steps[-1] = min(last, 2 * steps[-2] - steps[-3])
+    spans = zip(steps[:-1], steps[1:], found.states, strict=True)
+    for state, members in groupby(spans, key=lambda span: span[2]):
+      stretch = list(members)
+      x, end = (LENGTH * step / max(last, 1) for step in (stretch[0][0], stretch[-1][1]))
+      y = place * (THICK + GAP)
+      drawn.append(f'<rect x="{x:.1f}" y="{y}" width="{end - x:.1f}" height="{THICK}" fill="{LOOKS[state].colour}"/>')
+  return (
+    f'<svg role="img" aria-label="{name}" viewBox="0 0 {LENGTH} {height}" preserveAspectRatio="none" '
+    f'style="height: {height}px">{"".join(drawn)}</svg>'
+  )

@@ -1,0 +1,134 @@
+"""Why did it stop learning? A pure function from a run's rows to a named state, over time and at the end.
+
+    healthy                  none of the others; not a promise that the samples are good
+    discriminator_dominates  the AUC stays near 1, or ahead while nothing is learnt; `factor` says which factor of the
+                             generator's gradient died
+    generator_dominates      the discriminator cannot tell, though the samples are bad
+    oscillating              AUC or sample quality turn back and forth by a swing that matters, until now
+    mode_collapse            most modes or classes are missing though the game goes on
+    diverged                 not finite, or logits beyond all measure
+    stalled                  the generator does not move though its gradient is there, or nothing gets better and nobody wins
+
+Where several hold, the first of this order is named: diverged; stalled for want of motion; discriminator_dominates with a
+lost gradient; mode_collapse of samples like the data; discriminator_dominates with a living gradient; oscillating;
+mode_collapse of any others; generator_dominates; stalled at a flat quality; healthy. A cause stands before its
+consequences: a generator without a gradient also has few modes, and a frozen one also loses. `unknown` is said where
+there are fewer than three rows.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax.runs import Table
+from gan_jax.verdict import evidence
+from gan_jax.verdict.signs import FACTORS, Signs, measure
+from gan_jax.verdict.thresholds import THRESHOLDS, check, fill
+
+__all__ = ["FACTORS", "STATES", "THRESHOLDS", "Verdict", "check", "judge"]
+
+STATES = (
+  "healthy",
+  "discriminator_dominates",
+  "generator_dominates",
+  "oscillating",
+  "mode_collapse",
+  "stalled",
+  "diverged",
+  "unknown",
+)
+FEWEST = 3  # rows
+
+
+class Verdict(NamedTuple):
+  """A run's states. `columns` are derived, [R]: `auc/steps_since_level`, `decades/*` and `share/*` by factor."""
+
+  steps: np.ndarray  # [R]
+  states: tuple[str, ...]  # [R]
+  final: str
+  factor: (
+    str  # where the discriminator dominates: 'loss', 'critic', 'generator', or 'none': its gradient lives; else ''
+  )
+  evidence: str  # a sentence with figures
+  columns: dict[str, np.ndarray]
+
+
+def judge(
+  rows: Table, quality: Table, diverged: int | None = None, thresholds: Mapping[str, float] | None = None
+) -> Verdict:
+  """The verdict on one run.
+
+  Args:
+    rows: diagnostics, columns [R]; any may be missing.
+    quality: sample quality at its own steps, columns [E]; may be empty.
+    diverged: the step at which the run was frozen because an update was not finite.
+    thresholds: what differs from `THRESHOLDS`.
+
+  Raises:
+    BadInput: an unknown threshold, or one out of range.
+  """
+  limits = fill(thresholds or {})
+  signs = measure(rows, quality, limits)
+  count = len(signs.steps)
+  columns = {"auc/steps_since_level": signs.since_level, "decades/total": signs.total}
+  columns |= {f"decades/{name}": x for name, x in signs.factors.items()}
+  columns |= {f"share/{name}": x for name, x in signs.shares.items()}
+  states, lost = name_states(signs, limits, diverged)
+  if diverged is None and count < FEWEST:
+    text = f"{count} row{'s' * (count != 1)}, and a verdict takes {FEWEST}"
+    return Verdict(signs.steps, ("unknown",) * count, "unknown", "", text, columns)
+  last = states[-max(int(np.ceil(limits["end_share"] * count)), int(limits["window"])) :]
+  names, latest = np.unique(last[::-1], return_index=True)
+  counts = [np.sum(last == name) for name in names]
+  final = str(max(zip(counts, -latest, names, strict=True))[2]) if diverged is None else "diverged"
+  at = int(np.flatnonzero(states == final)[-1]) if (states == final).any() else count - 1
+  factor = ""
+  if final == "discriminator_dominates":
+    factor = least(signs, at) if lost[at] else "none"
+  text = evidence.sentence(final, factor, signs, at, quality, limits, diverged)
+  return Verdict(signs.steps, tuple(str(s) for s in states), final, factor, text, columns)
+
+
+def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None) -> tuple[np.ndarray, np.ndarray]:
+  """([R] states, [R] whether the generator's gradient is lost). A comparison with NaN, what was not measured, is false."""
+  with np.errstate(invalid="ignore"):
+    lost = signs.total <= -limits["vanished"]
+    won = signs.auc >= limits["auc_dominated"]
+    bad = signs.quality == 0
+    fooled = (signs.auc <= limits["auc_fooled"]) & bad
+    fooled |= (signs.auc <= limits["auc_beaten"]) & np.isnan(signs.quality)
+    fooled[: int(limits["window"]) - 1] = False  # before either player has learnt, the AUC is chance
+    few = signs.modes < limits["collapse"]
+    flat = bad & (signs.gain <= limits["flat"])
+    won |= (signs.auc >= limits["auc_ahead"]) & flat
+    still = (signs.pace < limits["still"]) & ~(lost & (won | fooled))
+    turning = np.zeros(len(signs.steps), bool)
+    for name, turns in signs.turns.items():
+      # Where the samples are good, logits that circle are a game that is at its end.
+      matters = np.ones_like(bad) if name != "AUC" else ~(signs.quality == 1)
+      often = (turns >= limits["swings"]) & (signs.path[name] >= limits["path"])
+      turning |= often & (signs.late_turns[name] >= 1) & matters
+    gone = signs.size >= limits["exploded"]
+  if diverged is not None:
+    gone |= signs.steps >= diverged
+  states = np.full(len(signs.steps), "healthy", dtype="<U23")
+  for holds, name in (  # each overrides those before it
+    (flat, "stalled"),
+    (fooled, "generator_dominates"),
+    (few & (signs.faint == 1), "mode_collapse"),
+    (turning, "oscillating"),
+    (won, "discriminator_dominates"),
+    (few & (signs.alike == 1), "mode_collapse"),
+    (won & lost, "discriminator_dominates"),
+    (still, "stalled"),
+    (gone, "diverged"),
+  ):
+    states[holds] = name
+  return states, lost
+
+
+def least(signs: Signs, at: int) -> str:
+  """The factor that fell most; where none is known, the loss's is not blamed: 'none'."""
+  known = {name: x[at] for name, x in signs.factors.items() if np.isfinite(x[at])}
+  return min(known, key=lambda name: known[name]) if known else "none"

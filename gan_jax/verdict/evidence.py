@@ -1,0 +1,107 @@
+"""A verdict's reasons in a sentence with figures."""
+
+import numpy as np
+
+from gan_jax.runs import Table
+from gan_jax.verdict.signs import Signs, column
+
+
+def sentence(
+  final: str, factor: str, signs: Signs, at: int, quality: Table, limits: dict[str, float], diverged: int | None
+) -> str:
+  """Why `final` was named at row `at`."""
+  if final == "diverged":
+    return divergence(signs, limits, diverged)
+  said = {
+    "healthy": lambda: [auc(signs, at), samples(quality)],
+    "discriminator_dominates": lambda: [won(signs, at, limits), gradient(signs, at, factor), samples(quality)],
+    "generator_dominates": lambda: [auc(signs, at), samples(quality), gradient(signs, at, factor)],
+    "oscillating": lambda: [swings(signs, at, limits), auc(signs, at), cosine(signs, at), samples(quality)],
+    "mode_collapse": lambda: [modes(signs, at), samples(quality), auc(signs, at)],
+    "stalled": lambda: [
+      motion(signs, at),
+      auc(signs, at),
+      gradient(signs, at, factor),
+      flat(signs, at),
+      samples(quality),
+    ],
+  }[final]()
+  return "; ".join(text for text in said if text)
+
+
+def divergence(signs: Signs, limits: dict[str, float], diverged: int | None) -> str:
+  if diverged is not None:
+    return f"an update was not finite at step {diverged:,}"
+  first = int(np.flatnonzero(signs.size >= limits["exploded"])[0])
+  largest = np.max(signs.size)
+  size = f"mean logits up to {largest:.2g}" if np.isfinite(largest) else "mean logits that are not finite"
+  return f"{size}, beyond {limits['exploded']:.0e} first at step {signs.steps[first]:,}"
+
+
+def auc(signs: Signs, at: int) -> str:
+  return "" if np.isnan(signs.auc[at]) else f"AUC {signs.auc[at]:.3g} at step {signs.steps[at]:,}"
+
+
+def won(signs: Signs, at: int, limits: dict[str, float]) -> str:
+  """Since when the smoothed AUC has been above the threshold that it is above at row `at`."""
+  clear = signs.auc[at] >= limits["auc_dominated"]
+  limit = limits["auc_dominated"] if clear else limits["auc_ahead"]
+  below = np.flatnonzero(signs.auc[: at + 1] < limit)
+  since = signs.steps[below[-1] + 1 if len(below) else 0]
+  return f"AUC above {limit:g} since step {since:,}" + ("" if clear else f", and {flat(signs, at)}")
+
+
+def gradient(signs: Signs, at: int, factor: str) -> str:
+  """`generator gradient fell 4.1 decades, of which the loss 3.9, the critic 0.2, the generator 0.0`."""
+  total = signs.total[at]
+  if np.isnan(total):
+    return "no generator gradient was measured above zero" if np.isnan(signs.total).all() else ""
+  if factor == "none":
+    return f"the generator's gradient is alive ({total:+.1f} decades since the start)"
+  if total > -0.05:
+    return "the generator's gradient has not fallen"
+  changes = {name: round(-float(x[at]), 1) + 0.0 for name, x in signs.factors.items() if np.isfinite(x[at])}
+  parts = ", ".join(f"the {name} {x:.1f}{' (it rose)' * (x < 0)}" for name, x in changes.items())
+  return f"generator gradient fell {-total:.1f} decades" + (f", of which {parts}" if parts else "")
+
+
+def motion(signs: Signs, at: int) -> str:
+  return "" if np.isnan(signs.pace[at]) else f"an update is {signs.pace[at]:.1e} of the generator's weights"
+
+
+def swings(signs: Signs, at: int, limits: dict[str, float]) -> str:
+  name = max(signs.turns, key=lambda name: signs.turns[name][at])
+  least = f"{limits['swing_distance']:g} decades" if "distance" in name else f"{limits['swing']:g}"
+  return (
+    f"the {name} turned {signs.turns[name][at]:.0f} times by {least} or more by step {signs.steps[at]:,}, to the last"
+  )
+
+
+def cosine(signs: Signs, at: int) -> str:
+  value = signs.cosine[at]
+  return "" if np.isnan(value) else f"successive generator gradients have cosine {value:.2f}"
+
+
+def modes(signs: Signs, at: int) -> str:
+  known = signs.modes[: at + 1][np.isfinite(signs.modes[: at + 1])]
+  return f"effective modes or classes are {signs.modes[at]:.0%} of all (at most {known.max():.0%} before)"
+
+
+def flat(signs: Signs, at: int) -> str:
+  value = signs.gain[at]
+  return "" if np.isnan(value) else f"no measure of quality gained more than {value:.2g} of late"
+
+
+def samples(quality: Table) -> str:
+  """The last measured quality, and the Frechet distance's first."""
+  distance, share, covered = (column(quality, n) for n in ("frechet/distance", "modes/high_quality", "modes/covered"))
+  present = column(quality, "classes/present")
+  said = []
+  if np.isfinite(distance[-1:]).any():
+    said.append(f"Frechet distance {distance[-1]:.3g}, {distance[np.isfinite(distance)][0]:.3g} at first")
+  if np.isfinite(share[-1:]).any():
+    said.append(f"{share[-1]:.1%} of the samples of high quality")
+  for values, name in ((covered, "modes covered"), (present, "classes present")):
+    if np.isfinite(values[-1:]).any():
+      said.append(f"{values[-1]:.0f} {name}")
+  return ", ".join(said)

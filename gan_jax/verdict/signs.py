@@ -1,0 +1,209 @@
+"""What a verdict is made of: a run's rows and quality, smoothed, as one number per row each."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax.runs import Table
+
+FACTORS = ("loss", "critic", "generator")
+FEW = 0.01  # share of high quality below which modes are not counted
+TINY = float(np.finfo(np.float32).tiny)  # what a float32 that was flushed to zero was at most
+
+
+class Signs(NamedTuple):
+  """Per row [R]; NaN where a run does not have what it is made of."""
+
+  steps: np.ndarray
+  auc: np.ndarray  # median over the window
+  since_level: np.ndarray  # steps since the AUC was last below the threshold
+  total: np.ndarray  # log10 of the generator's gradient relative to the first row's, of the window's median row
+  factors: dict[str, np.ndarray]  # the same of each factor, of the same row: they add up to `total`
+  shares: dict[str, np.ndarray]  # factor / total
+  pace: np.ndarray  # length of the generator's update relative to its weights, median over the window
+  size: np.ndarray  # the larger of the mean logits' sizes; inf where one is not finite
+  turns: dict[str, np.ndarray]  # by quantity: turns of at least a swing within the long window
+  late_turns: dict[str, np.ndarray]  # those in its later half
+  path: dict[str, np.ndarray]  # length of the way from turn to turn in the long window, in least swings
+  cosine: np.ndarray  # of successive generator gradients
+  quality: np.ndarray  # 1: the samples are good; 0: not; NaN: not measured
+  alike: np.ndarray  # the same, of whether they are, or were, anything like the data
+  faint: np.ndarray  # the same, of whether they are at all nearer to it than at the start
+  modes: np.ndarray  # effective modes or classes, as a share of all
+  gain: np.ndarray  # by how much the measure of quality that gained most did, over the long window
+
+
+def column(table: Table, name: str) -> np.ndarray:
+  """float64 [rows], NaN where there is none or nothing finite."""
+  x = np.asarray(table.columns.get(name, np.full(len(table.steps), np.nan)), np.float64)
+  return np.where(np.isfinite(x), x, np.nan)
+
+
+def trailing(x: np.ndarray, length: int) -> np.ndarray:
+  """[R, length]: the last `length` values up to each row's own, NaN before the start."""
+  if not len(x):
+    return np.empty((0, length))
+  padded = np.concatenate([np.full(length - 1, np.nan), x])
+  return np.lib.stride_tricks.sliding_window_view(padded, length)
+
+
+def median(x: np.ndarray, length: int) -> np.ndarray:
+  """Trailing median of what is finite; NaN where nothing is."""
+  view = trailing(x, length)
+  found = np.full(len(x), np.nan)
+  some = np.isfinite(view).any(1)
+  found[some] = np.nanmedian(view[some], axis=1)
+  return found
+
+
+def turning_points(x: np.ndarray, swing: float) -> np.ndarray:
+  """Indices of the extremes from which x comes back by at least `swing`: a zigzag with hysteresis, blind to noise.
+
+  >>> turning_points(np.array([0.0, 0.1, 0.9, 0.8, 0.2, 0.9]), 0.5).tolist()
+  [0, 2, 4]
+  """
+  found: list[int] = []
+  low = high = -1  # the lowest and the highest since the last turn
+  up = 0  # the direction since then; 0 before the first turn
+  for i in np.flatnonzero(np.isfinite(x)).tolist():
+    low = i if low < 0 or x[i] < x[low] else low
+    high = i if high < 0 or x[i] > x[high] else high
+    if up >= 0 and x[high] - x[i] >= swing:
+      found.append(high)
+      low, high, up = i, i, -1
+    elif up <= 0 and x[i] - x[low] >= swing:
+      found.append(low)
+      low, high, up = i, i, 1
+  return np.asarray(found, np.int64)
+
+
+def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
+  """The signs of a run. Everything at a row is of that row and earlier ones, and of the evaluations made by then.
+
+  Only the length of the long window is of the whole run.
+  """
+  steps = np.asarray(rows.steps, np.int64)
+  count, window = len(steps), int(limits["window"])
+  long = max(int(limits["long_rows"]), int(limits["long_share"] * count), 1)
+  auc = median(column(rows, "disc/auc"), window)
+  total, factors = decades(rows, window)
+  pace = column(rows, "gen/update_ratio")
+  updates = column(rows, "count/generator_updates")
+  if np.isfinite(updates).any():  # during a head start the generator is not asked to move
+    pace = np.where(updates > 0, pace, np.nan)
+
+  # The evaluation that belongs to a row is the last one made before the next row.
+  until = np.append(steps[1:], np.iinfo(np.int64).max)
+  latest = np.searchsorted(np.asarray(quality.steps), until, side="right") - 1
+
+  def at_rows(x: np.ndarray) -> np.ndarray:
+    return np.where(latest >= 0, x[np.maximum(latest, 0)], np.nan) if len(x) else np.full(count, np.nan)
+
+  share, distance = column(quality, "modes/high_quality"), relative_distance(quality)
+  modes = effective_modes(quality)
+  swings = {
+    "AUC": (column(rows, "disc/auc"), limits["swing"]),
+    "share of high-quality samples": (at_rows(share), limits["swing"]),
+    "Frechet distance": (at_rows(np.log10(np.maximum(distance, TINY))), limits["swing_distance"]),
+  }
+  turns, late, path = {}, {}, {}
+  for name, (x, swing) in swings.items():
+    turned, way = np.zeros((2, count))
+    at = turning_points(x, swing)
+    turned[at] = 1
+    way[at[1:]] = np.abs(np.diff(x[at])) / swing
+    turns[name], late[name] = (np.nansum(trailing(turned, n), axis=1) for n in (long, -(-long // 2)))
+    path[name] = np.nansum(trailing(way, long), axis=1)
+  # The modes of a handful of stray samples say nothing.
+  counted = np.where(np.isnan(share), np.nan, np.where(share >= FEW, np.nan_to_num(modes), 0))
+  measures = (share, counted, -np.log10(np.maximum(distance, TINY)))
+  with np.errstate(invalid="ignore"):
+    since = np.where(auc < limits["auc_dominated"], steps, -1)
+    best = np.fmin.accumulate(distance)
+    planar = ~np.isnan(share)
+    good = np.where(planar, share >= limits["good_share"], distance <= limits["good_distance"])
+    near = (distance <= limits["like_distance"]) | (best <= limits["good_distance"])
+    like = np.where(planar, share >= limits["good_share"], near)
+    faint = np.where(planar, share >= limits["faint_share"], distance <= limits["faint_distance"])
+    shares = {name: np.where(total == 0, np.nan, x / np.where(total == 0, 1, total)) for name, x in factors.items()}
+  unknown = np.isnan(share) & np.isnan(distance)
+  since = np.maximum.accumulate(since) if count else since
+  return Signs(
+    steps,
+    auc,
+    np.where(np.isnan(auc), np.nan, np.where(since >= 0, steps - since, steps - (steps[0] if count else 0))),
+    total,
+    factors,
+    shares,
+    median(pace, window),
+    largest_logit(rows),
+    turns,
+    late,
+    path,
+    median(column(rows, "gen/successive_cosine"), window),
+    at_rows(np.where(unknown, np.nan, good)),
+    at_rows(np.where(unknown, np.nan, like)),
+    at_rows(np.where(unknown, np.nan, faint)),
+    at_rows(modes),
+    np.fmax.reduce([gain(at_rows(x), long) for x in measures]),
+  )
+
+
+def decades(rows: Table, window: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+  """log10 changes since the first row with a gradient: (total, factors), of the row with the window's median total.
+
+  log10 |g| = log10 loss + log10 critic + log10 generator. A zero counts as the smallest normal float32.
+  """
+  norm = column(rows, "gen/grad_norm")
+  begin = np.flatnonzero(norm > 0)
+  nothing = np.full(len(norm), np.nan)
+  if not len(begin):
+    return nothing, dict.fromkeys(FACTORS, nothing)
+
+  def change(x: np.ndarray) -> np.ndarray:
+    logs = np.log10(np.where(x == 0, TINY, np.where(x > 0, x, np.nan)))
+    return logs - logs[begin[0]]
+
+  total = change(norm)
+  total[: begin[0]] = np.nan
+  view = trailing(total, window)
+  place = np.argsort(view, axis=1, kind="stable")  # NaN last
+  middle = np.maximum(np.isfinite(view).sum(1) - 1, 0) // 2
+  row = np.arange(len(norm)) - (window - 1) + place[np.arange(len(norm)), middle]
+  empty = ~np.isfinite(view).any(1)
+  row = np.where(empty, 0, np.maximum(row, 0))
+  pick = lambda x: np.where(empty, np.nan, x[row])  # noqa: E731
+  return pick(total), {name: pick(change(column(rows, f"factor/{name}"))) for name in FACTORS}
+
+
+def largest_logit(rows: Table) -> np.ndarray:
+  """[R]: the larger size of the two mean logits; inf where a row has one that is not finite; NaN without columns."""
+  found = [
+    np.asarray(rows.columns[n], np.float64) for n in ("logits/real_mean", "logits/fake_mean") if n in rows.columns
+  ]
+  if not found:
+    return np.full(len(rows.steps), np.nan)
+  return np.max([np.where(np.isfinite(x), np.abs(x), np.inf) for x in found], axis=0)
+
+
+def relative_distance(quality: Table) -> np.ndarray:
+  """[E]: the Frechet distance relative to the first evaluation's."""
+  x = column(quality, "frechet/distance")
+  first = x[np.isfinite(x)][:1]
+  return x / first if len(first) and first > 0 else np.full(len(x), np.nan)
+
+
+def effective_modes(quality: Table) -> np.ndarray:
+  """[E]: exp(entropy) of the modes or classes over their number K; for mixtures K exp(-KL(p, uniform)) / K."""
+  entropy = column(quality, "classes/entropy")
+  if np.isfinite(entropy).any():
+    named = sum(name.startswith("classes/share_") for name in quality.columns)
+    present = column(quality, "classes/present")
+    classes = named or (np.nanmax(present) if np.isfinite(present).any() else np.nan)
+    return np.exp(entropy) / classes
+  return np.exp(-column(quality, "modes/reverse_kl"))
+
+
+def gain(x: np.ndarray, long: int) -> np.ndarray:
+  """Each value less the first of its long window; NaN where the window is not full."""
+  return x - trailing(x, long)[:, 0]
