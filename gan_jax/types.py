@@ -151,9 +151,7 @@ class Trace(NamedTuple):
   real_slope: Array  # [B, ...]       the same at real examples
   between_slope: Array  # [B, ...]    the same at random points between a real example and the fake beside it
   image_cotangent: Array  # [B, ...]  d gen_loss / d images
-  image_motion: (
-    Array  # [B, ...]     d images / d gen_params along the unit vector of the gradient, the generator's factor
-  )
+  image_motion: Array  # [B, ...]     d images / d gen_params along the gradient's unit vector, the generator's factor
   gen_grads: Params  # d gen_loss / d gen_params; with `unroll_gradient=through`, through the critic's reply too
   gen_parts: Params  # the same of M micro-batches, [M, ...]; None, as the next two, without `probes=noise`
   disc_parts: Params  # of disc_loss alone

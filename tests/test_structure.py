@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
-from gan_jax import data, population, runs, settings, study, sweeps
+from gan_jax import data, game, population, runs, settings, study, sweeps
+from gan_jax.metrics import Quality
 from tests.conftest import ROOT
+from tests.test_idx import write_set
 
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
@@ -42,6 +46,7 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHOUT_JAX = ["errors", "settings", "runs", "sweeps", "devices", "report", "export", "study", "verdict"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+RUN = ("compare_losses", "mnist_dcgan", "ring", "paths_to_equilibrium")  # one of each kind of data, as a user would
 
 
 def imports(path: Path) -> set[str]:
@@ -110,13 +115,30 @@ def test_every_config_expands_and_says_how_it_is_run(path):
   assert all(set(config) == set(settings.FIELDS) for config in swept)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_every_config_runs_two_steps(path, tmp_path, monkeypatch):
-  import numpy as np
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+  """One cache for all configs, and none of the user's: a classifier is trained once for each dataset."""
+  return tmp_path_factory.mktemp("cache")
 
-  from tests.test_idx import write_set
 
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.mark.parametrize("path", [p for p in CONFIGS if p.stem not in RUN], ids=lambda p: p.stem)
+def test_every_config_makes_a_program(path):
+  """Traced to the end, every shape and name of it, and not compiled: that is what takes the time."""
+  single, _ = sweeps.load(str(path))
+  (group,) = population.group(single)
+  dataset = data.load(group.spec.dataset, group.spec.data_dir)
+  unasked = Quality(lambda draw, count: draw(np.arange(4)), lambda found: {}, {}, {})
+  program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
+  state = jax.eval_shape(program.init, program.hypers)
+  after, rows = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)
+  assert after == state
+  assert {x.shape for x in rows.values()} == {(2, program.padded)}
+  assert rows.keys() == population.explanations(group.spec, game.build(group.spec, dataset)).keys()
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if p.stem in RUN], ids=lambda p: p.stem)
+def test_configs_run_two_steps(path, tmp_path, cache, monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
   arguments = ["--config.steps=2", "--config.evaluation_samples=100", "--config.seed=0"]
   single, _ = sweeps.load(str(path))
   if single[0]["dataset"] == "mnist":
