@@ -52,6 +52,14 @@ EQUIVALENT = {
   ("f_divergences", "1.0 -> 0.5", "inside = jnp.where"): "any number above 0 will do in the branch that is not taken",
   ("f_divergences", "20 -> 21", "high = v"): "both branches are exact from 20 to 21",
   ("f_divergences", "Mult -> Div", "0.5 * jnp.sign"): "a sign is its own reciprocal",
+  ("special", "20 -> 21", "low = x"): "both branches are exact from -21 to -20",
+  ("special", "0.0 -> 1.0", "inside = jnp.where"): "any number will do in the branch that is not taken",
+  ("special", "0.0 -> 1.0", "x - 0.5 * jnp.exp"): "where it is taken x is below 0",
+  **{
+    ("special", change, "y = jnp.where(z > 1"): "Newton's method arrives from any start near the solution"
+    for change in ("1 -> 2", "1 -> 0", "log -> log1p", "1.0 -> 2.0", "1.0 -> 0.5", "sigmoid -> softplus")
+  },
+  ("special", "5 -> 6", "range"): "a step of Newton's method more than it takes",
 }
 
 

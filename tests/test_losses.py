@@ -1,5 +1,7 @@
 """Every registered loss against its row in `known_losses.py`, and what a loss owes to the step that calls it."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -234,9 +236,23 @@ def test_top_k(x64):
   close(transforms.top_k(loss, 1.0).generator(real, fake), loss.generator(real, fake), 1e-12, "all")
   traced = jax.jit(lambda fraction: transforms.top_k(loss, fraction).generator(real, fake))(0.01)
   close(traced, [4 * np.log1p(np.exp(-10)), 0, 0, 0], 1e-9, "never fewer than one")
+  none = transforms.top_k(loss, 1e-9).generator(real, fake)
+  close(none, [4 * np.log1p(np.exp(-10)), 0, 0, 0], 1e-9, "never fewer than one, however small the share")
+  paired = transforms.top_k(losses.get("relativistic"), 0.5).generator(real, fake)
+  expected = [2 * np.log1p(np.exp(-5 - 10)), 2 * np.log1p(np.exp(1.4 - 4.4)), 0, 0]
+  close(paired, expected, 1e-12, "each beside its own real")
   ties = transforms.top_k(losses.get("wasserstein"), 0.7).generator(jnp.zeros(10), jnp.ones(10))
   assert int(jnp.sum(ties != 0)) == 7
   assert float(jnp.mean(ties)) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("name", losses.TRANSFORMATIONS)
+def test_defaults_of_a_transformation_are_those_of_its_function(name):
+  """A config that names no number and a caller who names none mean the same."""
+  transformation = losses.TRANSFORMATIONS[name]
+  parameters = inspect.signature(getattr(transforms, name)).parameters
+  own = {key: p.default for key, p in parameters.items() if p.default is not p.empty}
+  assert own == {key: value for key, value in transformation.defaults.items() if key in own}
 
 
 def test_label_smoothing(x64):

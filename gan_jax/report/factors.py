@@ -63,7 +63,7 @@ def figure(found: Course, scale: tuple[float, float], last: int, name: str, lost
   with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
     drawing = Figure(figsize=SIZE)
     FigureCanvasSVG(drawing)
-    axes = drawing.add_axes((0.125, 0.185, 0.855, 0.7))
+    axes = drawing.add_axes((0.125, 0.185, 0.825, 0.7))
     at = np.linspace(0, len(found.steps) - 1, min(len(found.steps), figures.POINTS)).round().astype(int)
     for key, line in LINES.items():
       axes.plot(found.steps[at], found.changes[key][at], **line)
