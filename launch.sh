@@ -15,6 +15,13 @@ gan_jax: which GAN loss, and why did this one stop learning?
   ./launch.sh losses [NAME]            every loss on one line, or one loss in full
   ./launch.sh dirac                    every loss, penalty and method on the Dirac-GAN, beside its theory
   ./launch.sh divergence_landscape     every loss at its optimal discriminator, as the fakes move away from the data
+  ./launch.sh mode_collapse [--full]   packing, unrolling, relativistic and R1 + R2 on the ring and the grid of PacGAN
+  ./launch.sh dominance [--full]       how strong a discriminator each loss can stand: a phase diagram from one sweep
+  ./launch.sh matched_gain             how much of "this loss is better" was a learning rate
+  ./launch.sh paths_to_equilibrium     minimax and non-saturating where no divergence has a gradient, with penalties
+  ./launch.sh frozen_generator [--full]  a fresh discriminator against a still generator: whose gradient dies, whose explodes
+  ./launch.sh lipschitz [--full]       with an ever flatter critic, do the losses become one?
+  ./launch.sh verdicts                 is the verdict right about runs built to end in each of its states
   ./launch.sh benchmark_penalties      what each penalty costs beside none
   ./launch.sh benchmark_population     our throughput beside PyTorch (GAN_JAX_EXTRA=benchmark)
   ./launch.sh check                    lint, format, types

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jax
@@ -86,6 +87,13 @@ def test_nothing_of_the_library_imports_experiments_and_configs_import_nothing()
     assert not re.search(r"^\s*(import|from) experiments", path.read_text(), re.M), path
   for path in CONFIGS:
     assert not re.search(r"^\s*(import|from) ", path.read_text(), re.M), path
+
+
+def test_every_package_is_installed():
+  """A wheel holds what pyproject.toml lists; an editable install would not notice that one is missing."""
+  listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+  there = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "gan_jax").rglob("__init__.py")}
+  assert set(listed) == there
 
 
 def test_what_starts_without_jax():

@@ -1,0 +1,50 @@
+"""Six losses as the critic's Lipschitz constant K grows from 0.1 to 100, and four as a gradient penalty weakens.
+
+A spectrally normalised critic has constant 1, and the loss of logits divided by the temperature 1 / K is that loss of a
+critic of constant K. The first panel has no bound at all: its networks are what the critic's output is scaled on.
+
+    ./launch.sh lipschitz                  # runs configs/lipschitz.py, then draws its figure and its table
+    ./launch.sh lipschitz --full           # longer and wider: for a GPU
+
+The expected result and the run time are in experiments/lipschitz.py.
+"""
+
+LOSSES = ["minimax", "non_saturating", "least_squares", "hinge", "f_gan_kl", "wasserstein"]
+PENALISED = ["minimax", "non_saturating", "least_squares", "wasserstein"]
+CONSTANTS = [0.1, 1.0, 10.0, 100.0]
+WEIGHTS = [10.0, 0.1, 0.001]  # of R1: the heavier, the flatter the critic
+
+
+def get_config():
+  return {
+    "panel": "no bound",
+    "dataset": "digits",
+    "model": "mlp",
+    "generator_width": 64,
+    "discriminator_width": 64,
+    "steps": 1000,
+    "probe_every": 50,
+    "evaluate_every": 1000,
+    "checkpoint_every": 1000,
+    "evaluation_samples": 1000,
+    "ema_decay": 0.99,
+  }
+
+
+def sweep(s):
+  seeds = s.param("seed", range(5))
+  spectral = s.fixed(weight_constraint="spectral")
+  warmed = s.param("loss", [f"temperature({name})" for name in LOSSES])
+  return s.chain(
+    seeds,
+    *(
+      s.product(spectral, s.fixed(panel=f"spectral, K = {k:g}", loss_options={"temperature": 1 / k}), warmed, seeds)
+      for k in CONSTANTS
+    ),
+    *(
+      s.product(
+        s.fixed(panel=f"R1, weight {weight:g}", penalty="r1", penalty_weight=weight), s.param("loss", PENALISED), seeds
+      )
+      for weight in WEIGHTS
+    ),
+  )

@@ -1,0 +1,61 @@
+"""Minimax against non-saturating where the supports do not meet, with and without gradient penalties: data on a line.
+
+The data are N(0, 1) along a line in the plane, the generator maps one number to a curve that starts off the line. So
+JS(data, model) = log 2 exactly, without a gradient, at the start and at every step until the two lie on one another.
+The discriminator first learns alone for 500 steps, until it tells them apart. Two games: level players under Adam,
+and plain gradient descent with a discriminator twenty times as fast, for which a small gradient is a small step. In
+each, two losses x five penalties (or none) x five seeds. R1 with its half at weight 0.1 and the zero-centred penalty
+without a half at 0.05 are the same penalty at different points; at the published weight 10 of the one-centred ones
+gradient descent diverged within five steps, at a fifth of the present rate.
+
+    ./launch.sh paths_to_equilibrium      # runs configs/paths_to_equilibrium.py, then draws its figure and its table
+
+The expected result and the run time are in experiments/paths_to_equilibrium.py.
+"""
+
+PENALTIES = {  # name: weight
+  "none": 0.0,
+  "gradient_penalty": 0.1,
+  "gradient_penalty_zero_centred": 0.05,
+  "dragan": 0.1,
+  "r1": 0.1,
+}
+GAMES = {  # title: fields
+  "level players, Adam": {"optimizer": "adam", "generator_rate": 1e-3, "discriminator_rate": 1e-3},
+  "fast discriminator, gradient descent": {
+    "optimizer": "sgd",
+    "generator_rate": 5e-3,
+    "discriminator_rate": 0.1,
+  },
+}
+
+
+def get_config():
+  return {
+    "panel": "level players, Adam",
+    "dataset": "line",
+    "model": "mlp",
+    "latent_size": 1,
+    "generator_width": 64,
+    "discriminator_width": 64,
+    "batch_size": 128,
+    "generator_rate": 1e-3,
+    "discriminator_rate": 1e-3,
+    "ema_decay": 0.0,
+    "head_start": 500,
+    "steps": 3000,
+    "probe_every": 50,
+    "evaluate_every": 250,
+    "checkpoint_every": 3000,
+  }
+
+
+def sweep(s):
+  runs = s.product(s.param("loss", ["minimax", "non_saturating"]), s.param("seed", range(5)))
+  return s.chain(
+    *(
+      s.product(s.fixed(panel=panel, **fields), s.fixed(penalty=penalty, penalty_weight=weight), runs)
+      for panel, fields in GAMES.items()
+      for penalty, weight in PENALTIES.items()
+    )
+  )
