@@ -44,6 +44,7 @@ GROWN = np.linspace(0, 0.9, 11)
 NEVER = np.full(11, 480.0)
 NOTHING = Table(np.zeros(0, np.int64), {})
 FALL = -4.0 * np.clip(3 * TIME, 0, 1)
+PACE = 1e-3 * 10 ** (2 * FALL)
 SWING = 0.5 + 0.4 * np.sin(2 * np.pi * 6 * TIME)
 
 CASES = {
@@ -55,7 +56,9 @@ CASES = {
   "loss died": (run(auc=1.0, loss=FALL, critic=0.5), images(NEVER), "discriminator_dominates", "loss"),
   "critic died": (run(auc=1.0, critic=FALL), images(NEVER), "discriminator_dominates", "critic"),
   "generator died": (run(auc=1.0, generator=FALL), mixture(0.0), "discriminator_dominates", "generator"),
-  "dead, so it cannot move": (run(auc=1.0, loss=2 * FALL, pace=1e-9), images(NEVER), "discriminator_dominates", "loss"),
+  "dead, so it cannot move": (run(auc=1.0, loss=2 * FALL, pace=PACE), images(NEVER), "discriminator_dominates", "loss"),
+  "held, and then also dead": (run(auc=1.0, loss=2 * FALL, pace=1e-9), images(NEVER), "stalled", ""),
+  "beaten by one class": (run(auc=0.02), images(np.where(np.arange(11) < 1, 500.0, 400.0), 1.0), "generator_dominates", ""),
   "ahead, and nothing is learnt": (run(auc=0.96, noise=0.01), mixture(0.01), "discriminator_dominates", "none"),
   "ahead of a generator that learns": (run(auc=0.96, noise=0.01), mixture(GROWN / 4), "healthy", ""),
   "gradient alive": (run(auc=1.0, critic=0.5), images(LEARNT * 30), "discriminator_dominates", "none"),
@@ -224,6 +227,7 @@ def test_holes_and_few_rows():
   assert verdict.judge(Table(STEPS[:1], {}), NOTHING, diverged=0).final == "diverged"
   assert verdict.judge(NOTHING, NOTHING).evidence == "0 rows, and a verdict takes 3"
   assert verdict.judge(Table(STEPS, {}), NOTHING).final == "healthy"
+  assert verdict.judge(NOTHING, images(NEVER)).final == "unknown"
 
 
 def test_zeros_count_as_the_smallest_float():

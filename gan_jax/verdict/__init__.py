@@ -11,7 +11,8 @@
 
 Where several hold, the first of this order is named: diverged; stalled for want of motion; discriminator_dominates with a
 lost gradient; mode_collapse of samples like the data; discriminator_dominates with a living gradient; oscillating;
-mode_collapse of any others; generator_dominates; stalled at a flat quality; healthy. A cause stands before its
+generator_dominates with fakes that are preferred to the data; mode_collapse of any others; generator_dominates; stalled
+at a flat quality; healthy. A cause stands before its
 consequences: a generator without a gradient also has few modes, and a frozen one also loses. `unknown` is said where
 there are fewer than three rows.
 """
@@ -102,7 +103,10 @@ def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None)
     few = signs.modes < limits["collapse"]
     flat = bad & (signs.gain <= limits["flat"])
     won |= (signs.auc >= limits["auc_ahead"]) & flat
-    still = (signs.pace < limits["still"]) & ~(lost & (won | fooled))
+    slow = signs.pace < limits["still"]
+    # Without a gradient it cannot move; but one that never did, though it had one, is held by something else.
+    held = np.logical_or.accumulate(slow & ~lost) & ~np.logical_or.accumulate(signs.pace >= limits["still"])
+    still = slow & (held | ~(lost & (won | fooled)))
     turning = np.zeros(len(signs.steps), bool)
     for name, turns in signs.turns.items():
       # Where the samples are good, logits that circle are a game that is at its end.
@@ -117,6 +121,7 @@ def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None)
     (flat, "stalled"),
     (fooled, "generator_dominates"),
     (few & (signs.faint == 1), "mode_collapse"),
+    (fooled & (signs.auc <= limits["auc_beaten"]), "generator_dominates"),
     (turning, "oscillating"),
     (won, "discriminator_dominates"),
     (few & (signs.alike == 1), "mode_collapse"),

@@ -93,7 +93,7 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     pace = np.where(updates > 0, pace, np.nan)
 
   # The evaluation that belongs to a row is the last one made before the next row.
-  until = np.append(steps[1:], np.iinfo(np.int64).max)
+  until = np.append(steps[1:], np.iinfo(np.int64).max)[:count]
   latest = np.searchsorted(np.asarray(quality.steps), until, side="right") - 1
 
   def at_rows(x: np.ndarray) -> np.ndarray:

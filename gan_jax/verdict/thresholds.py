@@ -25,7 +25,9 @@ THRESHOLDS: dict[str, Threshold] = {
   "auc_fooled": Threshold(
     0.55, 0, 1, "AUC up to which it cannot tell; the generator has won if its samples are bad too"
   ),
-  "auc_beaten": Threshold(0.3, 0, 0.5, "AUC up to which the generator has won where no quality was measured"),
+  "auc_beaten": Threshold(
+    0.3, 0, 0.5, "AUC up to which the generator has won where no quality was measured, or bad samples are of few modes"
+  ),
   "vanished": Threshold(2.0, 0.1, 40, "decades by which the generator's gradient has fallen when it is called lost"),
   # whether anything moves
   "still": Threshold(1e-5, 0, 1, "length of a generator's update, of its weights', below which it does not move"),
@@ -47,7 +49,7 @@ THRESHOLDS: dict[str, Threshold] = {
   "faint_distance": Threshold(
     0.95, 0, 1, "the same of the distance; perfect samples of one digit alone have 0.5 to 0.9"
   ),
-  "collapse": Threshold(0.35, 0, 1, "effective modes or classes, of all, below which most are lost"),
+  "collapse": Threshold(0.4, 0, 1, "effective modes or classes, of all, below which most are lost"),
 }
 
 

@@ -1,0 +1,41 @@
+"""How much of "this loss is better" was a learning rate? The main job's losses, raw and with the generator's gain matched.
+
+`matched_gain(loss)` scales the generator's term so that it pulls, where all logits are 0, as `non_saturating` does. Two
+games on digits: the main job's first panel (MLP players, R1, Adam) at two thirds of its length, and the same by gradient
+descent, where a gain is a learning rate. Losses that have the gain of `non_saturating` by themselves have no second
+run: it would be the same one.
+
+    ./launch.sh matched_gain         # runs configs/matched_gain.py, then draws its figure and its table
+
+The expected result and the run time are in experiments/matched_gain.py.
+"""
+
+MATCHED = ["minimax", "non_saturating", "relativistic"]  # by themselves
+OTHERS = ["least_squares", "wasserstein", "hinge", "relativistic_average"]
+GAMES = {  # title: fields
+  "Adam": {"optimizer": "adam", "generator_rate": 1e-3, "discriminator_rate": 1e-3},
+  "gradient descent": {"optimizer": "sgd", "generator_rate": 0.05, "discriminator_rate": 0.05},
+}
+
+
+def get_config():
+  return {
+    "panel": "Adam",
+    "dataset": "digits",
+    "model": "mlp",
+    "batch_size": 64,
+    "penalty": "r1",
+    "penalty_weight": 0.5,
+    "generator_rate": 1e-3,
+    "discriminator_rate": 1e-3,
+    "ema_decay": 0.995,
+    "steps": 1000,
+    "evaluate_every": 500,
+    "checkpoint_every": 1000,
+  }
+
+
+def sweep(s):
+  losses = s.param("loss", [*MATCHED, *OTHERS, *(f"matched_gain({loss})" for loss in OTHERS)])
+  runs = s.product(losses, s.param("seed", range(5)))
+  return s.chain(*(s.product(s.fixed(panel=panel, **fields), runs) for panel, fields in GAMES.items()))
