@@ -5,6 +5,7 @@ program is `vmap` over members of `scan` over steps, with the member axis divide
 to one another, so it scales by construction.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -180,6 +181,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     it, so what is asked of a step changes no bit of the training. Fused with a probe, a sum would round differently.
     """
 
+    @functools.partial(jax.jit, inline=True)  # traced once, for the shapes of a row and for the row
     def measured(s: GanState):
       after, trace = step_all(hypers, s, data)
       if "noise" in asked:

@@ -137,11 +137,11 @@ import jax, numpy as np
 from gan_jax import data, game, population, settings
 
 losses = ["minimax", "relativistic"]
-small = {"steps": 6, "probe_every": 3, "generator_width": 16, "discriminator_width": 16, "batch_size": 16, "penalty": "r1"}
+small = {"steps": 6, "probe_every": 3, "generator_width": 16, "discriminator_width": 16, "batch_size": 16}
 dataset = data.load("digits")
 
 def end(windows, length, **asked):
-  fields = [{"loss": loss, "seed": i, "penalty_weight": 0.1} for i, loss in enumerate(losses)]
+  fields = [{"loss": loss, "seed": i} for i, loss in enumerate(losses)]
   (group,) = population.group([settings.resolve(small, asked, one) for one in fields])
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, None)
   state, rows = program.advance(program.hypers, program.init(program.hypers), program.data, windows, length)
