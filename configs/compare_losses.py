@@ -38,7 +38,14 @@ def get_config():
 
 
 def sweep(s):
-  ahead = s.fixed(panel="discriminator trained ahead", penalty="none", penalty_weight=0.0, head_start=600, steps=1000)
+  ahead = s.fixed(
+    panel="discriminator trained ahead",
+    penalty="none",
+    penalty_weight=0.0,
+    head_start=600,
+    steps=1000,
+    evaluate_every=50,  # what becomes of the samples once the generator may move
+  )
   return s.chain(
     s.product(s.param("loss", LOSSES), s.param("seed", SEEDS)),
     s.product(ahead, s.param("loss", ["minimax", "non_saturating"]), s.param("seed", SEEDS)),
