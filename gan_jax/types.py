@@ -130,7 +130,7 @@ class GanState(NamedTuple):
 class Trace(NamedTuple):
   """One step, taken apart; B examples. Probes read it, and the compiler deletes what no probe asks for.
 
-  With `packing` m a pack of m examples has one logit: real_logits, fake_logits and logit_cotangent are [B/m], slopes [B, ...].
+  With `packing` m a pack of m examples has one logit: logits and logit_cotangent are [B/m], slopes stay [B, ...].
 
   Logits, cotangents and slopes are the generator's view in its last update, before it is made: after the discriminator's
   in the order `discriminator_first`, before it in the others. `extragradient` shows its second evaluation.
