@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import conduct
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "dominance.py"
 METRIC = "frechet/distance"
 LEARNS = 0.2  # final distance over the untrained generator's, up to which a run has learned
 AXES = {"critic steps": "steps", "learning rate": "rate", "width": "width"}  # and how a column of the diagram says it
@@ -59,17 +58,7 @@ class Stand(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh dominance", allow_abbrev=False)
-  parser.add_argument("--full", action="store_true", help="four times as long, with more samples")
-  parser.add_argument("--config", default=str(CONFIG), help="a file like configs/dominance.py")
-  parser.add_argument("--out", type=Path, help="the study's directory (default: runs/dominance[_full])")
-  known, rest = parser.parse_known_args(arguments)
-
-  from gan_jax import study
-
-  longer = [f"--config.{name}={value}" for name, value in FULL.items()] if known.full else []
-  out = known.out or Path("runs/dominance_full" if known.full else "runs/dominance")
-  directory = study.run(known.config, [*longer, *rest], out, single=False)
+  directory = conduct("dominance", arguments, FULL)
   print(write(directory))
 
 

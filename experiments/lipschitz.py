@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import conduct
 from gan_jax.errors import BadInput
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "lipschitz.py"
 FULL = {
   "steps": 6000,
   "generator_width": 256,
@@ -55,17 +54,7 @@ interval (Student's t) over seeds.
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh lipschitz", allow_abbrev=False)
-  parser.add_argument("--full", action="store_true", help="longer and wider: for a GPU")
-  parser.add_argument("--config", default=str(CONFIG), help="a file like configs/lipschitz.py")
-  parser.add_argument("--out", type=Path, help="the study's directory (default: runs/lipschitz[_full])")
-  known, rest = parser.parse_known_args(arguments)
-
-  from gan_jax import study
-
-  full = [f"--config.{name}={value}" for name, value in FULL.items()] if known.full else []
-  out = known.out or Path("runs/lipschitz_full" if known.full else "runs/lipschitz")
-  directory = study.run(known.config, [*full, *rest], out, single=False)
+  directory = conduct("lipschitz", arguments, FULL)
   if not (directory / "lens.npz").exists():
     measure(directory)
   print(write(directory))

@@ -28,9 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import conduct
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "matched_gain.py"
 METRIC, BASELINE = "frechet/distance", "non_saturating"
 CAPTION = """\
 The final Frechet distance of each loss over that of `non_saturating` (1, dashed: left is better), geometric mean and 95 %
@@ -55,14 +54,7 @@ class Row(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh matched_gain", allow_abbrev=False)
-  parser.add_argument("--config", default=str(CONFIG), help="a file like configs/matched_gain.py")
-  parser.add_argument("--out", type=Path, default=Path("runs/matched_gain"), help="the study's directory")
-  known, rest = parser.parse_known_args(arguments)
-
-  from gan_jax import study
-
-  directory = study.run(known.config, rest, known.out, single=False)
+  directory = conduct("matched_gain", arguments)
   print(write(directory))
 
 

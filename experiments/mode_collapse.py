@@ -24,9 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import conduct
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "mode_collapse.py"
 FULL = {
   "steps": 400_000,
   "generator_width": 400,
@@ -76,17 +75,7 @@ class Method(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh mode_collapse", allow_abbrev=False)
-  parser.add_argument("--full", action="store_true", help="the published length and width")
-  parser.add_argument("--config", default=str(CONFIG), help="a file like configs/mode_collapse.py")
-  parser.add_argument("--out", type=Path, help="the study's directory (default: runs/mode_collapse[_full])")
-  known, rest = parser.parse_known_args(arguments)
-
-  from gan_jax import study
-
-  full = [f"--config.{name}={value}" for name, value in FULL.items()] if known.full else []
-  out = known.out or Path("runs/mode_collapse_full" if known.full else "runs/mode_collapse")
-  directory = study.run(known.config, [*full, *rest], out, single=False)
+  directory = conduct("mode_collapse", arguments, FULL)
   print(write(directory))
 
 

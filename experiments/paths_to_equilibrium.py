@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import conduct
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "paths_to_equilibrium.py"
 QUALITY, OFF_LINE, VARIANCE = "line/wasserstein", "line/squared_distance", "line/variance"
 LOSSES = ("minimax", "non_saturating")
 LEARNED = 0.3  # of `line/wasserstein`: a run that ends below it is said to have learned the data
@@ -47,14 +46,7 @@ class Cell(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh paths_to_equilibrium", allow_abbrev=False)
-  parser.add_argument("--config", default=str(CONFIG), help="a file like configs/paths_to_equilibrium.py")
-  parser.add_argument("--out", type=Path, default=Path("runs/paths_to_equilibrium"), help="the study's directory")
-  known, rest = parser.parse_known_args(arguments)
-
-  from gan_jax import study
-
-  directory = study.run(known.config, rest, known.out, single=False)
+  directory = conduct("paths_to_equilibrium", arguments)
   print(write(directory))
 
 

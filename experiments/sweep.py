@@ -1,10 +1,14 @@
 """`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]` and `launch.sh train CONFIG ...` (one run)."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from experiments import command
 from gan_jax.errors import BadInput
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
 class Parser(argparse.ArgumentParser):
@@ -12,6 +16,31 @@ class Parser(argparse.ArgumentParser):
 
   def error(self, message: str) -> None:  # type: ignore[override]
     raise BadInput(f"{message}; {self.format_usage().strip()}")
+
+
+def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = None) -> Path:
+  """Run the study of configs/<name>.py, or go on with it, for a command that then draws of it; returns its directory.
+
+  Args:
+    name: the command, which names the config and, by default, the study's directory too.
+    arguments: of the command line: `--config FILE`, `--out DIR`, `--config.field=value ...`, and `--full` if there is one.
+    full: the fields that `--full` sets, in a directory of its own; without them there is no such flag.
+  """
+  parser = Parser(prog=f"./launch.sh {name}", allow_abbrev=False)
+  parser.add_argument("--config", default=str(CONFIGS / f"{name}.py"), help=f"a file like configs/{name}.py")
+  parser.add_argument(
+    "--out", type=Path, help=f"the study's directory (default: runs/{name}, with --full runs/{name}_full)"
+  )
+  if full is not None:
+    parser.add_argument("--full", action="store_true", help="longer, and wider where it matters: for a GPU")
+  known, rest = parser.parse_known_args(arguments)
+  longer = full is not None and known.full
+
+  from gan_jax import study
+
+  fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
+  out = known.out or Path("runs") / (name + "_full" * longer)
+  return study.run(known.config, [*fields, *rest], out, single=False)
 
 
 def main(arguments: list[str], single: bool = False) -> None:

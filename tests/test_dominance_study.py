@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import dominance, matched_gain, verdicts
+from experiments.sweep import CONFIGS
 from gan_jax import losses, population, settings, study, sweeps
 from gan_jax.errors import BadInput
 from gan_jax.report import records
@@ -84,7 +85,7 @@ def test_players_that_differ_in_two_respects_have_no_place():
 
 
 def test_the_sweep_of_dominance_is_level_but_for_one_respect():
-  configs = sweeps.load(str(dominance.CONFIG))[1]
+  configs = sweeps.load(str(CONFIGS / "dominance.py"))[1]
   places = {(c["optimizer"], c["loss"], *dominance.strength(c)) for c in configs}
   assert len(places) == 7 * (1 + 3 + 3 + 3) + 7 * 4
   assert len(configs) == 5 * len(places)
@@ -92,7 +93,7 @@ def test_the_sweep_of_dominance_is_level_but_for_one_respect():
 
 
 def test_gains_are_those_of_matched_gain_and_what_has_none_to_match_is_not_run_twice():
-  swept = {config["loss"] for config in sweeps.load(str(matched_gain.CONFIG))[1]}
+  swept = {config["loss"] for config in sweeps.load(str(CONFIGS / "matched_gain.py"))[1]}
   for name in (name for name in swept if not name.startswith("matched_gain")):
     expected = float(losses.get(f"matched_gain({name})").generator(np.zeros(1), np.ones(1))[0])
     raw = float(losses.get(name).generator(np.zeros(1), np.ones(1))[0])

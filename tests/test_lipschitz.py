@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import lipschitz as study
+from experiments.sweep import CONFIGS
 from gan_jax import data, lens, losses, population, settings, sweeps
 from gan_jax.norms import flat
 from gan_jax.report import lipschitz
@@ -148,7 +149,7 @@ def test_spread_is_worst_over_best_by_seed():
 
 
 def test_the_config_has_every_pair_of_constant_and_loss():
-  _, configs = sweeps.load(str(study.CONFIG))
+  _, configs = sweeps.load(str(CONFIGS / "lipschitz.py"))
   cells = {(c["panel"], c["loss"]) for c in configs}
   assert len(cells) == 1 + 4 * 6 + 3 * 4
   assert len(configs) == 5 * len(cells)

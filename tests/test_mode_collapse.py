@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import mode_collapse as study
+from experiments.sweep import CONFIGS
 from gan_jax import runs, sweeps
 from gan_jax.report import records
 
@@ -54,7 +55,7 @@ def test_the_table_has_the_means_of_the_rows(written):
 
 
 def test_every_method_has_a_name_of_its_own_and_published_rows_are_of_methods_that_run():
-  _, configs = sweeps.load(str(study.CONFIG))
+  _, configs = sweeps.load(str(CONFIGS / "mode_collapse.py"))
   found = {(c["dataset"], study.named(c)) for c in configs}
   variants = {tuple(sorted((k, str(v)) for k, v in c.items() if k != "seed")) for c in configs}
   assert len(found) == len(variants) == 13
@@ -67,7 +68,7 @@ def test_every_method_has_a_name_of_its_own_and_published_rows_are_of_methods_th
 def test_full_is_the_published_length_and_width():
   """400 epochs of 100,000 examples in batches of 100 (their code), at Adam's 1e-4, 0.8."""
   arguments = [f"--config.{name}={value}" for name, value in study.FULL.items()]
-  for config in sweeps.load(str(study.CONFIG), arguments)[1]:
+  for config in sweeps.load(str(CONFIGS / "mode_collapse.py"), arguments)[1]:
     assert config["steps"] == 400 * 100_000 // 100
     assert (config["generator_width"], config["discriminator_width"], config["depth"]) == (400, 200, 4)
     assert (config["generator_rate"], config["discriminator_rate"], config["beta1"]) == (1e-4, 1e-4, 0.8)

@@ -7,6 +7,7 @@ import pytest
 
 from experiments import paths_to_equilibrium as study
 from experiments import tables
+from experiments.sweep import CONFIGS
 from gan_jax import data, models, population, sweeps
 from gan_jax.report import records
 
@@ -56,7 +57,7 @@ def test_ratios_are_paired_by_seed_and_of_the_right_cells(written):
 def test_the_supports_do_not_meet_at_the_start():
   """The generator's curve stays off the line for noise within 2 standard deviations, whatever the seed; where a ray of it
   crosses the line further out, it does so in a point."""
-  _, configs = sweeps.load(str(study.CONFIG))
+  _, configs = sweeps.load(str(CONFIGS / "paths_to_equilibrium.py"))
   where = data.load("line").line
   normal = np.array([-where.direction[1], where.direction[0]])
   spec = population.group(configs[:1])[0].spec
@@ -70,7 +71,7 @@ def test_the_supports_do_not_meet_at_the_start():
 
 
 def test_the_config_has_every_pair_of_loss_and_penalty_in_both_games():
-  _, configs = sweeps.load(str(study.CONFIG))
+  _, configs = sweeps.load(str(CONFIGS / "paths_to_equilibrium.py"))
   cells = {(c["panel"], c["loss"], c["penalty"]) for c in configs}
   assert len(cells) == 2 * 2 * 5
   assert len(configs) == 5 * len(cells)
