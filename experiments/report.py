@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
   from gan_jax import report
 
   if known.json:
-    print(json.dumps(report.summary(known.directory), allow_nan=False))
+    command.deliver(json.dumps(report.summary(known.directory), allow_nan=False) + "\n")
     return
   page = report.build(known.directory)
   print(report.terminal_table(known.directory))

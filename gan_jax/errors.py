@@ -8,6 +8,14 @@ class BadInput(ValueError):
   """Input that cannot be used; its text is one sentence: expected, got, choices. The command line exits with 2."""
 
 
+class Failure(RuntimeError):
+  """The machine could not do what was asked of it; its text is one sentence. The command line exits with 1."""
+
+
+class Stopped(Exception):
+  """Stopped on a signal's request, where nothing is lost; its text is one sentence. The command line exits with 75."""
+
+
 def unknown(kind: str, got: object, choices: Iterable[str]) -> BadInput:
   """The error for a name that is not in a registry, with the nearest name first.
 

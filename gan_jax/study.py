@@ -3,25 +3,29 @@
 Everything that can be refused is refused before the first byte is written; then groups are trained one after another.
 """
 
+import contextlib
 import datetime
 import importlib.metadata
 import inspect
 import platform
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax import devices, report, runs, settings, sweeps
+from gan_jax import devices, report, runs, settings, signals, sweeps
 from gan_jax.errors import BadInput
+from gan_jax.progress import Progress
+from gan_jax.signals import Stop
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
 Say = Callable[[str], None]
 
 
-def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, say: Say = print) -> Path:
+def run(
+  config: str, arguments: Sequence[str], out: Path | None, single: bool, say: Say = print, stop: Stop | None = None
+) -> Path:
   """Run a study, or go on with it, and write its report; returns its directory.
 
   Args:
@@ -29,56 +33,94 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     arguments: `--config.field=value` overrides.
     out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
     single: only the one run of `get_config()`, without the file's sweep.
-    say: where progress goes, a line at a time.
+    say: where progress goes, a line at a time; also called from a helper thread, never twice at once.
+    stop: the request to stop that the caller's signals make. Without one, signals are taken note of here, in the main
+      thread: SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish and save the chunk under way.
 
   Raises:
     BadInput: input that cannot be used. Nothing on disk has been touched.
+    Stopped: a signal asked to stop; what the message names is saved, and the same call goes on from it.
+    Failure: the machine could not do it (too little memory, a directory that was removed).
     OSError: something could not be written. The last checkpoint is good, and the same call goes on from it.
   """
   alone, swept = sweeps.load(config, arguments)
   configs = alone if single else swept
   stem = Path(config).stem
   study = out or Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
-  manifest = existing(study, configs)
-  devices.configure(len(configs), manifest and manifest["layout"])
+  own = Stop() if stop is None else stop
+  own.outcome = "nothing was trained by this command yet, and the same command starts it again"
+  with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
+    page = _conduct(config, study, configs, progress, own)
+  say_safely = Progress(say).say
+  say_safely(report.terminal_table(study))
+  say_safely(f"report: {page}")
+  return study
 
-  from gan_jax import checkpoint, data, game, loop, metrics, population  # jax only now: the layout is set
+
+def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progress: Progress, stop: Stop) -> Path:
+  """`run`, told by `progress`; returns the report."""
+  progress.say(f"{study}: {len(configs)} run{'s' * (len(configs) != 1)} of {config}")
+  manifest = existing(study, configs)
+  with progress.phase("starting jax"):
+    devices.configure(len(configs), manifest and manifest["layout"])
+
+    from gan_jax import checkpoint, data, game, metrics, population  # jax only now: the layout is set
 
   checkpoint.quiet()
-  groups = population.group(configs)
-  datasets: dict[tuple[str, str], Any] = {}
-  meanings: dict[str, str] = {}
-  for group in groups:
-    key = (group.spec.dataset, group.spec.data_dir)
-    if key not in datasets:
-      datasets[key] = data.load(*key)
-    meanings |= population.explanations(group.spec, game.build(group.spec, datasets[key]))
-
-  prepare(study)
-  with runs.writer_lock(study):
-    if finished(study, manifest):
-      say(f"{study} is complete: {len(configs)} runs")
-    else:
-      qualities = {key: metrics.build(dataset, devices.cache_directory()) for key, dataset in datasets.items()}
-      if manifest is None:
-        meanings |= {k: v for q in qualities.values() for k, v in q.explanations.items()}
-        manifest = describe(config, study.name, groups, meanings)
-        runs.write_json(study / "manifest.json", manifest)
-      elif manifest["layout"] != devices.layout():
-        say(f"warning: begun on {manifest['layout']}, going on on {devices.layout()}: the bits may differ")
-      say(f"{study}: {len(configs)} runs in {len(groups)} compiled program{'s' * (len(groups) > 1)}")
+  with devices.undisturbed(progress.say):
+    groups = population.group(configs)
+    datasets: dict[tuple[str, str], Any] = {}
+    meanings: dict[str, str] = {}
+    with progress.phase("reading the data", brief=True):
       for group in groups:
         key = (group.spec.dataset, group.spec.data_dir)
-        dataset, quality = datasets[key], qualities[key]
-        note(study, group.name, quality.notes)
-        real = population.real_examples(dataset)
-        runs.write_arrays(study / "samples" / group.name / "real.npz", samples=real)
-        program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
-        loop.run_group(study, group, program, teller(group, len(groups), say), say)
-    page = report.build(study)
-  say(report.terminal_table(study))
-  say(f"report: {page}")
-  return study
+        if key not in datasets:
+          datasets[key] = data.load(*key)
+        meanings |= population.explanations(group.spec, game.build(group.spec, datasets[key]))
+    stop.check()
+
+    prepare(study)
+    with runs.writer_lock(study):
+      if finished(study, manifest):
+        progress.say(f"{study} is complete: {len(configs)} runs")
+      else:
+        with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
+          qualities = {key: metrics.build(dataset, devices.cache_directory()) for key, dataset in datasets.items()}
+        if manifest is None:
+          meanings |= {k: v for q in qualities.values() for k, v in q.explanations.items()}
+          manifest = describe(config, study.name, groups, meanings)
+          runs.write_json(study / "manifest.json", manifest)
+        elif manifest["layout"] != devices.layout():
+          progress.say(f"warning: begun on {manifest['layout']}, going on on {devices.layout()}: the bits may differ")
+        train(study, groups, datasets, qualities, progress, stop)
+      stop.check()
+      stop.outcome = "everything is trained and saved, and the same command writes the report"
+      with progress.phase("writing the report", brief=True):
+        return report.build(study)
+
+
+def train(
+  study: Path,
+  groups: Sequence[Any],
+  datasets: Mapping[Any, Any],
+  qualities: Mapping[Any, Any],
+  progress: Progress,
+  stop: Stop,
+) -> None:
+  """Train the groups one after another."""
+  from gan_jax import game, loop, population
+
+  members = sum(len(group.configs) for group in groups)
+  progress.say(f"{study}: {members} runs in {len(groups)} compiled program{'s' * (len(groups) > 1)}")
+  check = runs.still_there(study)
+  for number, group in enumerate(groups, 1):
+    key = (group.spec.dataset, group.spec.data_dir)
+    dataset, quality = datasets[key], qualities[key]
+    note(study, group.name, quality.notes)
+    real = population.real_examples(dataset)
+    runs.write_arrays(study / "samples" / group.name / "real.npz", samples=real)
+    program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+    loop.run_group(study, group, program, loop.Conduct(progress, stop, check, number, len(groups)))
 
 
 def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -177,25 +219,3 @@ def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:
   status = runs.read_status(study)
   status["groups"].setdefault(group, {})["notes"] = dict(notes)
   runs.write_json(study / "status.json", status)
-
-
-def teller(group: Any, groups: int, say: Say) -> Callable[[Any], None]:
-  """Progress for a person: one line that rewrites itself on a terminal, a line every so often elsewhere."""
-  live = sys.stderr.isatty()
-  told = [0.0]
-
-  def tell(progress: Any) -> None:
-    rate = progress.steps_done / max(progress.seconds, 1e-9)
-    left = (progress.steps - progress.step) / max(rate, 1e-9)
-    line = (
-      f"{group.name} of {groups}: step {progress.step:,}/{progress.steps:,}  {rate:,.0f} steps/s x {progress.members} "
-      f"members  {int(left) // 60}:{int(left) % 60:02d} left"
-    )
-    last = progress.step >= progress.steps
-    if live:
-      print(f"\r{line}\033[K", end="\n" if last else "", file=sys.stderr, flush=True)
-    elif last or progress.seconds - told[0] >= 5:
-      told[0] = progress.seconds
-      say(line)
-
-  return tell

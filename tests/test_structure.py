@@ -18,7 +18,7 @@ from tests.test_idx import write_set
 
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
-  {"settings", "types", "checks", "devices"},
+  {"settings", "types", "checks", "devices", "progress", "signals"},
   {"randomness", "runs", "norms"},
   {
     "sweeps",
@@ -45,7 +45,8 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"study"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHOUT_JAX = ["errors", "settings", "runs", "sweeps", "devices", "report", "export", "study", "verdict"]
+WITHOUT_JAX = ["errors", "settings", "runs", "sweeps", "devices", "progress", "signals", "report", "export", "study"]
+WITHOUT_JAX += ["verdict"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # As a user would: fully connected players and convolutions. Studies of mixtures and of the line have tests of their own.
 RUN = ("compare_losses", "mnist_dcgan")
