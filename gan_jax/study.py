@@ -108,7 +108,9 @@ def train(
   stop: Stop,
 ) -> None:
   """Train the groups one after another."""
-  from gan_jax import game, loop, population
+  import jax
+
+  from gan_jax import failures, game, loop, population
 
   members = sum(len(group.configs) for group in groups)
   progress.say(f"{study}: {members} runs in {len(groups)} compiled program{'s' * (len(groups) > 1)}")
@@ -117,10 +119,13 @@ def train(
     key = (group.spec.dataset, group.spec.data_dir)
     dataset, quality = datasets[key], qualities[key]
     note(study, group.name, quality.notes)
-    real = population.real_examples(dataset)
-    runs.write_arrays(study / "samples" / group.name / "real.npz", samples=real)
-    program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
-    loop.run_group(study, group, program, loop.Conduct(progress, stop, check, number, len(groups)))
+    try:
+      real = population.real_examples(dataset)
+      runs.write_arrays(study / "samples" / group.name / "real.npz", samples=real)
+      program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      loop.run_group(study, group, program, loop.Conduct(progress, stop, check, number, len(groups)))
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+      raise failures.explain(error, group, study) from error
 
 
 def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

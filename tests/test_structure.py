@@ -41,7 +41,7 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"step"},
   {"geometry", "duality"},
   {"population", "checkpoint"},
-  {"loop"},
+  {"loop", "failures"},
   {"study"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
