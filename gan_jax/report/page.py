@@ -76,6 +76,7 @@ def build(study: Path) -> Path:
     description=read.manifest.get("description", ""),
     facts=_facts(read),
     progress=_progress(read),
+    remarks=read.remarks,
     panels=[_panel(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read),
     glossary=_glossary(read),

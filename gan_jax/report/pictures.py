@@ -56,27 +56,23 @@ def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Pic
 
 
 def latest(study: Path, run: Run) -> tuple[int, np.ndarray] | None:
-  """(step, the run's samples [n, ...]) of the last sample file of its group."""
-  folder = study / "samples" / run.group
-  files = sorted(path for path in folder.glob("*.npz") if path.stem.isdigit()) if folder.is_dir() else []
-  if not files:
-    return None
-  samples = _array(files[-1])
-  if run.member >= len(samples):
-    raise BadInput(f"{files[-1]}: expected samples of member {run.member}, got those of {len(samples)} members")
-  return int(files[-1].stem), samples[run.member]
+  """(step, the run's samples [n, ...]) of the last intact sample file of its group."""
+  for step, path in reversed(runs.sample_steps(study, run.group)):
+    try:
+      samples = runs.read_samples(path)
+    except runs.Damaged:  # it is named among the study's gaps
+      continue
+    if run.member < len(samples):
+      return step, samples[run.member]
+  return None
 
 
 def _real(study: Path, group: str) -> np.ndarray | None:
   path = study / "samples" / group / "real.npz"
-  return _array(path) if path.exists() else None
-
-
-def _array(path: Path) -> np.ndarray:
-  arrays = runs.read_arrays(path)
-  if "samples" not in arrays:
-    raise BadInput(f"{path}: expected an array 'samples', got {sorted(arrays)}")
-  return arrays["samples"]
+  try:
+    return runs.read_samples(path, real=True) if path.exists() else None
+  except runs.Damaged:
+    return None
 
 
 def _picture(title: str, note: str, look: Style | None, samples: np.ndarray, box: np.ndarray | None) -> Picture:
