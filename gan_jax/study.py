@@ -147,10 +147,11 @@ def refuse_other_data(
   for group in groups:
     there, here = began.get(group.name), digests[group.name]
     if there not in (None, here):
-      folder = f" in {group.spec.data_dir}" if group.spec.data_dir else ""
+      folder = group.spec.data_dir
       raise BadInput(
-        f"the dataset {group.spec.dataset!r}{folder} is not the one that {study} began with: expected sha256 "
-        f"{there[:12]}, got {here[:12]}; put its files back, or choose another directory with --out"
+        f"the dataset {group.spec.dataset!r}{f' in {folder}' * bool(folder)} is not the one that {study} began with: "
+        f"expected sha256 {there[:12]}, got {here[:12]}; "
+        f"{'put its files back' if folder else 'go back to the version that made it'}, or choose another directory with --out"
       )
 
 
