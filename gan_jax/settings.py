@@ -43,12 +43,14 @@ FIELDS: dict[str, Field] = {
   "penalty": Field(
     "none", "static", "names in gan_jax.penalties.PENALTIES, several joined by `+`, on the discriminator"
   ),
-  "penalty_weight": Field(0.0, "traced", "factor on the mean over the batch of every penalty of the discriminator", 0),
+  "penalty_weight": Field(
+    None, "traced", "factor on the mean over the batch of every penalty of the discriminator; None: its source's", 0
+  ),
   "penalty_weights": Field({}, "traced", "by name, where a penalty's factor is not `penalty_weight`", 0),
   "penalty_every": Field(1, "static", "discriminator updates from one evaluation of a penalty to the next (lazy)", 1),
   "augmentation": Field("none", "static", "a name in gan_jax.penalties.AUGMENTATIONS: what `bcr` calls the same image"),
   "generator_penalty": Field("none", "static", "as `penalty`, on the generator"),
-  "generator_penalty_weight": Field(0.0, "traced", "factor on every penalty of the generator", 0),
+  "generator_penalty_weight": Field(None, "traced", "factor on the generator's penalty; None: its source's", 0),
   "weight_constraint": Field("none", "static", "on the discriminator's weights", choices=("none", "clip", "spectral")),
   "clip_value": Field(0.01, "traced", "bound of every weight under `weight_constraint=clip`", 0),
   "instance_noise": Field(False, "static", "add Gaussian noise to all that the discriminator sees"),
@@ -172,7 +174,7 @@ def coerce(name: str, value: Any) -> Any:
     )
   if expected is int and not field.low <= value <= field.high:
     raise BadInput(f"config field {name!r} expected {_bounds(field)}, got {shown(value)}")
-  if expected is str and not is_text(value):
+  if isinstance(value, str) and not is_text(value):
     raise BadInput(f"config field {name!r} expected text that UTF-8 can hold, without NUL, got {shown(value)}")
   if field.choices and value not in field.choices:
     raise unknown(f"{name}", value, field.choices)

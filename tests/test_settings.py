@@ -93,7 +93,9 @@ def test_numbers_of_numpy_and_jax_are_numbers(field, value, number):
   assert type(got[field]) is type(plain[field])
 
 
-@pytest.mark.parametrize("value", [np.arange(2), np.array([1]), 1j, np.datetime64("2020-01-01"), None, [1], b"1", float("inf")])
+@pytest.mark.parametrize(
+  "value", [np.arange(2), np.array([1]), 1j, np.datetime64("2020-01-01"), None, [1], b"1", float("inf")]
+)
 def test_what_is_no_number_is_refused_in_one_sentence(value):
   for field in ("steps", "generator_rate", "conditional"):
     with pytest.raises(BadInput, match=f"config field '{field}' expected ") as caught:
