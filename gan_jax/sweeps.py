@@ -11,13 +11,14 @@ def sweep(s):  # s is this module, so that a config file imports nothing
 import importlib.util
 import inspect
 import itertools
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_jax import settings
-from gan_jax.errors import BadInput, unknown
+from gan_jax.errors import BadInput, shown, unknown
 
 Sweep = list[dict[str, Any]]
 
@@ -89,8 +90,7 @@ def load(path: str, arguments: Iterable[str] = ()) -> tuple[list[dict[str, Any]]
 def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
   """The config of a study that trains nothing: the file's own fields, overridden by `--config.field=value`.
 
-  The fields are the keys of the dict that `get_config()` returns, their types those of its values. In a list, whose
-  entries have the type of its first one (of text, where it is empty), values are separated by commas.
+  The fields are the keys of the dict that `get_config()` returns, their types those of its values.
 
   Raises:
     BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
@@ -134,57 +134,53 @@ def _no_config(path: str, folder: Path) -> str:
 def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
   """The fields that `--config.field=value` arguments set, as the types of `config`, whose keys are the fields.
 
-  Into a dict by its keys, `--config.loss_options.x=1`, also by one that the config leaves at its default: a number.
+  Into a dict by its keys, `--config.loss_options.x=1`, also by one that the config leaves at its default: a number. In a
+  list, whose entries have the type of its first one (of text, where it is empty), values are separated by commas.
+  Where a field is given twice the last one counts.
 
   Raises:
     BadInput: an argument of another form, an unknown field, or text that is not of the field's type.
   """
-  # Here and not above: 0.2 s that a listing without overrides need not wait for.
-  from absl import flags
-  from ml_collections import config_dict, config_flags
-
   prefix = "--config."
-  texts: dict[str, str] = {}
-  lists: dict[str, list[Any]] = {}
+  given: dict[str, Any] = {}
   for argument in arguments:
     if not argument.startswith(prefix) or "=" not in argument:
       raise BadInput(f"expected --config.field=value, got {argument!r}")
     name, text = argument.removeprefix(prefix).split("=", 1)
     root, _, key = name.partition(".")
-    if root not in config or (key and not isinstance(config[root], Mapping)):
+    if root not in config or ("." in name and not isinstance(config[root], Mapping)):
       raise unknown("config field", name, config)
-    if isinstance(config[root], list):
-      lists[name] = _entries(name, config[root], text)
-      continue
-    texts[name] = text
-    if key and key not in config[root]:
-      config = {**config, root: {**config[root], key: 0.0}}
-  values = flags.FlagValues()
-  argv = [sys.argv[0], *(f"{prefix}{name}={text}" for name, text in texts.items())]
-  flag = config_flags.DEFINE_config_dict(
-    "config", config_dict.ConfigDict(dict(config)), flag_values=values, sys_argv=argv
-  )
+    default = config[root]
+    if not isinstance(default, Mapping):
+      given[root] = _parsed(name, default, text)
+    elif not key.isidentifier() or key.startswith("__"):
+      raise BadInput(f"config field {root!r} expected --config.{root}.name=number, got {argument!r}")
+    else:
+      given[root] = {**given.get(root, default), key: _parsed(name, 0.0, text)}
+  return given
+
+
+def _parsed(name: str, default: Any, text: str) -> Any:
+  """`text` as a value of the type of `default`; a number where that is None."""
+  if isinstance(default, (list, tuple)):
+    entry = default[0] if default else ""
+    parts = [part.strip() for part in text.strip(" []()").split(",")]
+    try:
+      return [_parsed(name, entry, part) for part in parts] if parts != [""] else []
+    except BadInput as error:
+      kind = f"a list of {type(entry).__name__} (as {default!r})"
+      raise BadInput(f"config field {name!r} expected {kind}, got {shown(text)}") from error
+  if isinstance(default, str):
+    return text
   try:
-    values(argv)
-  except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-    name, text = _culprit(texts, str(error))
-    default = config.get(name)
-    raise BadInput(f"config field {name!r} expected {type(default).__name__} (as {default!r}), got {text!r}") from error
-  parsed = flag.value.to_dict()
-  return {root: parsed[root] for root in dict.fromkeys(name.split(".")[0] for name in texts)} | lists
-
-
-def _entries(name: str, default: list[Any], text: str) -> list[Any]:
-  """The entries of a list: `a,b`, also in brackets."""
-  entry = type(default[0]) if default else str
-  texts = [part.strip() for part in text.strip(" []()").split(",")]
-  try:
-    return [entry(part) for part in texts] if texts != [""] else []
-  except ValueError as error:
-    raise BadInput(
-      f"config field {name!r} expected a list of {entry.__name__} (as {default!r}), got {text!r}"
-    ) from error
-
-
-def _culprit(texts: Mapping[str, str], message: str) -> tuple[str, str]:
-  return next(((name, text) for name, text in texts.items() if f"config.{name}" in message), next(iter(texts.items())))
+    if isinstance(default, bool):
+      return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
+    if default is None and text.strip().lower() == "none":
+      return None
+    if isinstance(default, int):
+      number = float(text) if re.search("[.eE]", text) else int(text)  # 1e4 is an int too
+      return int(number) if number == int(number) else int(text)
+    return float(text)
+  except (KeyError, OverflowError, ValueError) as error:
+    kind = "float" if default is None else type(default).__name__
+    raise BadInput(f"config field {name!r} expected {kind} (as {default!r}), got {shown(text)}") from error
