@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.checks import at_least_float32
+from gan_jax.norms import largest
 from gan_jax.penalties.registry import of_critic
 from gan_jax.types import Critic, Key
 
@@ -114,7 +115,7 @@ def max_gradient(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   Source: Zhou et al. 2019, "Lipschitz generative adversarial nets" (arXiv:1902.05687), section 4.
   """
   squared = squared_norm_per_example(input_gradient(critic, interpolate(real, fake, key)))
-  return jnp.broadcast_to(jnp.max(squared), squared.shape)
+  return jnp.broadcast_to(largest(squared, axis=0), squared.shape)
 
 
 def _finite_difference(critic: Critic, images: Array, key: Key) -> Array:
