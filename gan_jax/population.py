@@ -250,7 +250,8 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
 
   def evaluate(hypers: Hypers, state: GanState) -> dict[str, np.ndarray]:
     found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, state)))
-    return {name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+    with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+      return {name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
 
   def inspection(module):
     measure = module.build(group.spec, game)
