@@ -143,7 +143,9 @@ def test_the_last_positions_of_the_count_are_still_examples():
   assert ((indices >= 0) & (indices < 1797)).all()
 
 
-SEEDS = 120_000  # with 12 rounds the statistic of the orders of 5 is 15; of even orders it is 0, with standard deviation 1
+SEEDS = (
+  120_000  # with 12 rounds the statistic of the orders of 5 is 15; of even orders it is 0, with standard deviation 1
+)
 
 
 def unevenness(size, places):
