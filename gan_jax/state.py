@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from gan_jax import constraints
@@ -37,6 +38,12 @@ def initial_state(hypers: Hypers, spec: Spec, game: Game) -> GanState:
   )
 
 
+def early_decay(decay: ArrayLike, updates: ArrayLike) -> Array:
+  """TODO"""
+  updates = jnp.asarray(updates, jnp.float32)
+  return jnp.minimum(decay, (1 + updates) / (10 + updates))
+
+
 def moving_average(average: Params, params: Params, decay: ArrayLike) -> Params:
-  """decay * average + (1 - decay) * params, leaf by leaf."""
-  return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)
+  """decay * average + (1 - decay) * params, leaf by leaf; at decay 0 exactly params, and exact where both are equal."""
+  return jax.tree.map(lambda a, p: p + decay * (a - p), average, params)

@@ -10,7 +10,7 @@ import pytest
 
 from gan_jax import data as datasets
 from gan_jax import game, losses, settings, types
-from gan_jax.state import initial_state, moving_average
+from gan_jax.state import early_decay, initial_state, moving_average
 from gan_jax.step import build_step
 from gan_jax.theory import dirac
 
@@ -189,6 +189,50 @@ def test_head_start_keeps_the_generator_still():
 def test_moving_average():
   average = moving_average({"a": jnp.array([1.0, 0.0])}, {"a": jnp.array([3.0, 1.0])}, 0.75)
   np.testing.assert_allclose(average["a"], [1.5, 0.25])
+
+
+def test_an_average_of_equals_is_exact_and_at_decay_zero_it_is_the_generator():
+  a, b = jax.random.normal(jax.random.key(0), (2, 1000))
+  np.testing.assert_array_equal(moving_average(a, a, 0.999), a)
+  np.testing.assert_array_equal(moving_average(a, b, 0.0), b)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.999, 0.9999999])
+def test_the_average_forgets_its_start(decay):
+  """The weight of what was averaged first, the initial generator included, after n updates: the product of decays.
+
+  Whatever the decay, a hundredth of a hundred updates: a decay of 0.999 without the ramp leaves 90 % of the start.
+  """
+  decays = np.asarray(early_decay(decay, jnp.arange(20_000)), np.float64)
+  started = np.cumprod(decays)
+  assert started[99] < 1e-2
+  assert decays[0] < 0.2  # and of the initial generator itself next to nothing, from the first update on
+  assert (np.diff(decays) >= 0).all()
+  assert (decays <= np.float32(decay)).all()
+  if decay <= 0.999:
+    assert decays[-1] == np.float32(decay)  # in the end it is what was asked for
+
+
+@pytest.mark.parametrize("n_gen", [1, 2])
+def test_the_average_counts_the_generators_own_steps(n_gen):
+  """A head start is not counted and moves nothing, and several generator updates of a step are averaged once."""
+  spec, _, h, data, state = random_case(("hinge",), n_gen=n_gen, head_start=3, ema_decay=0.9999)
+  step, expected = stepper(spec), jax.device_get(state.gen_params)
+  for number in range(3 + 20):
+    state, _ = step(h, state, data)
+    if number < 3:
+      jax.tree.map(np.testing.assert_array_equal, state.gen_ema, expected)
+    else:
+      decay = float(early_decay(0.9999, number - 3))
+      expected = jax.tree.map(lambda a, p, d=decay: d * a + (1 - d) * np.asarray(p), expected, state.gen_params)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state.gen_ema, expected)
+
+
+def test_without_averaging_the_average_is_the_generator_to_the_bit():
+  spec, _, h, data, state = random_case(("hinge",), head_start=2, ema_decay=0.0)
+  for _ in range(6):
+    state, _ = stepper(spec)(h, state, data)
+    jax.tree.map(np.testing.assert_array_equal, state.gen_ema, state.gen_params)
 
 
 def test_same_seed_same_data_and_noise_for_every_loss():
