@@ -197,20 +197,29 @@ def test_an_average_of_equals_is_exact_and_at_decay_zero_it_is_the_generator():
   np.testing.assert_array_equal(moving_average(a, b, 0.0), b)
 
 
-@pytest.mark.parametrize("decay", [0.9, 0.999, 0.9999999])
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.999, 0.9999999])
 def test_the_average_forgets_its_start(decay):
-  """The weight of what was averaged first, the initial generator included, after n updates: the product of decays.
+  """The weight in the average after n updates of what was averaged first: the product of the decays.
 
-  Whatever the decay, a hundredth of a hundred updates: a decay of 0.999 without the ramp leaves 90 % of the start.
+  A decay of 0.999 without the ramp leaves 90 % of the untrained generator after 100 updates.
   """
   decays = np.asarray(early_decay(decay, jnp.arange(20_000)), np.float64)
-  started = np.cumprod(decays)
-  assert started[99] < 1e-2
-  assert decays[0] < 0.2  # and of the initial generator itself next to nothing, from the first update on
+  assert decays[0] == 0  # nothing is left of the untrained generator
+  for first in (1, 10, 100):
+    assert np.prod(decays[first : 2 * first + 1]) < 2e-4
+  # Half of the average is from the last twentieth of the updates, or less.
+  assert np.prod(decays[9_500:10_000]) <= 0.5
   assert (np.diff(decays) >= 0).all()
   assert (decays <= np.float32(decay)).all()
   if decay <= 0.999:
     assert decays[-1] == np.float32(decay)  # in the end it is what was asked for
+
+
+def test_the_ramp_is_a_half_life_of_a_twentieth_of_the_updates():
+  """As StyleGAN2-ADA's code writes it: 0.5 ** (batch / min(half_life, images * rampup))."""
+  for updates in (20, 400, 8000, 100_000):
+    half_life = min(np.log(0.5) / np.log(0.999), 0.05 * updates)
+    assert float(early_decay(0.999, updates)) == pytest.approx(0.5 ** (1 / half_life), rel=1e-6)
 
 
 @pytest.mark.parametrize("n_gen", [1, 2])
