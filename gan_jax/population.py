@@ -164,10 +164,7 @@ def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str,
   """What the columns of `Program.evaluate` mean."""
   found = dict(quality.explanations)
   if any(averages(group) for group in groups):
-    found |= {
-      RAW + name: f"{name} of the generator itself, where {name} is its moving average's"
-      for name in quality.explanations
-    }
+    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in quality.explanations}
   return found
 
 
