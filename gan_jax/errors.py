@@ -5,7 +5,39 @@ from collections.abc import Iterable
 
 
 class BadInput(ValueError):
-  """Input that cannot be used; its text is one sentence: expected, got, choices. The command line exits with 2."""
+  """Input that cannot be used; its text is one sentence: expected, got, choices. The command line exits with 2.
+
+  Whatever text it quotes, a user's name or another library's message: it prints as one line.
+  """
+
+  def __init__(self, text: str):
+    super().__init__(one_line(text))
+
+
+def one_line(text: str) -> str:
+  """Runs of white space as one space, and what does not print (control characters, halves of characters) escaped.
+
+  >>> one_line("first\\n  second \\x00")
+  'first second \\\\x00'
+  """
+  words = " ".join(text.split())
+  return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
+def shown(value: object, longest: int = 80) -> str:
+  """`repr(value)` for a message, cut where it is long; of a value whose repr fails, its type."""
+  if isinstance(value, int) and value.bit_length() > 1000:
+    return f"an int of {value.bit_length()} bits"
+  try:
+    text = repr(value)
+  except Exception:
+    text = f"a {type(value).__name__}"
+  return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def plural(count: int, noun: str, more: str = "") -> str:
+  """`count` of `noun`, whose plural is `more`, or with an s: '1 run', '2 runs', '1,000 classes'."""
+  return f"{count:,} {noun if count == 1 else more or noun + 's'}"
 
 
 def unknown(kind: str, got: object, choices: Iterable[str]) -> BadInput:

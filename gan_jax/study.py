@@ -35,7 +35,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     BadInput: input that cannot be used. Nothing on disk has been touched.
     OSError: something could not be written. The last checkpoint is good, and the same call goes on from it.
   """
-  alone, swept = sweeps.load(config, arguments)
+  alone, swept = sweeps.load(config, arguments, single)
   configs = alone if single else swept
   stem = Path(config).stem
   study = out or Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
@@ -157,7 +157,7 @@ def describe(config: str, name: str, groups: Sequence[Any], meanings: Mapping[st
 def ast_docstring(path: Path) -> str | None:
   import ast
 
-  return ast.get_docstring(ast.parse(path.read_text()))
+  return ast.get_docstring(ast.parse(path.read_bytes()))
 
 
 def commit() -> str | None:

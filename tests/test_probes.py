@@ -202,6 +202,23 @@ def test_the_undecided_logit_is_where_the_best_discriminator_of_equal_densities_
     assert values[0] <= min(values[1:]) + 1e-6
 
 
+def test_accuracy_on_real_and_on_fake_have_the_threshold_of_the_loss_and_none_without_one(measured):
+  """An undecided least-squares critic says 1/2 everywhere; of a loss of differences a constant more is the same critic."""
+  real, fake = jnp.array([0.6, 0.4, 0.9, 0.5] * 2), jnp.array([0.3, 0.2, 0.1, 0.8] * 2)
+  trace = measured[0]._replace(real_logits=real, fake_logits=fake, threshold=jnp.array(0.5))
+  values = probes.dominance(trace)
+  # By hand: 0.6 and 0.9 above, 0.5 a tie; three fakes of four below.
+  assert [float(values[f"disc/accuracy_{k}"]) for k in ("real", "fake")] == pytest.approx([2.5 / 4, 3 / 4])
+  assert float(values["disc/accuracy"]) == pytest.approx((2.5 / 4 + 3 / 4) / 2)
+  level = probes.dominance(trace._replace(real_logits=jnp.full(8, 0.5), fake_logits=jnp.full(8, 0.5)))
+  assert [float(level[f"disc/accuracy{k}"]) for k in ("", "_real", "_fake")] == [0.5, 0.5, 0.5]
+  for shift in (0.0, 100.0, -100.0):
+    free = trace._replace(real_logits=real + shift, fake_logits=fake + shift, threshold=jnp.array(jnp.nan))
+    values = probes.dominance(free)
+    assert np.isnan([float(values[f"disc/accuracy_{k}"]) for k in ("real", "fake")]).all()
+    assert float(values["disc/accuracy"]) == pytest.approx(0.75)  # midway, 0.475: three of four on either side
+
+
 def test_calibration_of_a_perfect_and_of_a_sure_discriminator():
   """Reals with chance sigmoid(l) at each logit l: no error. The same ones judged ten times as surely: the known gap."""
   logits = np.log(np.array([0.25, 0.75]) / np.array([0.75, 0.25]))

@@ -258,8 +258,8 @@ def test_decades_add_up_and_name_the_factor():
   assert found.end == found.total
   assert (found.first, found.lowest) == (50, 1900)
   text = wording.decades_sentence(found)
-  parts = "the loss 3.8, the critic 0.0, the generator −0.5 (it rose); at the end −3.3"
-  assert text == f"generator gradient fell 3.3 decades, of which {parts}"
+  parts = "(loss −3.8, critic 0.0, generator +0.5) and −3.3 at the end"
+  assert text == f"generator gradient −3.3 decades at its lowest {parts}"
 
 
 def test_a_gradient_that_came_back_is_told_by_its_lowest_point_and_its_end():
@@ -270,11 +270,11 @@ def test_a_gradient_that_came_back_is_told_by_its_lowest_point_and_its_end():
   assert (found.total, found.end) == pytest.approx((-3, 1))
   assert 50 <= found.lowest <= 300
   assert wording.decades_sentence(found).endswith(
-    "fell 3.0 decades, of which the loss 3.0, the critic 0.0, the generator 0.0; at the end +1.0"
+    "−3.0 decades at its lowest (loss −3.0, critic 0.0, generator 0.0) and +1.0 at the end"
   )
   columns = {name: 1 / column[:9] for name, column in columns.items()}
   rising = statistics.decades(np.arange(9) * 50, columns | {"gen/grad_norm": np.array([1.0] + [5.0] * 8)})
-  assert wording.decades_sentence(rising) == "generator gradient never fell below its start; at the end +0.7"
+  assert wording.decades_sentence(rising) == "generator gradient never below its start, +0.7 decades at the end"
 
 
 def test_a_gradient_that_underflows_fell_at_least_so_far():
@@ -282,7 +282,7 @@ def test_a_gradient_that_underflows_fell_at_least_so_far():
   columns |= {name: np.array([1.0, np.nan]) for name in ("factor/critic", "factor/generator")}
   found = statistics.decades(np.array([0, 50]), columns)
   assert found.total == pytest.approx(math.log10(np.finfo(np.float32).tiny))
-  assert "fell at least 37.9 decades, of which the loss 37.9, the critic –" in wording.decades_sentence(found)
+  assert "−37.9 decades or more at its lowest (loss −37.9, critic –" in wording.decades_sentence(found)
   assert statistics.decades(np.array([0]), {name: column[:1] for name, column in columns.items()}) is None
   assert statistics.decades(np.array([0, 50]), {}) is None
 
@@ -606,6 +606,38 @@ def test_a_phase_diagram_of_plain_data_shows_its_holes_and_escapes():
     assert (verdicts.LOOKS[state].colour.lower() in svg.lower()) is there
   assert "<b>" not in svg
   assert ">stalled 3/5<" in svg
+
+
+SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def labelled_value(text):
+  """The number that a tick label says: `2·10⁴` is 20,000."""
+  mantissa, _, power = text.rpartition("·") if "10" in text and text[-1] in "⁰¹²³⁴⁵⁶⁷⁸⁹" else (text, "", "")
+  return float(mantissa or 1) * 10.0 ** float(power[2:].translate(SUPERSCRIPTS) or 0)
+
+
+def test_every_level_of_a_log_axis_is_labelled_as_what_it_is():
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
+  for y in (m * 10.0**e for m in (1, 2, 5) for e in range(-39, 39)):
+    assert labelled_value(figures.level_text(y)) == pytest.approx(y, rel=1e-9), y
+  for low, high in ((3e3, 2.5e4), (4e4, 3e5), (2e-4, 9e-4), (1e-3, 2.0), (1e-9, 1e9), (9.9e3, 1.01e4)):
+    drawing = Figure()
+    FigureCanvasAgg(drawing)
+    axes = drawing.subplots()
+    axes.plot([0, 1], [low, high])
+    axes.set_yscale("log")
+    figures._log_axis(axes, 1.0)
+    drawing.canvas.draw()
+    bottom, top = axes.get_ylim()
+    ticks = [(y, label.get_text()) for y, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)]
+    shown = [(y, text) for y, text in ticks if bottom <= y <= top]
+    assert len(shown) >= 2
+    assert len({text for _, text in shown}) == len(shown)
+    for y, text in shown:
+      assert labelled_value(text) == pytest.approx(y, rel=1e-9)
 
 
 def test_what_a_study_says_is_harmless_inside_a_figure():

@@ -34,6 +34,7 @@ COLUMNS = (
   ("modes/covered", "modes covered"),
   ("modes/high_quality", "high quality"),
   ("disc/auc", "AUC"),
+  ("disc/accuracy", "accuracy"),
   ("disc/accuracy_real", "accuracy on real"),
   ("disc/accuracy_fake", "accuracy on fake"),
 )

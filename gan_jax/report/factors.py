@@ -74,7 +74,7 @@ def figure(found: Course, scale: tuple[float, float], last: int, name: str, lost
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(figures.step_text))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+g}".replace("-", "−") if y else "0"))
+    axes.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
     axes.set_xlabel("step", labelpad=1)
     for place, (key, line) in zip((0.125, 0.36, 0.51, 0.69), LINES.items(), strict=True):
       drawing.text(place, 0.915, f"{key}", color=line["color"], fontsize=9.5, weight="bold")

@@ -142,7 +142,7 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | No
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+g}".replace("-", "−") if y else "0"))
+    axes.yaxis.set_major_formatter(FuncFormatter(change_text))
     return svg(figure, name)
 
 
@@ -173,16 +173,29 @@ def _log_axis(axes: Axes, span: float) -> None:
   middle, half = (low + high) / 2, max(high - low, span) / 2  # a flat line is not a drama
   axes.set_ylim(10 ** (middle - half), 10 ** (middle + half))
   axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if half <= 0.75 else (1,), numticks=7))
-  axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _power(y)))
+  axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: level_text(y)))
   axes.yaxis.set_minor_locator(NullLocator())
   axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _power(y: float) -> str:
-  exponent = round(np.log10(y))
-  if -2 <= exponent <= 3:
+def level_text(y: float) -> str:
+  """A level of a log axis as what it is: `0.02`, `5000`, `10⁴`, `2·10⁴`.
+
+  >>> level_text(5000.0), level_text(2e4), level_text(1e-7)
+  ('5000', '2·10⁴', '10⁻⁷')
+  """
+  if not y > 0:
+    return ""
+  if 0.0099 < y < 9999.5:
     return f"{y:g}"
-  return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+  mantissa, exponent = f"{y:.2e}".split("e")
+  power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+  return power if float(mantissa) == 1 else f"{float(mantissa):g}·{power}"
+
+
+def change_text(y: float, _: int = 0) -> str:
+  """A level of an axis of changes: `+1`, `0`, `−2`."""
+  return f"{y:+g}".replace("-", "−") if y else "0"
 
 
 def step_text(x: float, _: int) -> str:

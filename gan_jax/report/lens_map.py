@@ -91,7 +91,7 @@ def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours:
     bar = drawing.colorbar(drawn, cax=drawing.add_axes((1 - BAR, below, 0.025, tall)))
     bar.ax.tick_params(labelsize=8.5)
     bar.ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+g}".replace("-", "−") if y else "0"))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
     text = figures.svg(drawing, name)
   return text.replace("<image ", '<image style="image-rendering: pixelated" ')
 

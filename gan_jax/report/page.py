@@ -22,11 +22,14 @@ LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, li
   ),
   (
     "Who is winning",
-    "Near 0.5 the discriminator cannot tell; at 1 it has won.",
+    "Near 0.5 the discriminator cannot tell; at 1 it has won. The accuracy is at each loss's own threshold: the logit of "
+    "its undecided discriminator, or midway between the mean logits for a loss that has none, because only differences "
+    "of its logits mean anything. Accuracy on real or on fake alone takes a threshold, so such a loss has no line there.",
     (
       ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_real", "discriminator's accuracy on real", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_fake", "discriminator's accuracy on fake", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy", "discriminator's accuracy", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_real", "its accuracy on real, where the loss has a threshold", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_fake", "its accuracy on fake, where the loss has a threshold", False, (0, 1.02), (0.5,)),
     ),
   ),
   (

@@ -66,7 +66,7 @@ def terminal_table(study: Path) -> str:
 def _section(comparison: Comparison) -> str:
   quality = comparison.quality
   heading = ["", "runs"] + ([quality.title, "from non_saturating"] if quality else [])
-  short = {"disc/auc": "AUC", "disc/accuracy_real": "D real", "disc/accuracy_fake": "D fake"}
+  short = {"disc/auc": "AUC", "disc/accuracy": "D accuracy"}
   columns = [c for c in comparison.columns if c[0] in short or c[0] in ("classes/present", "modes/covered")]
   heading += [short.get(name, title.split()[0]) for name, title in columns] + ["decades", "verdict"]
   lines = [heading, *(_cells(row, comparison, [name for name, _ in columns]) for row in comparison.rows)]

@@ -71,11 +71,11 @@ def read(path: Path) -> Study:
 
 
 def final(run: Run, metric: str) -> float:
-  """The last measured value of a metric, of the quality rows or of the diagnostics; NaN where there is none."""
+  """The last measured value of a metric, of the quality rows or of the diagnostics (a count: an int); NaN for none."""
   for table in (run.quality, run.rows):
     column = table.columns.get(metric)
     if column is not None:
-      return float(column[-1]) if len(column) else float("nan")
+      return column[-1].item() if len(column) else float("nan")
   return float("nan")
 
 

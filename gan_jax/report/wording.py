@@ -75,19 +75,16 @@ def counts(row: Row) -> str:
 
 
 def decades_sentence(d: Decades) -> str:
-  """What became of the generator's gradient, and in which factor.
+  """What became of the generator's gradient, and of each factor, as changes: negative is a fall.
 
   >>> decades_sentence(Decades(50, 900, -4.1, {"loss": -3.9, "critic": -0.2, "generator": 0.0}, -4.0, False, 5))
-  'generator gradient fell 4.1 decades, of which the loss 3.9, the critic 0.2, the generator 0.0; at the end −4.0'
+  'generator gradient −4.1 decades at its lowest (loss −3.9, critic −0.2, generator 0.0) and −4.0 at the end'
   """
-  least = "at least " if d.floored else ""
-  end = f"; at the end {decade(d.end)}"
   if d.total > -0.05:
-    return f"generator gradient never fell below its start{end}"
-  parts = ", ".join(
-    f"the {name} {_minus(_one_decimal(-x))}{' (it rose)' if x >= 0.05 else ''}" for name, x in d.factors.items()
-  )
-  return f"generator gradient fell {least}{_one_decimal(-d.total)} decades, of which {parts}{end}"
+    return f"generator gradient never below its start, {decade(d.end)} decades at the end"
+  parts = ", ".join(f"{name} {decade(x)}" for name, x in d.factors.items())
+  more = " or more" if d.floored else ""
+  return f"generator gradient {decade(d.total)} decades{more} at its lowest ({parts}) and {decade(d.end)} at the end"
 
 
 def decade(x: float) -> str:
@@ -164,8 +161,8 @@ def _gradient_sentence(comparison: Comparison) -> str | None:
   worst = fallen[0]
   if _total(worst) > -0.05:
     return "No variant's generator gradient fell."
-  most = f"the most, {_one_decimal(-_total(worst))}, is {worst.variant.label}'s"
-  return f"No generator gradient fell by {LOST:g} decades; {most}."
+  lowest = f"the lowest is {worst.variant.label}'s, {decade(_total(worst))} decades from its start"
+  return f"No generator gradient fell by {LOST:g} decades; {lowest}."
 
 
 def _of(row: Row) -> Decades:
