@@ -21,6 +21,7 @@ gan_jax: which GAN loss, and why did this one stop learning?
   ./launch.sh paths_to_equilibrium     minimax and non-saturating where no divergence has a gradient, with penalties
   ./launch.sh frozen_generator [--full]  a fresh discriminator against a still generator: whose gradient dies, whose explodes
   ./launch.sh lipschitz [--full]       with an ever flatter critic, do the losses become one?
+  ./launch.sh coverage                 how often the report's intervals hold the truth, by simulation
   ./launch.sh verdicts                 is the verdict right about runs built to end in each of its states
   ./launch.sh benchmark_penalties      what each penalty costs beside none
   ./launch.sh benchmark_population     our throughput beside PyTorch (GAN_JAX_EXTRA=benchmark)

@@ -12,11 +12,11 @@ import importlib.util
 import inspect
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax import settings
+from gan_jax import labels, settings
 from gan_jax.errors import BadInput, unknown
 
 Sweep = list[dict[str, Any]]
@@ -83,7 +83,17 @@ def load(path: str, arguments: Iterable[str] = ()) -> tuple[list[dict[str, Any]]
   """
   base, sweep = _execute(path)
   pinned = overrides(settings.resolve(base), arguments)
-  return [settings.resolve(base, pinned)], expand(base, sweep, pinned)
+  swept = expand(base, sweep, pinned)
+  _check_baselines(swept, lambda: expand(base, sweep, {k: v for k, v in pinned.items() if k == "baseline"}))
+  return [settings.resolve(base, pinned)], swept
+
+
+def _check_baselines(configs: Sequence[Mapping[str, Any]], whole: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+  """A baseline that the command line's other fields take out of the study is no mistake: the report says it is not there."""
+  try:
+    labels.check_baselines(configs)
+  except BadInput:
+    labels.check_baselines([*configs, *whole()])
 
 
 def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
