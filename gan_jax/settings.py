@@ -36,6 +36,7 @@ METHODS = ("gradient", "extragradient", "consensus", "symplectic")
 FIELDS: dict[str, Field] = {
   # what is compared
   "panel": Field("", "label", "title under which the report shows this run beside its like"),
+  "baseline": Field("", "label", "loss or label of the variant that its panel is compared with; empty: the first one"),
   "seed": Field(0, "traced", "initial weights, noise and data order all derive from (seed, step)", 0, 2**32 - 1),
   "loss": Field("non_saturating", "traced", "a name in gan_jax.losses.LOSSES, transformed: `matched_gain(hinge)`"),
   "loss_options": Field({}, "traced", "hyperparameters of the loss, by name"),
