@@ -18,8 +18,9 @@ from tests.test_idx import write_set
 
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
-  {"settings", "types", "checks", "devices"},
-  {"effects", "randomness", "runs", "norms", "labels"},
+  {"settings", "types", "checks", "devices", "files", "plan"},
+  {"effects", "randomness", "norms", "schema", "parts", "labels"},
+  {"runs"},
   {
     "sweeps",
     "losses",
@@ -41,6 +42,7 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"step"},
   {"geometry", "duality"},
   {"population", "checkpoint"},
+  {"resume"},
   {"loop"},
   {"study"},
 ]
@@ -49,6 +51,10 @@ WITHOUT_JAX = [
   "errors",
   "settings",
   "effects",
+  "files",
+  "plan",
+  "schema",
+  "parts",
   "runs",
   "labels",
   "sweeps",
