@@ -40,7 +40,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     BadInput: input that cannot be used. Nothing on disk has been touched.
     OSError: something could not be written. The last checkpoint is good, and the same call goes on from it.
   """
-  alone, swept = sweeps.load(config, arguments)
+  alone, swept = sweeps.load(config, arguments, single)
   configs = alone if single else swept
   stem = Path(config).stem
   study = out or Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
@@ -76,7 +76,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     else:
       qualities = {key: metrics.build(dataset, devices.cache_directory()) for key, dataset in datasets.items()}
       if manifest is None:
-        meanings |= {k: v for q in qualities.values() for k, v in q.explanations.items()}
+        meanings |= {k: v for q in qualities.values() for k, v in population.quality_explanations(q, groups).items()}
         manifest = describe(config, study.name, groups, meanings, {n: origin.data for n, origin in origins.items()})
         runs.write_manifest(study, manifest)
       for change in changed:
@@ -298,7 +298,7 @@ def source() -> str:
 def ast_docstring(path: Path) -> str | None:
   import ast
 
-  return ast.get_docstring(ast.parse(path.read_text()))
+  return ast.get_docstring(ast.parse(path.read_bytes()))
 
 
 def commit() -> str | None:

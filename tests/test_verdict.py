@@ -102,8 +102,8 @@ def test_evidence_names_the_step_and_takes_the_fall_apart():
   rows = run(auc=auc, noise=0, loss=loss, critic=loss / 3.9 * 0.2, generator=-loss / 3.9 * 0.1)
   found = verdict.judge(rows, images(NEVER))
   # The median of five follows a jump two rows late: 1,250 is the first row of the new level.
-  assert found.evidence.startswith("AUC above 0.98 since step 1,350; generator gradient fell 4.0 decades, of which ")
-  assert "the loss 3.9, the critic 0.2, the generator -0.1 (it rose)" in found.evidence
+  assert found.evidence.startswith("AUC above 0.98 since step 1,350; generator gradient −4.0 decades since its start (")
+  assert "(loss −3.9, critic −0.2, generator +0.1)" in found.evidence
   columns = found.columns
   assert columns["auc/steps_since_level"][-1] == STEPS[-1] - 1300  # the last row that was below
   assert columns["decades/loss"][-1] == pytest.approx(-3.9, abs=1e-6)

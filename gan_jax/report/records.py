@@ -1,16 +1,13 @@
 """A study's files as records: runs, variants (runs that differ by seed alone), panels (variants side by side)."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax import runs, settings
+from gan_jax import labels, runs
 from gan_jax.errors import BadInput
-
-LABEL_LENGTH = 80  # a label is a line in a table, not an essay: the full config is in the exports
 
 
 class Run(NamedTuple):
@@ -94,11 +91,11 @@ def read(path: Path) -> Study:
 
 
 def final(run: Run, metric: str) -> float:
-  """The last measured value of a metric, of the quality rows or of the diagnostics; NaN where there is none."""
+  """The last measured value of a metric, of the quality rows or of the diagnostics (a count: an int); NaN for none."""
   for table in (run.quality, run.rows):
     column = table.columns.get(metric)
     if column is not None:
-      return float(column[-1]) if len(column) else float("nan")
+      return column[-1].item() if len(column) else float("nan")
   return float("nan")
 
 
@@ -107,15 +104,30 @@ def metrics(study: Study) -> list[str]:
   return list(dict.fromkeys(name for run in study.runs for name in (*run.rows.columns, *run.quality.columns)))
 
 
-def baseline(panel: Panel, variant: Variant) -> Variant | None:
-  """The variant that differs from `variant` in its loss only, the non-saturating one; `variant` may be its own."""
-  rest = _without(variant.config, "loss", "loss_options")
-  found = [
-    other
-    for other in panel.variants
-    if other.config["loss"] == "non_saturating" and _without(other.config, "loss", "loss_options") == rest
-  ]
-  return min(found, key=lambda other: len(other.config["loss_options"]), default=None)
+def baselines(panel: Panel) -> list[Variant | None]:
+  """What each variant of a panel is compared with, in their order; a variant may be its own.
+
+  The config's `baseline` names a variant by its label, or a loss; empty, it is the first variant, by its loss where the
+  panel's losses differ. Of a loss, that variant is taken which differs in its loss only, so that a panel of losses and
+  rates has a baseline at each rate; where there is none, the first of that loss. None where a name is nobody's.
+  """
+  first: dict[str, Variant] = {}
+  alike: dict[tuple[str, str], Variant] = {}
+  rest = {id(v): labels.key(labels.without(v.config, "loss", "loss_options", "baseline")) for v in panel.variants}
+  for variant in sorted(panel.variants, key=lambda v: len(v.config["loss_options"])):
+    alike.setdefault((variant.config["loss"], rest[id(variant)]), variant)
+  for variant in panel.variants:
+    first.setdefault(variant.config["loss"], variant)
+  labelled = {v.label: v for v in reversed(panel.variants)}
+  found = []
+  for variant in panel.variants:
+    name = variant.config.get("baseline", "")
+    if name in labelled or len(first) == 1:  # of one loss, each would be its own
+      found.append(labelled.get(name) or (panel.variants[0] if name in ("", *first) else None))
+    else:
+      loss = name or panel.variants[0].config["loss"]
+      found.append(alike.get((loss, rest[id(variant)])) or first.get(loss))
+  return found
 
 
 def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[list[Run], list[runs.Gap]]:
@@ -141,47 +153,20 @@ def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
   return runs.Table(table.steps[kept], {metric: column[kept] for metric, column in table.columns.items()})
 
 
-def _without(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
-  return {name: value for name, value in config.items() if name not in names}
-
-
 def _panels(members: tuple[Run, ...], study: str) -> tuple[Panel, ...]:
   panels: dict[str, dict[str, list[Run]]] = {}
   for run in members:
-    key = json.dumps(_without(run.config, "seed"), sort_keys=True)
-    panels.setdefault(run.config["panel"] or study, {}).setdefault(key, []).append(run)
+    panels.setdefault(run.config["panel"] or study, {}).setdefault(labels.key(run.config), []).append(run)
   return tuple(Panel(title, _variants(list(found.values()))) for title, found in panels.items())
 
 
 def _variants(found: list[list[Run]]) -> tuple[Variant, ...]:
-  configs = [_without(same[0].config, "seed") for same in found]
-  names = dict.fromkeys([*settings.FIELDS, *(name for config in configs for name in config)])
-  varying = [
-    name
-    for name in names
-    if name not in ("seed", "panel") and any(c.get(name) != configs[0].get(name) for c in configs)
-  ]
+  configs = [labels.without(same[0].config, "seed") for same in found]
+  varying = labels.varying(configs)
   return tuple(
-    Variant(label(config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
+    Variant(labels.label(config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
     for config, same in zip(configs, found, strict=True)
   )
-
-
-def label(config: Mapping[str, Any], varying: list[str]) -> str:
-  """The fields of `varying` as a person reads them: `hinge, head_start=2000`; the loss where nothing varies.
-
-  >>> label({"loss": "hinge", "head_start": 2000}, ["loss", "head_start"])
-  'hinge, head_start=2000'
-  """
-  said = []
-  for name in varying or ["loss"]:
-    value = config.get(name)
-    if isinstance(value, Mapping):
-      said += [f"{option}={number!r}" for option, number in sorted(value.items())]
-    else:
-      said.append(str(value) if name == "loss" else f"{name}={value}")
-  text = ", ".join(said)
-  return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
 
 
 def common_steps(members: tuple[Run, ...], metric: str) -> tuple[np.ndarray, np.ndarray]:

@@ -52,17 +52,22 @@ def won(signs: Signs, at: int, limits: dict[str, float]) -> str:
 
 
 def gradient(signs: Signs, at: int, factor: str) -> str:
-  """`generator gradient fell 4.1 decades, of which the loss 3.9, the critic 0.2, the generator 0.0`."""
+  """`generator gradient −4.1 decades since its start (loss −3.9, critic −0.2, generator 0.0)`: negative is a fall."""
   total = signs.total[at]
   if np.isnan(total):
     return "no generator gradient was measured above zero" if np.isnan(signs.total).all() else ""
   if factor == "none":
-    return f"the generator's gradient is alive ({total:+.1f} decades since the start)"
+    return f"the generator's gradient is alive ({change(total)} decades since its start)"
   if total > -0.05:
     return "the generator's gradient has not fallen"
-  changes = {name: round(-float(x[at]), 1) + 0.0 for name, x in signs.factors.items() if np.isfinite(x[at])}
-  parts = ", ".join(f"the {name} {x:.1f}{' (it rose)' * (x < 0)}" for name, x in changes.items())
-  return f"generator gradient fell {-total:.1f} decades" + (f", of which {parts}" if parts else "")
+  parts = ", ".join(f"{name} {change(x[at])}" for name, x in signs.factors.items() if np.isfinite(x[at]))
+  return f"generator gradient {change(total)} decades since its start" + (f" ({parts})" if parts else "")
+
+
+def change(decades: float) -> str:
+  """`−4.1`, `0.0`, `+0.3`."""
+  rounded = round(float(decades), 1)
+  return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
 def motion(signs: Signs, at: int) -> str:
