@@ -16,6 +16,7 @@ from scipy import special
 from gan_jax.losses import Card
 from gan_jax.losses.f_divergences import Divergence
 from gan_jax.types import Loss
+from tests import formulas
 
 Formula = Callable[..., np.ndarray]
 
@@ -381,6 +382,36 @@ def check_shift(name: str, build: Builder, card: Card) -> None:
   assert any(moves) != invariant, f"{name}: pairing is {card.pairing!r}"
 
 
+def check_texts(name: str, build: Builder, card: Card) -> None:
+  """What the card prints is what is computed: both halves, the slope and the optimal logit, read as formulas."""
+  for given in ({}, dict(KNOWN[name].other)):
+    options = {**_defaults(build), **given}
+    loss = build(**given)
+    for real, fake in (*BATCHES, spread(3.0)):
+      names = formulas.of_batch(real, fake, options)
+      logits = jnp.asarray(real), jnp.asarray(fake)
+      columns = {
+        "discriminator": loss.discriminator(*logits),
+        "generator": loss.generator(*logits),
+        "slope": card.slope_at(*logits, **options),
+      }
+      for column, computed in columns.items():
+        text = getattr(card, column)
+        before = "" if column == "discriminator" else card.discriminator
+        printed, rtol = formulas.evaluate(text, names, before), 1e-9
+        if np.isnan(printed).any():  # 0/0, as (1 - e^(-k x)) / k at k = 0: the limit is meant
+          near = [{**names, **{key: value * x for key, value in options.items()}} for x in (1 - 1e-5, 1 + 1e-5)]
+          printed, rtol = sum(formulas.evaluate(text, there, before) for there in near) / 2, 1e-7
+        printed = np.broadcast_to(np.ravel(printed), real.shape)
+        close(computed, printed, rtol, f"{name} {given}: {column} is printed as {text!r}", atol=1e-11)
+    if card.optimal_logit_at is not None:
+      log_ratio = np.array([-3.0, -1.1, -0.2, 0.3, 0.9, 2.5])
+      computed = card.optimal_logit_at(jnp.asarray(log_ratio), **options)
+      text = card.optimal_logit
+      printed = formulas.evaluate(text, formulas.of_densities(log_ratio, options))
+      close(computed, printed, 1e-9, f"{name} {given}: optimal_logit is printed as {text!r}", atol=1e-11)
+
+
 def _defaults(build: Builder) -> dict[str, float]:
   return {key: parameter.default for key, parameter in inspect.signature(build).parameters.items()}
 
@@ -392,6 +423,7 @@ CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
   check_optimum,
   check_shift,
   check_overflow,
+  check_texts,
 )
 
 
