@@ -30,6 +30,9 @@ class Known(NamedTuple):
   generator: Formula
   golden: tuple[float, float]  # means over `GOLDEN`, default hyperparameters
   other: Mapping[str, float] = {}  # hyperparameters other than the defaults, at which the formulas must hold too
+  kinked: bool = False  # the best discriminator's logits lie on kinks of its loss, where no slope is zero
+  highest: float = np.inf  # the logit above which the discriminator's formula is not meant
+  unlevelled: bool = False  # a loss of pairing 'none' that a common shift of all logits leaves as it is
 
 
 def sg(x):
@@ -166,8 +169,8 @@ KNOWN: dict[str, Known] = {
     (41.73375, 17.69625),
     {"fake": -1.0, "real": 0.8, "target": 0.3},
   ),
-  "wasserstein": Known(lambda r, f: -(r - f), lambda r, f: -f, (0.225, -3.125)),
-  "hinge": Known(lambda r, f: pos(1 - r) + pos(1 + f), lambda r, f: -f, (6.75, -3.125)),
+  "wasserstein": Known(lambda r, f: -(r - f), lambda r, f: -f, (0.225, -3.125), unlevelled=True),
+  "hinge": Known(lambda r, f: pos(1 - r) + pos(1 + f), lambda r, f: -f, (6.75, -3.125), kinked=True),
   "relativistic": Known(lambda r, f: logistic(r - f), lambda r, f: logistic(f - r), (4.82243538686, 4.59743538686)),
   "relativistic_average": average_known(logistic, (5.212013031707, 4.762013031707)),
   "non_saturating_smoothed": Known(
@@ -182,7 +185,12 @@ KNOWN: dict[str, Known] = {
     (0.49413567052, 0.12409134896),
   ),
   "energy_margin": Known(  # energies are -r and -f
-    lambda r, f, margin=1.0: (-r) + pos(margin - (-f)), lambda r, f, margin=1.0: -f, (2.35, -3.125), {"margin": 0.4}
+    lambda r, f, margin=1.0: (-r) + pos(margin - (-f)),
+    lambda r, f, margin=1.0: -f,
+    (2.35, -3.125),
+    {"margin": 0.4},
+    kinked=True,
+    highest=0.0,
   ),
   "relativistic_zero_sum": Known(
     lambda r, f: logistic(r - f), lambda r, f: np.log(sg(r - f)), (4.82243538686, -4.82243538686)
@@ -326,7 +334,8 @@ def check_optimum(name: str, build: Builder, card: Card) -> None:
   if card.pairing != "none":
     check_coupled_optimum(name, build, card)
     return
-  for options in ({}, dict(KNOWN[name].other)):
+  known = KNOWN[name]
+  for options in ({}, dict(known.other)):
     loss = build(**options)
     log_ratio = jnp.asarray([-2.0, -0.7, 0.4, 1.5])
     best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
@@ -335,19 +344,18 @@ def check_optimum(name: str, build: Builder, card: Card) -> None:
     def cost(v, loss=loss, log_ratio=log_ratio, zero=zero):
       return jnp.exp(log_ratio) * loss.discriminator(v, zero) + loss.discriminator(zero, v)
 
-    assert name != "energy_margin" or np.all(best <= 0), "an energy is not negative"
+    assert np.all(best <= known.highest), f"{name}: an optimal logit above {known.highest}"
     at = np.asarray(cost(best))
     assert np.all(np.isfinite(at))
     for step in (1e-3, 0.3, 3.0):
       for other in (best - step, best + step):
-        if name == "energy_margin":
-          other = jnp.minimum(other, 0)
+        other = jnp.minimum(other, known.highest)
         assert np.all(np.asarray(cost(other)) >= at - 1e-12), f"{name} {options}: v = {other} costs less than {best}"
-    if np.all(np.isfinite(np.asarray(best))) and name not in ("hinge", "energy_margin"):  # there it lies on a kink
+    if np.all(np.isfinite(np.asarray(best))) and not known.kinked:
       close(jax.grad(lambda v: jnp.sum(cost(v)))(best), 0 * at, 0, f"{name} {options}: stationary", atol=1e-9)
-    elif name in ("hinge", "energy_margin"):
+    elif known.kinked:
       for other in (best - 1e-3, best + 1e-3):  # no flat piece around a kink
-        strict = np.asarray((other <= 0) | (name == "hinge"))
+        strict = np.asarray(other <= known.highest)
         assert np.all(np.asarray(cost(other))[strict] > at[strict] + 1e-5), f"{name}: {best} is no strict minimum"
 
 
@@ -378,7 +386,7 @@ def check_shift(name: str, build: Builder, card: Card) -> None:
       slope_of(loss.generator, 1, real + shift, fake + shift),
     ]
     moves += [not np.allclose(np.asarray(a), np.asarray(b), rtol=1e-9) for a, b in zip(before, after, strict=True)]
-  invariant = card.pairing != "none" or name == "wasserstein"
+  invariant = card.pairing != "none" or KNOWN[name].unlevelled
   assert any(moves) != invariant, f"{name}: pairing is {card.pairing!r}"
 
 
