@@ -148,7 +148,9 @@ def test_a_study_that_has_no_rows_yet_exports_nothing(tmp_path, format):
   path = write_study(tmp_path / "s", [[settings.resolve()]], until=0)
   assert export(path, format, tmp_path / "out") == tmp_path / "out"
   if format == "csv":
-    assert (tmp_path / "out").read_text().startswith("study,panel,variant,id,group,status,table,step,seed,loss")
+    assert (
+      (tmp_path / "out").read_text().startswith("study,panel,variant,id,group,status,table,step,bit_exact,seed,loss")
+    )
 
 
 def test_bad_requests_are_refused(study, tmp_path):

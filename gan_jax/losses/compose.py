@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from gan_jax.errors import BadInput, unknown
+from gan_jax.errors import BadInput, shown, unknown
 from gan_jax.losses import registry, transforms
 from gan_jax.losses.registry import CARDS, LOSSES, POSITIVE, PROBABILITY, Builder, Range
 from gan_jax.types import Loss
@@ -47,6 +47,9 @@ TRANSFORMATIONS: dict[str, Transformation] = {
 }
 
 
+DEEPEST = 16  # transformations in one name
+
+
 class Composed(NamedTuple):
   build: Builder
   defaults: Mapping[str, float]
@@ -63,10 +66,12 @@ def parse(name: str) -> Composed:
     BadInput: an unknown loss or transformation, one that does not fit, or text of another form.
   """
   name = name.strip()
+  if name.count("(") > DEEPEST:
+    raise BadInput(f"loss expected at most {DEEPEST} transformations, got {name.count('(')} in {shown(name)}")
   match = re.fullmatch(r"(\w+)\((.*)\)", name)
   if match is None:
     if name not in LOSSES:
-      raise unknown("loss", name, LOSSES)
+      raise unknown("loss", name, LOSSES, registry.MEANINGS)
     optimal = CARDS[name].optimal_logit_at if CARDS[name].pairing == "none" else None
     return Composed(LOSSES[name], registry.default_options(name), CARDS[name].ranges, name, optimal)
   if match[1] not in TRANSFORMATIONS:
