@@ -1,4 +1,4 @@
-"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import.
+"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import but in `every`.
 
 def sweep(s):  # s is this module, so that a config file imports nothing
   losses = s.param("loss", ["minimax", "non_saturating", "hinge"])
@@ -39,6 +39,28 @@ def param(name: str, values: Iterable[Any]) -> Sweep:
 def fixed(**fields: Any) -> Sweep:
   """Several fields, one value each."""
   return [fields]
+
+
+def every(field: str) -> list[str]:
+  """The registered names that a field may take, as in `s.param("loss", s.every("loss"))`. Imports the registry, and jax.
+
+  Raises:
+    BadInput: a field other than `loss`, `penalty`, `generator_penalty`, `optimizer`, `dataset` and `model`.
+  """
+  from gan_jax import data, losses, models, optim, penalties
+
+  registered = penalties.PENALTIES.values()
+  names = {
+    "loss": list(losses.LOSSES),
+    "penalty": [p.name for p in registered if p.kind != "generator"],
+    "generator_penalty": [p.name for p in registered if p.kind in penalties.registry.GENERATOR_KINDS],
+    "optimizer": list(optim.OPTIMIZERS),
+    "dataset": list(data.DATASETS),
+    "model": list(models.MODELS),
+  }
+  if field not in names:
+    raise unknown("field of registered names", field, names)
+  return names[field]
 
 
 def _few(sweep: Sweep, what: str) -> Sweep:
