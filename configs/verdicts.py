@@ -12,6 +12,7 @@ RING = {  # eight modes in the plane, Adam; without a penalty, R1's weight is 0
   "dataset": "ring",
   "latent_size": 4,
   "penalty": "r1",
+  "penalty_weight": 0.0,
   "steps": 1500,
   "probe_every": 25,
   "evaluate_every": 75,

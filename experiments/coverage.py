@@ -1,4 +1,6 @@
-"""How often do the report's intervals hold what they are of? A simulation: no study, no JAX, about 20 seconds.
+"""`launch.sh coverage [--seeds=5] [--repeats=N]`: how often the report's intervals hold what they are of.
+
+A simulation: no study, no JAX, about 20 seconds.
 
     ./launch.sh coverage
     ./launch.sh coverage --seeds=3 --repeats=2000

@@ -10,10 +10,13 @@ that is computed.
 import hashlib
 import json
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gan_jax.errors import BadInput, unknown
+import numpy as np
+
+from gan_jax.errors import BadInput, shown, unknown
 
 
 class Field(NamedTuple):
@@ -25,6 +28,7 @@ class Field(NamedTuple):
   choices: tuple[str, ...] = ()
 
 
+LARGEST = float(np.finfo(np.float32).max)  # every traced number becomes a float32
 ORDERS = ("discriminator_first", "generator_first", "simultaneous")
 FAKES = ("fresh", "same_noise", "same_images")
 METHODS = ("gradient", "extragradient", "consensus", "symplectic")
@@ -40,12 +44,14 @@ FIELDS: dict[str, Field] = {
   "penalty": Field(
     "none", "static", "names in gan_jax.penalties.PENALTIES, several joined by `+`, on the discriminator"
   ),
-  "penalty_weight": Field(0.0, "traced", "factor on the mean over the batch of every penalty of the discriminator", 0),
+  "penalty_weight": Field(
+    None, "traced", "factor on the mean over the batch of every penalty of the discriminator; None: its source's", 0
+  ),
   "penalty_weights": Field({}, "traced", "by name, where a penalty's factor is not `penalty_weight`", 0),
   "penalty_every": Field(1, "static", "discriminator updates from one evaluation of a penalty to the next (lazy)", 1),
   "augmentation": Field("none", "static", "a name in gan_jax.penalties.AUGMENTATIONS: what `bcr` calls the same image"),
   "generator_penalty": Field("none", "static", "as `penalty`, on the generator"),
-  "generator_penalty_weight": Field(0.0, "traced", "factor on every penalty of the generator", 0),
+  "generator_penalty_weight": Field(None, "traced", "factor on the generator's penalty; None: its source's", 0),
   "weight_constraint": Field("none", "static", "on the discriminator's weights", choices=("none", "clip", "spectral")),
   "clip_value": Field(0.01, "traced", "bound of every weight under `weight_constraint=clip`", 0),
   "instance_noise": Field(False, "static", "add Gaussian noise to all that the discriminator sees"),
@@ -76,7 +82,7 @@ FIELDS: dict[str, Field] = {
     0.5, "traced", "Adam's first moment; `momentum`'s factor, which may be negative", -0.9999999, 0.9999999
   ),
   "beta2": Field(0.999, "traced", "second moment of Adam and RMSProp", 0, 0.9999999),
-  "ema_decay": Field(0.999, "traced", "per-step decay of the averaged generator that is evaluated", 0, 0.9999999),
+  "ema_decay": Field(0.999, "traced", "decay per step of the evaluated average, after a ramp (state.py)", 0, 0.9999999),
   "order": Field("discriminator_first", "static", "who moves first in a step, or both at once", choices=ORDERS),
   "n_critic": Field(1, "static", "discriminator updates per step", 1),
   "n_gen": Field(1, "static", "generator updates per step", 1),
@@ -116,8 +122,35 @@ def defaults() -> dict[str, Any]:
   return {name: dict(f.default) if isinstance(f.default, dict) else f.default for name, f in FIELDS.items()}
 
 
+def plain(value: Any) -> Any:
+  """Numbers, booleans and text of NumPy, JAX and the like as Python's own; anything else as it is.
+
+  A number of less than double precision becomes the float with the fewest digits that reads back to it, so that
+  `np.float32(0.1)` is 0.1 and names the same run.
+
+  >>> plain(np.float32(0.1)), plain(np.arange(3)[2]), plain(np.array(2.5)), plain(np.bool_(True))
+  (0.1, 2, 2.5, True)
+  """
+  if type(value) in (bool, int, float, str):
+    return value
+  if getattr(value, "shape", None) == () and hasattr(value, "dtype"):  # a scalar, or an array without axes
+    value = np.asarray(value)[()]
+  if isinstance(value, (bool, np.bool_)):
+    return bool(value)
+  if isinstance(value, (str, np.str_)):
+    return str.__str__(value)
+  if isinstance(value, numbers.Integral):
+    return int(value)
+  if isinstance(value, np.generic) and getattr(value.dtype, "kind", "") in "fV" and value.dtype.itemsize < 8:
+    return float(str(value))  # float32, float16 and bfloat16
+  return float(value) if isinstance(value, numbers.Real) else value
+
+
 def coerce(name: str, value: Any) -> Any:
-  """`value` as the type of field `name`, an int passing as a float.
+  """`value` as the type of field `name`, as Python's own numbers.
+
+  An int passes as a float, and a float that is whole (1e3) as an int; a bool passes as neither. Where a field's default
+  is None, None passes, and any other value is a float.
 
   Raises:
     BadInput: unknown field, wrong type, out of range, or not among the choices.
@@ -125,30 +158,59 @@ def coerce(name: str, value: Any) -> Any:
   if name not in FIELDS:
     raise unknown("config field", name, FIELDS)
   field = FIELDS[name]
-  expected = type(field.default)
+  expected = float if field.default is None else type(field.default)
   if isinstance(value, Mapping) and expected is dict:
-    bad = [key for key, v in value.items() if isinstance(v, bool) or not isinstance(v, (int, float))]
-    if bad:
-      raise BadInput(f"config field {name!r}: {bad[0]!r} expected a number, got {value[bad[0]]!r}")
-    low = [key for key, v in value.items() if not v >= field.low]
-    if low:
-      raise BadInput(f"config field {name!r}: {low[0]!r} expected at least {field.low:g}, got {value[low[0]]!r}")
-    return {key: float(v) for key, v in value.items()}
-  if expected is float and isinstance(value, int) and not isinstance(value, bool):
-    value = float(value)
+    return {_option(name, key): _number(f"{name!r}: {key!r}", plain(v), field) for key, v in value.items()}
+  value = plain(value)
+  if value is None and field.default is None:
+    return None
+  if expected is float and type(value) in (int, float):
+    return _number(repr(name), value, field)
+  if expected is int and type(value) is float and value.is_integer():
+    value = int(value)
   if type(value) is not expected:
+    default = f"default {field.default!r}"
     raise BadInput(
-      f"config field {name!r} expected {expected.__name__} (default {field.default!r}), "
-      f"got {type(value).__name__} {value!r}"
+      f"config field {name!r} expected {expected.__name__} ({default}), got {type(value).__name__} {shown(value)}"
     )
-  if expected in (int, float) and not field.low <= value <= field.high:  # NaN fails this too
-    bounds = f"at least {field.low:g}" if field.high == math.inf else f"from {field.low:g} to {field.high:g}"
-    raise BadInput(f"config field {name!r} expected {bounds}, got {value!r}")
-  if expected is float and not math.isfinite(value):
-    raise BadInput(f"config field {name!r} expected a finite number, got {value!r}")
+  if expected is int and not field.low <= value <= field.high:
+    raise BadInput(f"config field {name!r} expected {_bounds(field)}, got {shown(value)}")
+  if isinstance(value, str) and not is_text(value):
+    raise BadInput(f"config field {name!r} expected text that UTF-8 can hold, without NUL, got {shown(value)}")
   if field.choices and value not in field.choices:
     raise unknown(f"{name}", value, field.choices)
   return value
+
+
+def is_text(value: str) -> bool:
+  """Whether a string can be a file's name and stand in a file: no NUL, and no half of a surrogate pair."""
+  return "\0" not in value and value == value.encode("utf-8", "replace").decode()
+
+
+def _option(name: str, key: Any) -> str:
+  key = plain(key)
+  if not (isinstance(key, str) and key.isidentifier()):
+    raise BadInput(f"config field {name!r} expected names as keys, got {shown(key)}")
+  return key
+
+
+def _number(name: str, value: Any, field: Field) -> float:
+  """A number of a field, or of an entry of it, `name` as it stands in a message."""
+  if type(value) not in (int, float):
+    raise BadInput(f"config field {name} expected a number, got {shown(value)}")
+  if not field.low <= value <= field.high:  # NaN fails this too
+    raise BadInput(f"config field {name} expected {_bounds(field)}, got {shown(value)}")
+  try:
+    value = float(value)
+  except OverflowError:
+    value = math.inf
+  if not abs(value) <= LARGEST:
+    raise BadInput(f"config field {name} expected a finite number (of float32: at most {LARGEST:g}), got {value!r}")
+  return value
+
+
+def _bounds(field: Field) -> str:
+  return f"at least {field.low:g}" if field.high == math.inf else f"from {field.low:g} to {field.high:g}"
 
 
 def resolve(*overrides: Mapping[str, Any]) -> dict[str, Any]:

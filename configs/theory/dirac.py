@@ -101,7 +101,7 @@ def sweep(s):
     s.product(s.fixed(panel="losses"), s.param("loss", LOSSES)),
     # One program for all of them: the sum of all penalties, of which each run gives a weight to one.
     s.product(
-      s.fixed(panel="penalties", penalty="+".join(PENALTIES)),
+      s.fixed(panel="penalties", penalty="+".join(PENALTIES), penalty_weight=0.0),
       s.param("penalty_weights", [{name: 0.5} for name in PENALTIES]),
     ),
     s.product(penalised, s.fixed(penalty="r1", penalty_every=4, order="generator_first")),

@@ -18,6 +18,7 @@ from gan_jax.penalties.registry import (
   names,
   of_discriminator,
   of_the_generator,
+  weight,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
   "of_the_generator",
   "parameters",
   "squared_norm_per_example",
+  "weight",
 ]

@@ -87,6 +87,7 @@ def build(study: Path) -> Path:
     description=read.manifest.get("description", ""),
     facts=_facts(read),
     progress=_progress(read),
+    remarks=read.remarks,
     panels=[_panel(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read)[: selection.LINES],
     diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),

@@ -57,29 +57,25 @@ def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Pic
 
 
 def latest(study: Path, members: Sequence[Run]) -> dict[str, tuple[int, np.ndarray]]:
-  """By run id, (step, samples [n, ...]) of the last sample file of these runs' one group; {} where it has none yet."""
-  folder = study / "samples" / members[0].group
-  files = sorted(path for path in folder.glob("*.npz") if path.stem.isdigit()) if folder.is_dir() else []
-  if not files:
-    return {}
-  samples = _array(files[-1])
+  """By run id, (step, samples [n, ...]) of the last intact sample file of these runs' one group; {} where there is none."""
   last = max(run.member for run in members)
-  if last >= len(samples):
-    raise BadInput(f"{files[-1]}: expected samples of member {last}, got those of {len(samples)} members")
-  # Copies: a view would keep the whole group's samples in memory.
-  return {run.id: (int(files[-1].stem), samples[run.member][:KEPT].copy()) for run in members}
+  for step, path in reversed(runs.sample_steps(study, members[0].group)):
+    try:
+      samples = runs.read_samples(path)
+    except runs.Damaged:  # it is named among the study's gaps
+      continue
+    if last < len(samples):
+      # Copies: a view would keep the whole group's samples in memory.
+      return {run.id: (step, samples[run.member][:KEPT].copy()) for run in members}
+  return {}
 
 
 def _real(study: Path, group: str) -> np.ndarray | None:
   path = study / "samples" / group / "real.npz"
-  return _array(path) if path.exists() else None
-
-
-def _array(path: Path) -> np.ndarray:
-  arrays = runs.read_arrays(path)
-  if "samples" not in arrays:
-    raise BadInput(f"{path}: expected an array 'samples', got {sorted(arrays)}")
-  return arrays["samples"]
+  try:
+    return runs.read_samples(path, real=True) if path.exists() else None
+  except runs.Damaged:
+    return None
 
 
 def _picture(title: str, note: str, look: Style | None, samples: np.ndarray, box: np.ndarray | None) -> Picture:

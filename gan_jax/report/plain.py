@@ -16,8 +16,9 @@ SHORTEST_LABEL = 12
 def summary(study: Path) -> dict[str, Any]:
   """The study as one object that any JSON reader takes: no NaN, `null` for what is missing or not finite.
 
-  `{"study", "path", "description", "groups": {name: {"step", "complete", "seconds", ...}}, "runs": [{"id", "config",
-  "panel", "group", "status", "last_step", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence",
+  `{"study", "path", "description", "groups": {name: {"step", "complete", "seconds", ...}}, "remarks": [sentences],
+  "missing": [{"group", "table", "first", "last", "why"}], "runs": [{"id", "config", "panel", "group", "status",
+  "last_step", "bit_exact", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence",
   "periods": [[first step, state]]}}], "searches": [{"panel", "drawn", "compared", "quality", "baseline", "entries":
   [{"label", "draws", "runs", "learnt", "best", "best_run", "quartiles", "expected_best", "wins", "p"}]}]}`. Every run has
   every metric of the study; a final value is that of the last row. A search is a panel whose settings were drawn.
@@ -30,6 +31,8 @@ def summary(study: Path) -> dict[str, Any]:
     "path": str(study),
     "description": read.manifest.get("description", ""),
     "groups": read.status["groups"],
+    "remarks": list(read.remarks),
+    "missing": [gap._asdict() for gap in read.gaps],
     "runs": [
       {
         "id": run.id,
@@ -38,6 +41,7 @@ def summary(study: Path) -> dict[str, Any]:
         "group": run.group,
         "status": run.status,
         "last_step": run.last_step,
+        "bit_exact": run.bit_exact,
         "verdict": _verdict(run),
         "metrics": {name: value if math.isfinite(value := records.final(run, name)) else None for name in names},
       }
@@ -93,6 +97,8 @@ def terminal_table(study: Path) -> str:
   unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
   if unfinished:
     sections.insert(0, f"not finished: {unfinished} of {len(read.runs)} runs are still to be trained")
+  if read.remarks:
+    sections.append("\n".join(_printable(f"note: {remark}") for remark in read.remarks))
   return "\n\n".join(sections)
 
 

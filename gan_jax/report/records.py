@@ -21,6 +21,7 @@ class Run(NamedTuple):
   last_step: int
   rows: runs.Table
   quality: runs.Table
+  bit_exact: bool = True  # False: computed by different versions, or computed twice with different bits; see the status
 
   @property
   def seed(self) -> int:
@@ -51,28 +52,50 @@ class Study(NamedTuple):
   status: dict[str, Any]
   runs: tuple[Run, ...]
   panels: tuple[Panel, ...]
+  gaps: tuple[runs.Gap, ...] = ()  # what should be there and is not
+  remarks: tuple[str, ...] = ()  # what a reader of any table must know: gaps, damage, what is not bit exact
 
 
 def read(path: Path) -> Study:
   """Read all that a study's tables hold; the samples are read when they are drawn.
 
+  A part that is damaged is left out, and named in `gaps`.
+
   Raises:
-    BadInput: no study, a damaged file (named), or a table that does not have the members of the manifest.
+    BadInput: no study, or a manifest that is damaged, and its copy too.
+    OSError: the machine could not read a file, several times in a row.
   """
-  manifest, status = runs.read_manifest(path), runs.read_status(path)
+  runs.read_manifest(path)
+  manifest, said = runs.read_checked(path, runs.MANIFEST)
+  remarks = [said] if said else []
+  status: dict[str, Any] = {"groups": {}}
   try:
-    members = tuple(run for group in manifest["groups"] for run in _read_group(path, group, status))
-    return Study(path, manifest, status, members, _panels(members, str(manifest["study"])))
-  except (KeyError, TypeError, AttributeError) as error:
-    raise BadInput(f"{path / 'manifest.json'}: not what a gan_jax study writes ({error!r})") from error
+    status, said = (
+      runs.read_status(path),
+      runs.read_checked(path, runs.STATUS)[1] if (path / runs.STATUS).exists() else "",
+    )
+    remarks += [said] if said else []
+  except BadInput as error:
+    remarks.append(f"{error}: how far each run is, is not known; the sweep's command finds it out again")
+  members: list[Run] = []
+  gaps: list[runs.Gap] = []
+  for group in manifest["groups"]:
+    found, missing = _read_group(path, group, status["groups"].get(group["name"], {}))
+    members += found
+    gaps += missing
+    reasons = status["groups"].get(group["name"], {}).get("reasons", [])
+    remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
+  remarks += [str(gap) for gap in gaps]
+  panels = _panels(tuple(members), str(manifest["study"]))
+  return Study(path, manifest, status, tuple(members), panels, tuple(gaps), tuple(remarks))
 
 
 def final(run: Run, metric: str) -> float:
-  """The last measured value of a metric, of the quality rows or of the diagnostics; NaN where there is none."""
+  """The last measured value of a metric, of the quality rows or of the diagnostics (a count: an int); NaN for none."""
   for table in (run.quality, run.rows):
     column = table.columns.get(metric)
     if column is not None:
-      return float(column[-1]) if len(column) else float("nan")
+      return column[-1].item() if len(column) else float("nan")
   return float("nan")
 
 
@@ -107,28 +130,27 @@ def baselines(panel: Panel) -> list[Variant | None]:
   return found
 
 
-def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any]) -> list[Run]:
-  name, count = group["name"], len(group["members"])
-  tables = [runs.read_table(path, table, name) for table in ("rows", "quality")]
-  for table in tables:
-    for metric, column in table.columns.items():
-      if column.shape != (len(table.steps), count):
-        raise BadInput(
-          f"{path}: {metric} of {name} has shape {list(column.shape)}, expected {len(table.steps)} rows "
-          f"of {count} members"
-        )
-  group_status = status["groups"].get(name, {})
-  return [
-    Run(
-      member["id"],
-      name,
-      index,
-      member["config"],
-      *runs.run_status(member["config"], member["id"], group_status),
-      *(runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in tables),
-    )
-    for index, member in enumerate(group["members"])
-  ]
+def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[list[Run], list[runs.Gap]]:
+  """The runs of a group, and what is missing of them. Rows beyond the step of the status are not certain yet: not shown."""
+  name, members = group["name"], group["members"]
+  found = {table: runs.survey(path, table, name, len(members)) for table in ("rows", "quality")}
+  until = int(status["step"]) if "step" in status else None
+  rows, quality = (_until(found[table].table, until, table == "quality") for table in found)
+  exact = bool(status.get("bit_exact", True))
+  shown = []
+  for index, member in enumerate(members):
+    own = [runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in (rows, quality)]
+    state, last = runs.run_status(member["config"], member["id"], status)
+    shown.append(Run(member["id"], name, index, member["config"], state, last, own[0], own[1], exact))
+  return shown, runs.gaps(path, group, status, found)
+
+
+def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
+  """The rows before a step: a row of rows is taken during the step it names, one of quality before it."""
+  if step is None:
+    return table
+  kept = table.steps <= step if inclusive else table.steps < step
+  return runs.Table(table.steps[kept], {metric: column[kept] for metric, column in table.columns.items()})
 
 
 def _panels(members: tuple[Run, ...], study: str) -> tuple[Panel, ...]:
