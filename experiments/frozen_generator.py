@@ -28,6 +28,8 @@ from gan_jax.errors import BadInput
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "theory" / "frozen_generator.py"
 FULL = {"seeds": 10, "retraining": 4000}
+# Measures that are positive and spread over decades: geometric means.
+POSITIVE = ("D loss", "noise / size, fresh", "noise / size, trained")
 LOSSES = ("minimax", "non_saturating")  # whose gradient is sampled
 EARLY, EARLY_EVERY, EVERY = 100, 2, 50  # a row every second step at first, then every 50th
 HOLD_OUT = 5
@@ -36,15 +38,16 @@ OTHER_SEED = 1_000_000  # what is added to a generator's seed for the discrimina
 COORDINATES = 40  # of the gradient, whose distribution is told
 CAPTION = """\
 A generator is trained for so many steps (colour) with the non-saturating loss and then stands still; a discriminator
-that starts from scratch learns for {steps:,} steps to tell its samples from the data. Lines are means over {seeds} seeds
-(geometric on log axes), bands their range. From the left: the discriminator's loss; its accuracy on the batch; the norm
-of the gradient that the generator would get from the saturating minimax loss, and from the non-saturating one, at
-that discriminator. Right: how one coordinate of the non-saturating gradient is spread over {batches} batches of noise,
-before and after the discriminator's training, against the last stage ({last}): each of 40 coordinates by its own median
-and quartiles, beside a Cauchy and a Gaussian distribution with the same quartiles. In the table, ± is half a 95 %
-interval (Student's t) over seeds; noise is the root of the summed variance of the gradient of one batch, size the
-length of its mean; KS is the Kolmogorov-Smirnov distance; the Cauchy's mean log-likelihood less the Gaussian's is above
-0 where the Cauchy fits better. Every fifth example is kept from all discriminators: "AUC, held out" tells it apart.
+that starts from scratch learns for {steps:,} steps to tell its samples from the data. Lines are means over {seeds}
+seeds (geometric on log axes), bands their range. From the left: the discriminator's loss; its accuracy on the batch;
+the norm of the gradient that the generator would get from the saturating minimax loss, and from the non-saturating
+one, at that discriminator. Right: how one coordinate of the non-saturating gradient is spread over {batches} batches
+of noise, before and after the discriminator's training, against the last stage ({last}): each of 40 coordinates by
+its own median and quartiles, beside a Cauchy and a Gaussian distribution with the same quartiles. In the table, ± is
+half a 95 % interval (Student's t, of the loss and of noise / size on logarithms) over seeds; noise is the root of the
+summed variance of the gradient of one batch, size the length of its mean; KS is the Kolmogorov-Smirnov distance; the
+Cauchy's mean log-likelihood less the Gaussian's is above 0 where the Cauchy fits better. Every fifth example is kept
+from all discriminators: "AUC, held out" tells it apart.
 """
 
 
@@ -290,7 +293,11 @@ def table(stages: Sequence[Any], measured: Sequence[Mapping[str, list[float]]]) 
   from gan_jax.report.wording import plus_minus
 
   rows = [
-    [stage.dataset, stage.title, *(plus_minus(estimate(values)) for values in found.values())]
+    [
+      stage.dataset,
+      stage.title,
+      *(plus_minus(estimate(values, log=name in POSITIVE)) for name, values in found.items()),
+    ]
     for stage, found in zip(stages, measured, strict=True)
   ]
   return tables.markdown(["dataset", "frozen", *measured[0]], rows)
@@ -321,7 +328,7 @@ def sentences(stages: Sequence[Any], measured: Sequence[Mapping[str, list[float]
 
   said = []
   for stage, found in {stage.dataset: (stage, found) for stage, found in zip(stages, measured, strict=True)}.values():
-    e = {name: plus_minus(estimate(values)) for name, values in found.items()}
+    e = {name: plus_minus(estimate(values, log=name in POSITIVE)) for name, values in found.items()}
     said.append(
       f"**{stage.dataset}**, {stage.title}: accuracy {e['accuracy']}, loss {e['D loss']}, 0.99 reached at step "
       f"{e['accuracy 0.99 at step']}; the minimax gradient changed by {e['minimax, decades']} decades, the non-saturating "

@@ -39,11 +39,20 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
   for name in fields or ["loss"]:
     value = config.get(name)
     if isinstance(value, Mapping):
-      said += [f"{option}={number!r}" for option, number in sorted(value.items())]
+      said += [f"{option}={short(number)}" for option, number in sorted(value.items())]
     else:
-      said.append(str(value) if name == "loss" else f"{name}={value}")
+      said.append(str(value) if name == "loss" else f"{name}={short(value)}")
   text = ", ".join(said)
   return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
+
+
+def short(value: Any) -> str:
+  """A value as text; a float with many digits, such as one that was drawn, to five.
+
+  >>> short(0.001), short(0.0013000000000000002), short("r1")
+  ('0.001', '0.0013', 'r1')
+  """
+  return f"{value:.5g}" if isinstance(value, float) and len(repr(value)) > 8 else str(value)
 
 
 def check_baselines(configs: Sequence[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import html.parser
 import io
+import itertools
 import json
 import math
 import re
@@ -22,6 +23,8 @@ from gan_jax.report import (
   phase,
   pictures,
   records,
+  search,
+  selection,
   statistics,
   summary,
   terminal_table,
@@ -29,7 +32,7 @@ from gan_jax.report import (
   verdicts,
   wording,
 )  # fmt: skip
-from gan_jax.report.comparison import compare
+from gan_jax.report.comparison import QUALITIES, compare
 
 LOSSES = (
   "minimax",
@@ -482,6 +485,153 @@ def test_runs_measured_at_different_steps_are_not_paired(tmp_path):
   assert all(row.versus is None for row in compare(records.read(path).panels[0]).rows)
 
 
+# Random searches
+
+
+def draws(losses=12, count=16, seed=0, shared=False):
+  """A search as one would write it: log-uniform rates, beta1 and weight, one seed each."""
+  rng = np.random.default_rng(seed)
+  names = [*LOSSES, "tilted_gan_a", "x1", "x2", "x3", "x4", "x5"][:losses]
+  drawn = [
+    {
+      "generator_rate": float(10 ** rng.uniform(-4, -2)),
+      "discriminator_rate": float(10 ** rng.uniform(-4, -2)),
+      "beta1": float(rng.uniform(0, 0.9)),
+      "penalty_weight": float(10 ** rng.uniform(-2, 1)),
+    }
+    for _ in range(count if shared else losses * count)
+  ]
+  return [
+    settings.resolve({"steps": 6000, "penalty": "r1", "loss": name, "seed": i}, drawn[i if shared else count * k + i])
+    for k, name in enumerate(names)
+    for i in range(count)
+  ]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_random_search_compares_losses_over_its_draws(tmp_path, shared):
+  path = write_study(tmp_path / "s", [draws(shared=shared)], diverged=())
+  table = runs.read_table(path, "quality", "group-0").columns["frechet/distance"]
+  found = search.search(records.read(path).panels[0])
+  assert set(found.drawn) == {"generator_rate", "discriminator_rate", "beta1", "penalty_weight"}
+  assert found.compared == ("loss",)
+  assert found.baseline == "minimax"
+  assert len(found.entries) == 12
+  by_label = {entry.label: entry for entry in found.entries}
+  for k, name in enumerate(LOSSES):
+    final, first = np.sort(table[-1, 16 * k : 16 * k + 16].astype(float)), table[0, 16 * k : 16 * k + 16]
+    entry = by_label[name]
+    np.testing.assert_allclose(entry.values, final)
+    assert entry.quartiles == pytest.approx(np.quantile(final, (0.25, 0.5, 0.75)))
+    assert (entry.learnt, entry.runs) == ((table[-1, 16 * k : 16 * k + 16] <= first / 2).sum(), 16)
+    assert entry.expected[0] == pytest.approx(np.exp(np.log(final).mean()))
+    assert entry.expected[-1] == pytest.approx(final[0])
+  wasserstein = by_label["wasserstein"]
+  reference = stats.mannwhitneyu(by_label["minimax"].values, wasserstein.values)
+  assert wasserstein.wins == pytest.approx(reference.statistic / 256)
+  assert wasserstein.certain  # forty times as far from the data
+  assert found.entries[-1].label == "wasserstein"
+
+
+def test_a_search_has_a_line_a_loss_on_the_page_the_terminal_and_in_the_object(tmp_path):
+  path = write_study(tmp_path / "s", [draws(losses=4)], diverged=(("hinge", 2), ("least_squares", 3)))
+  text, page = terminal_table(path), build(path).read_text()
+  lines = text.splitlines()
+  assert [sum(line.startswith(name + " ") for line in lines) for name in LOSSES[:4]] == [1] * 4
+  assert max(map(len, lines)) <= 120
+  assert "16 " in next(line for line in lines if line.startswith("minimax"))
+  assert "diverged, in no mean: least_squares" in text
+  body = page[page.index("<main>") :]
+  assert "Over the draws" in body
+  assert body.count('<th scope="row">') == 2 * 4  # over the draws, and the best draw of each
+  (found,) = summary(path)["searches"]
+  assert [len(entry["expected_best"]) for entry in found["entries"]] == [16] * 4
+  assert {entry["label"]: entry["draws"] for entry in found["entries"]} == dict.fromkeys(LOSSES[:4], 16)
+  gone = next(entry for entry in found["entries"] if entry["label"] == "least_squares")
+  assert gone["learnt"] == 15
+  assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_expected_best_is_the_mean_over_all_choices():
+  from itertools import combinations
+
+  values = np.array([1.0, 2.0, 5.0, 30.0, 31.0])
+  low, high = (next(q for q in QUALITIES if q.metric == m) for m in ("frechet/distance", "modes/covered"))
+  for k in range(1, 6):
+    best = [min(choice) for choice in combinations(values, k)]
+    assert search.expected_best(values, low)[k - 1] == pytest.approx(np.exp(np.mean(np.log(best))))
+    best = [max(choice) for choice in combinations(values, k)]
+    assert search.expected_best(values[::-1], high)[k - 1] == pytest.approx(np.mean(best))
+  assert np.isfinite(search.expected_best(np.geomspace(1, 9, 2000), low)).all()
+
+
+def grid(**fields):
+  names, values = zip(*fields.items(), strict=True)
+  return [dict(zip(names, one, strict=True)) for one in itertools.product(*values)]
+
+
+@pytest.mark.parametrize(
+  ("configs", "runs_each", "drawn"),
+  [
+    (grid(loss=["a", "b"], rate=[1, 2, 3, 4, 5, 6, 7, 8]), 1, []),  # an axis that all share
+    (grid(loss=["a", "b"], rate=[1, 2, 3, 4], beta=[0, 0.5]), 1, []),  # a product
+    (grid(loss=list("abcdefg")), 5, []),
+    ([{"rate": 0.1 * i} for i in range(8)], 1, []),  # one loss along one axis
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(3)], 1, []),  # too few
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(5)], 5, []),  # few, seeds each
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(5)], 1, ["rate", "beta"]),
+    ([{"loss": x, "rate": i + 20 * (x == "b")} for x in "ab" for i in range(8)], 1, ["rate"]),  # each its own
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.1 * i, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)], 1,
+     []),  # values twice: not drawn
+    ([{"loss": x, "rate": i + 9 * c, "beta": i + 7.5 * c, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)],
+     1, ["rate", "beta"]),  # critic steps are compared: as many draws of each
+    ([{"loss": x, "rate": i, "beta": i / 7, "critic": 1 + (i % 7) // 3} for x in "ab" for i in range(16)], 1,
+     ["rate", "beta", "critic"]),
+    ([{"loss": x, "rate": i, "beta": i / 7} | ({"options.margin": i / 3} if x == "b" else {}) for x in "ab"
+      for i in range(9)], 1, ["rate", "beta", "options.margin"]),
+  ],
+)  # fmt: skip
+def test_what_was_drawn_is_told_from_a_grid(configs, runs_each, drawn):
+  assert search.drawn_fields(configs, runs_each) == drawn
+
+
+# Many variants
+
+
+def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatch):
+  group = [settings.resolve({"steps": 100, "data_dir": f"d{i}"}) for i in range(70)]
+  path = write_study(tmp_path / "s", [group[:35], group[35:]], until=100, diverged=())
+  opened = []
+  read = runs.read_arrays
+  monkeypatch.setattr(runs, "read_arrays", lambda file: opened.append(file) or read(file))
+  text = build(path).read_text()
+  samples = [file for file in opened if file.parent.parent.name == "samples" and file.stem.isdigit()]
+  assert len(samples) == len(set(samples)) <= 2
+  assert text.count("data:image/png;base64,") <= selection.MOST + 1
+  assert "58 are left out of the pictures" in text
+  chosen = pictures.latest(path, records.read(path).runs[:3])
+  assert all(x.base is None for _, x in chosen.values())  # a view would keep the whole group in memory
+
+
+def test_a_page_of_many_variants_does_not_grow_with_them(tmp_path):
+  def size(count):
+    group = [settings.resolve({"steps": 300, "data_dir": f"d{i}"}) for i in range(count)]
+    return len(build(write_study(tmp_path / str(count), [group], until=300, diverged=())).read_text())
+
+  few, many = size(130), size(390)
+  assert many < 1.05 * few
+
+
+def test_the_best_the_middle_and_the_worst_are_shown():
+  assert selection.shown(range(12)) == list(range(12))
+  assert selection.shown(range(100)) == [0, 1, 2, 3, 48, 49, 50, 51, 96, 97, 98, 99]
+  first, last = selection.ends(range(1000))
+  assert len(first) + len(last) == selection.LINES
+  assert (first[0], last[-1]) == (0, 999)
+  assert selection.named(["a", "b"]) == "a, b"
+  assert selection.named([str(i) for i in range(20)], 4) == "0, 1 and 18 others"
+
+
 # The page
 
 
@@ -510,8 +660,9 @@ def test_the_page_shows_what_was_found(page):
     "1 diverged",
     "it was lost in the loss's factor",
     "times the baseline minimax, paired by seed",
-    "surely another, p",
-    "(Holm, of 6), n = 4",
+    "surely another",
+    "p: Holm, of 6",
+    "(Holm, of 6), n = 5",
     "AUC of real against fake logits",
     "extra/unheard_of",
     "not explained in the manifest",

@@ -118,11 +118,16 @@ def compare(panel: Panel, paired: bool = True) -> Comparison:
 
 
 def learnt(run: Run, quality: Quality | None) -> bool:
-  """Whether the quality got better by a factor of two since its first measurement, where it is one that can."""
+  """Whether a positive quality got better by a factor of two since its first measurement, or since its worst, where the
+  first is not finite. Not where the last one is not finite; a run that was measured once may still learn.
+  """
   if quality is None or not quality.log:
     return True
   values = np.asarray(run.quality.columns.get(quality.metric, ()), np.float64)
-  return not (len(values) > 1 and values[0] > 0 and values[-1] > values[0] / LEARNT)
+  if len(values) < 2 or not np.isfinite(values).any():
+    return len(values) < 2
+  before = values[0] if np.isfinite(values[0]) else np.nanmax(np.where(np.isfinite(values), values, np.nan))
+  return bool(values[-1] <= before / LEARNT)
 
 
 def _learners(variant: Variant, quality: Quality | None) -> tuple[Run, ...]:

@@ -79,7 +79,6 @@ def figure(found: Course, scale: tuple[float, float], last: int, name: str, lost
     axes.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
     axes.set_xlabel("step", labelpad=1)
     for place, (key, line) in zip((0.03, 0.31, 0.5, 0.7), LINES.items(), strict=True):
-      sample = {k: v for k, v in line.items() if k != "alpha"}
-      drawing.add_artist(Line2D([place, place + 0.075], [0.945, 0.945], **sample))
+      drawing.add_artist(Line2D([place, place + 0.075], [0.945, 0.945], **line))
       drawing.text(place + 0.09, 0.945, key, color=line["color"], fontsize=9, va="center")
     return figures.svg(drawing, name)

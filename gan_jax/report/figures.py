@@ -94,7 +94,7 @@ def curves(
     SVG text, or None where no variant has a finite value of this metric.
   """
   with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
-    figure, axes = _blank(right=0.25 if len(variants) > 1 else 0.02)
+    figure, axes = _blank(right=0.28 if len(variants) > 1 else 0.02)
     if crowd:
       _crowd(axes, crowd, metric, log)
     ends = []
@@ -111,7 +111,7 @@ def curves(
       if raw is not None:
         axes.plot(raw[0], raw[1], color=look.colour, linewidth=0.8, dashes=(4, 2))
       last = centre[np.isfinite(centre)][-1]
-      ends.append((float(last), plain(variant.label, 17), look.colour))
+      ends.append((float(last), plain(variant.label, 20), look.colour))
     if not ends:
       return None
     _dress(axes, log, span, limits, lines, marks)
@@ -150,19 +150,21 @@ def each(
         axis.plot(other[0], other[1], color=GREY, linewidth=0.5, alpha=0.6)
       axis.fill_between(at, low, high, color=look.colour, alpha=0.3, linewidth=0)
       axis.plot(at, centre, color=look.colour, linewidth=1.4)
-      axis.set_title(plain(variant.label, 22), fontsize=8, color=look.colour, loc="left", pad=2)
+      axis.set_title(plain(variant.label, 22), fontsize=8, loc="left", pad=2)
     _dress(grid[0], log, span, limits, lines, marks)
     for axis in grid:
       axis.set_xlabel("")
       axis.tick_params(labelsize=7.5, length=2)
       axis.xaxis.set_major_locator(MaxNLocator(3, integer=True, steps=[1, 2, 5, 10]))
+    for axis in grid[max(len(found) - across, 0) : len(found)]:  # the last of each column
+      axis.tick_params(labelbottom=True)
     return svg(figure, name)
 
 
 def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, log: bool) -> str:
   """The best of k draws, on average, over k: one line each of (label, look, values [n])."""
   with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
-    figure, axes = _blank(right=0.25)
+    figure, axes = _blank(right=0.28)
     for _, look, values in entries:
       k = np.arange(1, len(values) + 1)
       axes.plot(
@@ -172,7 +174,7 @@ def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, l
       _log_axis(axes, 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 10]))
     axes.set_xlabel("draws", labelpad=1)
-    _write_ends(axes, [(float(values[-1]), plain(label, 17), look.colour) for label, look, values in entries])
+    _write_ends(axes, [(float(values[-1]), plain(label, 20), look.colour) for label, look, values in entries])
     return svg(figure, name)
 
 
@@ -242,7 +244,7 @@ def _write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     ceiling = places[i] - room
   for i, y in zip(order, places, strict=True):
     _, text, colour = ends[i]
-    axes.text(1.03, y, text, color=colour, fontsize=8, va="center", transform=axes.transAxes, clip_on=False)
+    axes.text(1.045, y, text, fontsize=8, va="center", transform=axes.transAxes, clip_on=False)
     axes.plot(
       [1.003, 1.026], [min(max(heights[i], 0.0), 1.0), y], color=colour, linewidth=0.7,
       transform=axes.transAxes, clip_on=False, scalex=False, scaley=False,
@@ -310,7 +312,8 @@ def _log_axis(axes: Axes, span: float) -> None:
   low, high = np.log10(axes.get_ylim())
   middle, half = (low + high) / 2, max(high - low, span) / 2  # a flat line is not a drama
   axes.set_ylim(10 ** (middle - half), 10 ** (middle + half))
-  axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if half <= 0.75 else (1,), numticks=7))
+  powers = np.floor(middle + half) - np.ceil(middle - half) + 1  # of ten, on the axis: one label alone says nothing
+  axes.yaxis.set_major_locator(LogLocator(subs=(1,) if powers >= 3 else (1, 2, 5), numticks=9))
   axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: level_text(y)))
   axes.yaxis.set_minor_locator(NullLocator())
   axes.yaxis.set_minor_formatter(NullFormatter())

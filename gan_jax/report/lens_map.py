@@ -115,7 +115,8 @@ def label(group: Sequence[str], longest: int = 34) -> str:
 
 def _step_axis(axes: Axes, steps: np.ndarray) -> None:
   last = len(steps) - 1
-  places = sorted({round(last * share) for share in (0, 0.25, 0.5, 0.75, 1)})
+  shares = (0, 0.25, 0.5, 0.75, 1) if last >= 12 else (0, 0.5, 1)  # of few cells, more labels would touch
+  places = sorted({round(last * share) for share in shares})
   axes.set_xticks(places, [figures.step_text(float(steps[p]), 0) for p in places], fontsize=8.5)
   axes.set_xlabel("step", labelpad=1)
 

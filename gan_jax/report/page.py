@@ -73,7 +73,7 @@ def build(study: Path) -> Path:
     number=wording.number,
     plus_minus=wording.plus_minus,
     interval=wording.interval,
-    p_value=wording.p_value,
+    p_value=wording.short_p_value,
     percent=lambda x: f"{x:.0%}",
     counts=wording.counts,
     decades=wording.decades_sentence,
@@ -222,7 +222,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
   facts = [
     (
       "runs",
-      f"{len(study.runs)} ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))}) "
+      f"{len(study.runs):,} ({', '.join(f'{n:,} {status}' for status, n in sorted(statuses.items()))}) "
       f"in {programs} compiled program{'s' if programs != 1 else ''}",
     ),
     (

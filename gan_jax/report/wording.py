@@ -71,9 +71,18 @@ def p_value(p: Paired) -> str:
   """`p = 0.031, n = 5`; as one of a family `p = 0.12 (Holm, of 6), n = 5`."""
   if p.n < 2:
     return f"n = {p.n}"
+  if p.n < 2:
+    return short_p_value(p)
+  value, count = short_p_value(p).split(", ")
+  return f"{value}{f' (Holm, of {p.family})' if p.family > 1 else ''}, {count}"
+
+
+def short_p_value(p: Paired) -> str:
+  """`p = 0.12, n = 5`, for a table whose heading names the correction."""
+  if p.n < 2:
+    return f"n = {p.n}"
   value = p.p if p.family == 1 else p.adjusted
-  said = "< 0.0001" if value < 1e-4 else f"= {value:.2g}"
-  return f"p {said}{f' (Holm, of {p.family})' if p.family > 1 else ''}, n = {p.n}"
+  return f"p {'< 0.0001' if value < 1e-4 else f'= {value:.2g}'}, n = {p.n}"
 
 
 def surely(p: Paired) -> str:
@@ -157,6 +166,8 @@ def _best_sentence(comparison: Comparison) -> str | None:
     text += f"; the baseline {comparison.no_baseline} is not in this panel, so nothing is compared with it"
   if rival is None or rival.versus is None or rival.baseline is None:
     return f"{text}."
+  if rival.versus.log and rival.versus.low == rival.versus.high == 1:
+    return f"{text}; {rival.variant.label} is where {rival.baseline.label} is, seed by seed."
   v, who, base = rival.versus, "it" if rival is best else f"the next, {rival.variant.label},", rival.baseline.label
   text += f"; {who} is {number(v.mean)} times" if v.log else f"; {who} differs by {number(v.mean)} from"
   text += f" the baseline {base}, paired by seed"
@@ -186,7 +197,10 @@ def _verdict_sentence(comparison: Comparison) -> str | None:
   if len(ends) == 1:
     words = next(iter(ends))
     return f"The only variant ends {words}." if len(comparison.rows) == 1 else f"Every variant ends {words}."
-  said = "; ".join(f"{words}: {selection.named(who)}" for words, who in ends.items())
+  if len(comparison.rows) > selection.MOST:
+    said = "; ".join(f"{words}: {len(who):,}" for words, who in ends.items())
+    return f"How the {len(comparison.rows):,} variants end: {said}."
+  said = "; ".join(f"{words}: {', '.join(who)}" for words, who in ends.items())
   return f"How they end: {said}." if ends else None
 
 
@@ -196,10 +210,13 @@ def _gradient_sentence(comparison: Comparison) -> str | None:
     return None
   lost = [row for row in fallen if _total(row) <= -LOST]
   if lost:
-    told = lost[: selection.EACH] if len(lost) > selection.MOST else lost
+    told = lost[:2] if len(comparison.rows) > selection.MOST else lost
     said = [f"{row.variant.label}: {decades_sentence(_of(row))}; it was lost in {_culprit(row)}." for row in told]
     if len(told) < len(lost):
-      said.append(f"So were the gradients of {len(lost) - len(told):,} other variants.")
+      others = len(lost) - len(told)
+      said.append(
+        f"So {'were the gradients' if others > 1 else 'was the gradient'} of {others:,} other variant{'s' * (others > 1)}."
+      )
     return " ".join(said)
   worst = fallen[0]
   if _total(worst) > -0.05:
