@@ -18,7 +18,7 @@ from tests.test_idx import write_set
 
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
-  {"settings", "types", "checks", "devices"},
+  {"settings", "types", "checks", "devices", "paths"},
   {"effects", "randomness", "runs", "norms"},
   {
     "sweeps",
@@ -36,7 +36,7 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"metrics", "lens", "probes"},
   {"game"},
   {"theory"},
-  {"state", "batches", "report"},
+  {"state", "batches", "report", "memory"},
   {"gradients", "export"},
   {"step"},
   {"geometry", "duality"},

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from gan_jax.errors import plural
 from gan_jax.report import records, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
 
@@ -59,7 +60,7 @@ def terminal_table(study: Path) -> str:
   sections = [_section(compare(panel)) for panel in read.panels]
   unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
   if unfinished:
-    sections.insert(0, f"not finished: {unfinished} of {len(read.runs)} runs are still to be trained")
+    sections.insert(0, f"not finished: {unfinished} of {plural(len(read.runs), 'run')} still to be trained")
   return "\n\n".join(sections)
 
 

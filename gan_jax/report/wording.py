@@ -2,6 +2,7 @@
 
 import math
 
+from gan_jax.errors import plural
 from gan_jax.report import verdicts
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.statistics import Decades, Estimate, Paired
@@ -71,7 +72,7 @@ def p_value(p: Paired) -> str:
 def counts(row: Row) -> str:
   """`5/5 runs`, `4/5 runs, 1 diverged`, `0/5 runs, 5 waiting`: how many are done, and what became of the others."""
   others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
-  return ", ".join([f"{row.statuses['done']}/{len(row.variant.runs)} runs", *others])
+  return ", ".join([f"{row.statuses['done']}/{plural(len(row.variant.runs), 'run')}", *others])
 
 
 def decades_sentence(d: Decades) -> str:
@@ -128,7 +129,7 @@ def _best_sentence(comparison: Comparison) -> str | None:
 
 def _diverged_sentence(comparison: Comparison) -> str | None:
   diverged = [
-    f"{row.statuses['diverged']} of {row.variant.label}'s {len(row.variant.runs)} runs"
+    f"{row.statuses['diverged']} of {row.variant.label}'s {plural(len(row.variant.runs), 'run')}"
     for row in comparison.rows
     if row.statuses["diverged"]
   ]
