@@ -64,6 +64,7 @@ def main(arguments: list[str]) -> None:
   devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
   study.prepare(out)
   with runs.writer_lock(out):
+    runs.mend(out, print)
     if not study.finished(out, manifest):
       train(config, members, out)
     print(write(out))
@@ -145,8 +146,8 @@ def train(config: Mapping[str, Any], members: Mapping[str, list[dict[str, Any]]]
   for name, configs in members.items():
     (group,) = population.group(configs)
     groups[name] = group._replace(name=name)
-  manifest = study.describe(str(CONFIG), out.name, list(groups.values()), {})
-  runs.write_json(out / "manifest.json", manifest)
+  manifest = study.describe(str(CONFIG), out.name, list(groups.values()), {}, tables=("rows",))
+  runs.write_manifest(out, manifest)
   for name, group in groups.items():
     dataset = data.load(name, group.spec.data_dir)
     frozen = freeze(config, name, dataset)
@@ -158,7 +159,7 @@ def train(config: Mapping[str, Any], members: Mapping[str, list[dict[str, Any]]]
     status = runs.read_status(out)
     at = {i: int(step) for i, step in zip(group.ids, diverged, strict=True) if step >= 0}
     status["groups"][name] = {"step": group.spec.steps, "complete": True, "diverged": at}
-    runs.write_json(out / "status.json", status)
+    runs.write_status(out, status)
 
 
 def freeze(config: Mapping[str, Any], name: str, dataset: Any) -> Any:

@@ -111,17 +111,15 @@ def unbounded(config: Mapping[str, Any]) -> bool:
 
 def final_state(directory: Path, group: Any, dataset: Any) -> tuple[Any, Any]:
   """(hypers, state) of a trained group, numpy with leaves [members, ...]."""
-  import jax
+  from gan_jax import checkpoint, data, game, resume
 
-  from gan_jax import checkpoint, game
-  from gan_jax.state import initial_state
+  template = resume.template(group, game.build(group.spec, dataset))
+  facts = resume.facts(group, resume.Origin(data.digest(dataset), {}))
 
-  built = game.build(group.spec, dataset)
-  init = jax.vmap(lambda hypers: initial_state(hypers, group.spec, built))
-  template = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(init, group.hypers))
-  found = checkpoint.restore(
-    directory / "checkpoints" / group.name, template, {"members": group.ids}, group.spec.steps, print
-  )
+  def passed_over(path: Path, why: str) -> None:
+    print(f"checkpoint {path} is damaged and passed over: {why}")
+
+  found = checkpoint.restore(directory / "checkpoints" / group.name, template, facts, group.spec.steps, passed_over)
   if found is None:
     raise BadInput(f"{directory}: expected a checkpoint of {group.name} at step {group.spec.steps}, found none intact")
   return group.hypers, found[1]

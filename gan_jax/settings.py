@@ -38,6 +38,7 @@ METHODS = ("gradient", "extragradient", "consensus", "symplectic")
 FIELDS: dict[str, Field] = {
   # what is compared
   "panel": Field("", "label", "title under which the report shows this run beside its like"),
+  "baseline": Field("", "label", "loss or label of the variant that its panel is compared with; empty: the first one"),
   "seed": Field(0, "traced", "initial weights, noise and data order all derive from (seed, step)", 0, 2**32 - 1),
   "loss": Field("non_saturating", "traced", "a name in gan_jax.losses.LOSSES, transformed: `matched_gain(hinge)`"),
   "loss_options": Field({}, "traced", "hyperparameters of the loss, by name"),
@@ -89,7 +90,7 @@ FIELDS: dict[str, Field] = {
     0.5, "traced", "Adam's first moment; `momentum`'s factor, which may be negative", -0.9999999, 0.9999999
   ),
   "beta2": Field(0.999, "traced", "second moment of Adam and RMSProp", 0, 0.9999999),
-  "ema_decay": Field(0.999, "traced", "per-step decay of the averaged generator that is evaluated", 0, 0.9999999),
+  "ema_decay": Field(0.999, "traced", "decay per step of the evaluated average, after a ramp (state.py)", 0, 0.9999999),
   "order": Field("discriminator_first", "static", "who moves first in a step, or both at once", choices=ORDERS),
   "n_critic": Field(1, "static", "discriminator updates per step", 1, 1000),
   "n_gen": Field(1, "static", "generator updates per step", 1, 1000),
@@ -217,7 +218,8 @@ def _number(name: str, value: Any, field: Field) -> float:
 
 
 def _bounds(field: Field) -> str:
-  return f"at least {field.low:g}" if field.high == math.inf else f"from {field.low:g} to {field.high:g}"
+  low, high = (str(x) if isinstance(x, int) else f"{x:g}" for x in (field.low, field.high))
+  return f"at least {low}" if field.high == math.inf else f"from {low} to {high}"
 
 
 def resolve(*overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,11 @@ import re
 import stat
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax import effects, settings
+from gan_jax import effects, labels, settings
 from gan_jax.errors import BadInput, shown, unknown
 
 Sweep = list[dict[str, Any]]
@@ -121,7 +121,17 @@ def load(
   asked = [settings.resolve(base, pinned)] * (single is not False) + runs * (single is not True)
   effects.check(pinned, asked)
   effects.check_sizes(asked)
-  return expand(base, [{}], pinned), expand(base, sweep, pinned)
+  swept = expand(base, sweep, pinned)
+  _check_baselines(swept, lambda: expand(base, sweep, {k: v for k, v in pinned.items() if k == "baseline"}))
+  return expand(base, [{}], pinned), swept
+
+
+def _check_baselines(configs: Sequence[Mapping[str, Any]], whole: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+  """A baseline that the command line's other fields take out of the study is no mistake: the report says it is not there."""
+  try:
+    labels.check_baselines(configs)
+  except BadInput:
+    labels.check_baselines([*configs, *whole()])
 
 
 def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:

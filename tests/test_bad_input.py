@@ -99,7 +99,10 @@ CONFIGS = {  # what is in the config file: what is said
   "a huge int for a float": (of("{'generator_rate': 10 ** 5000}"), "'generator_rate' expected a finite number"),
   "beyond float32": (of("{'generator_rate': 1e39}"), "'generator_rate' expected a finite number .of float32"),
   "a vast width": (of("{'generator_width': 10 ** 7}"), "'generator_width' expected from 1 to 32768, got 10000000"),
-  "a vast evaluation": (of("{'evaluation_samples': 10 ** 9}"), "'evaluation_samples' expected from 100 to 1e"),
+  "a vast evaluation": (
+    of("{'evaluation_samples': 10 ** 9}"),
+    "'evaluation_samples' expected from 100 to 10000000, got 1000000000",
+  ),
   "a vast depth": (of("{'depth': 10 ** 6}"), "'depth' expected from 1 to 256"),
   "a vast number of turns": (of("{'n_critic': 10 ** 6}"), "'n_critic' expected from 1 to 1000"),
   "NUL in a name": (of("{'data_dir': 'a\\0b'}"), "'data_dir' expected text that UTF-8 can hold, without NUL"),

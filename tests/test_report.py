@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan_jax import runs, settings
+from experiments import coverage
+from gan_jax import runs, settings, sweeps
 from gan_jax.errors import BadInput
 from gan_jax.report import (
   build,
@@ -211,7 +212,7 @@ def test_the_paired_difference_is_the_paired_t_test_over_common_seeds():
   seeds = [0, 1, 2, 3]
   expected = stats.ttest_rel([ours[s] for s in seeds], [theirs[s] for s in seeds])
   interval = expected.confidence_interval(0.95)
-  assert found == pytest.approx((-1.0, interval.low, interval.high, expected.pvalue, 4), rel=1e-10)
+  assert found[:5] == pytest.approx((-1.0, interval.low, interval.high, expected.pvalue, 4), rel=1e-10)
   assert not found.certain  # 0.0663 > 0.05, and the interval holds zero
   assert statistics.paired({0: 1.0}, {1: 1.0}) is None
   assert statistics.paired({0: math.nan}, {0: 1.0}) is None
@@ -223,6 +224,52 @@ def test_the_paired_ratio_is_the_test_of_logarithms():
   assert found.mean == pytest.approx(math.sqrt(2 * 4))
   assert found.n == 2  # the negative value has no logarithm
   assert found.p == pytest.approx(stats.ttest_1samp(np.log([2.0, 4.0]), 0).pvalue)
+
+
+def test_a_positive_quantity_has_students_interval_of_its_logarithms():
+  x = [0.5, 2.0, 8.0]
+  e = statistics.estimate(x, log=True)
+  low, high = stats.t.interval(0.95, 2, np.mean(np.log(x)), stats.sem(np.log(x)))
+  assert e[:5] == pytest.approx((2.0, math.exp(low), math.exp(high), 3, 0))
+  assert e.log
+  assert not statistics.estimate([0.0, 1.0], log=True).log  # zero has no logarithm
+  assert wording.plus_minus(statistics.Estimate(2.0, 0.5, 8.0, 3, 0, True)) == "2 [0.5, 8]"
+
+
+@pytest.mark.parametrize("kind", coverage.KINDS)
+def test_intervals_of_five_seeds_hold_what_they_say_they_hold(kind):
+  """2,000 studies: four standard errors below 0.95 is 0.93. The mean on the plain scale, used before, is what fails."""
+  repeats = 2000
+  error = math.sqrt(0.95 * 0.05 / repeats)
+  found = coverage.coverage(kind, seeds=5, repeats=repeats, seed=1)
+  assert found["median"] > 0.95 - 4 * error
+  assert found["ratio"] > 0.95 - 4 * error
+  if kind != "normal":
+    assert found["mean"] < 0.95 - 4 * error
+  if kind == "one in ten fails":  # no interval of the mean of all seeds covers, and the page says so
+    assert found["geometric mean"] < 0.75
+
+
+def test_a_family_without_differences_is_called_certain_in_one_study_of_twenty_at_most():
+  repeats = 400
+  found = coverage.false_alarms("normal", seeds=5, repeats=repeats, seed=2)
+  assert found["Holm"] < 0.05 + 4 * math.sqrt(0.05 * 0.95 / repeats)
+  assert found["uncorrected"] > 0.15
+
+
+def test_holms_correction_is_that_of_its_paper():
+  # By hand: 0.01 * 4, 0.02 * 3, then max(0.06, 0.03 * 2), then max(0.06, 0.04).
+  assert statistics.adjust([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+  assert statistics.adjust([0.9, 0.8]) == [1.0, 1.0]
+  one = statistics.Paired(1, 0, 2, 0.03, 5)
+  assert one.certain
+  untested = one._replace(n=1, p=math.nan)
+  found = statistics.holm([one, None, untested, one._replace(p=0.2)])
+  assert [x and x.family for x in found] == [2, None, 1, 2]
+  assert found[0].adjusted == pytest.approx(0.06)
+  assert not found[0].certain  # it was, alone
+  assert not found[2].certain
+  assert wording.p_value(found[0]) == "p = 0.06 (Holm, of 2), n = 5"
 
 
 def test_equal_differences_are_certain_unless_they_are_zero():
@@ -334,11 +381,72 @@ def test_the_baseline_differs_in_its_loss_alone(tmp_path):
     for start in (0, 50)
   ] + [settings.resolve({"steps": 100, "loss": "hinge", "head_start": 7})]
   panel = records.read(write_study(tmp_path / "s", [group], until=0)).panels[0]
-  found = [records.baseline(panel, variant) for variant in panel.variants]
-  assert [v and v.label for v in found] == [
-    "non_saturating, head_start=0", "non_saturating, head_start=50",
-    "non_saturating, head_start=0", "non_saturating, head_start=50", None,
+  assert [v and v.label for v in records.baselines(panel)] == [
+    "minimax, head_start=0", "minimax, head_start=50", "minimax, head_start=0", "minimax, head_start=50",
+    "minimax, head_start=0",
   ]  # fmt: skip
+
+
+def test_the_baseline_is_what_the_study_names(tmp_path):
+  def found(name, changes, **fields):
+    group = [settings.resolve({"steps": 100}, fields, change) for change in changes]
+    panel = records.read(write_study(tmp_path / name, [group], until=0)).panels[0]
+    return [v and v.label for v in records.baselines(panel)]
+
+  losses = [{"loss": x} for x in ("minimax", "hinge")]
+  assert found("a", losses) == ["minimax"] * 2
+  assert found("b", losses, baseline="hinge") == ["hinge"] * 2
+  assert found("c", losses, baseline="wasserstein") == [None] * 2
+  rates = [{"discriminator_rate": x} for x in (0.1, 0.2)]
+  assert found("d", rates) == ["discriminator_rate=0.1"] * 2  # of one loss, the first
+  assert found("e", rates, baseline="discriminator_rate=0.2") == ["discriminator_rate=0.2"] * 2
+  assert found("f", rates, baseline="non_saturating") == ["discriminator_rate=0.1"] * 2
+
+
+def test_a_study_without_non_saturating_is_compared_and_no_text_names_it(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in ("minimax", "hinge") for s in range(5)]
+  path = write_study(tmp_path / "s", [group])
+  rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
+  assert rows["hinge"].versus.n == 5
+  page, text = build(path).read_text(), terminal_table(path)
+  body = page[page.index("<main>") : page.index("How to read this")]
+  assert "non_saturating" not in body.replace("lens/cosine_non_saturating", "")
+  assert "ratio to minimax, by seed" in body
+  assert "baseline: minimax; ratio to it by seed" in text
+
+
+def test_a_baseline_that_is_not_there_is_refused_or_said(tmp_path):
+  config = tmp_path / "c.py"
+  config.write_text(
+    "def get_config():\n  return {'baseline': 'hinge', 'steps': 100}\n"
+    "def sweep(s):\n  return s.product(s.param('loss', ['minimax', 'hinge']), s.param('seed', [0, 1]))\n"
+  )
+  assert len(sweeps.load(str(config))[1]) == 4
+  with pytest.raises(BadInput, match="unknown baseline 'hing'; did you mean 'hinge'"):
+    sweeps.load(str(config), ["--config.baseline=hing"])
+  assert len(sweeps.load(str(config), ["--config.loss=minimax"])[1]) == 2  # taken out by the command line
+  group = [settings.resolve({"steps": 100, "baseline": "gone", "loss": x}) for x in ("minimax", "hinge")]
+  path = write_study(tmp_path / "s", [group], until=100, diverged=())
+  assert "the baseline gone is not in this panel" in build(path).read_text()
+  assert "baseline: gone is not in this panel" in terminal_table(path)
+
+
+def test_runs_that_learnt_nothing_are_counted_and_in_no_average(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in LOSSES[:2] for s in range(5)]
+  path = write_study(tmp_path / "s", [group], diverged=())
+  *_, (first, last, part) = runs.parts(path, "quality", "group-0")
+  table = runs.read_table(path, "quality", "group-0")
+  columns = {name: x[-1:].copy() for name, x in table.columns.items()}
+  columns["frechet/distance"][0, 3] = 0.6 * table.columns["frechet/distance"][0, 3]  # of minimax, seed 3: not halved
+  part.unlink()
+  runs.append(path, "quality", "group-0", first, last, runs.Table(table.steps[-1:], columns))
+  rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
+  kept = [float(columns["frechet/distance"][0, i]) for i in (0, 1, 2, 4)]
+  assert rows["minimax"].failed == 1
+  assert rows["minimax"].finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
+  assert rows["non_saturating"].versus.n == 4
+  assert wording.counts(rows["minimax"]) == "5/5 runs, 1 learnt nothing"
+  assert "1 of 5 of minimax" in terminal_table(path)
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(study):
@@ -346,8 +454,8 @@ def test_diverged_runs_are_counted_and_in_no_mean(study):
   row = next(row for row in compare(panel).rows if row.variant.label == "wasserstein")
   assert wording.counts(row) == "4/5 runs, 1 diverged"
   kept = [records.final(run, "frechet/distance") for run in row.variant.runs if run.seed != 3]
-  assert row.finals["frechet/distance"].mean == pytest.approx(np.mean(kept))
-  assert row.finals["frechet/distance"].n == row.difference.n == 4
+  assert row.finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
+  assert row.finals["frechet/distance"].n == row.versus.n == 4
 
 
 def test_the_table_is_ranked_and_paired_by_seed(study):
@@ -356,20 +464,22 @@ def test_the_table_is_ranked_and_paired_by_seed(study):
   assert means == sorted(means)
   by_label = {row.variant.label: row for row in comparison.rows}
   ours, theirs = (
-    [records.final(run, "frechet/distance") for run in by_label[x].variant.runs] for x in ("hinge", "non_saturating")
+    np.log([records.final(run, "frechet/distance") for run in by_label[x].variant.runs]) for x in ("hinge", "minimax")
   )
-  assert by_label["hinge"].difference.p == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
-  assert by_label["non_saturating"].is_baseline
-  assert by_label["non_saturating"].difference is None
+  expected = stats.ttest_rel(ours, theirs)
+  assert by_label["hinge"].versus.p == pytest.approx(expected.pvalue)
+  assert by_label["hinge"].versus.mean == pytest.approx(np.exp(np.mean(ours - theirs)))
+  assert by_label["minimax"].is_baseline  # the study's first
+  assert by_label["minimax"].versus is None
 
 
 def test_runs_measured_at_different_steps_are_not_paired(tmp_path):
   groups = [[settings.resolve({"loss": x, "seed": s}) for s in range(3)] for x in ("minimax", "non_saturating")]
   path = write_study(tmp_path / "s", groups, until=2000)
-  assert compare(records.read(path).panels[0]).rows[0].difference is not None
+  assert compare(records.read(path).panels[0]).rows[-1].versus is not None
   for _, _, part in runs.parts(path, "quality", "group-1")[-1:]:
     part.unlink()
-  assert all(row.difference is None for row in compare(records.read(path).panels[0]).rows)
+  assert all(row.versus is None for row in compare(records.read(path).panels[0]).rows)
 
 
 # The page
@@ -399,7 +509,9 @@ def test_the_page_shows_what_was_found(page):
     "4/5 runs",
     "1 diverged",
     "it was lost in the loss's factor",
-    "excludes zero",
+    "times the baseline minimax, paired by seed",
+    "surely another, p",
+    "(Holm, of 6), n = 4",
     "AUC of real against fake logits",
     "extra/unheard_of",
     "not explained in the manifest",
@@ -706,5 +818,5 @@ def test_bad_studies_are_refused_by_name(tmp_path, study):
   content = bytearray(part.read_bytes())
   content[len(content) // 3] ^= 1
   part.write_bytes(content)
-  with pytest.raises(BadInput, match=part.name):
-    build(path)
+  for text in (build(path).read_text(), terminal_table(path), json.dumps(summary(path)["remarks"])):
+    assert f"damaged ({part.name}: " in text

@@ -18,8 +18,9 @@ from tests.test_idx import write_set
 
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
-  {"settings", "types", "checks", "devices", "paths"},
-  {"effects", "randomness", "runs", "norms"},
+  {"settings", "types", "checks", "devices", "files", "paths", "plan"},
+  {"effects", "randomness", "norms", "schema", "parts", "labels"},
+  {"runs"},
   {
     "sweeps",
     "losses",
@@ -41,11 +42,28 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"step"},
   {"geometry", "duality"},
   {"population", "checkpoint"},
+  {"resume"},
   {"loop"},
   {"study"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHOUT_JAX = ["errors", "settings", "effects", "runs", "sweeps", "devices", "report", "export", "study", "verdict"]
+WITHOUT_JAX = [
+  "errors",
+  "settings",
+  "effects",
+  "files",
+  "plan",
+  "schema",
+  "parts",
+  "runs",
+  "labels",
+  "sweeps",
+  "devices",
+  "report",
+  "export",
+  "study",
+  "verdict",
+]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # As a user would: fully connected players and convolutions. Studies of mixtures and of the line have tests of their own.
 RUN = ("compare_losses", "mnist_dcgan")

@@ -6,11 +6,11 @@ A dataset is one loader `(data_dir) -> Dataset` and its name in `DATASETS`; conf
 from collections.abc import Callable
 
 from gan_jax.data import digits, line, mixtures, mnist
-from gan_jax.data.dataset import Dataset, check, encode_for_view
+from gan_jax.data.dataset import Dataset, check, digest, encode_for_view
 from gan_jax.data.order import example_indices
 from gan_jax.errors import unknown
 
-__all__ = ["DATASETS", "Dataset", "check", "encode_for_view", "example_indices", "load"]
+__all__ = ["DATASETS", "Dataset", "check", "digest", "encode_for_view", "example_indices", "load"]
 
 DATASETS: dict[str, Callable[[str], Dataset]] = {
   "digits": digits.load,

@@ -1,5 +1,6 @@
 """What a dataset is: arrays that stay on the device as they were stored, and how a batch of them is decoded."""
 
+import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -37,6 +38,16 @@ class Dataset(NamedTuple):
   modes: np.ndarray | None = None  # [K, 2] float32, the exact centres of a mixture; None for all else
   std: float | None = None  # of each mode, per coordinate; None for all else
   line: Line | None = None  # on which the points are N(0, 1); None for all else
+
+
+def digest(dataset: Dataset) -> str:
+  """sha256 of the stored examples and their labels, with dtypes and shapes: what a dataset's name does not say."""
+  hasher = hashlib.sha256()
+  for array in dataset.data:
+    stored = np.ascontiguousarray(array)
+    hasher.update(f"{stored.dtype} {stored.shape}".encode())
+    hasher.update(stored.tobytes())
+  return hasher.hexdigest()
 
 
 def decode_bytes(stored: Array) -> Array:

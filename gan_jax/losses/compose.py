@@ -95,15 +95,16 @@ def parse(name: str) -> Composed:
   ranges = dict(transformation.ranges)
   for part in inner:
     ranges.update(part.ranges)
-  # These leave the discriminator's half, of `mix` the first loss's, as it is.
-  kept = inner[0] if match[1] in ("matched_gain", "mix", "top_k") else None
+  # These leave the discriminator's half, of `mix` the first loss's, as it is, or give it logits of another scale.
+  kept = inner[0] if match[1] in ("matched_gain", "mix", "temperature", "top_k") else None
 
   def optimal_logit(log_ratio: Array, **given: Any) -> Array:
     assert kept is not None
     assert kept.optimal_logit is not None
-    return kept.optimal_logit(log_ratio, **{key: given[key] for key in kept.defaults if key in given})
+    best = kept.optimal_logit(log_ratio, **{key: given[key] for key in kept.defaults if key in given})
+    return given.get("temperature", transformation.defaults["temperature"]) * best if scaled else best
 
-  known = kept is not None and kept.optimal_logit is not None
+  known, scaled = kept is not None and kept.optimal_logit is not None, match[1] == "temperature"
   return Composed(build, options, ranges, inner[-1].base, optimal_logit if known else None)
 
 

@@ -47,7 +47,8 @@ class Card(NamedTuple):
   reference: str
   # |logit| from which a value or a slope leaves float32, by the formula itself; None: finite at 1e4 and beyond.
   overflows_at: float | None = None
-  optimal_logit_at: Callable[..., Array] | None = None  # (log p/q, **hyperparameters) -> logit; None: no closed form
+  # (log p/q, **hyperparameters) -> logit, the middle of its interval where many are best; None: no closed form.
+  optimal_logit_at: Callable[..., Array] | None = None
   ranges: Mapping[str, Range] = {}  # of the hyperparameters; one that is not named may be any finite number
 
 
