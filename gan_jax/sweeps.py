@@ -8,6 +8,7 @@ def sweep(s):  # s is this module, so that a config file imports nothing
   )
 """
 
+import importlib.util
 import inspect
 import itertools
 import math
@@ -178,7 +179,7 @@ def _execute(path: str) -> tuple[dict[str, Any], Sweep]:
   module.__file__ = path
   source = _source(path)
   try:
-    exec(compile(source, path, "exec"), module.__dict__)
+    exec(compile(importlib.util.decode_source(source), path, "exec"), module.__dict__)
     if not hasattr(module, "get_config"):
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = _fields(module.get_config(), f"get_config() of {path}")

@@ -18,7 +18,7 @@ from tests.test_idx import write_set
 
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
-  {"settings", "types", "checks", "devices", "files", "plan"},
+  {"settings", "types", "checks", "devices", "files", "paths", "plan"},
   {"effects", "randomness", "norms", "schema", "parts", "labels"},
   {"runs"},
   {
@@ -36,7 +36,7 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"metrics", "lens", "probes", "sweeps"},
   {"game"},
   {"theory"},
-  {"state", "batches", "report"},
+  {"state", "batches", "report", "memory"},
   {"gradients", "export"},
   {"step"},
   {"geometry", "duality"},

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gan_jax.errors import plural
 from gan_jax.report import records, selection, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
 from gan_jax.report.search import Search, search
@@ -96,7 +97,7 @@ def terminal_table(study: Path) -> str:
   sections = [_section(panel) for panel in read.panels]
   unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
   if unfinished:
-    sections.insert(0, f"not finished: {unfinished} of {len(read.runs)} runs are still to be trained")
+    sections.insert(0, f"not finished: {unfinished} of {plural(len(read.runs), 'run')} still to be trained")
   if read.remarks:
     sections.append("\n".join(_printable(f"note: {remark}") for remark in read.remarks))
   return "\n\n".join(sections)

@@ -2,6 +2,7 @@
 
 import math
 
+from gan_jax.errors import plural
 from gan_jax.report import selection, verdicts
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.search import Search
@@ -94,8 +95,7 @@ def counts(row: Row) -> str:
   """`5/5 runs`, `4/5 runs, 1 diverged`: how many are done, what became of the others, and how many learnt nothing."""
   others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
   failed = [f"{row.failed} learnt nothing"] if row.failed else []
-  total = len(row.variant.runs)
-  return ", ".join([f"{row.statuses['done']}/{total} run{'s' * (total != 1)}", *others, *failed])
+  return ", ".join([f"{row.statuses['done']}/{plural(len(row.variant.runs), 'run')}", *others, *failed])
 
 
 def decades_sentence(d: Decades) -> str:
@@ -179,7 +179,7 @@ def _best_sentence(comparison: Comparison) -> str | None:
 
 def _diverged_sentence(comparison: Comparison) -> str | None:
   diverged = [
-    f"{row.statuses['diverged']} of {row.variant.label}'s {len(row.variant.runs)} runs"
+    f"{row.statuses['diverged']} of {row.variant.label}'s {plural(len(row.variant.runs), 'run')}"
     for row in comparison.rows
     if row.statuses["diverged"]
   ]
