@@ -52,6 +52,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     key = (group.spec.dataset, group.spec.data_dir)
     if key not in datasets:
       datasets[key] = data.load(*key)
+      metrics.check(key[0], datasets[key])
     meanings |= population.explanations(group.spec, game.build(group.spec, datasets[key]))
 
   prepare(study)

@@ -5,7 +5,7 @@ A dataset is one loader `(data_dir) -> Dataset` and its name in `DATASETS`; conf
 
 from collections.abc import Callable
 
-from gan_jax.data import digits, line, mixtures, mnist
+from gan_jax.data import built, digits, line, mixtures, mnist
 from gan_jax.data.dataset import Dataset, encode_for_view
 from gan_jax.data.order import example_indices
 from gan_jax.errors import unknown
@@ -14,10 +14,13 @@ __all__ = ["DATASETS", "Dataset", "encode_for_view", "example_indices", "load"]
 
 DATASETS: dict[str, Callable[[str], Dataset]] = {
   "digits": digits.load,
+  "digits_ten": built.load_ten_digits,
+  "digits_two": built.load_two_digits,
   "grid": mixtures.load_grid,
   "line": line.load,
   "mnist": mnist.load,
   "ring": mixtures.load_ring,
+  "ring_far": built.load_far_ring,
 }
 
 

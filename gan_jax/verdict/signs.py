@@ -29,8 +29,12 @@ class Signs(NamedTuple):
   quality: np.ndarray  # 1: the samples are good; 0: not; NaN: not measured
   alike: np.ndarray  # the same, of whether they are, or were, anything like the data
   faint: np.ndarray  # the same, of whether they are at all nearer to it than at the start
-  modes: np.ndarray  # effective modes or classes, as a share of all
+  modes: np.ndarray  # effective modes or classes, as a share of the data's
+  spread: np.ndarray  # root mean squared distance from the mean of a mode or class, relative to the data's
+  copies: np.ndarray  # share of samples that are near-duplicates of others, beyond the data's own share
   gain: np.ndarray  # by how much the measure of quality that gained most did, over the long window
+  since_start: np.ndarray  # the same since the first evaluation; NaN before a second one
+  moved: np.ndarray  # decades between the largest and the smallest distance so far; NaN before a second evaluation
 
 
 def column(table: Table, name: str) -> np.ndarray:
@@ -145,7 +149,11 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     at_rows(np.where(unknown, np.nan, like)),
     at_rows(np.where(unknown, np.nan, faint)),
     at_rows(modes),
+    at_rows(spread(quality)),
+    at_rows(column(quality, "samples/duplicates")),
     np.fmax.reduce([gain(at_rows(x), long) for x in measures]),
+    at_rows(np.fmax.reduce([since_first(x) for x in measures])),
+    at_rows(travelled(quality)),
   )
 
 
@@ -187,21 +195,54 @@ def largest_logit(rows: Table) -> np.ndarray:
 
 
 def relative_distance(quality: Table) -> np.ndarray:
-  """[E]: the Frechet distance relative to the first evaluation's."""
+  """[E]: the squared distance from the data relative to the first evaluation's: Frechet's, or Wasserstein's on a line."""
   x = column(quality, "frechet/distance")
+  if not np.isfinite(x).any():
+    x = np.square(column(quality, "line/wasserstein"))
   first = x[np.isfinite(x)][:1]
   return x / first if len(first) and first > 0 else np.full(len(x), np.nan)
 
 
 def effective_modes(quality: Table) -> np.ndarray:
-  """[E]: exp(entropy) of the modes or classes over their number K; for mixtures K exp(-KL(p, uniform)) / K."""
+  """[E]: the share of the data's modes or classes that the samples have: the smaller of two.
+
+  exp(-KL(samples || data)), which for even data is exp(entropy) / K; and (n - 1) / (K - 1), where n of the data's K are
+  there at all. The one sees how unevenly they are there; the other sees that of two classes, or of one common and many
+  rare ones, a single one is left.
+  """
   entropy = column(quality, "classes/entropy")
   if np.isfinite(entropy).any():
-    named = sum(name.startswith("classes/share_") for name in quality.columns)
-    present = column(quality, "classes/present")
-    classes = named or (np.nanmax(present) if np.isfinite(present).any() else np.nan)
-    return np.exp(entropy) / classes
-  return np.exp(-column(quality, "modes/reverse_kl"))
+    kind, spread_out = "classes", np.exp(-column(quality, "classes/divergence"))
+    if not np.isfinite(spread_out).any():  # a study from before shares were compared with the data's own
+      named = sum(name.startswith("classes/share_") for name in quality.columns)
+      present = column(quality, "classes/present")
+      spread_out = np.exp(entropy) / (named or (np.nanmax(present) if np.isfinite(present).any() else np.nan))
+  else:
+    kind, spread_out = "modes", np.exp(-column(quality, "modes/reverse_kl"))
+  there, due = column(quality, f"{kind}/present"), column(quality, f"{kind}/in_data")
+  return np.fmin(spread_out, np.where(due > 1, (there - 1) / np.where(due > 1, due - 1, 1), np.nan))
+
+
+def spread(quality: Table) -> np.ndarray:
+  """[E]: how wide a mode or class of the samples is, relative to the data's; on a line, the samples' deviation along it."""
+  x = column(quality, "samples/spread")
+  return x if np.isfinite(x).any() else np.sqrt(column(quality, "line/variance"))
+
+
+def travelled(quality: Table) -> np.ndarray:
+  """[E]: decades between the largest and the smallest distance from the data up to each evaluation but the first."""
+  x = relative_distance(quality)
+  if not np.isfinite(x).any():
+    x = column(quality, "points/frechet")
+  logs = np.log10(np.maximum(x, TINY))
+  known = np.cumsum(np.isfinite(logs)) > 1
+  return np.where(known, np.fmax.accumulate(logs) - np.fmin.accumulate(logs), np.nan)
+
+
+def since_first(x: np.ndarray) -> np.ndarray:
+  """[E]: each value less the first that is finite; NaN up to that one."""
+  at = np.flatnonzero(np.isfinite(x))
+  return np.where(np.arange(len(x)) > at[0], x - x[at[0]], np.nan) if len(at) else np.full(len(x), np.nan)
 
 
 def gain(x: np.ndarray, long: int) -> np.ndarray:
