@@ -30,7 +30,6 @@ def get_config():
     "penalty_weight": 0.5,
     "generator_rate": 1e-3,
     "discriminator_rate": 1e-3,
-    "ema_decay": 0.995,
     "steps": 1500,
     "evaluate_every": 500,
     "checkpoint_every": 500,

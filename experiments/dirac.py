@@ -137,9 +137,11 @@ def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) ->
   predicted = predict(config)
   power = 1 / max(config["lookahead_every"], config["penalty_every"], 1)
   # A kink has differences too, and they mean nothing.
-  maps = () if predicted is None else (predicted, measured + 0j)
-  values = [np.linalg.eigvals(map_) ** power for map_ in maps] or [None, None]
-  repels = predicted is not None and np.abs(values[0]).max() > 1 + 1e-6
+  maps = (None, None) if predicted is None else (predicted, measured + 0j)
+  # A game that left float64 has no eigenvalues, and keeps no other from having them.
+  known = [map_ is not None and np.isfinite(map_).all() for map_ in maps]
+  values = [np.linalg.eigvals(m) ** power if k else None for m, k in zip(maps, known, strict=True)]
+  repels = values[0] is not None and np.abs(values[0]).max() > 1 + 1e-6
   lengths = np.linalg.norm(path, axis=1) / np.linalg.norm(START)
   quarter = len(lengths) // 4
   early, late = lengths[quarter : 2 * quarter].max(), lengths[-quarter:].max()

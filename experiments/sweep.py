@@ -1,4 +1,4 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]` and `launch.sh train CONFIG ...` (one run)."""
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]`: a study; the same command again resumes it."""
 
 import argparse
 from collections.abc import Mapping

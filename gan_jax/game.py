@@ -136,6 +136,8 @@ def build(spec: Spec, dataset: Dataset) -> Game:
       + (f" that are trained on and the {held} held out" * bool(held))
       + f", got {spec.batch_size}"
     )
+  if spec.conditional and dataset.num_classes < 2:
+    raise BadInput(f"conditional=True expected labelled data, got dataset {spec.dataset!r} of one class")
   batches = real_batches(spec)
   if spec.steps * batches * spec.batch_size >= 2**32:
     raise BadInput(

@@ -27,10 +27,13 @@ from gan_jax.metrics.chunks import CHUNK
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.state import initial_state
 from gan_jax.step import build_step
-from gan_jax.types import Data, GanState, Hypers, Spec
+from gan_jax.types import Data, GanState, Hypers, Params, Spec
 
 GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
 REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec("members"), PartitionSpec(None, "members")
+
+
+RAW = "raw/"  # before a metric's name: of the generator as it is trained, beside that of its moving average
 
 
 class Group(NamedTuple):
@@ -164,7 +167,7 @@ class Program(NamedTuple):
   place: Any  # a host pytree with leaves [members, ...] -> padded, on the devices
   init: Any  # hypers -> state
   advance: Any  # (hypers, state, data, windows, length) -> (state, rows [windows, padded]); the state is donated
-  evaluate: Any  # (hypers, state) -> quality metrics by name, numpy [members]
+  evaluate: Any  # (hypers, state) -> quality metrics by name, `raw/` ones too, numpy [members]
   inspect: Any  # (hypers, state, data) -> what `Spec.probes` asks for at evaluations, by name, numpy [members]
   draw_grid: Any  # state -> samples from one fixed noise
 
@@ -183,6 +186,19 @@ def explanations(spec: Spec, game: Game) -> dict[str, str]:
   found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers)
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
+  return found
+
+
+def averages(group: Group) -> bool:
+  """Whether any member's generator is averaged, so that the generator itself is measured beside its average."""
+  return bool(np.any(np.asarray(group.hypers.ema_decay) > 0))
+
+
+def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str, str]:
+  """What the columns of `Program.evaluate` mean."""
+  found = dict(quality.explanations)
+  if any(averages(group) for group in groups):
+    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in quality.explanations}
   return found
 
 
@@ -243,22 +259,27 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   def classes(indices: Array) -> Array:
     return labels[indices]
 
-  def statistics(hypers: Hypers, state: GanState):
-    def one(h: Hypers, s: GanState):
+  def statistics(hypers: Hypers, gen_params: Params):
+    def one(h: Hypers, params: Params):
       def draw(indices: Array) -> Array:
         key = derive_key(h.seed, 0, Purpose.EVALUATION, indices[0])
         noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
-        return generate(s.gen_ema, noise, classes(indices))
+        return generate(params, noise, classes(indices))
 
       return quality.measure(draw, group.spec.evaluation_samples)
 
-    return jax.vmap(one)(hypers, state)
+    return jax.vmap(one)(hypers, gen_params)
 
   statistics_divided = divide(statistics, (DIVIDED, DIVIDED), DIVIDED)
 
   def evaluate(hypers: Hypers, state: GanState) -> dict[str, np.ndarray]:
-    found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, state)))
-    return {name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+    generators = {"": state.gen_ema, RAW: state.gen_params} if averages(group) else {"": state.gen_ema}
+    columns: dict[str, np.ndarray] = {}
+    for prefix, gen_params in generators.items():
+      found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, gen_params)))
+      with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+        columns |= {prefix + name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+    return columns
 
   def inspection(module):
     measure = module.build(group.spec, game)

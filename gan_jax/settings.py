@@ -81,7 +81,7 @@ FIELDS: dict[str, Field] = {
     0.5, "traced", "Adam's first moment; `momentum`'s factor, which may be negative", -0.9999999, 0.9999999
   ),
   "beta2": Field(0.999, "traced", "second moment of Adam and RMSProp", 0, 0.9999999),
-  "ema_decay": Field(0.999, "traced", "per-step decay of the averaged generator that is evaluated", 0, 0.9999999),
+  "ema_decay": Field(0.999, "traced", "decay per step of the evaluated average, after a ramp (state.py)", 0, 0.9999999),
   "order": Field("discriminator_first", "static", "who moves first in a step, or both at once", choices=ORDERS),
   "n_critic": Field(1, "static", "discriminator updates per step", 1),
   "n_gen": Field(1, "static", "generator updates per step", 1),

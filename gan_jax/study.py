@@ -62,7 +62,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     else:
       qualities = {key: metrics.build(dataset, devices.cache_directory()) for key, dataset in datasets.items()}
       if manifest is None:
-        meanings |= {k: v for q in qualities.values() for k, v in q.explanations.items()}
+        meanings |= {k: v for q in qualities.values() for k, v in population.quality_explanations(q, groups).items()}
         manifest = describe(config, study.name, groups, meanings)
         runs.write_json(study / "manifest.json", manifest)
       elif manifest["layout"] != devices.layout():

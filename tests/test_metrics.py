@@ -56,6 +56,22 @@ def test_frechet_survives_a_collapsed_generator():
   assert frechet.frechet_distance(one_point, spread) == pytest.approx(5 + 5, rel=1e-6)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, np.finfo(np.float32).max])
+@pytest.mark.parametrize("part", ["mean", "covariance"])
+def test_what_is_wrong_with_one_member_is_its_own(wrong, part):
+  rng = np.random.default_rng(3)
+  members = [frechet.fit(jnp.array(rng.normal(size=(200, 5)), jnp.float32)) for _ in range(3)]
+  reference = frechet.fit(jnp.array(rng.normal(size=(300, 5)), jnp.float32))
+  stacked = frechet.Gaussian(*(np.stack(x) for x in zip(*members, strict=True)))
+  alone = frechet.frechet_distance(stacked, reference)
+  broken = stacked._asdict()
+  broken[part] = broken[part].copy()
+  broken[part][1].flat[0] = wrong
+  found = frechet.frechet_distance(frechet.Gaussian(**broken), reference)
+  np.testing.assert_array_equal(found[[0, 2]], alone[[0, 2]])  # the very bits
+  assert np.isnan(found[1]) or (np.isfinite(wrong) and found[1] > 1e30)
+
+
 def test_frechet_refuses_too_few_examples():
   with pytest.raises(ValueError, match=r"N > D"):
     frechet.fit(jnp.ones((5, 5)))

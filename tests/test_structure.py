@@ -103,14 +103,30 @@ def test_what_starts_without_jax():
   assert out.strip() == "False"
 
 
-def test_help_needs_no_environment():
-  bare = {"PATH": "/usr/bin:/bin"}
-  done = subprocess.run(["bash", ROOT / "launch.sh", "help"], capture_output=True, text=True, check=True, env=bare)
-  for command in ("test", "train", "sweep", "report", "export", "losses", "check", "help"):
-    assert f"./launch.sh {command}" in done.stdout
-  wrong = subprocess.run(["bash", ROOT / "launch.sh", "trian"], capture_output=True, text=True, check=False)
-  assert wrong.returncode == 2
-  assert "unknown command 'trian'" in wrong.stderr
+def launch(*arguments: str) -> subprocess.CompletedProcess:
+  """launch.sh in an environment that has nothing set up."""
+  bare = {"PATH": "/usr/bin:/bin", "GAN_JAX_VENV": "/nonexistent/venv"}
+  return subprocess.run(["bash", ROOT / "launch.sh", *arguments], capture_output=True, text=True, check=False, env=bare)
+
+
+def commands() -> list[str]:
+  """The scripts that can be run."""
+  return [p.stem for p in (ROOT / "experiments").glob("*.py") if 'if __name__ == "__main__"' in p.read_text()]
+
+
+def test_help_needs_no_environment_and_knows_every_command():
+  done = launch("help")
+  assert done.returncode == 0
+  for command in ("test", "check", "help", *commands()):
+    assert re.search(rf"^  \./launch\.sh {command}( .*)?\n      \S", done.stdout, re.M), command
+  assert len(re.findall(r"^  \./launch\.sh \w+", done.stdout, re.M)) == 3 + len(commands())
+
+
+@pytest.mark.parametrize("name", ["trian", "tables", "command", "__init__", "", "sweep\nx", "../setup", ".", "Sweep"])
+def test_what_is_no_command_is_refused_before_anything_is_set_up(name):
+  done = launch(name)
+  assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+  assert re.match(r"error: unknown command .*; known: check help test .*benchmark_probes .*verdicts$", done.stderr)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

@@ -6,11 +6,11 @@ A dataset is one loader `(data_dir) -> Dataset` and its name in `DATASETS`; conf
 from collections.abc import Callable
 
 from gan_jax.data import built, digits, line, mixtures, mnist
-from gan_jax.data.dataset import Dataset, encode_for_view
+from gan_jax.data.dataset import Dataset, check, encode_for_view
 from gan_jax.data.order import example_indices
 from gan_jax.errors import unknown
 
-__all__ = ["DATASETS", "Dataset", "encode_for_view", "example_indices", "load"]
+__all__ = ["DATASETS", "Dataset", "check", "encode_for_view", "example_indices", "load"]
 
 DATASETS: dict[str, Callable[[str], Dataset]] = {
   "digits": digits.load,
@@ -28,8 +28,9 @@ def load(name: str, data_dir: str = "") -> Dataset:
   """The dataset of that name. `data_dir` is the folder of its files, for a dataset that is read from files.
 
   Raises:
-    BadInput: an unknown name; or files that are missing, damaged or not what they should be, and which.
+    BadInput: an unknown name; files that are missing, damaged or not what they should be, and which; or a loader that
+      does not keep to what a `Dataset` is (see `check`).
   """
   if name not in DATASETS:
     raise unknown("dataset", name, DATASETS)
-  return DATASETS[name](data_dir)
+  return check(name, DATASETS[name](data_dir))

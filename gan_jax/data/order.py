@@ -5,12 +5,19 @@ of range(size) chosen by (seed, epoch): a Feistel network (Luby and Rackoff 1988
 holds the range, walked along its cycles until it is back inside (Black and Rogaway 2002, "Ciphers with arbitrary finite
 domains"). A bijection restricted so is a bijection: every epoch shows every example once. One batch costs a few integer
 operations per example; shuffling the range at each step would cost the whole range.
+
+What an epoch shows first, next and so on is as likely as under a uniform permutation. Whole orders of more than 8 examples
+are not: even and odd permutations are not equally frequent (where the size is a power of two all are even), which only
+someone who knows the order of all but two examples could tell.
 """
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-ROUNDS = 12  # fewer are enough for thousands of examples; with 12 even the 120 orders of 5 come out equally often
+# Each round spreads the keys over one half of an index's bits, and halves of one or two bits take many. With 12 rounds the
+# 120 orders of 5 examples differ in frequency by up to a fifth, and from 17 examples on no unevenness is found in the first
+# three places over 2 million seeds; with 48 none is found in 5 to 8 examples over 4 million.
+ROUNDS, ROUNDS_OF_FEW, FEW = 12, 48, 16
 SCATTER = 0x5CA77E2D  # the seed of `scattered`
 
 
@@ -35,7 +42,7 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
     raise ValueError(f"size: expected from 1 to 2**31 - 1 examples, got {size}")
   positions = jnp.asarray(first, jnp.uint32) + jnp.arange(batch_size, dtype=jnp.uint32)
   epochs, offsets = positions // jnp.uint32(size), positions % jnp.uint32(size)
-  return _permute(offsets, _round_keys(jnp.asarray(seed, jnp.uint32), epochs), size)
+  return _permute(offsets, jnp.asarray(seed, jnp.uint32), epochs, size)
 
 
 def scattered(j: Array, size: int) -> Array:
@@ -44,7 +51,7 @@ def scattered(j: Array, size: int) -> Array:
   Data come sorted by class, or class after class in turn. So the first n, or every n-th, are no sample of them; the first
   n of this order are.
   """
-  return _permute(j.astype(jnp.uint32), _round_keys(jnp.uint32(SCATTER), jnp.uint32(0)), size)
+  return _permute(j.astype(jnp.uint32), jnp.uint32(SCATTER), jnp.zeros(j.shape, jnp.uint32), size)
 
 
 def split_sizes(size: int, hold_out: int) -> tuple[int, int]:
@@ -63,8 +70,9 @@ def held_out_index(j: Array, hold_out: int, size: int) -> Array:
   return scattered(j * hold_out + hold_out - 1, size)
 
 
-def _permute(offsets: Array, keys: list[Array], size: int) -> Array:
-  """A permutation of range(size) at `offsets` [B]: the network over a power of two, walked until it is inside."""
+def _permute(offsets: Array, seed: Array, epochs: Array, size: int) -> Array:
+  """The permutation of range(size) of (seed, epochs [B]) at offsets [B]."""
+  keys = _round_keys(seed, epochs, ROUNDS_OF_FEW if size <= FEW else ROUNDS)
   bits = (size - 1).bit_length()
 
   def walk(state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -78,24 +86,27 @@ def _permute(offsets: Array, keys: list[Array], size: int) -> Array:
   return indices.astype(jnp.int32)
 
 
-def _round_keys(seed: Array, epochs: Array) -> list[Array]:
+def _round_keys(seed: Array, epochs: Array, rounds: int) -> Array:
+  """uint32 [rounds, batch]."""
   # The seed is hashed anew for each round before the epoch enters: hashed once, the epochs of one seed would be those
   # of another, shifted.
   golden = 0x9E3779B9
-  starts = [jnp.uint32((1 + r) * golden % 2**32) for r in range(ROUNDS)]
-  return [_hash(_hash(seed ^ start) ^ epochs) for start in starts]
+  starts = jnp.array([(1 + r) * golden % 2**32 for r in range(rounds)], jnp.uint32)
+  return _hash(_hash(seed ^ starts)[:, None] ^ epochs[None, :])
 
 
-def _feistel(x: Array, keys: list[Array], bits: int) -> Array:
+def _feistel(x: Array, keys: Array, bits: int) -> Array:
   """A bijection of [0, 2**bits). Each round adds to one half a function of the other, and is its own inverse."""
   low_bits = bits // 2
   low_mask, high_mask = jnp.uint32(2**low_bits - 1), jnp.uint32(2 ** (bits - low_bits) - 1)
-  high, low = x >> low_bits, x & low_mask
-  for r, key in enumerate(keys):
-    if r % 2:
-      low = low ^ (_hash(high ^ key) & low_mask)
-    else:
-      high = high ^ (_hash(low ^ key) & high_mask)
+
+  def two_rounds(i: Array, halves: tuple[Array, Array]) -> tuple[Array, Array]:
+    high, low = halves
+    high = high ^ (_hash(low ^ keys[2 * i]) & high_mask)
+    return high, low ^ (_hash(high ^ keys[2 * i + 1]) & low_mask)
+
+  # Unrolled where there are few: in a loop they would take longer to run, in a row many would take longer to compile.
+  high, low = lax.fori_loop(0, len(keys) // 2, two_rounds, (x >> low_bits, x & low_mask), unroll=len(keys) == ROUNDS)
   return (high << low_bits) | low
 
 

@@ -47,7 +47,8 @@ class Card(NamedTuple):
   reference: str
   # |logit| from which a value or a slope leaves float32, by the formula itself; None: finite at 1e4 and beyond.
   overflows_at: float | None = None
-  optimal_logit_at: Callable[..., Array] | None = None  # (log p/q, **hyperparameters) -> logit; None: no closed form
+  # (log p/q, **hyperparameters) -> logit, the middle of its interval where many are best; None: no closed form.
+  optimal_logit_at: Callable[..., Array] | None = None
   ranges: Mapping[str, Range] = {}  # of the hyperparameters; one that is not named may be any finite number
 
 
@@ -58,6 +59,25 @@ PAIRINGS = {
   "average": "every logit enters through, or meets, a batch average",
 }
 
+# What others call these, spelt small and with underscores. "Vanilla" and "BCE" are two games: most code that says so
+# trains the non-saturating generator.
+MEANINGS = {
+  **dict.fromkeys(("bce", "vanilla", "vanilla_gan", "gan", "standard", "original"), "non_saturating, or minimax"),
+  **dict.fromkeys(("ns", "nsgan", "ns_gan", "non_saturating_gan", "modified", "logistic"), "non_saturating"),
+  **dict.fromkeys(("mm", "mmgan", "mm_gan", "saturating"), "minimax"),
+  **dict.fromkeys(("lsgan", "ls_gan", "ls", "mse"), "least_squares"),
+  **dict.fromkeys(("wgan", "w_gan"), "loss=wasserstein with weight_constraint=clip"),
+  **dict.fromkeys(("wgan_gp", "wgangp", "w_gan_gp"), "loss=wasserstein with penalty=gradient_penalty"),
+  **dict.fromkeys(("wgan_lp", "wganlp"), "loss=wasserstein with penalty=gradient_penalty_one_sided"),
+  **dict.fromkeys(("rgan", "rsgan", "rpgan", "relativistic_gan"), "relativistic"),
+  **dict.fromkeys(("ragan", "ra_gan", "rasgan"), "relativistic_average"),
+  **dict.fromkeys(("ralsgan", "ra_ls_gan"), "relativistic_average_least_squares"),
+  **dict.fromkeys(("rahinge", "rahingegan"), "relativistic_average_hinge"),
+  **dict.fromkeys(("sngan", "sn_gan"), "loss=hinge with weight_constraint=spectral"),
+  "dragan": "loss=non_saturating with penalty=dragan",
+  "r3gan": "loss=relativistic with penalty=r1_r2",
+  "pacgan": "loss=non_saturating with packing=2",
+}
 LOSSES: dict[str, Builder] = {}
 CARDS: dict[str, Card] = {}
 
@@ -125,7 +145,7 @@ def default_options(name: str) -> dict[str, float]:
 def card(name: str) -> Card:
   """The card of a loss. Raises `BadInput` for an unknown name."""
   if name not in CARDS:
-    raise unknown("loss", name, LOSSES)
+    raise unknown("loss", name, LOSSES, MEANINGS)
   return CARDS[name]
 
 
