@@ -89,8 +89,10 @@ def judge(
   counts = [np.sum(last == name) for name in names]
   final = str(max(zip(counts, -latest, names, strict=True))[2]) if diverged is None else "diverged"
   at = int(np.flatnonzero(states == final)[-1]) if (states == final).any() else count - 1
-  if final == "healthy":
-    final = proven(signs, limits)
+  if final == "healthy" and not learnt(signs, limits):
+    # The last row knows most; where it has nothing to say either, what is missing is learning, or the measurement of it.
+    final = str(states[-1]) if states[-1] != "healthy" else "unknown" if np.isnan(signs.since_start[-1]) else "stalled"
+    at = count - 1
   factor = ""
   if final == "discriminator_dominates":
     factor = least(signs, at) if lost[at] else "none"
@@ -110,9 +112,11 @@ def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None)
     few = signs.modes < limits["collapse"]
     narrow = (signs.spread < limits["narrow"]) | (signs.copies > limits["copies"])
     flat = bad & (signs.gain <= limits["flat"])
-    # Samples that come neither nearer to the data nor farther off, however the generator moves, are not the critic's doing.
-    fixed = flat & (signs.moved <= limits["moved"])
-    ahead = (signs.auc >= limits["auc_ahead"]) & flat & ~fixed
+    # Until the long window is full, what was gained since the start must do.
+    rising = np.where(np.isnan(signs.gain), signs.since_start, signs.gain) > limits["flat"]
+    # Samples that come neither nearer to the data nor farther off, though the generator moves, are not the critic's doing.
+    fixed = flat & (signs.moved <= limits["moved"]) & (signs.pace >= limits["still"])
+    ahead = (signs.auc >= limits["auc_ahead"]) & bad & ~rising & ~np.isnan(signs.since_start) & ~fixed
     slow = signs.pace < limits["still"]
     dead = won & lost
     # Without a gradient it cannot move; but one that never did, though it had one, is held by something else.
@@ -144,11 +148,9 @@ def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None)
   return states, lost
 
 
-def proven(signs: Signs, limits: Mapping[str, float]) -> str:
-  """What a run is in which nothing failed: healthy only if its samples got better, or are good, at the last evaluation."""
-  if signs.quality[-1] == 1 or signs.since_start[-1] > limits["flat"]:
-    return "healthy"
-  return "unknown" if np.isnan(signs.since_start[-1]) else "stalled"
+def learnt(signs: Signs, limits: Mapping[str, float]) -> bool:
+  """Whether the samples of the last evaluation are good, or better than those of the first."""
+  return bool(signs.quality[-1] == 1 or signs.since_start[-1] > limits["flat"])
 
 
 def least(signs: Signs, at: int) -> str:

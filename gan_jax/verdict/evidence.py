@@ -23,7 +23,7 @@ def sentence(
       auc(signs, at),
     ],
     "stalled": lambda: [
-      learnt(signs, at, limits),
+      learnt(signs, limits),
       motion(signs, at),
       auc(signs, at),
       gradient(signs, at, factor),
@@ -113,12 +113,13 @@ def flat(signs: Signs, at: int) -> str:
   return "" if np.isnan(value) else f"no measure of quality gained more than {value:.2g} of late"
 
 
-def learnt(signs: Signs, at: int, limits: dict[str, float]) -> str:
-  known = signs.since_start[: at + 1][np.isfinite(signs.since_start[: at + 1])]
+def learnt(signs: Signs, limits: dict[str, float]) -> str:
+  """Said where nothing was, in the whole run."""
+  known, moved = (x[np.isfinite(x)] for x in (signs.since_start, signs.moved))
   if not len(known) or known.max() > limits["flat"]:
     return ""
-  if signs.moved[at] <= limits["moved"]:
-    return f"nothing was learnt: the distance from the data never changed by more than {signs.moved[at]:.2g} decades"
+  if len(moved) and moved[-1] <= limits["moved"]:
+    return f"nothing was learnt: the distance from the data never changed by more than {moved[-1]:.2g} decades"
   return f"nothing was learnt: no measure of quality gained more than {known.max():.2g} since the start"
 
 

@@ -93,8 +93,8 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
   total, factors = decades(rows, window)
   pace = column(rows, "gen/update_ratio")
   updates = column(rows, "count/generator_updates")
-  if np.isfinite(updates).any():  # during a head start the generator is not asked to move
-    pace = np.where(updates > 0, pace, np.nan)
+  waits = updates == 0  # during a head start the generator is not asked to move, nor to get better
+  pace = np.where(waits, np.nan, pace)
 
   # The evaluation that belongs to a row is the last one made before the next row.
   until = np.append(steps[1:], np.iinfo(np.int64).max)[:count]
@@ -102,6 +102,14 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
 
   def at_rows(x: np.ndarray) -> np.ndarray:
     return np.where(latest >= 0, x[np.maximum(latest, 0)], np.nan) if len(x) else np.full(count, np.nan)
+
+  # What is gained is so since the long window began, or since the evaluation before this one: the longer of the two.
+  begin = np.arange(count) - (long - 1)
+  first = np.maximum(begin, 0)
+  base = np.where((begin >= 0) & ~waits[first], np.minimum(latest[first], latest - 1), -1)
+
+  def gain(x: np.ndarray) -> np.ndarray:
+    return np.where(base >= 0, x[latest] - x[base], np.nan) if len(x) else np.full(count, np.nan)
 
   share, distance = column(quality, "modes/high_quality"), relative_distance(quality)
   modes = effective_modes(quality)
@@ -130,7 +138,8 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     like = np.where(planar, share >= limits["good_share"], near)
     faint = np.where(planar, share >= limits["faint_share"], distance <= limits["faint_distance"])
     shares = {name: np.where(total == 0, np.nan, x / np.where(total == 0, 1, total)) for name, x in factors.items()}
-  unknown = np.isnan(share) & np.isnan(distance)
+  # The first distance is the measure of the others, and says nothing of itself.
+  unknown = np.isnan(share) & (np.isnan(distance) | (np.cumsum(np.isfinite(distance)) < 2))
   since = np.maximum.accumulate(since) if count else since
   return Signs(
     steps,
@@ -151,7 +160,7 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     at_rows(modes),
     at_rows(spread(quality)),
     at_rows(column(quality, "samples/duplicates")),
-    np.fmax.reduce([gain(at_rows(x), long) for x in measures]),
+    np.fmax.reduce([gain(x) for x in measures]),
     at_rows(np.fmax.reduce([since_first(x) for x in measures])),
     at_rows(travelled(quality)),
   )
@@ -243,8 +252,3 @@ def since_first(x: np.ndarray) -> np.ndarray:
   """[E]: each value less the first that is finite; NaN up to that one."""
   at = np.flatnonzero(np.isfinite(x))
   return np.where(np.arange(len(x)) > at[0], x - x[at[0]], np.nan) if len(at) else np.full(len(x), np.nan)
-
-
-def gain(x: np.ndarray, long: int) -> np.ndarray:
-  """Each value less the first of its long window; NaN where the window is not full."""
-  return x - trailing(x, long)[:, 0]

@@ -55,7 +55,7 @@ THRESHOLDS: dict[str, Threshold] = {
   "collapse": Threshold(0.4, 0, 1, "effective modes or classes, of the data's, below which most are lost"),
   "narrow": Threshold(0.3, 0, 1, "spread within modes or classes, of the data's, below which each has collapsed"),
   "copies": Threshold(
-    0.4, 0, 1, "share of near-duplicates, beyond the data's, from which few samples are all there are"
+    0.3, 0, 1, "share of near-duplicates, beyond the data's, from which few samples are all there are"
   ),
 }
 
