@@ -70,6 +70,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     key = (group.spec.dataset, group.spec.data_dir)
     if key not in datasets:
       datasets[key] = data.load(*key)
+      metrics.check(key[0], datasets[key])
     played = game.build(group.spec, datasets[key])
     memory.check(group.spec, played, len(group.configs))
     meanings |= population.explanations(group.spec, played)

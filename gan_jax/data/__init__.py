@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gan_jax.data.dataset import Dataset, check, digest, encode_for_view
 
 # isort: on
-from gan_jax.data import digits, line, mixtures, mnist
+from gan_jax.data import built, digits, line, mixtures, mnist
 from gan_jax.data.order import example_indices
 from gan_jax.errors import unknown
 
@@ -18,10 +18,13 @@ __all__ = ["DATASETS", "Dataset", "check", "digest", "encode_for_view", "example
 
 DATASETS: dict[str, Callable[[str], Dataset]] = {
   "digits": digits.load,
+  "digits_ten": built.load_ten_digits,
+  "digits_two": built.load_two_digits,
   "grid": mixtures.load_grid,
   "line": line.load,
   "mnist": mnist.load,
   "ring": mixtures.load_ring,
+  "ring_far": built.load_far_ring,
 }
 
 
