@@ -22,6 +22,7 @@ SEEDS = range(5)
 
 def get_config():
   return {
+    "baseline": "non_saturating",
     "panel": "level players, R1",
     "dataset": "digits",
     "model": "mlp",
@@ -30,7 +31,6 @@ def get_config():
     "penalty_weight": 0.5,
     "generator_rate": 1e-3,
     "discriminator_rate": 1e-3,
-    "ema_decay": 0.995,
     "steps": 1500,
     "evaluate_every": 500,
     "checkpoint_every": 500,

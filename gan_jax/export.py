@@ -17,7 +17,7 @@ from gan_jax.errors import BadInput, unknown
 from gan_jax.report import records
 from gan_jax.report.records import Run, Study
 
-HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step")
+HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "bit_exact")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet compute a text cell
 
 
@@ -25,17 +25,19 @@ def export(study: Path, format: str, out: Path | None = None) -> Path:
   """Write the rows and the quality of every run in another format, and return where.
 
   `csv` and `jsonl` are wide: one record per run, table and step, with the columns `study`, `panel`, `variant`, `id`,
-  `group`, `status`, `table` ('rows' or 'quality'), `step`, then every config field, then every metric of the study. So
+  `group`, `status`, `table` ('rows' or 'quality'), `step`, `bit_exact`, then every config field, then every
+  metric of the study. So
 
       frame = pandas.read_csv(path)
       frame[frame.table == "quality"].groupby(["loss", "step"])["frechet/distance"].mean()
 
-  needs no joins. The two tables are not merged: a row is taken during a step, quality before it. Numbers are the
-  shortest text that reads back to the same float32. NaN and what was not measured is empty in CSV and `null` in JSON,
-  which knows no infinity either: `null` too. A text cell of the CSV that a spreadsheet would take for a formula starts
-  with `'`.
+  needs no joins. The two tables are not merged: a row is taken during a step, quality before it. Counts are whole
+  numbers; all else is the shortest text that reads back to the same float32. NaN and what was not measured is empty in
+  CSV and `null` in JSON, which knows no infinity either: `null` too. A text cell of the CSV that a spreadsheet would take
+  for a formula starts with `'`.
 
   `tensorboard` is a folder with one run folder per member, `LABEL-seedN-ID`; all its events carry the study's date.
+  TensorBoard's plain scalars are float32, which has no 16,777,217: counts are scalars in double precision.
 
   Args:
     study: its directory.
@@ -66,7 +68,7 @@ def names(study: Study) -> list[str]:
 
 
 def table(study: Study) -> Iterator[list[Any]]:
-  """The records of `csv` and `jsonl`, one value per column; floats as `shortest` makes them."""
+  """The records of `csv` and `jsonl`, one value per column; numbers as `number` makes them."""
   columns = names(study)
   for panel in study.panels:
     for variant in panel.variants:
@@ -74,12 +76,17 @@ def table(study: Study) -> Iterator[list[Any]]:
         head = (study.manifest["study"], panel.title, variant.label, run.id, run.group, run.status)
         for name, rows in (("rows", run.rows), ("quality", run.quality)):
           for index, step in enumerate(rows.steps):
-            values = {metric: shortest(column[index]) for metric, column in rows.columns.items()}
-            record = {**run.config, **values, **dict(zip(HEAD, (*head, name, int(step)), strict=True))}
+            values = {metric: number(column[index]) for metric, column in rows.columns.items()}
+            record = {**run.config, **values, **dict(zip(HEAD, (*head, name, int(step), run.bit_exact), strict=True))}
             yield [record.get(column) for column in columns]
 
 
-def shortest(x: np.floating) -> float | None:
+def number(x: np.generic) -> int | float | None:
+  """A count as it is, a measured number by `shortest`."""
+  return int(x) if isinstance(x, np.integer) else shortest(x)
+
+
+def shortest(x: np.generic) -> float | None:
   """The float with the fewest digits that reads back to the same float32; None for NaN.
 
   >>> shortest(np.float32(0.1)), float(np.float32(0.1))
@@ -116,7 +123,18 @@ def _jsonl(study: Study, path: Path) -> None:
 def _tensorboard(study: Study, path: Path) -> None:
   # Here and not above: its protocol buffers take half a second to import.
   from tensorboardX import FileWriter
-  from tensorboardX.proto.summary_pb2 import Summary
+  from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+  from tensorboardX.proto.tensor_pb2 import TensorProto
+  from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
+  from tensorboardX.proto.types_pb2 import DT_DOUBLE
+
+  scalar = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
+
+  def value(name: str, x: np.generic) -> Summary.Value:
+    if isinstance(x, np.integer):
+      exact = TensorProto(dtype=DT_DOUBLE, tensor_shape=TensorShapeProto(), double_val=[float(x)])
+      return Summary.Value(tag=name, tensor=exact, metadata=scalar)
+    return Summary.Value(tag=name, simple_value=float(x))
 
   try:
     created = datetime.datetime.fromisoformat(study.manifest["created"]).timestamp()
@@ -131,8 +149,8 @@ def _tensorboard(study: Study, path: Path) -> None:
         writer = FileWriter(str(folder))
         for rows in (run.rows, run.quality):
           for index, step in enumerate(rows.steps):
-            values = [(name, float(column[index])) for name, column in rows.columns.items()]
-            summary = [Summary.Value(tag=name, simple_value=x) for name, x in values if not math.isnan(x)]
+            values = [(name, column[index]) for name, column in rows.columns.items()]
+            summary = [value(name, x) for name, x in values if not np.isnan(x)]
             if summary:
               writer.add_summary(Summary(value=summary), int(step), walltime=created)
         writer.close()

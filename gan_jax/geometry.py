@@ -120,15 +120,15 @@ def is_adaptive(node: Any) -> bool:
 def units(hypers: Hypers, state: GanState) -> GanState:
   """The state with each number replaced by the unit that it is measured in: eigenvalues do not depend on it, rounding does.
 
-  Parameters by their rate, Adam's moments by the moments themselves: they are decades apart. A weight whose gradient has
-  never been anything but zero has moments of zero; a unit of zero leaves them out.
+  Parameters by their rate, moments of Adam and RMSProp by the moments themselves: they are decades apart. A weight whose
+  gradient has never been anything but zero has moments of zero; a unit of zero leaves them out.
   """
 
   def memory(node: Any) -> Any:
     if isinstance(node, optax.ScaleByAdamState):
       return node._replace(mu=jax.tree.map(jnp.sqrt, node.nu))
     if isinstance(node, optax.ScaleByRmsState):
-      return node._replace(nu=jax.tree.map(lambda nu: nu + 1e-8, node.nu))  # optax's epsilon
+      return node
     return jax.tree.map(jnp.ones_like, node)
 
   def fill(tree: Params, rate: ArrayLike) -> Params:
@@ -147,12 +147,12 @@ def units(hypers: Hypers, state: GanState) -> GanState:
 
 
 def differentiable(opt: Any) -> tuple[Any, Array]:
-  """(an optimizer's memory without zeros under Adam's square root, whether it is a memory of anything)."""
-  nodes = [n for n in jax.tree.leaves(opt, is_leaf=is_adaptive) if isinstance(n, optax.ScaleByAdamState)]
+  """(an optimizer's memory without zeros under the square root, whether it is a memory of anything)."""
+  nodes = [n for n in jax.tree.leaves(opt, is_leaf=is_adaptive) if is_adaptive(n)]
   used = jnp.stack([global_norm(n.nu) > 0 for n in nodes]).all() if nodes else jnp.ones((), bool)
 
   def lifted(node: Any) -> Any:
-    if isinstance(node, optax.ScaleByAdamState):
+    if is_adaptive(node):
       return node._replace(nu=jax.tree.map(lambda nu: jnp.where(nu > 0, nu, NEVER), node.nu))
     return node
 
@@ -222,7 +222,8 @@ def finish(statistics: Statistics) -> dict[str, np.ndarray]:
   """
   members = len(statistics.alive)
   rows = [_row(jax.tree.map(lambda x, i=i: x[i], statistics)) for i in range(members)]
-  return {name: np.array([row[name] for row in rows], np.float32) for name in rows[0]}
+  with np.errstate(over="ignore"):
+    return {name: np.array([row[name] for row in rows], np.float32) for name in rows[0]}
 
 
 def _row(one: Statistics) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""Lengths, directions and ratios of trees and examples that keep every digit."""
+"""Lengths, directions, ratios and maxima of trees and examples that keep every digit and have derivatives."""
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gan_jax.checks import at_least_float32
 from gan_jax.types import Params
@@ -56,3 +56,15 @@ def unit(tree: Params) -> Params:
 def cosine(tree: Params, other: Params) -> Array:
   """Cosine of the angle between two trees; NaN where either is zero."""
   return inner(unit(tree), unit(other))
+
+
+def largest(x: Array, axis: int) -> Array:
+  """The maximum along an axis; its derivative, of any order, is that of the first entry that is the largest.
+
+  `jnp.max` finds that entry again by comparing with the maximum. Where XLA computes x a second time with other rounding
+  no entry is equal to it, and the derivative is 0/0.
+  """
+  axis %= x.ndim
+  first = jnp.expand_dims(jnp.argmax(lax.stop_gradient(x), axis=axis), axis)
+  places = jnp.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+  return jnp.sum(jnp.where(places == first, x, 0), axis=axis)

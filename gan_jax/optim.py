@@ -16,7 +16,11 @@ OptimizerBuilder = Callable[[ArrayLike, ArrayLike, ArrayLike], optax.GradientTra
 
 
 def adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
-  """Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1, eps = 1e-8."""
+  """m^ / (sqrt(v^) + 1e-8), both moments corrected for their start at 0: Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1.
+
+  `tf.train.AdamOptimizer`, in which much published code is written, leaves eps uncorrected ("epsilon hat"): its floor
+  under sqrt(v^) is 1e-8 / sqrt(1 - beta2^t), larger in the first steps and the same later.
+  """
   return optax.adam(rate, b1=beta1, b2=beta2)
 
 
@@ -33,12 +37,14 @@ def momentum(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.Gradi
 
 
 def rmsprop(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
-  """x <- x - rate g / sqrt(v + 1e-8), v <- beta2 v + (1 - beta2) g^2 from 0, no bias correction (Tieleman and Hinton 2012).
+  """x <- x - rate g / (sqrt(v) + 1e-8), v <- beta2 v + (1 - beta2) g^2 from 0, no bias correction (Tieleman and Hinton 2012).
 
-  What the original Wasserstein GAN trains with; beta1 is not read.
+  As PyTorch's `RMSprop`, with which the authors of the Wasserstein GAN trained, there at beta2 = 0.99. With eps under the
+  root, as `optax.rmsprop` and TensorFlow have it, a gradient of 1e-6 would move the weights 100 times less. beta1 is not
+  read.
   """
   del beta1
-  return optax.rmsprop(rate, decay=beta2)
+  return optax.rmsprop(rate, decay=beta2, eps_in_sqrt=False)
 
 
 def optimistic_sgd(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
@@ -48,7 +54,10 @@ def optimistic_sgd(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax
 
 
 def optimistic_adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
-  """x <- x - rate (2 u_t - u_{t-1}), u Adam's direction (Daskalakis et al. 2018, algorithm 1); no Nesterov step."""
+  """x <- x - rate (2 u_t - u_{t-1}), u Adam's direction with its eps (Daskalakis et al. 2018, algorithm 1); no Nesterov step.
+
+  The first step is a plain one, u_0 = u_1.
+  """
   return optax.optimistic_adam_v2(rate, b1=beta1, b2=beta2, nesterov=False)
 
 

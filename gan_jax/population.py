@@ -18,16 +18,22 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax import duality, geometry, lens, losses, penalties, probes, settings, verdict
 from gan_jax import game as game_lib
 from gan_jax.data import Dataset, encode_for_view
+from gan_jax.data.order import scattered
+from gan_jax.data.shares import spread_labels
 from gan_jax.errors import BadInput, unknown
 from gan_jax.game import Game
 from gan_jax.metrics import Quality
+from gan_jax.metrics.chunks import CHUNK
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.state import initial_state
 from gan_jax.step import build_step
-from gan_jax.types import Data, GanState, Hypers, Spec
+from gan_jax.types import Data, GanState, Hypers, Params, Spec
 
 GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
 REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec("members"), PartitionSpec(None, "members")
+
+
+RAW = "raw/"  # before a metric's name: of the generator as it is trained, beside that of its moving average
 
 
 class Group(NamedTuple):
@@ -47,10 +53,11 @@ def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
   """Divide full configs (`settings.resolve`) into groups that one program each can train.
 
   Raises:
-    BadInput: a name that is not in its registry, a hyperparameter that a loss does not have, or a combination that
-      `game.check` refuses.
+    BadInput: a name that is not in its registry, a hyperparameter that a loss does not have, a penalty whose weight is
+      nothing in all runs, or a combination that `game.check` refuses.
   """
   static = [name for name, field in settings.FIELDS.items() if field.kind == "static"]
+  check_weights(configs)
   found: dict[tuple, list[Mapping[str, Any]]] = {}
   for config in configs:
     check_member(config)
@@ -72,6 +79,7 @@ def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
 def check_member(config: Mapping[str, Any]) -> None:
   """Raises `BadInput` for traced fields that do not fit the static ones."""
   losses.get(config["loss"], **config["loss_options"])
+  generator_weight(config)
   verdict.check(config["verdict"])
   there = penalties.names(config["penalty"])
   for name in config["penalty_weights"]:
@@ -83,10 +91,37 @@ def check_member(config: Mapping[str, Any]) -> None:
     raise BadInput(f"penalty_every above 1 takes powers of the betas; expected beta1 at least 0, got {config['beta1']}")
 
 
+def check_weights(configs: Sequence[Mapping[str, Any]]) -> None:
+  """Raises `BadInput` for a penalty whose weight is 0 in every run that has it."""
+  for player, field in (("penalty", "penalty_weight"), ("generator_penalty", "generator_penalty_weight")):
+    for text in dict.fromkeys(config[player] for config in configs):
+      for name in penalties.names(text):
+        weights = {weight_of(name, config, field) for config in configs if config[player] == text}
+        if weights == {0.0}:
+          default = penalties.get(name).default_weight
+          advice = f"leave {field} out for {default:g}, the weight of its source" if default else f"{field} above 0"
+          raise BadInput(f"{player} {name!r} has no effect with weight 0: expected {player} none, or {advice}")
+
+
+def weight_of(name: str, config: Mapping[str, Any], field: str) -> float:
+  """The weight of one penalty in one run; `field` is that of the player's weight."""
+  given = config["penalty_weights"].get(name) if field == "penalty_weight" else None
+  return penalties.weight(name, config[field] if given is None else given, field)
+
+
+def generator_weight(config: Mapping[str, Any]) -> float:
+  """The one weight of all penalties of the generator. Raises `BadInput` where it is not given and they differ in theirs."""
+  field = "generator_penalty_weight"
+  weights = {weight_of(name, config, field) for name in penalties.names(config["generator_penalty"])}
+  if len(weights) > 1:
+    raise BadInput(f"{field} expected a number for the penalties of {config['generator_penalty']!r}, got none")
+  return weights.pop() if weights else 0.0
+
+
 def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hypers:
   """The traced fields of P configs as arrays [P]. Every member carries options for every branch of the loss switch."""
 
-  special = ("seed", "loss", "loss_options", "penalty_weight", "penalty_weights")
+  special = ("seed", "loss", "loss_options", "penalty_weight", "penalty_weights", "generator_penalty_weight")
   plain = [n for n, field in settings.FIELDS.items() if field.kind == "traced" and n not in special]
 
   def column(name: str, dtype: Any) -> np.ndarray:
@@ -102,9 +137,10 @@ def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hyper
     loss_index=np.array([names.index(config["loss"]) for config in configs], np.int32),
     loss_options=tuple(options(name) for name in names),
     penalty_weights=tuple(
-      np.array([c["penalty_weights"].get(name, c["penalty_weight"]) for c in configs], np.float32)
+      np.array([weight_of(name, c, "penalty_weight") for c in configs], np.float32)
       for name in penalties.names(configs[0]["penalty"])
     ),
+    generator_penalty_weight=np.array([generator_weight(c) for c in configs], np.float32),
     **{name: column(name, np.int32 if type(settings.FIELDS[name].default) is int else np.float32) for name in plain},
   )
 
@@ -115,9 +151,10 @@ def view(samples: Array) -> Array:
 
 
 def real_examples(dataset: Dataset) -> np.ndarray:
-  """As many real examples as a grid has, evenly spread over the data."""
+  """As many real examples as a grid has, a sample of the data in whatever order; fewer data come again."""
   size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
-  return np.asarray(view(dataset.decode(dataset.data.images[np.arange(count) * size // count])))
+  chosen = scattered(jnp.arange(count) % size, size)
+  return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
 
 
 class Program(NamedTuple):
@@ -130,7 +167,7 @@ class Program(NamedTuple):
   place: Any  # a host pytree with leaves [members, ...] -> padded, on the devices
   init: Any  # hypers -> state
   advance: Any  # (hypers, state, data, windows, length) -> (state, rows [windows, padded]); the state is donated
-  evaluate: Any  # (hypers, state) -> quality metrics by name, numpy [members]
+  evaluate: Any  # (hypers, state) -> quality metrics by name, `raw/` ones too, numpy [members]
   inspect: Any  # (hypers, state, data) -> what `Spec.probes` asks for at evaluations, by name, numpy [members]
   draw_grid: Any  # state -> samples from one fixed noise
 
@@ -149,6 +186,19 @@ def explanations(spec: Spec, game: Game) -> dict[str, str]:
   found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers)
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
+  return found
+
+
+def averages(group: Group) -> bool:
+  """Whether any member's generator is averaged, so that the generator itself is measured beside its average."""
+  return bool(np.any(np.asarray(group.hypers.ema_decay) > 0))
+
+
+def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str, str]:
+  """What the columns of `Program.evaluate` mean."""
+  found = dict(quality.explanations)
+  if any(averages(group) for group in groups):
+    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in quality.explanations}
   return found
 
 
@@ -202,25 +252,34 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
       function, mesh=mesh, in_specs=(DIVIDED, DIVIDED, REPLICATED), out_specs=(DIVIDED, ROWS), check_vma=False
     )(hypers, state, data)
 
-  def classes(indices: Array) -> Array:
-    return indices % game.num_classes
+  # As many as the longest count of samples has, in whole chunks.
+  wanted = max(group.spec.evaluation_samples + CHUNK, *GRID.values())
+  labels = jnp.asarray(spread_labels(np.asarray(dataset.judged.labels), wanted))
 
-  def statistics(hypers: Hypers, state: GanState):
-    def one(h: Hypers, s: GanState):
+  def classes(indices: Array) -> Array:
+    return labels[indices]
+
+  def statistics(hypers: Hypers, gen_params: Params):
+    def one(h: Hypers, params: Params):
       def draw(indices: Array) -> Array:
         key = derive_key(h.seed, 0, Purpose.EVALUATION, indices[0])
         noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
-        return generate(s.gen_ema, noise, classes(indices))
+        return generate(params, noise, classes(indices))
 
       return quality.measure(draw, group.spec.evaluation_samples)
 
-    return jax.vmap(one)(hypers, state)
+    return jax.vmap(one)(hypers, gen_params)
 
   statistics_divided = divide(statistics, (DIVIDED, DIVIDED), DIVIDED)
 
   def evaluate(hypers: Hypers, state: GanState) -> dict[str, np.ndarray]:
-    found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, state)))
-    return {name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+    generators = {"": state.gen_ema, RAW: state.gen_params} if averages(group) else {"": state.gen_ema}
+    columns: dict[str, np.ndarray] = {}
+    for prefix, gen_params in generators.items():
+      found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, gen_params)))
+      with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+        columns |= {prefix + name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+    return columns
 
   def inspection(module):
     measure = module.build(group.spec, game)

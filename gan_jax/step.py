@@ -15,7 +15,7 @@ from gan_jax.batches import Batch, build_draw
 from gan_jax.game import Game, real_batches
 from gan_jax.gradients import Critical, add, build_gradients, undecided_logit
 from gan_jax.penalties.logits import moved_means
-from gan_jax.state import moving_average
+from gan_jax.state import early_decay, moving_average
 from gan_jax.types import Counts, Data, GanState, Hypers, Params, Spec, StepFn, Trace
 
 # A gradient whose square leaves float32 would freeze Adam for good while everything still looks finite.
@@ -176,7 +176,9 @@ def build_step(spec: Spec, game: Game) -> StepFn:
       new = lookahead(hypers, new)
 
     learns = state.step >= hypers.head_start
-    gen_ema = choose(learns, moving_average(start.gen_ema, new.gen_params, hypers.ema_decay), start.gen_ema)
+    moved_before = start.counts.generator_updates // spec.n_gen  # steps in which the generator has learnt
+    decay = early_decay(hypers.ema_decay, moved_before)
+    gen_ema = choose(learns, moving_average(start.gen_ema, new.gen_params, decay), start.gen_ema)
     used = (spec.n_critic, jnp.where(learns, spec.n_gen, 0), real_batches(spec) * spec.batch_size)
     counts = Counts(*(old + jnp.asarray(more, jnp.uint32) for old, more in zip(start.counts, used, strict=True)))
     # A member that diverged keeps its last good state, whatever the arithmetic of its steps becomes.

@@ -9,7 +9,7 @@ import struct
 import numpy as np
 import pytest
 
-from gan_jax import runs, settings
+from gan_jax import report, runs, settings
 from gan_jax.errors import BadInput
 from gan_jax.export import export, shortest
 from gan_jax.report import records
@@ -148,7 +148,11 @@ def test_a_study_that_has_no_rows_yet_exports_nothing(tmp_path, format):
   path = write_study(tmp_path / "s", [[settings.resolve()]], until=0)
   assert export(path, format, tmp_path / "out") == tmp_path / "out"
   if format == "csv":
-    assert (tmp_path / "out").read_text().startswith("study,panel,variant,id,group,status,table,step,seed,loss")
+    assert (
+      (tmp_path / "out")
+      .read_text()
+      .startswith("study,panel,variant,id,group,status,table,step,bit_exact,baseline,seed,loss")
+    )
 
 
 def test_bad_requests_are_refused(study, tmp_path):
@@ -164,3 +168,40 @@ def test_bad_requests_are_refused(study, tmp_path):
   with pytest.raises(BadInput, match="expected a folder, got the file"):
     export(study, "tensorboard", tmp_path / "file")
   assert (tmp_path / "file").read_text() == "mine"
+
+
+COUNTS = [2**24 + 1, 2**24 + 3, 2**31 + 1, 2**32 - 1]  # float32 has none of them
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+  """One run whose counters are beyond float32, as the device counts them: uint32."""
+  path = write_study(tmp_path_factory.mktemp("runs") / "s", [[settings.resolve({"steps": 400})]], until=400)
+  for _, _, part in runs.parts(path, "rows", "group-0"):
+    part.unlink()
+  columns = {"count/images": np.array(COUNTS, np.uint32)[:, None], "gen/loss": np.full((4, 1), 0.1, np.float32)}
+  runs.append(path, "rows", "group-0", 0, 400, runs.Table(100 * np.arange(4), columns))
+  return path
+
+
+def test_counts_are_exact_in_every_export(counted, tmp_path):
+  from tensorboardX.proto.event_pb2 import Event
+
+  with open(export(counted, "csv", tmp_path / "a.csv"), newline="") as file:
+    assert [row["count/images"] for row in csv.DictReader(file) if row["table"] == "rows"] == [str(n) for n in COUNTS]
+  lines = export(counted, "jsonl", tmp_path / "a.jsonl").read_text().splitlines()
+  lines = [line for line in lines if json.loads(line)["table"] == "rows"]
+  assert [json.loads(line)["count/images"] for line in lines] == COUNTS
+  assert all(
+    f'"count/images": {n},' in line or f'"count/images": {n}}}' in line for n, line in zip(COUNTS, lines, strict=True)
+  )
+  (folder,) = export(counted, "tensorboard", tmp_path / "tb").iterdir()
+  values = [v for data in events(next(folder.iterdir())) for v in Event.FromString(data).summary.value]
+  exact = [v for v in values if v.tag == "count/images"]
+  assert [v.tensor.double_val[0] for v in exact] == COUNTS
+  assert {v.metadata.plugin_data.plugin_name for v in exact} == {"scalars"}
+  assert [v.simple_value for v in values if v.tag == "gen/loss"] == [np.float32(0.1)] * 4
+
+
+def test_counts_are_exact_in_the_summary(counted):
+  assert '"count/images": 4294967295,' in json.dumps(report.summary(counted))

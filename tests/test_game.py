@@ -9,6 +9,7 @@ from gan_jax import game, optim, penalties, population, settings
 from gan_jax.batches import build_draw
 from gan_jax.errors import BadInput
 from gan_jax.penalties.logits import DECAY
+from tests.test_optim import REFERENCE
 from tests.test_step import random_case, random_game, stepper
 from tests.theory import hypers_of, play
 
@@ -19,69 +20,6 @@ RATE = 0.1
 def gradient(x):
   """Of (generator, discriminator) for the bilinear game: D minimises psi theta, G minimises -psi theta."""
   return np.array([-x[1], x[0]])
-
-
-def adam(rate, b1, b2):
-  """Adam's direction as a stateful function of the gradient (Kingma and Ba 2015, algorithm 1)."""
-  m, v, t = np.zeros(2), np.zeros(2), 0
-
-  def direction(g):
-    nonlocal m, v, t
-    m, v, t = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2, t + 1
-    return -rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
-
-  return direction
-
-
-def rmsprop(rate, b1, b2):
-  v = np.zeros(2)
-
-  def direction(g):
-    nonlocal v
-    v = b2 * v + (1 - b2) * g**2
-    return -rate * g / np.sqrt(v + 1e-8)
-
-  return direction
-
-
-def momentum(rate, b1, b2):
-  m = np.zeros(2)
-
-  def direction(g):
-    nonlocal m
-    m = g + b1 * m
-    return -rate * m
-
-  return direction
-
-
-def sgd(rate, b1, b2):
-  return lambda g: -rate * g
-
-
-def optimistic(base):
-  def build(rate, b1, b2):
-    inner, last = base(rate, b1, b2), None
-
-    def direction(g):
-      nonlocal last
-      u = inner(g)
-      last, step = u, 2 * u - (u if last is None else last)
-      return step
-
-    return direction
-
-  return build
-
-
-REFERENCE = {
-  "adam": adam,
-  "momentum": momentum,
-  "optimistic_adam": optimistic(adam),
-  "optimistic_sgd": optimistic(sgd),
-  "rmsprop": rmsprop,
-  "sgd": sgd,
-}
 
 
 def fresh_path(machine, h, steps):
@@ -101,7 +39,7 @@ def fresh_path(machine, h, steps):
 @pytest.mark.parametrize("method", ["gradient", "extragradient"])
 def test_every_optimizer_under_both_methods(name, method):
   """Simultaneous updates from one point; extragradient moves by the gradient where the optimizer would have gone."""
-  assert name in REFERENCE, f"optimizer {name!r} has no reference: add its direction in numpy to REFERENCE"
+  assert name in REFERENCE, f"add the published rule of optimizer {name!r} to REFERENCE in tests/test_optim.py"
   b1, b2 = (-0.3, 0.9) if name == "momentum" else (0.5, 0.9)
   machine = play(order="simultaneous", method=method, optimizer=name, losses=W)
   h = hypers_of(W, generator_rate=RATE, discriminator_rate=RATE, beta1=b1, beta2=b2)

@@ -169,6 +169,28 @@ def test_probing_changes_no_bit_of_the_training():
   assert done.returncode == 0, done.stderr
 
 
+def test_the_generator_itself_is_measured_beside_its_average(trained):
+  """`raw/mean` is what the same evaluation finds where the average is replaced by the generator."""
+  *_, program, state, _ = trained
+  found = program.evaluate(program.hypers, state)
+  bare = program.evaluate(program.hypers, state._replace(gen_ema=state.gen_params))
+  np.testing.assert_array_equal(found["raw/mean"], bare["mean"])
+  assert (found["mean"] != found["raw/mean"]).all()
+  assert found.keys() == {"mean", "raw/mean"}
+
+
+@pytest.mark.parametrize(("decays", "measured"), [((0.0, 0.0), False), ((0.0, 0.9), True)])
+def test_nothing_is_measured_twice_where_nothing_is_averaged(decays, measured):
+  members = configs(*({"ema_decay": decay, "seed": i} for i, decay in enumerate(decays)))
+  groups = population.group(members)
+  dataset = data.load("digits")
+  program = population.compile_group(groups[0], game.build(groups[0].spec, dataset), dataset, NO_QUALITY)
+  found = program.evaluate(program.hypers, program.init(program.hypers))
+  assert ("raw/mean" in found) == measured
+  explained = population.quality_explanations(NO_QUALITY._replace(explanations={"mean": "of pixels"}), groups)
+  assert explained.keys() == found.keys()
+
+
 def test_evaluation_and_grids_drop_the_padding(trained):
   *_, program, state, _ = trained
   assert program.evaluate(program.hypers, state)["mean"].shape == (5,)

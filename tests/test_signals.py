@@ -188,9 +188,7 @@ def test_before_training_a_signal_leaves_at_once(call, tmp_path):
   code = "from gan_jax import data; data.load = lambda *_: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60))"
   stopped = call(tmp_path / "study", f"pass\n{code}\ndef unused():\n  if True:\n    pass")
   assert stopped.returncode == 75
-  assert stopped.stderr == (
-    "stopped by SIGTERM: nothing was trained by this command yet, and the same command starts it again\n"
-  )
+  assert stopped.stderr == ("stopped by SIGTERM: it had trained nothing yet, and the same command does so\n")
   assert not (tmp_path / "study").exists()
 
 

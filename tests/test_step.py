@@ -10,7 +10,7 @@ import pytest
 
 from gan_jax import data as datasets
 from gan_jax import game, losses, settings, types
-from gan_jax.state import initial_state, moving_average
+from gan_jax.state import early_decay, initial_state, moving_average
 from gan_jax.step import build_step
 from gan_jax.theory import dirac
 
@@ -25,7 +25,7 @@ def spec_of(**fields):
 def hypers_of(**fields):
   """Defaults of the settings, rates of this file; `penalty_weight` is one for all penalties or a tuple."""
   rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "beta1": 0.5, "beta2": 0.9, "ema_decay": 0.9}
-  plain = {k: f.default for k, f in settings.FIELDS.items() if k in types.Hypers._fields}
+  plain = {k: 0.0 if f.default is None else f.default for k, f in settings.FIELDS.items() if k in types.Hypers._fields}
   base = plain | {"loss_index": 0, "loss_options": ({},)} | rates | fields
   weight = base.pop("penalty_weight", 0.0)
   return types.Hypers(**base | {"penalty_weights": weight if isinstance(weight, tuple) else (weight,)})
@@ -189,6 +189,59 @@ def test_head_start_keeps_the_generator_still():
 def test_moving_average():
   average = moving_average({"a": jnp.array([1.0, 0.0])}, {"a": jnp.array([3.0, 1.0])}, 0.75)
   np.testing.assert_allclose(average["a"], [1.5, 0.25])
+
+
+def test_an_average_of_equals_is_exact_and_at_decay_zero_it_is_the_generator():
+  a, b = jax.random.normal(jax.random.key(0), (2, 1000))
+  np.testing.assert_array_equal(moving_average(a, a, 0.999), a)
+  np.testing.assert_array_equal(moving_average(a, b, 0.0), b)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.999, 0.9999999])
+def test_the_average_forgets_its_start(decay):
+  """The weight in the average after n updates of what was averaged first: the product of the decays.
+
+  A decay of 0.999 without the ramp leaves 90 % of the untrained generator after 100 updates.
+  """
+  decays = np.asarray(early_decay(decay, jnp.arange(20_000)), np.float64)
+  assert decays[0] == 0  # nothing is left of the untrained generator
+  for first in (1, 10, 100):
+    assert np.prod(decays[first : 2 * first + 1]) < 2e-4
+  # Half of the average is from the last twentieth of the updates, or less.
+  assert np.prod(decays[9_500:10_000]) <= 0.5
+  assert (np.diff(decays) >= 0).all()
+  assert (decays <= np.float32(decay)).all()
+  if decay <= 0.999:
+    assert decays[-1] == np.float32(decay)  # in the end it is what was asked for
+
+
+def test_the_ramp_is_a_half_life_of_a_twentieth_of_the_updates():
+  """As StyleGAN2-ADA's code writes it: 0.5 ** (batch / min(half_life, images * rampup))."""
+  for updates in (20, 400, 8000, 100_000):
+    half_life = min(np.log(0.5) / np.log(0.999), 0.05 * updates)
+    assert float(early_decay(0.999, updates)) == pytest.approx(0.5 ** (1 / half_life), rel=1e-6)
+
+
+@pytest.mark.parametrize("n_gen", [1, 2])
+def test_the_average_counts_the_generators_own_steps(n_gen):
+  """A head start is not counted and moves nothing, and several generator updates of a step are averaged once."""
+  spec, _, h, data, state = random_case(("hinge",), n_gen=n_gen, head_start=3, ema_decay=0.9999)
+  step, expected = stepper(spec), jax.device_get(state.gen_params)
+  for number in range(3 + 20):
+    state, _ = step(h, state, data)
+    if number < 3:
+      jax.tree.map(np.testing.assert_array_equal, state.gen_ema, expected)
+    else:
+      decay = float(early_decay(0.9999, number - 3))
+      expected = jax.tree.map(lambda a, p, d=decay: d * a + (1 - d) * np.asarray(p), expected, state.gen_params)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state.gen_ema, expected)
+
+
+def test_without_averaging_the_average_is_the_generator_to_the_bit():
+  spec, _, h, data, state = random_case(("hinge",), head_start=2, ema_decay=0.0)
+  for _ in range(6):
+    state, _ = stepper(spec)(h, state, data)
+    jax.tree.map(np.testing.assert_array_equal, state.gen_ema, state.gen_params)
 
 
 def test_same_seed_same_data_and_noise_for_every_loss():

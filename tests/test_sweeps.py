@@ -1,5 +1,6 @@
 """Sweeps as lists of dicts, and config files with overrides."""
 
+import numpy as np
 import pytest
 
 from gan_jax import sweeps
@@ -95,3 +96,9 @@ def test_config_files_that_cannot_be_used(tmp_path, text, words):
 def test_a_missing_config_file_names_its_neighbours():
   with pytest.raises(BadInput, match=r"did you mean 'configs/compare_losses.py'"):
     sweeps.load("configs/compare_loses.py")
+
+
+def test_arrays_are_swept_over_like_lists():
+  runs = sweeps.expand({}, product(param("generator_rate", np.logspace(-4, -2, 3)), param("seed", np.arange(2))), {})
+  plain = sweeps.expand({}, product(param("generator_rate", [1e-4, 1e-3, 1e-2]), param("seed", range(2))), {})
+  assert runs == plain

@@ -45,7 +45,7 @@ def as_player(module: nn.Module, input_shape: tuple[int, ...]) -> Player:
 
 
 class Norm(nn.Module):
-  """Zero mean and unit variance, then a learned scale and shift per channel.
+  """(x - mean) / sqrt(variance + 1e-5), then a learned scale and shift per channel: eps as in PyTorch, not Flax's 1e-6.
 
   'none' does nothing; 'layer' takes the statistics over all axes of one example (Ba et al. 2016); 'batch' over the
   batch and the space, per channel (Ioffe and Szegedy 2015), of this very batch always: nothing is carried between

@@ -13,6 +13,7 @@ from jax import Array
 from jax.nn.initializers import Initializer
 
 from gan_jax.models.linen import LatentInput, LogitHead, Norm, as_player, weights
+from gan_jax.norms import largest
 from gan_jax.types import Player, Spec
 
 PIECES = 5  # linear functions of which a maxout unit takes the largest (Goodfellow et al. 2013, arXiv:1302.4389)
@@ -65,7 +66,7 @@ class Discriminator(nn.Module):
     x = images.reshape((len(images), -1))
     for _ in range(self.layers):
       x = nn.Dense(PIECES * self.width, kernel_init=kernels(self.width, DISCRIMINATOR_WIDTH))(x)
-      x = Norm(self.norm)(x.reshape((len(x), PIECES, self.width)).max(axis=1))
+      x = Norm(self.norm)(largest(x.reshape((len(x), PIECES, self.width)), axis=1))
     gain = self.width * variance(self.width, DISCRIMINATOR_WIDTH)
     return LogitHead(self.conditional, self.num_classes, gain)(x, labels)
 

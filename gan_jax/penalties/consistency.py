@@ -26,7 +26,7 @@ def _squared_difference(critic: Critic, images: Array, copies: Array) -> Array:
   return jnp.square(at_least_float32(critic(images)) - at_least_float32(critic(copies)))
 
 
-@of_consistency
+@of_consistency(10)  # both halves; Zhao et al. 2021, section 3
 def bcr(critic: Critic, images: Moved) -> Array:
   """(D(x) - D(T(x)))^2 + (D(G(z)) - D(T(G(z))))^2: balanced consistency under the config's `augmentation` T.
 
@@ -36,13 +36,13 @@ def bcr(critic: Critic, images: Moved) -> Array:
   return real + _squared_difference(critic, images.fake, images.fake_augmented)
 
 
-@of_consistency
+@of_consistency(5)  # Zhao et al. 2021, lambda_dis
 def zcr(critic: Critic, images: Moved) -> Array:
   """(D(G(z)) - D(G(z + s e)))^2, s = 0.07: the discriminator's half of latent consistency (Zhao et al. 2021, algorithm 2)."""
   return _squared_difference(critic, images.fake, images.fake_shifted)
 
 
-@of_generator
+@of_generator(0.5)  # Zhao et al. 2021, lambda_gen
 def zcr_generator(generate: Callable[[Array], Array], noise: Array, key: Key) -> Array:
   """-|G(z) - G(z + s e)|^2, s = 0.07: the generator's half, which asks for variety (Zhao et al. 2021, algorithm 2)."""
   images, nearby = at_least_float32(generate(noise)), at_least_float32(generate(shift_latent(noise, key)))

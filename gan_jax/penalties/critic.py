@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.checks import at_least_float32
+from gan_jax.norms import largest
 from gan_jax.penalties.registry import of_critic
 from gan_jax.types import Critic, Key
 
@@ -38,64 +39,64 @@ def interpolate(real: Array, fake: Array, key: Key) -> Array:
   return real + a * (fake - real)
 
 
-@of_critic
+@of_critic(10)  # Mescheder et al. 2018, in all their experiments
 def r1(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """0.5 |grad D(x)|^2 at real x, with the half: the weight is gamma (Mescheder et al. 2018, arXiv:1801.04406, eq. 9)."""
   del fake, key
   return 0.5 * squared_norm_per_example(input_gradient(critic, real))
 
 
-@of_critic
+@of_critic(5)  # half of that of `r1`, which is half of this
 def r1_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """|grad D(x)|^2 at real x, without the half: twice `r1`."""
   return 2 * r1(critic, real, fake, key)
 
 
-@of_critic
+@of_critic(10)  # as `r1`
 def r2(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """0.5 |grad D(x)|^2 at generated x, with the half (Mescheder et al. 2018, arXiv:1801.04406, section 4.1)."""
   del real, key
   return 0.5 * squared_norm_per_example(input_gradient(critic, fake))
 
 
-@of_critic
+@of_critic(5)  # as `r1_full`
 def r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """|grad D(x)|^2 at generated x, without the half: twice `r2`."""
   return 2 * r2(critic, real, fake, key)
 
 
-@of_critic
+@of_critic(10)  # of `r1` and of `r2`; Huang et al. 2024 choose it by data, and lower it while training
 def r1_r2(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1` + `r2`, each with its half and under one weight, as R3GAN trains (Huang et al. 2024, arXiv:2501.05441)."""
   return r1(critic, real, fake, key) + r2(critic, real, fake, key)
 
 
-@of_critic
+@of_critic(5)  # half of that of `r1_r2`
 def r1_r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1_full` + `r2_full`: twice `r1_r2`."""
   return 2 * r1_r2(critic, real, fake, key)
 
 
-@of_critic
+@of_critic(10)  # Gulrajani et al. 2017, algorithm 1
 def gradient_penalty(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """(|grad D(x)| - 1)^2 at interpolates, two-sided, centre 1: WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3)."""
   return jnp.square(norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1)
 
 
-@of_critic
+@of_critic(10)  # Petzka et al. 2018, as WGAN-GP
 def gradient_penalty_one_sided(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """max(0, |grad D(x)| - 1)^2 at interpolates: WGAN-LP (Petzka et al. 2018, arXiv:1709.08894)."""
   excess = norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1
   return jnp.square(jnp.maximum(excess, 0))
 
 
-@of_critic
+@of_critic(100)  # Thanh-Tung et al. 2019, in their experiments on mixtures and MNIST
 def gradient_penalty_zero_centred(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """|grad D(x)|^2 at interpolates, centre 0, no half (Thanh-Tung et al. 2019, arXiv:1902.03984)."""
   return squared_norm_per_example(input_gradient(critic, interpolate(real, fake, key)))
 
 
-@of_critic
+@of_critic(10)  # Kodali et al. 2017, algorithm 1
 def dragan(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """(|grad D(x)| - 1)^2 around the data: x = real + a d, a ~ U(0, 1) per example, d uniform in [0, s/2) per entry.
 
@@ -107,14 +108,14 @@ def dragan(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   return gradient_penalty(critic, real, shifted, mix_key)
 
 
-@of_critic
+@of_critic(None)  # the paper searches for it, by loss and data
 def max_gradient(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """max_i |grad D(x_i)|^2 over the batch's interpolates; every entry of [B] is the batch's value.
 
   Source: Zhou et al. 2019, "Lipschitz generative adversarial nets" (arXiv:1902.05687), section 4.
   """
   squared = squared_norm_per_example(input_gradient(critic, interpolate(real, fake, key)))
-  return jnp.broadcast_to(jnp.max(squared), squared.shape)
+  return jnp.broadcast_to(largest(squared, axis=0), squared.shape)
 
 
 def _finite_difference(critic: Critic, images: Array, key: Key) -> Array:
@@ -123,7 +124,7 @@ def _finite_difference(critic: Critic, images: Array, key: Key) -> Array:
   return 0.5 * jnp.square(difference / DIFFERENCE)
 
 
-@of_critic
+@of_critic(10)  # of the `r1` that it estimates
 def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """0.5 ((D(x + s e) - D(x)) / s)^2, e ~ N(0, I), s = 0.01, at real x: its mean over e tends to `r1` as s -> 0.
 
@@ -134,7 +135,7 @@ def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> 
   return _finite_difference(critic, real, key)
 
 
-@of_critic
+@of_critic(10)  # of the `r2` that it estimates
 def r2_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1_finite_difference` at generated x: its mean tends to `r2`."""
   del real

@@ -18,7 +18,7 @@ def moved_means(means: LogitMeans, real_logits: Array, fake_logits: Array) -> Lo
   return LogitMeans(*(DECAY * old + (1 - DECAY) * new for old, new in zip(means, now, strict=True)))
 
 
-@of_logits
+@of_logits(0.3)  # their code, BigGAN on CIFAR-10
 def lecam(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Array:
   """(D(x) - a_F)^2 + (D(G(z)) - a_R)^2, a_R and a_F moving averages of the logits of reals and of fakes.
 
@@ -31,7 +31,7 @@ def lecam(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Array:
   return jnp.square(real - means.fake) + jnp.square(fake - means.real)
 
 
-@of_logits
+@of_logits(1e-3)  # Karras et al. 2018, appendix A.1
 def logit_drift(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Array:
   """D(x)^2 at real x, which keeps the critic's level from drifting (Karras et al. 2018, arXiv:1710.10196, appendix A.1)."""
   del fake_logits, means

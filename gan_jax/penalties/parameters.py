@@ -18,7 +18,7 @@ def kernels(params: Params) -> list[Array]:
   return [at_least_float32(x).reshape(-1, x.shape[-1]) for x in jax.tree.leaves(params) if x.ndim >= 2]
 
 
-@of_parameters
+@of_parameters(1e-4)  # Brock et al. 2019, section 3.1
 def orthogonal(params: Params) -> Array:
   """sum_W |W^T W * (1 - I)|_F^2: columns at right angles, their lengths free.
 
@@ -29,7 +29,7 @@ def orthogonal(params: Params) -> Array:
   return sum((jnp.sum(jnp.square(g * (1 - jnp.eye(len(g), dtype=g.dtype)))) for g in grams), jnp.zeros(()))
 
 
-@of_parameters
+@of_parameters(1e-4)  # as `orthogonal`: Brock et al. 2017 take it of the absolute values
 def orthonormal(params: Params) -> Array:
   """sum_W |W^T W - I|_F^2: columns at right angles and of length 1.
 
@@ -39,7 +39,7 @@ def orthonormal(params: Params) -> Array:
   return sum((jnp.sum(jnp.square(g - jnp.eye(len(g), dtype=g.dtype))) for g in grams), jnp.zeros(()))
 
 
-@of_parameters
+@of_parameters(None)  # as many weights as papers
 def weight_decay(params: Params) -> Array:
   """0.5 |params|^2 over all weights and biases, with the half: under gradient descent, each shrinks by rate times weight."""
   return 0.5 * sum((jnp.sum(jnp.square(at_least_float32(x))) for x in jax.tree.leaves(params)), jnp.zeros(()))

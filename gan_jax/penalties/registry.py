@@ -9,6 +9,7 @@ A kind is a signature, and a penalty is one function decorated by its kind:
     generator    (generate, noise, key) -> [B]            functions of the generator, noise -> images
 
 The step takes the mean over the batch and multiplies it by the penalty's weight; several are joined by `+` in the config.
+Its decorator has the weight that the penalty's source trained with, which a config gets that gives none.
 """
 
 from collections.abc import Callable
@@ -49,42 +50,50 @@ class Penalty(NamedTuple):
   name: str
   kind: str
   function: Callable[..., Any]
+  default_weight: float | None  # of its source, in this function's convention; None: no source has one
 
 
 PENALTIES: dict[str, Penalty] = {}
 GENERATOR_KINDS = ("parameters", "generator")  # what the generator may be given; the discriminator, all but the last
 
 
-def _register(kind: str, function: Callable[..., Any]) -> None:
-  name = function.__name__
-  if name in PENALTIES:
-    raise ValueError(f"the penalty {name!r} is registered twice")
-  PENALTIES[name] = Penalty(name, kind, function)
+def _register(kind: str, weight: float | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+  def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+    name = function.__name__
+    if name in PENALTIES:
+      raise ValueError(f"the penalty {name!r} is registered twice")
+    PENALTIES[name] = Penalty(name, kind, function, weight)
+    return function
+
+  return enter
 
 
-def of_critic(function: OfCritic) -> OfCritic:
-  _register("critic", function)
-  return function
+def of_critic(weight: float | None) -> Callable[[OfCritic], OfCritic]:
+  return _register("critic", weight)
 
 
-def of_logits(function: OfLogits) -> OfLogits:
-  _register("logits", function)
-  return function
+def of_logits(weight: float | None) -> Callable[[OfLogits], OfLogits]:
+  return _register("logits", weight)
 
 
-def of_consistency(function: OfConsistency) -> OfConsistency:
-  _register("consistency", function)
-  return function
+def of_consistency(weight: float | None) -> Callable[[OfConsistency], OfConsistency]:
+  return _register("consistency", weight)
 
 
-def of_parameters(function: OfParameters) -> OfParameters:
-  _register("parameters", function)
-  return function
+def of_parameters(weight: float | None) -> Callable[[OfParameters], OfParameters]:
+  return _register("parameters", weight)
 
 
-def of_generator(function: OfGenerator) -> OfGenerator:
-  _register("generator", function)
-  return function
+def of_generator(weight: float | None) -> Callable[[OfGenerator], OfGenerator]:
+  return _register("generator", weight)
+
+
+def weight(name: str, given: float | None, field: str = "penalty_weight") -> float:
+  """`given`, or where that is None the weight of the penalty's source. Raises `BadInput` where its source has none."""
+  default = get(name).default_weight
+  if given is None and default is None:
+    raise BadInput(f"penalty {name!r} has no published weight to take: expected {field}, a number above 0, got none")
+  return float(given if given is not None else default)  # type: ignore[arg-type]
 
 
 def names(text: str) -> tuple[str, ...]:

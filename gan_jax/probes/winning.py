@@ -51,10 +51,12 @@ def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
     "logits/fake_mean": "mean logit of generated examples",
     "logits/margin": "mean real logit minus mean fake logit",
     **explained("logits/margin", "real logit minus the fake logit beside it"),
-    "disc/accuracy_real": "share of real examples with a logit above 0",
-    "disc/accuracy_fake": "share of generated examples with a logit below 0",
     "disc/accuracy": "share of examples on the right side of the loss's own threshold, the logit of its best discriminator "
     "where data and model are equally dense; midway between the mean logits where it has none (a tie is half right)",
+    "disc/accuracy_real": "share of real examples with a logit above the loss's own threshold (a tie is half); NaN where the "
+    "loss has none, because only differences of its logits mean anything",
+    "disc/accuracy_fake": "share of generated examples with a logit below the loss's own threshold (a tie is half); NaN "
+    "where the loss has none",
     "disc/auc": "chance that a real example scores above a generated one: 0.5 is a level game, 1 is discriminator dominance",
     "disc/win_rate": "share of pairs, one real and one generated, in which the real one scores higher",
     "disc/calibration_error": "mean distance of sigmoid(logit) from the share of reals that have it, over ten bins; "
@@ -68,17 +70,18 @@ def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
 def dominance(trace: Trace) -> dict[str, Array]:
   real, fake = trace.real_logits, trace.fake_logits
   margin = real.mean() - fake.mean()
-  threshold = jnp.where(jnp.isnan(trace.threshold), 0.5 * (real.mean() + fake.mean()), trace.threshold)
-  right = jnp.concatenate([jnp.sign(real - threshold), jnp.sign(threshold - fake)])
+  own = jnp.isfinite(trace.threshold)  # a loss of differences has none: adding a constant to its logits changes nothing
+  threshold = jnp.where(own, trace.threshold, 0.5 * (real.mean() + fake.mean()))
+  right_real, right_fake = (0.5 * (1 + jnp.sign(x).mean()) for x in (real - threshold, threshold - fake))
   slopes = [norm_per_example(x).max() for x in (trace.logit_slope, trace.real_slope, trace.between_slope)]
   return {
     "logits/real_mean": real.mean(),
     "logits/fake_mean": fake.mean(),
     "logits/margin": margin,
     **quantiles("logits/margin", real - fake),
-    "disc/accuracy_real": jnp.mean(real > 0),
-    "disc/accuracy_fake": jnp.mean(fake < 0),
-    "disc/accuracy": 0.5 * (1 + right.mean()),
+    "disc/accuracy": 0.5 * (right_real + right_fake),
+    "disc/accuracy_real": jnp.where(own, right_real, jnp.nan),
+    "disc/accuracy_fake": jnp.where(own, right_fake, jnp.nan),
     "disc/auc": area_under_curve(real, fake),
     "disc/win_rate": win_rate(real, fake),
     "disc/calibration_error": jnp.where(trace.calibrated, calibration_error(real, fake), jnp.nan),
