@@ -15,7 +15,7 @@ import errno
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 CLOSED_PIPE = 141
@@ -76,6 +76,30 @@ class Output:
     os.close(nothing)
 
 
+@contextlib.contextmanager
+def phase(name: str, brief: bool = False) -> Iterator[None]:
+  """Tell what the body does and for how long; a `brief` one only where it takes long. Nothing else may be printed within."""
+  from gan_jax.progress import Progress
+
+  with Progress() as told, told.phase(name, brief):
+    yield
+
+
+@contextlib.contextmanager
+def with_jax() -> Iterator[None]:
+  """jax for a command that trains no study of its own, as `gan_jax.study.run` sets it up for one.
+
+  Raises:
+    BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
+  """
+  from gan_jax import devices
+
+  with phase("starting jax"):
+    devices.start()
+  with devices.undisturbed(print):
+    yield
+
+
 def deliver(text: str) -> None:
   """Print what a command was asked for and writes nowhere else: here a reader who has gone is an error.
 
@@ -130,6 +154,16 @@ def run(main: Callable[[list[str]], object]) -> None:
     reason = "the disk is full" if full else "a file could not be written or read"
     # What is true of a study's checkpoints then, the study has noted; a command without any has noted nothing.
     print("; ".join([f"error: {reason} ({error})", *getattr(error, "__notes__", ())]), file=sys.stderr)
+    leave(1)
+  except MemoryError as error:
+    print(f"error: out of memory ({str(error) or 'on the host'})", file=sys.stderr)
+    leave(1)
+  except Exception as error:
+    if (
+      type(error).__name__ != "JaxRuntimeError"
+    ):  # not jax, the machine or the input: a fault of ours, which a trace helps
+      raise
+    print(f"error: jax failed: {(str(error).splitlines() or ['without a word'])[0][:300]}", file=sys.stderr)
     leave(1)
   except KeyboardInterrupt:
     print("stopped by Ctrl-C; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -17,7 +17,8 @@ def main(arguments: list[str]) -> None:
   if known.json:
     command.deliver(json.dumps(report.summary(known.directory), allow_nan=False) + "\n")
     return
-  page = report.build(known.directory)
+  with command.phase("writing the report", brief=True):
+    page = report.build(known.directory)
   print(report.terminal_table(known.directory))
   print(f"report: {page}")
 
