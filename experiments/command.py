@@ -86,7 +86,7 @@ def phase(name: str, brief: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def with_jax() -> Iterator[None]:
+def with_jax(brief: bool = False) -> Iterator[None]:
   """jax for a command that trains no study of its own, as `gan_jax.study.run` sets it up for one.
 
   Raises:
@@ -94,7 +94,7 @@ def with_jax() -> Iterator[None]:
   """
   from gan_jax import devices
 
-  with phase("starting jax"):
+  with phase("starting jax", brief):
     devices.start()
   with devices.undisturbed(print):
     yield

@@ -25,8 +25,9 @@ def main(arguments: list[str]) -> None:
   if known.name is None:
     command.deliver(table.markdown_table() if known.markdown else f"{table.text_table()}\n")
     return
-  command.deliver(f"{table.text_card(known.name)}\n")
-  command.deliver(f"{'plot:':20}{plot(known.name, known.out)}\n")
+  with command.with_jax(brief=True):
+    text, path = table.text_card(known.name), plot(known.name, known.out)
+  command.deliver(f"{text}\n{'plot:':20}{path}\n")
 
 
 def plot(name: str, folder: Path) -> Path:

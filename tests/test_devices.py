@@ -6,14 +6,16 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from gan_jax import devices
+from gan_jax import data, devices, game, population, settings
+from gan_jax.metrics import Quality
 from tests.conftest import ROOT
 
 
 @pytest.fixture
-def settings():
+def configured():
   """Set settings of jax for one test."""
   before = {}
 
@@ -76,8 +78,8 @@ def test_a_platform_that_is_not_there_is_one_sentence(asked):
 
 
 @pytest.mark.parametrize("name", ["jax_debug_nans", "jax_debug_infs", "jax_disable_jit", "jax_check_tracer_leaks"])
-def test_settings_for_debugging_are_off_during_a_study_and_named(name, settings):
-  settings(name, True)
+def test_settings_for_debugging_are_off_during_a_study_and_named(name, configured):
+  configured(name, True)
   said = []
   with devices.undisturbed(said.append):
     assert getattr(jax.config, name) is False
@@ -104,10 +106,10 @@ def test_without_such_settings_nothing_is_said():
     ("jax_random_seed_offset", 7),
   ],
 )
-def test_a_setting_that_decides_bits_is_part_of_the_layout(name, value, settings):
+def test_a_setting_that_decides_bits_is_part_of_the_layout(name, value, configured):
   before = devices.layout()
   assert name not in before
-  settings(name, value)
+  configured(name, value)
   assert devices.layout() == {**before, name: value}
 
 
@@ -116,3 +118,27 @@ def test_flags_of_xla_are_part_of_the_layout_unless_harmless(monkeypatch):
   assert devices.layout()["xla_flags"] == "--xla_cpu_enable_fast_math=true"
   monkeypatch.delenv("XLA_FLAGS")
   assert "xla_flags" not in devices.layout()
+
+
+@pytest.mark.parametrize(
+  "fields",
+  [
+    {"probes": "noise+layers", "penalty": "r1+lecam", "weight_constraint": "spectral", "lookahead_every": 7},
+    {"penalty": "gradient_penalty", "penalty_every": 4, "lens": "minimax+hinge", "hold_out": 5},
+    {"model": "dcgan"},
+    {"probes": "geometry+gap", "dataset": "ring", "latent_size": 2},
+    {"method": "consensus", "order": "simultaneous", "method_weight": 0.1, "instance_noise": True},
+  ],
+  ids=lambda fields: next(iter(fields.values())),
+)
+def test_double_precision_makes_a_program(fields, x64):
+  """Traced to the end, as a study under JAX_ENABLE_X64 would be: the state keeps its dtypes from step to step."""
+  base = {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1}
+  weight = {"penalty_weight": 0.1} if "penalty" in fields else {}
+  (group,) = population.group([settings.resolve({**base, **weight, **fields})])
+  dataset = data.load(group.spec.dataset)
+  unasked = Quality(lambda draw, count: draw(np.arange(4)), lambda found: {}, {}, {})
+  program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
+  state = jax.eval_shape(program.init, program.hypers)
+  after, _ = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)
+  assert after == state
