@@ -183,7 +183,8 @@ def explanations(spec: Spec, game: Game) -> dict[str, str]:
   if "layers" in asked:
     for player, made in (("gen", game.generator), ("disc", game.discriminator)):
       layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0)))]
-  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers)
+  spectral = spec.weight_constraint == "spectral"
+  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral)
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
   return found
