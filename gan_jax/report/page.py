@@ -260,7 +260,7 @@ def _progress(study: Study) -> list[str]:
     if any(run.status in ("unfinished", "waiting") for run in members):
       step = int(study.status["groups"].get(group["name"], {}).get("step", 0))
       steps = max(run.config["steps"] for run in members)
-      lines.append(f"{group['name']} ({len(members)} runs) is at step {step:,} of {steps:,}")
+      lines.append(f"{group['name']} ({wording.several(len(members), 'run')}) is at step {step:,} of {steps:,}")
   return lines
 
 
