@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 from gan_jax.errors import BadInput
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "theory" / "frozen_generator.py"
@@ -54,7 +54,7 @@ from all discriminators: "AUC, held out" tells it apart.
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh frozen_generator", allow_abbrev=False)
   parser.add_argument("--full", action="store_true", help="10 seeds, 4,000 steps as published")
-  parser.add_argument("--out", type=Path, help="the study's directory (default: runs/frozen_generator[_full])")
+  parser.add_argument("--out", type=place, help="the study's directory (default: runs/frozen_generator[_full])")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import devices, runs, study, sweeps
@@ -94,10 +94,9 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
   if missing:
     raise BadInput(f"lens expected 'all', or losses among which are {' and '.join(LOSSES)}, got {config['lens']!r}")
   datasets = list(config["datasets"])
-  folder = Path(config["mnist_dir"]).expanduser()
-  files = [f"{stem}{end}" for stems in mnist.SETS.values() for stem in stems for end in ("", ".gz")]
-  if "mnist" in datasets and not any((folder / file).exists() for file in files):
-    print(f"without MNIST: expected {files[0]}, or one of its test set, in --config.mnist_dir={folder}, found none")
+  if "mnist" in datasets and not mnist.is_there(config["mnist_dir"]):
+    expected = "train-images-idx3-ubyte, or one of its test set"
+    print(f"without MNIST: expected {expected}, in --config.mnist_dir={config['mnist_dir']}, found none")
     datasets.remove("mnist")
   if not datasets:
     raise BadInput("datasets expected at least one that is there, got none")

@@ -86,7 +86,7 @@ def number(x: np.generic) -> int | float | None:
   return int(x) if isinstance(x, np.integer) else shortest(x)
 
 
-def shortest(x: np.floating) -> float | None:
+def shortest(x: np.generic) -> float | None:
   """The float with the fewest digits that reads back to the same float32; None for NaN.
 
   >>> shortest(np.float32(0.1)), float(np.float32(0.1))

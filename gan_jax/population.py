@@ -18,9 +18,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax import duality, geometry, lens, losses, penalties, probes, settings, verdict
 from gan_jax import game as game_lib
 from gan_jax.data import Dataset, encode_for_view
+from gan_jax.data.order import scattered
+from gan_jax.data.shares import spread_labels
 from gan_jax.errors import BadInput, unknown
 from gan_jax.game import Game
 from gan_jax.metrics import Quality
+from gan_jax.metrics.chunks import CHUNK
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.state import initial_state
 from gan_jax.step import build_step
@@ -148,9 +151,10 @@ def view(samples: Array) -> Array:
 
 
 def real_examples(dataset: Dataset) -> np.ndarray:
-  """As many real examples as a grid has, evenly spread over the data."""
+  """As many real examples as a grid has, a sample of the data in whatever order; fewer data come again."""
   size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
-  return np.asarray(view(dataset.decode(dataset.data.images[np.arange(count) * size // count])))
+  chosen = scattered(jnp.arange(count) % size, size)
+  return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
 
 
 class Program(NamedTuple):
@@ -248,8 +252,12 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
       function, mesh=mesh, in_specs=(DIVIDED, DIVIDED, REPLICATED), out_specs=(DIVIDED, ROWS), check_vma=False
     )(hypers, state, data)
 
+  # As many as the longest count of samples has, in whole chunks.
+  wanted = max(group.spec.evaluation_samples + CHUNK, *GRID.values())
+  labels = jnp.asarray(spread_labels(np.asarray(dataset.judged.labels), wanted))
+
   def classes(indices: Array) -> Array:
-    return indices % game.num_classes
+    return labels[indices]
 
   def statistics(hypers: Hypers, gen_params: Params):
     def one(h: Hypers, params: Params):

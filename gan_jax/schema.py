@@ -127,8 +127,8 @@ def _wrong_config(config: Any) -> str | None:
     field = settings.FIELDS.get(name)
     if field is None:
       continue
-    kind = type(field.default)
-    found = wrong(value, Map((int, float)) if kind is dict else kind, name)
+    kind: Any = type(field.default)
+    found = wrong(value, {dict: Map((int, float)), type(None): (float, None)}.get(kind, kind), name)
     if found:
       return found
     if kind is int and not field.low <= value <= field.high:

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax import devices, report, runs, schema, settings, sweeps
-from gan_jax.errors import BadInput
+from gan_jax import devices, paths, report, runs, schema, settings, sweeps
+from gan_jax.errors import BadInput, plural
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
@@ -43,11 +43,21 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
   alone, swept = sweeps.load(config, arguments, single)
   configs = alone if single else swept
   stem = Path(config).stem
-  study = out or Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
+  default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
+  study = paths.usable(default if out is None else out, "output directory")
   manifest = existing(study, configs)
   devices.configure(len(configs), manifest and manifest["layout"])
 
-  from gan_jax import checkpoint, data, game, loop, metrics, population, resume  # jax only now: the layout is set
+  from gan_jax import (  # jax only now: the layout is set
+    checkpoint,
+    data,
+    game,
+    loop,
+    memory,
+    metrics,
+    population,
+    resume,
+  )
 
   checkpoint.quiet()
   groups = population.group(configs)
@@ -60,7 +70,10 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     key = (group.spec.dataset, group.spec.data_dir)
     if key not in datasets:
       datasets[key] = data.load(*key)
-    meanings |= population.explanations(group.spec, game.build(group.spec, datasets[key]))
+      metrics.check(key[0], datasets[key])
+    played = game.build(group.spec, datasets[key])
+    memory.check(group.spec, played, len(group.configs))
+    meanings |= population.explanations(group.spec, played)
     origins[group.name] = resume.Origin(data.digest(datasets[key]), here, changed)
   refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in origins.items()})
   for group in groups:
@@ -72,7 +85,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     unchanged(study, configs, manifest)
     runs.mend(study, say)
     if finished(study, manifest):
-      say(f"{study} is complete: {len(configs)} runs")
+      say(f"{study} is complete: {plural(len(configs), 'run')}")
     else:
       qualities = {key: metrics.build(dataset, devices.cache_directory()) for key, dataset in datasets.items()}
       if manifest is None:
@@ -81,7 +94,7 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
         runs.write_manifest(study, manifest)
       for change in changed:
         say(f"warning: {change}: what is computed from here on may not be the same bits")
-      say(f"{study}: {len(configs)} runs in {len(groups)} compiled program{'s' * (len(groups) > 1)}")
+      say(f"{study}: {plural(len(configs), 'run')} in {plural(len(groups), 'compiled program')}")
       for group, entry in zip(groups, manifest["groups"], strict=True):
         if whole(study, entry):
           continue
@@ -147,17 +160,18 @@ def refuse_other_data(
   for group in groups:
     there, here = began.get(group.name), digests[group.name]
     if there not in (None, here):
-      folder = f" in {group.spec.data_dir}" if group.spec.data_dir else ""
+      folder = group.spec.data_dir
       raise BadInput(
-        f"the dataset {group.spec.dataset!r}{folder} is not the one that {study} began with: expected sha256 "
-        f"{there[:12]}, got {here[:12]}; put its files back, or choose another directory with --out"
+        f"the dataset {group.spec.dataset!r}{f' in {folder}' * bool(folder)} is not the one that {study} began with: "
+        f"expected sha256 {there[:12]}, got {here[:12]}; "
+        f"{'put its files back' if folder else 'go back to the version that made it'}, or choose another directory with --out"
       )
 
 
 def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]) -> str:
   """What sets two sets of runs apart, in a few words."""
   if len(there) != len(asked):
-    return f"{len(there)} runs there, {len(asked)} asked for"
+    return f"{plural(len(there), 'run')} there, {len(asked):,} asked for"
   one = there[next(i for i in there if i not in asked)]
 
   def fields(other: Mapping[str, Any]) -> list[str]:

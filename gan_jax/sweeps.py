@@ -1,4 +1,4 @@
-"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import.
+"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import but in `every`.
 
 def sweep(s):  # s is this module, so that a config file imports nothing
   losses = s.param("loss", ["minimax", "non_saturating", "hinge"])
@@ -8,6 +8,7 @@ def sweep(s):  # s is this module, so that a config file imports nothing
   )
 """
 
+import importlib.util
 import inspect
 import itertools
 import math
@@ -39,6 +40,28 @@ def param(name: str, values: Iterable[Any]) -> Sweep:
 def fixed(**fields: Any) -> Sweep:
   """Several fields, one value each."""
   return [fields]
+
+
+def every(field: str) -> list[str]:
+  """The registered names that a field may take, as in `s.param("loss", s.every("loss"))`. Imports the registry, and jax.
+
+  Raises:
+    BadInput: a field other than `loss`, `penalty`, `generator_penalty`, `optimizer`, `dataset` and `model`.
+  """
+  from gan_jax import data, losses, models, optim, penalties
+
+  registered = penalties.PENALTIES.values()
+  names = {
+    "loss": list(losses.LOSSES),
+    "penalty": [p.name for p in registered if p.kind != "generator"],
+    "generator_penalty": [p.name for p in registered if p.kind in penalties.registry.GENERATOR_KINDS],
+    "optimizer": list(optim.OPTIMIZERS),
+    "dataset": list(data.DATASETS),
+    "model": list(models.MODELS),
+  }
+  if field not in names:
+    raise unknown("field of registered names", field, names)
+  return names[field]
 
 
 def _few(sweep: Sweep, what: str) -> Sweep:
@@ -156,7 +179,7 @@ def _execute(path: str) -> tuple[dict[str, Any], Sweep]:
   module.__file__ = path
   source = _source(path)
   try:
-    exec(compile(source, path, "exec"), module.__dict__)
+    exec(compile(importlib.util.decode_source(source), path, "exec"), module.__dict__)
     if not hasattr(module, "get_config"):
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = _fields(module.get_config(), f"get_config() of {path}")

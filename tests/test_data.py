@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from gan_jax import data, types
-from gan_jax.data import order
+from gan_jax.data import built, order
 from gan_jax.data.dataset import decode_bytes
+from gan_jax.data.order import held_out_index, scattered, split_sizes, training_index
+from gan_jax.data.shares import spread_labels
 from gan_jax.errors import BadInput
 
 EMBEDDED = [name for name in data.DATASETS if name != "mnist"]
@@ -23,7 +25,7 @@ def test_what_a_dataset_promises(name):
   assert images.shape[1:] == dataset.image_shape
   assert labels.shape == (len(images),)
   assert labels.dtype == jnp.int32
-  assert set(np.unique(labels)) == set(range(dataset.num_classes))
+  assert set(np.unique(labels)) == (set(built.TWO) if name == "digits_two" else set(range(dataset.num_classes)))
   batch = jax.jit(dataset.decode)(images[:100])
   assert batch.dtype == jnp.float32
   assert images.dtype == {"images": jnp.uint8, "points": jnp.float32}[dataset.kind]
@@ -219,6 +221,36 @@ def test_epochs_and_seeds_share_no_order():
 def test_sizes_out_of_range_are_refused(batch_size, size, named):
   with pytest.raises(ValueError, match=f"^{named}: expected"):
     data.example_indices(0, 0, batch_size, size)
+
+
+@pytest.mark.parametrize("count", [1, 7, 250, 500, 2000])
+@pytest.mark.parametrize("shares", [(1,) * 10, (0, 50, 0, 50), (916, *[9] * 9), (3,)])
+def test_spread_labels_have_the_shares_of_the_data(shares, count):
+  """Of the first n, for every n, each class has its share to within a few: log2(n) bounds what Weyl's sequence is off by."""
+  labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(shares)), shares))
+  found = np.eye(len(shares))[spread_labels(labels, count)].cumsum(axis=0)
+  expected = np.arange(1, count + 1)[:, None] * np.asarray(shares) / sum(shares)
+  assert np.abs(found - expected).max() <= 1 + np.log2(count) / 2
+  assert not found[:, np.asarray(shares) == 0].any()
+  np.testing.assert_array_equal(spread_labels(np.sort(labels), count), spread_labels(labels, count))
+
+
+@pytest.mark.parametrize("hold_out", [2, 5, 10])
+@pytest.mark.parametrize("stored", ["sorted", "in turn"])
+def test_what_is_held_out_is_a_sample_of_the_data_however_they_are_stored(stored, hold_out):
+  """1,000 examples of ten classes: each class's share of the held-out ones is within five deviations of a draw at random."""
+  labels = np.arange(1000) // 100 if stored == "sorted" else np.arange(1000) % 10
+  trained, held = split_sizes(1000, hold_out)
+  apart = np.asarray(held_out_index(jnp.arange(held), hold_out, 1000))
+  learnt = np.asarray(training_index(jnp.arange(trained), hold_out, 1000))
+  assert sorted([*apart, *learnt]) == list(range(1000))
+  deviation = np.sqrt(held * 0.1 * 0.9 * (1 - 1 / hold_out))
+  assert np.abs(np.bincount(labels[apart], minlength=10) - held / 10).max() < 5 * deviation
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_the_scattered_order_is_a_permutation(size):
+  assert sorted(np.asarray(scattered(jnp.arange(size), size))) == list(range(size))
 
 
 SOUND = data.Dataset(

@@ -90,14 +90,14 @@ def test_saturated_share(measured):
 
 
 def test_held_out_examples_are_never_trained_on_and_are_judged():
-  """Every third of 20 examples is apart: over many steps the batches and the held-out ones share none."""
+  """A third of 20 examples is apart: over many steps the batches and the held-out ones share none."""
   spec, played, h, data, state = random_case(("hinge",), hold_out=3, batch_size=4)
   draw = jax.jit(lambda step: build_draw(spec, played)(h, step, data, "discriminator", 0))
   batches = [draw(jnp.int32(step)) for step in range(40)]
   position = {np.asarray(x).tobytes(): i for i, x in enumerate(data.images)}
   trained = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.real}
   held = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.unseen[0]}
-  assert held == {2, 5, 8, 11, 14, 17}
+  assert len(held) == 6
   assert trained == set(range(20)) - held
 
   new, trace = jax.jit(build_step(spec, played))(h, state, data)

@@ -5,8 +5,12 @@ A dataset is one loader `(data_dir) -> Dataset` and its name in `DATASETS`; conf
 
 from collections.abc import Callable
 
-from gan_jax.data import digits, line, mixtures, mnist
+# isort: off
+# The record first: a loader may import it from this package while it is being imported itself.
 from gan_jax.data.dataset import Dataset, check, digest, encode_for_view
+
+# isort: on
+from gan_jax.data import built, digits, line, mixtures, mnist
 from gan_jax.data.order import example_indices
 from gan_jax.errors import unknown
 
@@ -14,10 +18,13 @@ __all__ = ["DATASETS", "Dataset", "check", "digest", "encode_for_view", "example
 
 DATASETS: dict[str, Callable[[str], Dataset]] = {
   "digits": digits.load,
+  "digits_ten": built.load_ten_digits,
+  "digits_two": built.load_two_digits,
   "grid": mixtures.load_grid,
   "line": line.load,
   "mnist": mnist.load,
   "ring": mixtures.load_ring,
+  "ring_far": built.load_far_ring,
 }
 
 

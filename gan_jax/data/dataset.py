@@ -38,6 +38,12 @@ class Dataset(NamedTuple):
   modes: np.ndarray | None = None  # [K, 2] float32, the exact centres of a mixture; None for all else
   std: float | None = None  # of each mode, per coordinate; None for all else
   line: Line | None = None  # on which the points are N(0, 1); None for all else
+  reference: Data | None = None  # what samples are judged against, where it is not what is trained on
+
+  @property
+  def judged(self) -> Data:
+    """The examples that samples are compared with."""
+    return self.data if self.reference is None else self.reference
 
 
 def digest(dataset: Dataset) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_jax import runs, settings
+from gan_jax.errors import plural
 from gan_jax.report import records, selection, verdicts, wording
 from gan_jax.report.comparison import LEARNT, QUALITIES, Comparison, compare
 from gan_jax.report.records import Panel, Study
@@ -260,7 +261,7 @@ def _progress(study: Study) -> list[str]:
     if any(run.status in ("unfinished", "waiting") for run in members):
       step = int(study.status["groups"].get(group["name"], {}).get("step", 0))
       steps = max(run.config["steps"] for run in members)
-      lines.append(f"{group['name']} ({wording.several(len(members), 'run')}) is at step {step:,} of {steps:,}")
+      lines.append(f"{group['name']} ({plural(len(members), 'run')}) is at step {step:,} of {steps:,}")
   return lines
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gan_jax.errors import plural
 from gan_jax.report import records, selection, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
 from gan_jax.report.search import Search, search
@@ -96,7 +97,7 @@ def terminal_table(study: Path) -> str:
   sections = [_section(panel) for panel in read.panels]
   unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
   if unfinished:
-    sections.insert(0, f"not finished: {unfinished:,} of {wording.several(len(read.runs), 'run')} still to be trained")
+    sections.insert(0, f"not finished: {unfinished} of {plural(len(read.runs), 'run')} still to be trained")
   if read.remarks:
     sections.append("\n".join(_printable(f"note: {remark}") for remark in read.remarks))
   return "\n\n".join(sections)
@@ -143,7 +144,7 @@ def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], lis
   lines = [_cells(row, comparison, [name for name, _ in columns]) for row in [*first, *last]]
   left_out = len(comparison.rows) - len(lines)
   if left_out:
-    lines.insert(len(first), [f"({wording.several(left_out, 'variant')} left out)", *[""] * (len(heading) - 1)])
+    lines.insert(len(first), [f"({plural(left_out, 'variant')} left out)", *[""] * (len(heading) - 1)])
   notes = []
   if comparison.baseline and len(comparison.rows) > 1 and quality is not None:
     kind = "ratio to it" if quality.log else "difference from it"
@@ -190,7 +191,7 @@ def _diverged(variants: Sequence[records.Variant]) -> list[str]:
     if run.status == "diverged"
   ]
   most = selection.LINES // 4
-  return [*said[:most], f"and {wording.several(len(said) - most, 'other diverged run')}"] if len(said) > most else said
+  return [*said[:most], f"and {plural(len(said) - most, 'other diverged run')}"] if len(said) > most else said
 
 
 def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 
+from gan_jax.errors import plural
 from gan_jax.report import selection, verdicts
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.search import Search
@@ -90,17 +91,11 @@ def surely(p: Paired) -> str:
   return "surely" if p.certain else "not surely"
 
 
-def several(n: int, noun: str) -> str:
-  """`1 run`, `1,234 runs`."""
-  return f"{n:,} {noun}{'s' * (n != 1)}"
-
-
 def counts(row: Row) -> str:
   """`5/5 runs`, `4/5 runs, 1 diverged`: how many are done, what became of the others, and how many learnt nothing."""
   others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
   failed = [f"{row.failed} learnt nothing"] if row.failed else []
-  total = len(row.variant.runs)
-  return ", ".join([f"{row.statuses['done']}/{total} run{'s' * (total != 1)}", *others, *failed])
+  return ", ".join([f"{row.statuses['done']}/{plural(len(row.variant.runs), 'run')}", *others, *failed])
 
 
 def decades_sentence(d: Decades) -> str:
@@ -139,7 +134,7 @@ def search_findings(found: Search) -> list[str]:
   word = "lowest" if found.quality.sign > 0 else "highest"
   best = min(found.entries, key=lambda entry: found.quality.sign * entry.values[0])
   said = [
-    f"A search over {', '.join(found.drawn)}: {several(sum(len(e.draws) for e in found.entries), 'draw')}. Over its draws, "
+    f"A search over {', '.join(found.drawn)}: {plural(sum(len(e.draws) for e in found.entries), 'draw')}. Over its draws, "
     f"{first.label} has the {word} median {title}, {number(first.quartiles[1])} (half of its {len(first.draws)} draws lie in "
     f"{number(first.quartiles[0])} to {number(first.quartiles[2])}). The {word} of all is {number(best.values[0])}, of "
     f"{best.label} at {best.settings}."
@@ -148,7 +143,7 @@ def search_findings(found: Search) -> list[str]:
   sure = [f"{e.label} ({e.wins:.0%})" for e in others if e.certain]
   if others:
     how = f"the chance that a draw is better than one of the baseline {found.baseline}'s"
-    test = f"Mann-Whitney, Holm's correction over {several(len(others), 'comparison')}"
+    test = f"Mann-Whitney, Holm's correction over {plural(len(others), 'comparison')}"
     said.append(f"Surely another than one half is {how} ({test}): {selection.named(sure) if sure else 'for none'}.")
   poor = [f"{e.label} {e.learnt} of {e.runs}" for e in found.entries if e.learnt < e.runs]
   said.append(f"Runs that learn: {selection.named(poor)}." if poor else "Every run learns.")
@@ -184,7 +179,7 @@ def _best_sentence(comparison: Comparison) -> str | None:
 
 def _diverged_sentence(comparison: Comparison) -> str | None:
   diverged = [
-    f"{row.statuses['diverged']} of {row.variant.label}'s {len(row.variant.runs)} runs"
+    f"{row.statuses['diverged']} of {row.variant.label}'s {plural(len(row.variant.runs), 'run')}"
     for row in comparison.rows
     if row.statuses["diverged"]
   ]
