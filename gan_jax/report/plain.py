@@ -1,6 +1,7 @@
 """A study without a browser: a table of at most 120 columns, and one strict JSON object."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,8 @@ def _section(panel: records.Panel) -> str:
     heading, lines, notes = _over_seeds(comparison)
     notes += _diverged([row.variant for row in comparison.rows])
   title = _fit(_printable(panel.title), WIDTH)
-  return "\n".join(
-    [title, "-" * len(title), *_aligned([heading, *lines]), *(_fit(_printable(n), WIDTH) for n in notes)]
-  )
+  wrapped = [line for note in notes for line in textwrap.wrap(_printable(note), WIDTH)]
+  return "\n".join([title, "-" * len(title), *_aligned([heading, *lines]), *wrapped])
 
 
 def _aligned(lines: list[list[str]]) -> list[str]:
