@@ -10,6 +10,7 @@ and as many real digits. TIME
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def tile(images: np.ndarray) -> np.ndarray:
   return rows.reshape(ROWS * (height + 1), COLUMNS * (width + 1))[:-1, :-1]
 
 
-def figure(directory: Path, runs: list[Any]) -> bytes:
+def figure(directory: Path, runs: Sequence[Any]) -> bytes:
   """A PNG with a tile of real digits and one of each run's last samples."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
@@ -67,7 +68,7 @@ def figure(directory: Path, runs: list[Any]) -> bytes:
   real = read_arrays(directory / "samples" / runs[0].group / "real.npz")["samples"]
   shown = [("real digits", real)]
   for run in runs:
-    found = latest(directory, run)
+    found = latest(directory, [run]).get(run.id)
     if found is not None:
       shown.append((title(run), found[1]))
   down = -(-len(shown) // 2)
