@@ -22,6 +22,7 @@ gan_jax: which GAN loss, and why did this one stop learning?
   ./launch.sh frozen_generator [--full]  a fresh discriminator against a still generator: whose gradient dies, whose explodes
   ./launch.sh lipschitz [--full]       with an ever flatter critic, do the losses become one?
   ./launch.sh verdicts                 is the verdict right about runs built to end in each of its states
+  ./launch.sh mnist_dcgan --config.data_dir=DIR   handwritten digits by a DCGAN: both halves of the old quarrel, and a picture
   ./launch.sh benchmark_penalties      what each penalty costs beside none
   ./launch.sh benchmark_population     our throughput beside PyTorch (GAN_JAX_EXTRA=benchmark)
   ./launch.sh check                    lint, format, types
