@@ -1,7 +1,7 @@
-"""Runs that are built to end in each of the seven states of the verdict: four settings a state, three seeds each.
+"""Runs that are built to end in each of the seven states of the verdict: four settings a state, and five hard cases.
 
-The title of a run's panel is the state that it is built to end in, and BUILT says why it should. Settings and
-thresholds were chosen on seeds 0, 1 and 2; the runs here have seeds on which nothing was chosen.
+The title of a run's panel is the state that it is built to end in; BUILT and CASES say why it should. Settings and
+thresholds were chosen on seeds 0 to 4; the runs here have seeds on which nothing was chosen.
 
     ./launch.sh verdicts             # runs configs/verdicts.py, then prints and writes the confusion matrix
 
@@ -85,6 +85,32 @@ BUILT = {
 }
 
 
+# What a verdict that looks at one sign alone gets wrong. Adam without momentum, at a rate at which the digits are learnt.
+FAST = {"generator_rate": 5e-3, "discriminator_rate": 5e-3, "beta1": 0.0, "loss": "minimax"}
+LONG = {"steps": 1500, "probe_every": 30, "evaluate_every": 150, "checkpoint_every": 1500}
+CASES = [
+  # A critic five steps ahead ranks nearly every pair rightly: its job, while the samples get better.
+  {
+    "panel": "healthy",
+    "loss": "wasserstein",
+    "penalty": "gradient_penalty",
+    "n_critic": 5,
+    "generator_rate": 1e-3,
+    "discriminator_rate": 1e-3,
+    "beta1": 0.0,
+    "beta2": 0.9,
+  },
+  # Two of ten classes are all there are, so a generator of ones and sevens has lost none.
+  {"panel": "healthy", "dataset": "digits_two", **digits("non_saturating", 0.1, 0.1)},
+  # Trained on ten images until it knows them by heart, and judged against all.
+  {"panel": "mode_collapse", "dataset": "digits_ten", **FAST, **LONG},
+  # One image of each class: every class is there, and within each there is nothing.
+  {"panel": "mode_collapse", "dataset": "digits_ten", "conditional": True, **FAST},
+  # Data a thousand times as far as the generator reaches: its gradient is alive, it moves, and comes no nearer.
+  {"panel": "stalled", **ring("hinge", 3e-4, 3e-4, dataset="ring_far", penalty="none", penalty_weight=None)},
+]
+
+
 def get_config():
   return {
     "panel": "healthy",
@@ -105,4 +131,5 @@ def get_config():
 
 def sweep(s):
   runs = [{"panel": state, **fields} for state, built in BUILT.items() for fields in built]
-  return s.product(runs, s.param("seed", [10, 11, 12]))
+  hard = s.product(CASES, s.param("seed", [10, 11, 12, 13, 14]))
+  return [*s.product(runs, s.param("seed", [10, 11, 12])), *hard]

@@ -30,9 +30,8 @@ def run(main: Callable[[list[str]], None]) -> None:
   except OSError as error:
     full = error.errno == errno.ENOSPC or "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
     reason = "the disk is full" if full else "a file could not be written or read"
-    print(
-      f"error: {reason} ({error}); the last checkpoint is good, and the same command goes on from it", file=sys.stderr
-    )
+    # What is true of a study's checkpoints then, the study has noted; a command without any has noted nothing.
+    print("; ".join([f"error: {reason} ({error})", *getattr(error, "__notes__", ())]), file=sys.stderr)
     leave(1)
   except KeyboardInterrupt:
     print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "theory" / "dirac.py"
 START, GRID = (1.0, 1.0), np.linspace(-1.8, 1.8, 9)
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh dirac", allow_abbrev=False)
   parser.add_argument("config", nargs="?", default=str(CONFIG), help="a file like configs/theory/dirac.py")
-  parser.add_argument("--out", type=Path, default=Path("runs/dirac"), help="where the files go")
+  parser.add_argument("--out", type=place, default=Path("runs/dirac"), help="where the files go")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import population, study, sweeps
@@ -137,9 +137,10 @@ def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) ->
   predicted = predict(config)
   power = 1 / max(config["lookahead_every"], config["penalty_every"], 1)
   # A kink has differences too, and they mean nothing.
-  maps = () if predicted is None else (predicted, measured + 0j)
-  values = [np.linalg.eigvals(map_) ** power for map_ in maps] or [None, None]
-  repels = predicted is not None and np.abs(values[0]).max() > 1 + 1e-6
+  maps = (None, None) if predicted is None else (predicted, measured + 0j)
+  # A game that left float64 has no eigenvalues, and keeps no other from having them.
+  values = [None if m is None or not np.isfinite(m).all() else np.linalg.eigvals(m) ** power for m in maps]
+  repels = values[0] is not None and np.abs(values[0]).max() > 1 + 1e-6
   lengths = np.linalg.norm(path, axis=1) / np.linalg.norm(START)
   quarter = len(lengths) // 4
   early, late = lengths[quarter : 2 * quarter].max(), lengths[-quarter:].max()

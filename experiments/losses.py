@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from experiments import command
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 
 
 def main(arguments: list[str]) -> None:
@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
   parser.add_argument("name", nargs="?", help="a loss; without one, all of them as a table")
   parser.add_argument("--markdown", action="store_true", help="the table of the README")
   parser.add_argument(
-    "--out", type=Path, default=Path("runs/losses"), help="where NAME.svg goes (default: runs/losses)"
+    "--out", type=place, default=Path("runs/losses"), help="where NAME.svg goes (default: runs/losses)"
   )
   known = parser.parse_args(arguments)
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 from gan_jax.errors import BadInput, unknown
 from gan_jax.verdict import STATES
 
@@ -43,7 +43,7 @@ class Judged(NamedTuple):
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh verdicts", allow_abbrev=False)
   parser.add_argument("--config", default=str(CONFIG), help="a file like configs/verdicts.py")
-  parser.add_argument("--out", type=Path, default=Path("runs/verdicts"), help="the study's directory")
+  parser.add_argument("--out", type=place, default=Path("runs/verdicts"), help="the study's directory")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import study, sweeps

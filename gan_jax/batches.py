@@ -47,16 +47,17 @@ def build_draw(spec: Spec, game: Game) -> Draw:
     if spec.fakes != "fresh" and spec.method == "extragradient":
       beside = 0
     first = (step.astype(jnp.uint32) * real_batches(spec) + beside) * spec.batch_size
-    trained, held = split_sizes(data.images.shape[0], spec.hold_out)
+    size = data.images.shape[0]
+    trained, held = split_sizes(size, spec.hold_out)
     indices = example_indices(jnp.asarray(hypers.seed), first, spec.batch_size, trained)
-    indices = training_index(indices, spec.hold_out)
+    indices = training_index(indices, spec.hold_out, size)
     real = game.decode(data.images[indices])
     unseen = None
     if spec.hold_out:
       apart = example_indices(
         jnp.asarray(hypers.seed), step.astype(jnp.uint32) * spec.batch_size, spec.batch_size, held
       )
-      apart = held_out_index(apart, spec.hold_out)
+      apart = held_out_index(apart, spec.hold_out, size)
       unseen = (game.decode(data.images[apart]), data.labels[apart])
 
     purpose = Purpose.GENERATOR_NOISE if player == "generator" else Purpose.DISCRIMINATOR_NOISE

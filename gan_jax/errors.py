@@ -1,7 +1,10 @@
 """What a person is told when their input cannot be used. No jax import."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+
+LONGEST = 100  # characters of a name that are compared with others
 
 
 class BadInput(ValueError):
@@ -40,13 +43,25 @@ def plural(count: int, noun: str, more: str = "") -> str:
   return f"{count:,} {noun if count == 1 else more or noun + 's'}"
 
 
-def unknown(kind: str, got: object, choices: Iterable[str]) -> BadInput:
+def unknown(kind: str, got: object, choices: Iterable[str], meanings: Mapping[str, str] | None = None) -> BadInput:
   """The error for a name that is not in a registry, with the nearest name first.
+
+  Capitals, dashes and spaces do not matter to what is near. `meanings` are names that others use, by how they are spelt
+  here (`wgan_gp`), and what they are called in this repository.
 
   >>> print(unknown("loss", "hing", ["hinge", "minimax"]))
   unknown loss 'hing'; did you mean 'hinge'? known: hinge, minimax
+  >>> print(unknown("loss", "LS-GAN", ["hinge", "least_squares"], {"ls_gan": "least_squares"}))
+  unknown loss 'LS-GAN'; did you mean least_squares? known: hinge, least_squares
   """
   known = sorted(str(choice) for choice in choices)
-  near = difflib.get_close_matches(str(got), known, n=1, cutoff=0.5)
-  hint = f"; did you mean {near[0]!r}?" if near else ";"
-  return BadInput(f"unknown {kind} {str(got)!r}{hint} known: {', '.join(known)}")
+  spelling = _spelling(str(got)[:LONGEST])
+  same = [choice for choice in known if _spelling(choice) == spelling]
+  near = same or difflib.get_close_matches(spelling, known, n=1, cutoff=0.5)
+  meaning = (meanings or {}).get(spelling)
+  hint = f"; did you mean {meaning or repr(near[0])}?" if meaning or near else ";"
+  return BadInput(f"unknown {kind} {shown(str(got))}{hint} known: {', '.join(known)}")
+
+
+def _spelling(name: str) -> str:
+  return re.sub(r"[\s-]+", "_", name.strip().lower())

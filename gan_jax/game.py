@@ -125,12 +125,19 @@ def build(spec: Spec, dataset: Dataset) -> Game:
   check(spec)
   size = dataset.data.images.shape[0]
   trained, held = split_sizes(size, spec.hold_out)
+  if spec.hold_out > size:
+    raise BadInput(
+      f"hold_out expected at most the {size} examples of dataset {spec.dataset!r}, so that one at least is held out, "
+      f"got {spec.hold_out}"
+    )
   if spec.batch_size > (min(trained, held) if spec.hold_out else trained):
     raise BadInput(
       f"batch_size expected at most the {trained} examples of dataset {spec.dataset!r}"
       + (f" that are trained on and the {held} held out" * bool(held))
       + f", got {spec.batch_size}"
     )
+  if spec.conditional and dataset.num_classes < 2:
+    raise BadInput(f"conditional=True expected labelled data, got dataset {spec.dataset!r} of one class")
   batches = real_batches(spec)
   if spec.steps * batches * spec.batch_size >= 2**32:
     raise BadInput(

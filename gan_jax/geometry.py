@@ -222,7 +222,8 @@ def finish(statistics: Statistics) -> dict[str, np.ndarray]:
   """
   members = len(statistics.alive)
   rows = [_row(jax.tree.map(lambda x, i=i: x[i], statistics)) for i in range(members)]
-  return {name: np.array([row[name] for row in rows], np.float32) for name in rows[0]}
+  with np.errstate(over="ignore"):
+    return {name: np.array([row[name] for row in rows], np.float32) for name in rows[0]}
 
 
 def _row(one: Statistics) -> dict[str, float]:

@@ -66,11 +66,20 @@ def arnoldi(product: Callable[[Array], Array], start: Array, size: int) -> Krylo
   return Krylov(matrix, filled, rest)
 
 
-def eigenvalues(krylov: Krylov) -> np.ndarray:
-  """[size], complex: of one host-side `Krylov`; NaN where its matrix is not finite."""
+def _matrix(krylov: Krylov) -> np.ndarray | None:
+  """The filled part of one host-side `Krylov`; None where it is empty or not finite."""
   filled = int(krylov.size)
   matrix = np.asarray(krylov.hessenberg, np.float64)[:filled, :filled]
-  return np.linalg.eigvals(matrix) + 0j if np.isfinite(matrix).all() else np.full(filled, np.nan + 0j)
+  return matrix if filled and np.isfinite(matrix).all() else None
+
+
+def eigenvalues(krylov: Krylov) -> np.ndarray:
+  """[size], complex: of one host-side `Krylov`; NaN where its matrix is not finite or LAPACK does not converge."""
+  matrix = _matrix(krylov)
+  try:
+    return np.full(int(krylov.size), np.nan + 0j) if matrix is None else np.linalg.eigvals(matrix) + 0j
+  except np.linalg.LinAlgError:
+    return np.full(int(krylov.size), np.nan + 0j)
 
 
 def leading(krylov: Krylov) -> tuple[complex, float]:
@@ -78,11 +87,13 @@ def leading(krylov: Krylov) -> tuple[complex, float]:
 
   Of a pair, the one with a positive imaginary part. It is an eigenvalue of a map that is that far from A.
   """
-  filled = int(krylov.size)
-  matrix = np.asarray(krylov.hessenberg, np.float64)[:filled, :filled]
-  if not np.isfinite(matrix).all():
+  matrix = _matrix(krylov)
+  try:
+    values, vectors = np.linalg.eig(np.eye(0) if matrix is None else matrix)
+  except np.linalg.LinAlgError:
+    values, vectors = np.zeros(0), np.zeros((0, 0))
+  if not len(values):
     return complex(np.nan, np.nan), np.nan
-  values, vectors = np.linalg.eig(matrix)
   at = np.argmax(np.abs(values))
   value = complex(values[at])
   return complex(value.real, abs(value.imag)), float(krylov.rest) * abs(complex(vectors[-1, at]))
@@ -90,9 +101,11 @@ def leading(krylov: Krylov) -> tuple[complex, float]:
 
 def curvature(krylov: Krylov) -> float:
   """The eigenvalue of largest size, signed, of a symmetric map: Lanczos, whose tridiagonal matrix this then is."""
-  filled = int(krylov.size)
-  matrix = np.asarray(krylov.hessenberg, np.float64)[:filled, :filled]
-  if not np.isfinite(matrix).all():
+  matrix = _matrix(krylov)
+  try:
+    values = np.zeros(0) if matrix is None else np.linalg.eigvalsh((matrix + matrix.T) / 2)
+  except np.linalg.LinAlgError:
+    values = np.zeros(0)
+  if not len(values):
     return np.nan
-  values = np.linalg.eigvalsh((matrix + matrix.T) / 2)
   return float(values[np.argmax(np.abs(values))])

@@ -18,9 +18,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax import duality, geometry, lens, losses, penalties, probes, settings, verdict
 from gan_jax import game as game_lib
 from gan_jax.data import Dataset, encode_for_view
+from gan_jax.data.order import scattered
+from gan_jax.data.shares import spread_labels
 from gan_jax.errors import BadInput, unknown
 from gan_jax.game import Game
 from gan_jax.metrics import Quality
+from gan_jax.metrics.chunks import CHUNK
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.state import initial_state
 from gan_jax.step import build_step
@@ -148,9 +151,10 @@ def view(samples: Array) -> Array:
 
 
 def real_examples(dataset: Dataset) -> np.ndarray:
-  """As many real examples as a grid has, evenly spread over the data."""
+  """As many real examples as a grid has, a sample of the data in whatever order; fewer data come again."""
   size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
-  return np.asarray(view(dataset.decode(dataset.data.images[np.arange(count) * size // count])))
+  chosen = scattered(jnp.arange(count) % size, size)
+  return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
 
 
 class Program(NamedTuple):
@@ -248,8 +252,12 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
       function, mesh=mesh, in_specs=(DIVIDED, DIVIDED, REPLICATED), out_specs=(DIVIDED, ROWS), check_vma=False
     )(hypers, state, data)
 
+  # As many as the longest count of samples has, in whole chunks.
+  wanted = group.spec.evaluation_samples + CHUNK
+  labels = jnp.asarray(spread_labels(np.asarray(dataset.judged.labels), wanted))
+
   def classes(indices: Array) -> Array:
-    return indices % game.num_classes
+    return labels[indices]
 
   def statistics(hypers: Hypers, gen_params: Params):
     def one(h: Hypers, params: Params):
@@ -269,7 +277,8 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     columns: dict[str, np.ndarray] = {}
     for prefix, gen_params in generators.items():
       found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, gen_params)))
-      columns |= {prefix + name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+      with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+        columns |= {prefix + name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
     return columns
 
   def inspection(module):
@@ -292,7 +301,8 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   def draw_grid(state: GanState) -> Array:
     count = GRID[len(game.image_shape)]
     noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (count, group.spec.latent_size))
-    samples = jax.vmap(lambda params: generate(params, noise, classes(jnp.arange(count))))(state.gen_ema)
+    in_turn = jnp.arange(count) % game.num_classes  # the eye wants to see every class, however rare
+    samples = jax.vmap(lambda params: generate(params, noise, in_turn))(state.gen_ema)
     return view(samples)
 
   return Program(

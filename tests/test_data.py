@@ -1,6 +1,5 @@
 """Datasets against what is known of them, and the order of the data against what a random permutation does."""
 
-import collections
 import functools
 import itertools
 
@@ -9,8 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import data
+from gan_jax import data, types
+from gan_jax.data import built, order
 from gan_jax.data.dataset import decode_bytes
+from gan_jax.data.order import held_out_index, scattered, split_sizes, training_index
+from gan_jax.data.shares import spread_labels
 from gan_jax.errors import BadInput
 
 EMBEDDED = [name for name in data.DATASETS if name != "mnist"]
@@ -23,7 +25,7 @@ def test_what_a_dataset_promises(name):
   assert images.shape[1:] == dataset.image_shape
   assert labels.shape == (len(images),)
   assert labels.dtype == jnp.int32
-  assert set(np.unique(labels)) == set(range(dataset.num_classes))
+  assert set(np.unique(labels)) == (set(built.TWO) if name == "digits_two" else set(range(dataset.num_classes)))
   batch = jax.jit(dataset.decode)(images[:100])
   assert batch.dtype == jnp.float32
   assert images.dtype == {"images": jnp.uint8, "points": jnp.float32}[dataset.kind]
@@ -143,11 +145,30 @@ def test_the_last_positions_of_the_count_are_still_examples():
   assert ((indices >= 0) & (indices < 1797)).all()
 
 
-@pytest.mark.parametrize("size", [3, 5])
-def test_all_orders_of_a_few_examples_are_equally_likely(size):
-  counts = collections.Counter(map(tuple, orders(size, 12_000)))
-  assert len(counts) == {3: 6, 5: 120}[size]
-  assert abs(chi_square(list(counts.values()))) < 5
+SEEDS = (
+  120_000  # with 12 rounds the statistic of the orders of 5 is 15; of even orders it is 0, with standard deviation 1
+)
+
+
+def unevenness(size, places):
+  """The chi-square statistic of which examples stand in the first places, over `SEEDS` seeds."""
+  first = jax.jit(jax.vmap(lambda seed: data.example_indices(seed, 0, places, size)))
+  found = np.asarray(first(jnp.arange(SEEDS, dtype=jnp.uint32)))
+  counts = np.bincount(found @ size ** np.arange(places), minlength=size**places)
+  possible = [len(set(few)) == places for few in itertools.product(range(size), repeat=places)]
+  assert counts[~np.array(possible)].sum() == 0
+  return chi_square(counts[possible])
+
+
+@pytest.mark.parametrize(("size", "places"), [(3, 3), (5, 5), (8, 4), (16, 3), (17, 3)])
+def test_all_orders_of_a_few_examples_are_equally_likely(size, places):
+  assert abs(unevenness(size, places)) < 5
+
+
+@pytest.mark.parametrize(("size", "places"), [(5, 5), (8, 4)])
+def test_that_statistic_tells_too_few_rounds(size, places, monkeypatch):
+  monkeypatch.setattr(order, "ROUNDS_OF_FEW", 12)
+  assert unevenness(size, places) > 10
 
 
 @pytest.mark.parametrize("size", [61, 64])
@@ -200,3 +221,94 @@ def test_epochs_and_seeds_share_no_order():
 def test_sizes_out_of_range_are_refused(batch_size, size, named):
   with pytest.raises(ValueError, match=f"^{named}: expected"):
     data.example_indices(0, 0, batch_size, size)
+
+
+@pytest.mark.parametrize("count", [1, 7, 250, 500, 2000])
+@pytest.mark.parametrize("shares", [(1,) * 10, (0, 50, 0, 50), (916, *[9] * 9), (3,)])
+def test_spread_labels_have_the_shares_of_the_data(shares, count):
+  """Of the first n, for every n, each class has its share to within a few: log2(n) bounds what Weyl's sequence is off by."""
+  labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(shares)), shares))
+  found = np.eye(len(shares))[spread_labels(labels, count)].cumsum(axis=0)
+  expected = np.arange(1, count + 1)[:, None] * np.asarray(shares) / sum(shares)
+  assert np.abs(found - expected).max() <= 1 + np.log2(count) / 2
+  assert not found[:, np.asarray(shares) == 0].any()
+  np.testing.assert_array_equal(spread_labels(np.sort(labels), count), spread_labels(labels, count))
+
+
+@pytest.mark.parametrize("hold_out", [2, 5, 10])
+@pytest.mark.parametrize("stored", ["sorted", "in turn"])
+def test_what_is_held_out_is_a_sample_of_the_data_however_they_are_stored(stored, hold_out):
+  """1,000 examples of ten classes: each class's share of the held-out ones is within five deviations of a draw at random."""
+  labels = np.arange(1000) // 100 if stored == "sorted" else np.arange(1000) % 10
+  trained, held = split_sizes(1000, hold_out)
+  apart = np.asarray(held_out_index(jnp.arange(held), hold_out, 1000))
+  learnt = np.asarray(training_index(jnp.arange(trained), hold_out, 1000))
+  assert sorted([*apart, *learnt]) == list(range(1000))
+  deviation = np.sqrt(held * 0.1 * 0.9 * (1 - 1 / hold_out))
+  assert np.abs(np.bincount(labels[apart], minlength=10) - held / 10).max() < 5 * deviation
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_the_scattered_order_is_a_permutation(size):
+  assert sorted(np.asarray(scattered(jnp.arange(size), size))) == list(range(size))
+
+
+SOUND = data.Dataset(
+  types.Data(jnp.zeros((5, 2, 3, 1), jnp.uint8), jnp.arange(5, dtype=jnp.int32)), decode_bytes, (2, 3, 1), 5, "images"
+)
+POINTS = data.Dataset(types.Data(jnp.full((5, 2), 100.0), jnp.zeros(5, jnp.int32)), lambda x: x, (2,), 1, "points")
+
+
+def stored(dataset, images=None, labels=None):
+  images = dataset.data.images if images is None else images
+  return dataset._replace(data=types.Data(images, dataset.data.labels if labels is None else labels))
+
+
+PIXELS = np.linspace(-1, 1, 30, dtype=np.float32).reshape(5, 2, 3, 1)
+UNSOUND = {
+  "pixels as stored": (
+    SOUND._replace(decode=lambda x: x.astype(jnp.float32) + 255),
+    "in [-1, 1] after decoding, got values from 255 to 255",
+  ),
+  "0 to 255": (stored(SOUND._replace(decode=lambda x: x), 127.5 * (PIXELS + 1)), "got values from 0 to 255"),
+  "just beyond": (stored(SOUND._replace(decode=lambda x: x), 1.001 * PIXELS), "got values from -1.001 to 1.001"),
+  "NaN": (stored(SOUND._replace(decode=lambda x: x), np.where(PIXELS > 0.9, np.nan, PIXELS)), "finite values after"),
+  "infinite points": (stored(POINTS, jnp.array([[0, jnp.inf]] * 5)), "finite values after decoding"),
+  "NaN in points": (stored(POINTS, jnp.array([[0, jnp.nan]] * 5)), "finite values after decoding"),
+  "bytes not decoded": (SOUND._replace(decode=lambda x: x), "shape (2, 3, 1) in float32, got (2, 3, 1) in uint8"),
+  "another shape": (SOUND._replace(image_shape=(3, 2, 1)), "shape (3, 2, 1) in float32, got (2, 3, 1) in float32"),
+  "no channels": (stored(SOUND, jnp.zeros((5, 2, 3), jnp.uint8)), "got (2, 3) in float32"),
+  "empty": (stored(SOUND, jnp.zeros((0, 2, 3, 1), jnp.uint8), jnp.zeros(0, jnp.int32)), "at least one example"),
+  "a list": (stored(SOUND, labels=[0, 1, 2, 3, 4]), "an array of labels, got list"),
+  "labels as floats": (stored(SOUND, labels=jnp.zeros(5)), "5 labels, whole numbers, got float32"),
+  "one label too few": (
+    stored(SOUND, labels=jnp.zeros(4, jnp.int32)),
+    "5 labels, whole numbers, got int32 of shape [4]",
+  ),
+  "one-hot labels": (stored(SOUND, labels=jnp.eye(5, dtype=jnp.int32)), "got int32 of shape [5, 5]"),
+  "a label too many": (SOUND._replace(num_classes=4), "labels from 0 to 3, got labels from 0 to 4"),
+  "a negative label": (stored(SOUND, labels=jnp.arange(5) - 1), "labels from 0 to 4, got labels from -1 to 3"),
+  "no classes": (SOUND._replace(num_classes=0), "at least one class"),
+  "another kind": (SOUND._replace(kind="pictures"), "kind 'images' of shape (H, W, C) or 'points'"),
+}
+
+
+@pytest.mark.parametrize(("dataset", "words"), UNSOUND.values(), ids=UNSOUND)
+def test_every_loader_is_held_to_what_a_dataset_is(dataset, words, monkeypatch):
+  monkeypatch.setitem(data.DATASETS, "mine", lambda data_dir: dataset)
+  with pytest.raises(BadInput, match=r"^dataset 'mine' expected ") as caught:
+    data.load("mine")
+  assert words in str(caught.value)
+
+
+def test_sound_data_pass_as_they_are(monkeypatch):
+  """Also where the last of the decoded chunks is short, and where rounding leaves the range by a unit in the last place."""
+  many = stored(SOUND, jnp.zeros((9001, 2, 3, 1), jnp.uint8), jnp.zeros(9001, jnp.int32))
+  rounded = stored(SOUND._replace(decode=lambda x: x), np.nextafter(np.float32(1), np.float32(2)) * PIXELS)
+  for dataset in (SOUND, POINTS, many, rounded):
+    monkeypatch.setitem(data.DATASETS, "mine", lambda data_dir, dataset=dataset: dataset)
+    assert data.load("mine") is dataset
+  wrong = stored(many, many.data.images.at[-1, 0, 0, 0].set(3))._replace(decode=lambda x: x.astype(jnp.float32))
+  monkeypatch.setitem(data.DATASETS, "mine", lambda data_dir: wrong)
+  with pytest.raises(BadInput, match="got values from 0 to 3"):
+    data.load("mine")

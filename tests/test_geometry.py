@@ -377,3 +377,19 @@ def test_inspecting_changes_no_bit_of_the_training():
   group, played, program = programs[0]
   assert program.inspect(program.hypers, None, program.data) == {}
   assert not any(name.startswith(("geometry/", "gap/")) for name in population.explanations(group.spec, played))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, np.finfo(np.float32).max])
+def test_a_member_without_a_finite_matrix_has_no_eigenvalues_and_its_neighbours_have_theirs(wrong):
+  matrices = np.random.default_rng(4).normal(size=(3, 4, 4)).astype(np.float32)
+  whole = krylov.Krylov(matrices, np.full(3, 4, np.int32), np.full(3, 0.1, np.float32))
+  statistics = geometry.Statistics(whole, whole, whole, {"generator/a": np.ones(3)}, np.ones(3, bool), np.ones(3, bool))
+  alone = geometry.finish(statistics)
+  matrices = matrices.copy()
+  matrices[1, 0, 1] = matrices[1, 1, 0] = wrong
+  broken = whole._replace(hessenberg=matrices)
+  found = geometry.finish(statistics._replace(update=broken, generator=broken, discriminator=broken))
+  for name in alone:
+    np.testing.assert_array_equal(found[name][[0, 2]], alone[name][[0, 2]])
+  assert not np.isfinite(wrong) or not np.isnan(found["geometry/spectral_radius"][1])
+  assert np.isfinite(wrong) or np.isnan(found["geometry/generator_curvature"][1])

@@ -2,13 +2,14 @@
 
 import gzip
 import hashlib
+import os
 import struct
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from gan_jax import data
+from gan_jax import data, game, population, settings
 from gan_jax.data.idx import read_idx
 from gan_jax.errors import BadInput
 from tests.conftest import SHARED
@@ -69,7 +70,7 @@ UNSOUND = {
   "half a header": (SOUND[:10], "header of 16 bytes, got 10"),
   "one byte short": (SOUND[:-1], "expected 4704 bytes after the header .* got 4703"),
   "one byte long": (SOUND + b"\0", "got more"),
-  "other image size": (idx(IMAGES[:, 1:]), "expected an array of N x 28 x 28, got 6 x 27 x 28"),
+  "no rows": (idx(IMAGES[:, :0]), "expected an array of N x H x W, got 6 x 0 x 28"),
   "no images": (idx(IMAGES[:0]), "got 0 x 28 x 28"),
   "absurd claim": (struct.pack(">4I", 0x0803, 2**32 - 1, 28, 28), "header that claims"),
   "truncated gzip": (PACKED[:-100], "complete gzip file, got a truncated one"),
@@ -132,9 +133,95 @@ def test_missing_files_are_named(tmp_path):
     data.load("mnist", str(tmp_path))
   with pytest.raises(BadInput, match="no such folder"):
     data.load("mnist", str(tmp_path / "nowhere"))
+  (tmp_path / "~").mkdir()
+  with pytest.raises(BadInput, match=r"expected a readable folder, got Could not determine home"):
+    data.load("mnist", "~nobody-of-that-name/x")
   write_set(tmp_path, "t10k")
   (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS))  # half a training set is no reason to train on tests
   with pytest.raises(BadInput, match=r"expected train-images-idx3-ubyte or train-images-idx3-ubyte\.gz"):
+    data.load("mnist", str(tmp_path))
+
+
+SPELLINGS = [
+  ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+  ("train-images.idx3-ubyte", "train-labels.idx1-ubyte"),
+  ("train-images-idx3-ubyte.gz", "train-labels.idx1-ubyte"),
+  ("train-images.idx3-ubyte.gz", "train-labels.idx1-ubyte.gz"),
+  ("t10k-images.idx3-ubyte", "t10k-labels-idx1-ubyte.gz"),
+  ("emnist-digits-train-images-idx3-ubyte.gz", "emnist-digits-train-labels-idx1-ubyte.gz"),
+  ("emnist-mnist-test-images-idx3-ubyte", "emnist-mnist-test-labels-idx1-ubyte"),
+]
+
+
+@pytest.mark.parametrize("names", SPELLINGS, ids=lambda n: n[0])
+@pytest.mark.parametrize("inside", [False, True], ids=["", "inside a folder of its name"])
+def test_every_spelling_is_read(tmp_path, names, inside):
+  for name, array in zip(names, (IMAGES, LABELS), strict=True):
+    folder = tmp_path / name if inside else tmp_path
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(gzip.compress(idx(array)) if name.endswith(".gz") else idx(array))
+  (tmp_path / "notes.txt").write_text("x")
+  dataset = data.load("mnist", str(tmp_path))
+  np.testing.assert_array_equal(dataset.data.images[..., 0], IMAGES)
+  np.testing.assert_array_equal(dataset.data.labels, LABELS)
+
+
+def test_a_folder_of_the_files_name_beside_the_file_is_no_matter(tmp_path):
+  write_set(tmp_path, compress=True)
+  for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+    (tmp_path / name).mkdir()
+  np.testing.assert_array_equal(data.load("mnist", str(tmp_path)).data.images[..., 0], IMAGES)
+
+
+def test_the_26_letters_are_classes_0_to_25(tmp_path):
+  labels = np.array([1, 26, 3, 3, 9, 12], np.uint8)
+  write_set(tmp_path, "emnist-letters-train", labels=labels)
+  dataset = data.load("mnist", str(tmp_path))
+  assert dataset.num_classes == 26
+  np.testing.assert_array_equal(dataset.data.labels, labels.astype(int) - 1)
+  write_set(tmp_path, "emnist-letters-train", labels=labels - 1)
+  with pytest.raises(BadInput, match="emnist-letters-train-labels-idx1-ubyte: expected labels from 1 to 26, got 0"):
+    data.load("mnist", str(tmp_path))
+  write_set(tmp_path, "emnist-balanced-train")
+  with pytest.raises(
+    BadInput, match="expected the files of one data set, got those of emnist-balanced and emnist-lett"
+  ):
+    data.load("mnist", str(tmp_path))
+
+
+def test_more_classes_under_plain_names_are_believed_where_each_occurs(tmp_path):
+  for first in (0, 1):
+    labels = np.arange(first, first + 26, dtype=np.uint8)
+    write_set(tmp_path, images=IMAGES[[0] * 26], labels=labels)
+    dataset = data.load("mnist", str(tmp_path))
+    assert dataset.num_classes == 26
+    assert np.asarray(dataset.data.labels).tolist() == list(range(26))
+  write_set(tmp_path, labels=np.array([1, 7, 7, 1, 1, 7], np.uint8))  # two digits of ten
+  dataset = data.load("mnist", str(tmp_path))
+  assert dataset.num_classes == 10
+  assert np.asarray(dataset.data.labels).tolist() == [1, 7, 7, 1, 1, 7]
+
+
+def test_images_need_no_labels_unless_they_are_asked_for_and_no_certain_size(tmp_path):
+  (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES[:, :12, :20]))
+  dataset = data.load("mnist", str(tmp_path))
+  assert (dataset.image_shape, dataset.num_classes) == ((12, 20, 1), 1)
+  assert np.asarray(dataset.data.labels).tolist() == [0] * 6
+  config = {"dataset": "mnist", "data_dir": str(tmp_path), "batch_size": 2}
+  for conditional in (False, True):
+    (group,) = population.group([settings.resolve(config, {"conditional": conditional})])
+    if conditional:
+      with pytest.raises(BadInput, match="conditional=True expected labelled data, got dataset 'mnist' of one class"):
+        game.build(group.spec, dataset)
+    else:
+      assert game.build(group.spec, dataset).image_shape == (12, 20, 1)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+  write_set(tmp_path)
+  (tmp_path / "train-images-idx3-ubyte").unlink()
+  os.mkfifo(tmp_path / "train-images-idx3-ubyte")
+  with pytest.raises(BadInput, match="train-images-idx3-ubyte: expected a readable IDX file, got a pipe or a device"):
     data.load("mnist", str(tmp_path))
 
 

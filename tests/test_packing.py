@@ -98,7 +98,7 @@ def test_both_players_follow_the_gradient_of_the_packed_objective(loss):
   from gan_jax.data.order import split_sizes, training_index
 
   trained, _ = split_sizes(40, 4)
-  real = data.images[training_index(example_indices(0, 0, 8, trained), 4)]
+  real = data.images[training_index(example_indices(0, 0, 8, trained), 4, 40)]
   judge = models.get("mlp")(spec, (4,), 1)[1].apply  # of a pack as one row of four numbers
 
   def objective(half, gen_params, disc_params, purpose):

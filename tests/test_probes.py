@@ -13,6 +13,7 @@ from gan_jax.errors import BadInput
 from gan_jax.gradients import undecided_logit
 from gan_jax.probes import players, winning
 from gan_jax.step import build_step
+from tests.known_losses import KNOWN
 from tests.test_step import random_case
 
 
@@ -89,14 +90,14 @@ def test_saturated_share(measured):
 
 
 def test_held_out_examples_are_never_trained_on_and_are_judged():
-  """Every third of 20 examples is apart: over many steps the batches and the held-out ones share none."""
+  """A third of 20 examples is apart: over many steps the batches and the held-out ones share none."""
   spec, played, h, data, state = random_case(("hinge",), hold_out=3, batch_size=4)
   draw = jax.jit(lambda step: build_draw(spec, played)(h, step, data, "discriminator", 0))
   batches = [draw(jnp.int32(step)) for step in range(40)]
   position = {np.asarray(x).tobytes(): i for i, x in enumerate(data.images)}
   trained = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.real}
   held = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.unseen[0]}
-  assert held == {2, 5, 8, 11, 14, 17}
+  assert len(held) == 6
   assert trained == set(range(20)) - held
 
   new, trace = jax.jit(build_step(spec, played))(h, state, data)
@@ -186,6 +187,12 @@ def test_accuracy_at_the_threshold_of_the_loss(measured):
     ("label_smoothing(minimax)", {}, np.nan, False),
     ("top_k(minimax)", {}, 0.0, True),
     ("mix(hinge, minimax)", {}, 0.0, False),
+    ("energy_margin", {}, -0.5, False),
+    ("top_k(energy_margin)", {"margin": 3.0}, -1.5, False),
+    ("temperature(energy_margin)", {"temperature": 4.0}, -2.0, False),
+    ("temperature(minimax)", {"temperature": 1.0}, 0.0, True),
+    ("temperature(minimax)", {"temperature": 2.0}, 0.0, False),
+    ("temperature(least_squares)", {"temperature": 2.0}, 1.0, False),
   ],
 )
 def test_the_undecided_logit_is_where_the_best_discriminator_of_equal_densities_stands(
@@ -200,6 +207,22 @@ def test_the_undecided_logit_is_where_the_best_discriminator_of_equal_densities_
     half = losses.get(loss, **options).discriminator
     values = [float(half(jnp.full(4, x), jnp.full(4, x)).mean()) for x in (threshold, threshold - 0.1, threshold + 0.1)]
     assert values[0] <= min(values[1:]) + 1e-6
+
+
+@pytest.mark.parametrize("name", sorted(losses.LOSSES))
+def test_the_best_discriminator_is_right_at_its_own_threshold(measured, name):
+  """Where data and model share nothing, and where they differ a little: no example lies on the threshold or beyond it."""
+  _, game, h, _, _ = random_case((name,))
+  for options in ({}, dict(KNOWN[name].other)):
+    chosen = losses.default_options(name) | options
+    threshold, _ = undecided_logit(game, h._replace(loss_options=(chosen,)))
+    optimal = losses.optimal_logit(name)
+    assert np.isnan(threshold) == (optimal is None)
+    for log_ratio in (0.5, 3.0, 30.0):
+      if optimal is not None:
+        real, fake = (jnp.full(8, optimal(jnp.asarray(sign * log_ratio), **chosen)) for sign in (1, -1))
+        trace = measured[0]._replace(real_logits=real, fake_logits=fake, threshold=threshold)
+        assert float(probes.dominance(trace)["disc/accuracy"]) == 1
 
 
 def test_accuracy_on_real_and_on_fake_have_the_threshold_of_the_loss_and_none_without_one(measured):

@@ -25,7 +25,7 @@ def spec_of(**fields):
 def hypers_of(**fields):
   """Defaults of the settings, rates of this file; `penalty_weight` is one for all penalties or a tuple."""
   rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "beta1": 0.5, "beta2": 0.9, "ema_decay": 0.9}
-  plain = {k: f.default or 0.0 for k, f in settings.FIELDS.items() if k in types.Hypers._fields}
+  plain = {k: 0.0 if f.default is None else f.default for k, f in settings.FIELDS.items() if k in types.Hypers._fields}
   base = plain | {"loss_index": 0, "loss_options": ({},)} | rates | fields
   weight = base.pop("penalty_weight", 0.0)
   return types.Hypers(**base | {"penalty_weights": weight if isinstance(weight, tuple) else (weight,)})

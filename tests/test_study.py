@@ -145,14 +145,14 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(clean, tmp_path):
   (directory / "report.html").unlink()
   status = runs.read_status(directory)
   status["groups"]["group-0"].update(complete=False)
-  runs.write_json(directory / "status.json", status)
+  runs.write_status(directory, status)
   payload = max((directory / "checkpoints" / "group-0" / "300" / "state").rglob("d/*"), key=lambda p: p.stat().st_size)
   damaged = bytearray(payload.read_bytes())
   damaged[len(damaged) // 2] ^= 4
   payload.write_bytes(bytes(damaged))
   code, out, err = call("experiments.sweep", config, "--out", directory)
   assert code == 0, err
-  assert "300 is damaged and passed over" in out
+  assert "300 is damaged and set aside as" in out
   assert "resuming at step 250" in out
   assert contents(directory) == contents(whole)
 

@@ -39,9 +39,27 @@ def mixture(share, effective=1.0):
   return Table(np.arange(11) * 500, {name: np.asarray(x, np.float32) for name, x in columns.items()})
 
 
+def more(table, columns):
+  """The table with further columns."""
+  return Table(
+    table.steps, table.columns | {name: np.asarray(x + np.zeros(11), np.float32) for name, x in columns.items()}
+  )
+
+
+def of_the_data(divergence, present, due):
+  """What is measured of classes relative to the data's own: divergence, and how many are there of how many."""
+  return {"classes/divergence": divergence, "classes/present": present, "classes/in_data": due}
+
+
+def on_a_line(distance, variance=1.0):
+  return more(Table(np.arange(11) * 500, {}), {"line/wasserstein": np.asarray(distance), "line/variance": variance})
+
+
 LEARNT = np.geomspace(500, 5, 11)
 GROWN = np.linspace(0, 0.9, 11)
 NEVER = np.full(11, 480.0)
+NO_CLASSES = {"classes/entropy": np.nan, "classes/present": np.nan}
+HALF = np.where(np.arange(11) < 1, 500.0, 250.0)
 NOTHING = Table(np.zeros(0, np.int64), {})
 FALL = -4.0 * np.clip(3 * TIME, 0, 1)
 PACE = 1e-3 * 10 ** (2 * FALL)
@@ -50,7 +68,9 @@ SWING = 0.5 + 0.4 * np.sin(2 * np.pi * 6 * TIME)
 CASES = {
   "healthy image run": (run(), images(LEARNT), "healthy", ""),
   "healthy mixture": (run(), mixture(GROWN), "healthy", ""),
-  "healthy, nothing but an AUC": (Table(STEPS, {"disc/auc": np.full(ROWS, 0.7)}), NOTHING, "healthy", ""),
+  "nothing but an AUC": (Table(STEPS, {"disc/auc": np.full(ROWS, 0.7)}), NOTHING, "unknown", ""),
+  "a critic that ranks well, and a living gradient": (run(auc=0.99, noise=0.003, logits=40), images(LEARNT), "healthy", ""),
+  "the same at its end": (run(auc=0.99, noise=0.003), images([1175, 100, *[17] * 9]), "healthy", ""),
   "good samples, AUC at one half": (run(auc=0.5), images(LEARNT), "healthy", ""),
   "good samples of a game that circles": (run(auc=SWING), images(LEARNT), "healthy", ""),
   "loss died": (run(auc=1.0, loss=FALL, critic=0.5), images(NEVER), "discriminator_dominates", "loss"),
@@ -61,7 +81,21 @@ CASES = {
   "beaten by one class": (run(auc=0.02), images(np.where(np.arange(11) < 1, 500.0, 400.0), 1.0), "generator_dominates", ""),
   "ahead, and nothing is learnt": (run(auc=0.96, noise=0.01), mixture(0.01), "discriminator_dominates", "none"),
   "ahead of a generator that learns": (run(auc=0.96, noise=0.01), mixture(GROWN / 4), "healthy", ""),
-  "gradient alive": (run(auc=1.0, critic=0.5), images(LEARNT * 30), "discriminator_dominates", "none"),
+  "gradient alive": (run(auc=1.0, critic=0.5), images(HALF), "discriminator_dominates", "none"),
+  "gradient alive, nothing learnt": (run(auc=1.0), images(np.linspace(500, 620, 11)), "discriminator_dominates", "none"),
+  "data out of reach": (run(auc=1.0, critic=0.5), images(np.linspace(151_730, 151_600, 11)), "stalled", ""),
+  "one image of each class": (run(), more(images(LEARNT), {"samples/spread": 0.02}), "mode_collapse", ""),
+  "ten images": (run(auc=0.99, noise=0.003), more(images(LEARNT), {"samples/duplicates": 0.9}), "mode_collapse", ""),
+  "noise is as narrow": (run(), more(images(NEVER), {"samples/spread": 0.02, "samples/duplicates": 0.9}), "stalled", ""),
+  "eight spots": (run(), more(mixture(GROWN), {"samples/spread": 0.05}), "mode_collapse", ""),
+  "ones and sevens": (run(), more(images(LEARNT, 2), of_the_data(0.0, 2, 2)), "healthy", ""),
+  "ones of ones and sevens": (run(), more(images(LEARNT, 1), of_the_data(np.log(2), 1, 2)), "mode_collapse", ""),
+  "nine zeros of ten": (run(), more(images(LEARNT, 1.6), of_the_data(0.0, 10, 10)), "healthy", ""),
+  "zeros alone": (run(), more(images(LEARNT, 1), of_the_data(-np.log(0.916), 1, 10)), "mode_collapse", ""),
+  "one class is all there is": (run(), more(images(LEARNT), NO_CLASSES), "healthy", ""),
+  "learns a line": (run(), on_a_line(np.geomspace(2, 0.1, 11)), "healthy", ""),
+  "does not learn a line": (run(), on_a_line(2.0), "stalled", ""),
+  "one point of a line": (run(), on_a_line([2, *[1.0] * 10], 0.001), "mode_collapse", ""),
   "weak discriminator": (run(auc=0.05), images(np.linspace(500, 600, 11)), "generator_dominates", ""),
   "weak discriminator, no quality": (run(auc=0.05), NOTHING, "generator_dominates", ""),
   "AUC swings": (run(auc=SWING), mixture(0.0), "oscillating", ""),
@@ -93,7 +127,7 @@ def test_runs_built_to_end_in_each_state(name):
 
 
 def test_every_state_is_built_by_some_case():
-  assert {case[2] for case in CASES.values()} == set(verdict.STATES) - {"unknown"}
+  assert {case[2] for case in CASES.values()} == set(verdict.STATES)
 
 
 def test_evidence_names_the_step_and_takes_the_fall_apart():
@@ -188,15 +222,15 @@ def test_borders(name, below, above, state):
     judge = lambda x: verdict.judge(rows, mixture(0.0), thresholds={name: x}).final  # noqa: E731
     assert (judge(0.31), judge(0.28)) == ("generator_dominates", state)
     return
-  judge = lambda x: verdict.judge(run(auc=x, noise=0), images(LEARNT)).final  # noqa: E731
+  judge = lambda x, **limits: verdict.judge(run(auc=x, loss=FALL, noise=0), images(LEARNT), thresholds=limits).final  # noqa: E731
   assert (judge(below), judge(above)) == ("healthy", state)
-  assert verdict.judge(run(auc=above, noise=0), images(LEARNT), thresholds={name: 1.0}).final == "healthy"
+  assert judge(above, auc_dominated=1.0) == "healthy"
 
 
 def test_a_gradient_is_lost_from_two_decades():
   def factor(fall, **thresholds):
     loss = np.where(STEPS > 0, fall, 0)
-    return verdict.judge(run(auc=1.0, noise=0, loss=loss), images(NEVER), thresholds=thresholds).factor
+    return verdict.judge(run(auc=1.0, noise=0, loss=loss), images(HALF), thresholds=thresholds).factor
 
   assert (factor(-1.95), factor(-2.05), factor(-2.05, vanished=3)) == ("none", "loss", "none")
 
@@ -205,7 +239,7 @@ def test_a_head_start_is_dominance_and_no_stall():
   early = STEPS < 2000
   rows = run(auc=np.where(early, 1.0, 0.7), pace=np.where(early, 0.0, 1e-3))
   rows.columns["count/generator_updates"] = np.maximum(STEPS - 2000, 0).astype(np.float32)
-  found = verdict.judge(rows, images(LEARNT))
+  found = verdict.judge(rows, images([*[500] * 5, *np.geomspace(400, 5, 6)]))
   assert found.states[20] == "discriminator_dominates"
   assert "stalled" not in found.states
   assert found.final == "healthy"
@@ -220,13 +254,14 @@ def test_holes_and_few_rows():
   found = verdict.judge(Table(STEPS, holes), quality)
   assert (found.final, found.factor) == (state, factor)
   for count in range(8):
-    few = Table(STEPS[:count], {name: x[:count] for name, x in run(auc=1.0, noise=0).columns.items()})
+    dead = run(auc=1.0, noise=0, loss=np.where(STEPS > 0, -4, 0))
+    few = Table(STEPS[:count], {name: x[:count] for name, x in dead.columns.items()})
     found = verdict.judge(few, NOTHING)
     assert len(found.states) == len(found.columns["decades/total"]) == count
     assert found.final == ("discriminator_dominates" if count >= 3 else "unknown")
   assert verdict.judge(Table(STEPS[:1], {}), NOTHING, diverged=0).final == "diverged"
   assert verdict.judge(NOTHING, NOTHING).evidence == "0 rows, and a verdict takes 3"
-  assert verdict.judge(Table(STEPS, {}), NOTHING).final == "healthy"
+  assert verdict.judge(Table(STEPS, {}), NOTHING).final == "unknown"
   assert verdict.judge(NOTHING, images(NEVER)).final == "unknown"
 
 
@@ -251,3 +286,43 @@ def test_thresholds_are_checked_where_configs_are():
       population.check_member(settings.resolve({"verdict": wrong}) if "swung" in wrong else config | {"verdict": wrong})
   for name, threshold in verdict.THRESHOLDS.items():
     assert threshold.low <= threshold.default <= threshold.high, name
+
+
+@pytest.mark.parametrize("rows", [3, 6, 12, 100])
+@pytest.mark.parametrize("auc", [0.02, 0.5, 0.7, 0.9, 0.96, 0.99, 1.0])
+@pytest.mark.parametrize(
+  "distance", [np.full(11, 151_730.0), np.linspace(151_730, 145_000, 11), np.linspace(500, 900, 11)]
+)
+def test_where_nothing_was_learnt_nothing_is_healthy(rows, auc, distance):
+  """However short the run, and whoever is ahead."""
+  table = run(auc=auc, noise=0.001)
+  few = Table(STEPS[:rows], {name: x[:rows] for name, x in table.columns.items()})
+  quality = images(distance)
+  steps = np.linspace(0, STEPS[rows - 1], 11).astype(int)
+  for evaluations in (2, 5, 11):
+    at = np.linspace(0, 10, evaluations).astype(int)
+    found = verdict.judge(few, Table(steps[at], {name: x[at] for name, x in quality.columns.items()}))
+    assert found.final in ("stalled", "generator_dominates", "discriminator_dominates"), found
+    if found.final == "stalled":
+      assert "nothing was learnt" in found.evidence
+
+
+@pytest.mark.parametrize("auc", [0.5, 0.7, 0.99])
+@pytest.mark.parametrize("quality", [
+  NOTHING, Table(np.zeros(1, int), {"frechet/distance": np.array([500.0])}), images(np.nan), mixture(np.nan),
+  images([500, *[np.nan] * 10]), images([500, 100, 20, *[np.nan] * 8]),
+])  # fmt: skip
+def test_what_was_not_measured_is_not_healthy(auc, quality):
+  found = verdict.judge(run(auc=auc), quality)
+  assert found.final == "unknown"
+  assert "no two measurements of quality" in found.evidence
+  assert "nan" not in found.evidence
+
+
+@pytest.mark.parametrize(("name", "column", "low", "high"), [
+  ("narrow", "samples/spread", 0.29, 0.31), ("copies", "samples/duplicates", 0.31, 0.29),
+])  # fmt: skip
+def test_borders_of_variety(name, column, low, high):
+  judge = lambda x, **limits: verdict.judge(run(), more(images(LEARNT), {column: x}), thresholds=limits).final  # noqa: E731
+  assert (judge(low), judge(high)) == ("mode_collapse", "healthy")
+  assert judge(low, **{name: 0.0 if name == "narrow" else 1.0}) == "healthy"

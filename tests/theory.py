@@ -22,7 +22,9 @@ def spec_of(**fields):
 def hypers_of(names=("wasserstein",), loss="", options=None, **fields):
   """The settings' defaults, rates of 0.2, no averaging; `penalty_weight` is one number for all penalties, or a tuple."""
   rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "ema_decay": 0.0}
-  plain = {k: f.default or 0.0 for k, f in settings.FIELDS.items() if k in types.Hypers._fields} | rates
+  plain = {
+    k: 0.0 if f.default is None else f.default for k, f in settings.FIELDS.items() if k in types.Hypers._fields
+  } | rates
   weight = fields.pop("penalty_weight", 0.0)
   chosen = {
     "loss_index": names.index(loss or names[0]),

@@ -1,13 +1,19 @@
 """What a dataset is: arrays that stay on the device as they were stored, and how a batch of them is decoded."""
 
+import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.errors import BadInput, plural, shown
 from gan_jax.types import Data
+
+CHUNK = 4096  # examples decoded at once where all are looked at
+ROUNDING = 1e-5  # by which a decoded pixel may leave [-1, 1]
 
 
 class Line(NamedTuple):
@@ -32,6 +38,22 @@ class Dataset(NamedTuple):
   modes: np.ndarray | None = None  # [K, 2] float32, the exact centres of a mixture; None for all else
   std: float | None = None  # of each mode, per coordinate; None for all else
   line: Line | None = None  # on which the points are N(0, 1); None for all else
+  reference: Data | None = None  # what samples are judged against, where it is not what is trained on
+
+  @property
+  def judged(self) -> Data:
+    """The examples that samples are compared with."""
+    return self.data if self.reference is None else self.reference
+
+
+def digest(dataset: Dataset) -> str:
+  """sha256 of the stored examples and their labels, with dtypes and shapes: what a dataset's name does not say."""
+  hasher = hashlib.sha256()
+  for array in dataset.data:
+    stored = np.ascontiguousarray(array)
+    hasher.update(f"{stored.dtype} {stored.shape}".encode())
+    hasher.update(stored.tobytes())
+  return hasher.hexdigest()
 
 
 def decode_bytes(stored: Array) -> Array:
@@ -51,3 +73,62 @@ def encode_for_view(images: Array) -> Array:
   """Images in [-1, 1] -> uint8 0..255, the inverse of `decode_bytes`; what lies outside is clipped, NaN is black."""
   unit = jnp.clip(jnp.nan_to_num(images, nan=-1.0), -1.0, 1.0)
   return jnp.round((unit + 1.0) * 127.5).astype(jnp.uint8)
+
+
+def check(name: str, dataset: Dataset) -> Dataset:
+  """The dataset, if it is what `Dataset` promises: what every loader is held to, once, before anything is trained on it.
+
+  Images must lie in [-1, 1], which a generator that ends in tanh can reach; points are in units of their own.
+
+  Raises:
+    BadInput: no examples; other shapes than it says; labels that are no whole numbers, not one for each example, or not
+      in [0, num_classes); decoded values that are no floats, not finite, or outside the range, and which they are.
+  """
+
+  def refuse(expected: str, got: object) -> BadInput:
+    return BadInput(f"dataset {name!r} expected {expected}, got {got}")
+
+  images, labels = dataset.data
+  for what, array in (("images", images), ("labels", labels)):
+    if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+      raise refuse(f"an array of {what}", f"{type(array).__name__} {shown(array)}")
+  if images.ndim < 2 or 0 in images.shape:
+    raise refuse("at least one example, [N, ...]", f"images of shape {list(images.shape)}")
+  if not (isinstance(dataset.num_classes, (int, np.integer)) and dataset.num_classes >= 1):
+    raise refuse("at least one class", f"num_classes {shown(dataset.num_classes)}")
+  if dataset.kind not in ("images", "points") or len(dataset.image_shape) != {"images": 3, "points": 1}[dataset.kind]:
+    raise refuse(
+      "kind 'images' of shape (H, W, C) or 'points' of shape (2,)", f"{dataset.kind!r} {dataset.image_shape}"
+    )
+  if labels.shape != images.shape[:1] or not jnp.issubdtype(labels.dtype, jnp.integer):
+    raise refuse(f"{plural(len(images), 'label')}, whole numbers", f"{labels.dtype} of shape {list(labels.shape)}")
+  stored = np.asarray(labels)
+  if stored.min() < 0 or stored.max() >= dataset.num_classes:
+    raise refuse(f"labels from 0 to {dataset.num_classes - 1}", f"labels from {stored.min()} to {stored.max()}")
+  low, high = _range(name, dataset)
+  if dataset.kind == "images" and not (low >= -1 - ROUNDING and high <= 1 + ROUNDING):
+    raise refuse("images in [-1, 1] after decoding", f"values from {low:g} to {high:g}")
+  return dataset
+
+
+def _range(name: str, dataset: Dataset) -> tuple[float, float]:
+  """The smallest and the largest decoded value. Raises `BadInput` for other shapes, no floats, or what is not finite."""
+  images = dataset.data.images
+
+  @jax.jit
+  def ends(chunk: Array) -> tuple[Array, Array, Array]:
+    seen = dataset.decode(chunk)
+    if seen.shape != (len(chunk), *dataset.image_shape) or not jnp.issubdtype(seen.dtype, jnp.floating):
+      raise BadInput(
+        f"dataset {name!r} expected decoded examples of shape {tuple(dataset.image_shape)} in float32, "
+        f"got {tuple(seen.shape[1:])} in {seen.dtype}"
+      )
+    return seen.min(), seen.max(), jnp.isfinite(seen).all()
+
+  # The last chunk overlaps the one before: two programs would be compiled for its length.
+  size = min(CHUNK, len(images))
+  starts = [*range(0, len(images) - size, size), len(images) - size]
+  found = jax.device_get([ends(images[start : start + size]) for start in starts])
+  if not all(finite for _, _, finite in found):
+    raise BadInput(f"dataset {name!r} expected finite values after decoding, got NaN or infinity")
+  return float(min(low for low, _, _ in found)), float(max(high for _, high, _ in found))

@@ -7,6 +7,7 @@ told by the content and not by the name.
 
 import gzip
 import math
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -28,6 +29,10 @@ def read_idx(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
       header says; compressed, it is truncated or fails its checksum. No more is decompressed than the header claims.
   """
   try:
+    # A pipe would be waited for, and a device has no end.
+    if not stat.S_ISREG(kind := path.stat().st_mode):
+      got = "a folder" if stat.S_ISDIR(kind) else "a pipe or a device"
+      raise BadInput(f"{path}: expected a readable IDX file, got {got}")
     with path.open("rb") as file:
       compressed = file.read(2) == GZIP_MAGIC
       file.seek(0)
@@ -52,7 +57,7 @@ def _read(path: Path, stream: BinaryIO | gzip.GzipFile, shape: tuple[int | None,
     raise BadInput(f"{path}: expected a header of {4 + 4 * len(shape)} bytes, got {len(header)}")
   sizes = struct.unpack(f">{len(shape)}I", header[4:])
   if any(size < 1 if want is None else size != want for size, want in zip(sizes, shape, strict=True)):
-    wanted = " x ".join("N" if want is None else str(want) for want in shape)
+    wanted = " x ".join(letter if want is None else str(want) for letter, want in zip("NHW", shape, strict=False))
     raise BadInput(f"{path}: expected an array of {wanted}, got {' x '.join(map(str, sizes))}")
   claimed = math.prod(sizes)
   if claimed > LIMIT:

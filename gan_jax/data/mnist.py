@@ -1,10 +1,16 @@
-"""MNIST, and whatever else comes as its four IDX files (Fashion-MNIST, KMNIST): 28x28 grey images of ten classes.
+"""MNIST, and whatever else comes as its IDX files: Fashion-MNIST, KMNIST, EMNIST, or grey images of your own, of any size.
 
 Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits". Nothing is downloaded: the files are read
-from the folder that `data_dir` names.
+from the folder that `data_dir` names. They may be spelt as any of those sets are published,
+
+    train-images-idx3-ubyte   train-images.idx3-ubyte   emnist-letters-train-images-idx3-ubyte   t10k-..., test-...
+
+each as it is or with `.gz`, or inside a folder of that name. Images are taken as they are stored: EMNIST's are transposed.
 """
 
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,40 +21,111 @@ from gan_jax.errors import BadInput
 from gan_jax.types import Data
 
 CLASSES = 10
-SETS = {  # in order of preference: the training set, and where there is none the test set
-  "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-  "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
+# Of EMNIST's splits (Cohen et al. 2017, arXiv:1702.05373): the first label, and how many classes there are.
+EMNIST = {"balanced": (0, 47), "byclass": (0, 62), "bymerge": (0, 47), "letters": (1, 26)}
+NAME = re.compile(
+  r"(?:(?P<prefix>.+)-)?(?P<set>train|t10k|test)-(?P<what>images|labels)[-.]idx(?P<axes>[13])[-.]ubyte(?:\.gz)?"
+)
+SETS = ("train", "t10k", "test")  # in order of preference
+AXES = {"images": "3", "labels": "1"}
+
+
+class Pair(NamedTuple):
+  """The files of one set in a folder; None: not there."""
+
+  images: Path | None
+  labels: Path | None
 
 
 def load(data_dir: str) -> Dataset:
-  """uint8 [N, 28, 28, 1] and their classes: the training set in `data_dir`, or the test set where there is none.
+  """uint8 [N, H, W, 1] and their classes: the training set in `data_dir`, or the test set where there is none.
+
+  Without a file of labels there is one class. Labels are from 0 to 9; there may be more classes where every one of them
+  occurs, counted from 0 or 1, or where the name is that of a split of EMNIST.
 
   Raises:
-    BadInput: no folder given, files missing (and which were looked for), or damaged; labels out of range, or not as
-      many as images.
+    BadInput: no folder given, files missing (and which were looked for), of several sets, or damaged; labels out of
+      range, or not as many as images.
   """
   if not data_dir:
     raise BadInput("dataset 'mnist' expected config field 'data_dir', the folder of its IDX files, got none")
-  folder = Path(data_dir).expanduser()
-  found = {name: [_find(folder, stem) for stem in stems] for name, stems in SETS.items()}
-  chosen = next((name for name, paths in found.items() if any(paths)), None)
-  if chosen is None:
-    stems = [stem for pair in SETS.values() for stem in pair]
+  prefix, pair = _choose(data_dir)
+  assert pair.images is not None
+  images = read_idx(pair.images, (None, None, None))
+  labels, classes = np.zeros(len(images), np.int32), 1
+  if pair.labels is not None:
+    stored = read_idx(pair.labels, (None,))
+    if len(images) != len(stored):
+      raise BadInput(f"{pair.labels}: expected {len(images)} labels, one per image of {pair.images}, got {len(stored)}")
+    first, classes = _classes(pair.labels, prefix, stored)
+    labels = stored.astype(np.int32) - first
+  data = Data(jnp.asarray(images[..., None]), jnp.asarray(labels))
+  return Dataset(data, decode_bytes, (*images.shape[1:], 1), classes, "images")
+
+
+def is_there(data_dir: str) -> bool:
+  """Whether a folder has any file that `load` would look at."""
+  try:
+    return any(NAME.fullmatch(path.name) for path in Path(data_dir).expanduser().iterdir())
+  except (OSError, RuntimeError, ValueError):
+    return False
+
+
+def _choose(data_dir: str) -> tuple[str, Pair]:
+  """(what the names begin with, the files): plain names before prefixed ones, the training set before the test set."""
+  try:
+    folder = Path(data_dir).expanduser()
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+  except (OSError, RuntimeError, ValueError) as error:
+    raise BadInput(
+      f"{data_dir}: expected a readable folder, got {getattr(error, 'strerror', None) or error}"
+    ) from error
+  found: dict[str, dict[tuple[str, str], Path]] = {}
+  for path in sorted(entries, key=_preference):
+    match = NAME.fullmatch(path.name)
+    if match and AXES[match["what"]] == match["axes"]:
+      files = found.setdefault(match["prefix"] or "", {})
+      files.setdefault((match["set"], match["what"]), _inside(path))
+  if not found:
     kind = "a folder without them" if folder.is_dir() else "no such folder"
-    raise BadInput(f"{folder}: expected {stems[0]} and {stems[1]}, or {stems[2]} and {stems[3]} (or .gz), got {kind}")
-  for path, stem in zip(found[chosen], SETS[chosen], strict=True):
-    if path is None:
-      raise BadInput(f"{folder}: expected {stem} or {stem}.gz beside the rest of its set, found neither")
-  images_path, labels_path = (path for path in found[chosen] if path)
-  images, labels = read_idx(images_path, (None, 28, 28)), read_idx(labels_path, (None,))
-  if len(images) != len(labels):
-    raise BadInput(f"{labels_path}: expected {len(images)} labels, one per image of {images_path}, got {len(labels)}")
-  if labels.max() >= CLASSES:
-    raise BadInput(f"{labels_path}: expected labels from 0 to {CLASSES - 1}, got {labels.max()}")
-  data = Data(jnp.asarray(images[..., None]), jnp.asarray(labels.astype(np.int32)))
-  return Dataset(data, decode_bytes, (28, 28, 1), CLASSES, "images")
+    expected = (
+      "train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte"
+    )
+    raise BadInput(f"{folder}: expected {expected} (or .gz), got {kind}")
+  if "" not in found and len(found) > 1:
+    raise BadInput(f"{folder}: expected the files of one data set, got those of {' and '.join(found)}")
+  prefix = "" if "" in found else next(iter(found))
+  pairs = {name: Pair(found[prefix].get((name, "images")), found[prefix].get((name, "labels"))) for name in SETS}
+  chosen = next(name for name, pair in pairs.items() if any(pair))
+  if pairs[chosen].images is None:
+    stem = f"{prefix}-" * bool(prefix) + f"{chosen}-images-idx3-ubyte"
+    raise BadInput(f"{folder}: expected {stem} or {stem}.gz beside the rest of its set, found neither")
+  return prefix, pairs[chosen]
 
 
-def _find(folder: Path, stem: str) -> Path | None:
-  return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.exists()), None)
+def _preference(path: Path) -> tuple[bool, bool, bool, str]:
+  """Of several spellings of one file: a file before a folder, as it is before compressed, dashes before dots."""
+  return path.is_dir(), path.suffix == ".gz", ".idx" in path.name, path.name
+
+
+def _inside(path: Path) -> Path:
+  """The file itself, or the only one of such a name in a folder that was named after it, as some archives unpack."""
+  within = [p for p in sorted(path.iterdir()) if NAME.fullmatch(p.name) and p.is_file()] if path.is_dir() else []
+  return within[0] if len(within) == 1 else path
+
+
+def _classes(path: Path, prefix: str, labels: np.ndarray) -> tuple[int, int]:
+  """(the first label, how many classes)."""
+  split = EMNIST.get(prefix.removeprefix("emnist-"))
+  low, high = int(labels.min()), int(labels.max())
+  if split and split[0] <= low and high < sum(split):
+    return split
+  if high < CLASSES and not split:
+    return 0, CLASSES
+  if not split and low <= 1 and len(np.unique(labels)) == high - low + 1:
+    return low, high - low + 1
+  first, count = split or (0, CLASSES)
+  more = "" if split else " (more classes are believed where every one of them occurs)"
+  raise BadInput(
+    f"{path}: expected labels from {first} to {first + count - 1}, got {low if low < first else high}{more}"
+  )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from gan_jax.errors import BadInput, unknown
+from gan_jax.errors import BadInput, shown, unknown
 from gan_jax.losses import registry, transforms
 from gan_jax.losses.registry import CARDS, LOSSES, POSITIVE, PROBABILITY, Builder, Range
 from gan_jax.types import Loss
@@ -47,6 +47,9 @@ TRANSFORMATIONS: dict[str, Transformation] = {
 }
 
 
+DEEPEST = 16  # transformations in one name
+
+
 class Composed(NamedTuple):
   build: Builder
   defaults: Mapping[str, float]
@@ -63,10 +66,12 @@ def parse(name: str) -> Composed:
     BadInput: an unknown loss or transformation, one that does not fit, or text of another form.
   """
   name = name.strip()
+  if name.count("(") > DEEPEST:
+    raise BadInput(f"loss expected at most {DEEPEST} transformations, got {name.count('(')} in {shown(name)}")
   match = re.fullmatch(r"(\w+)\((.*)\)", name)
   if match is None:
     if name not in LOSSES:
-      raise unknown("loss", name, LOSSES)
+      raise unknown("loss", name, LOSSES, registry.MEANINGS)
     optimal = CARDS[name].optimal_logit_at if CARDS[name].pairing == "none" else None
     return Composed(LOSSES[name], registry.default_options(name), CARDS[name].ranges, name, optimal)
   if match[1] not in TRANSFORMATIONS:
@@ -90,15 +95,16 @@ def parse(name: str) -> Composed:
   ranges = dict(transformation.ranges)
   for part in inner:
     ranges.update(part.ranges)
-  # These leave the discriminator's half, of `mix` the first loss's, as it is.
-  kept = inner[0] if match[1] in ("matched_gain", "mix", "top_k") else None
+  # These leave the discriminator's half, of `mix` the first loss's, as it is, or give it logits of another scale.
+  kept = inner[0] if match[1] in ("matched_gain", "mix", "temperature", "top_k") else None
 
   def optimal_logit(log_ratio: Array, **given: Any) -> Array:
     assert kept is not None
     assert kept.optimal_logit is not None
-    return kept.optimal_logit(log_ratio, **{key: given[key] for key in kept.defaults if key in given})
+    best = kept.optimal_logit(log_ratio, **{key: given[key] for key in kept.defaults if key in given})
+    return given.get("temperature", transformation.defaults["temperature"]) * best if scaled else best
 
-  known = kept is not None and kept.optimal_logit is not None
+  known, scaled = kept is not None and kept.optimal_logit is not None, match[1] == "temperature"
   return Composed(build, options, ranges, inner[-1].base, optimal_logit if known else None)
 
 

@@ -41,7 +41,7 @@ def wasserstein() -> Loss:
     generator="-f",
     zero_sum=False,
     pairing="none",
-    optimal_logit="sign(p - q), in [-1, 1]",
+    optimal_logit="sign(p - q); anything in [-1, 1] where p = q",
     slope="-1",
     slope_at=_constant,
     saturates="nowhere for the generator; the discriminator stops learning beyond its margins",
@@ -64,12 +64,12 @@ def hinge() -> Loss:
     generator="-f",
     zero_sum=False,
     pairing="none",
-    optimal_logit="an energy -r >= 0 is 0 where p > q and margin where p < q",
+    optimal_logit="margin (sign(p - q) - 1) / 2; of logits up to 0, and anything in [-margin, 0] where p = q",
     slope="-1",
     slope_at=_constant,
     saturates="nowhere for the generator; the discriminator ignores fakes of energy above the margin",
     reference="Zhao et al. 2017, arXiv:1609.03126, eqs. 1 and 2",
-    optimal_logit_at=lambda log_ratio, margin: jnp.where(log_ratio > 0, 0.0, -jnp.asarray(margin, log_ratio.dtype)),
+    optimal_logit_at=lambda log_ratio, margin: 0.5 * (jnp.sign(log_ratio) - 1) * jnp.asarray(margin, log_ratio.dtype),
     ranges={"margin": POSITIVE},
   )
 )

@@ -3,6 +3,7 @@
 import inspect
 import math
 import numbers
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -31,6 +32,10 @@ ABOVE_ONE = Range("a number greater than 1 (the formula is singular at 1)", lamb
 class Card(NamedTuple):
   """What a reader of the paper wants to look up. `r`, `f` are the logits of a real and a fake, `R`, `F` batch means.
 
+  A formula's text is `FORMULA[, NAME = FORMULA ...][; remark]`, and tests compute what it says (`tests/formulas.py` has
+  the notation); the generator's and the slope's may use names that the discriminator's defines. `optimal_logit` is such
+  a text where `optimal_logit_at` is there, and words otherwise.
+
   `slope_at` is, for fake j, the derivative of the *sum* of the generator's terms, sum_i dG_i / df_j: the cotangent of
   the batch mean times B. Where examples do not meet in the formula (pairing 'none', 'paired') that is dG_j / df_j.
   """
@@ -47,7 +52,8 @@ class Card(NamedTuple):
   reference: str
   # |logit| from which a value or a slope leaves float32, by the formula itself; None: finite at 1e4 and beyond.
   overflows_at: float | None = None
-  optimal_logit_at: Callable[..., Array] | None = None  # (log p/q, **hyperparameters) -> logit; None: no closed form
+  # (log p/q, **hyperparameters) -> logit, the middle of its interval where many are best; None: no closed form.
+  optimal_logit_at: Callable[..., Array] | None = None
   ranges: Mapping[str, Range] = {}  # of the hyperparameters; one that is not named may be any finite number
 
 
@@ -58,6 +64,25 @@ PAIRINGS = {
   "average": "every logit enters through, or meets, a batch average",
 }
 
+# What others call these, spelt small and with underscores. "Vanilla" and "BCE" are two games: most code that says so
+# trains the non-saturating generator.
+MEANINGS = {
+  **dict.fromkeys(("bce", "vanilla", "vanilla_gan", "gan", "standard", "original"), "non_saturating, or minimax"),
+  **dict.fromkeys(("ns", "nsgan", "ns_gan", "non_saturating_gan", "modified", "logistic"), "non_saturating"),
+  **dict.fromkeys(("mm", "mmgan", "mm_gan", "saturating"), "minimax"),
+  **dict.fromkeys(("lsgan", "ls_gan", "ls", "mse"), "least_squares"),
+  **dict.fromkeys(("wgan", "w_gan"), "loss=wasserstein with weight_constraint=clip"),
+  **dict.fromkeys(("wgan_gp", "wgangp", "w_gan_gp"), "loss=wasserstein with penalty=gradient_penalty"),
+  **dict.fromkeys(("wgan_lp", "wganlp"), "loss=wasserstein with penalty=gradient_penalty_one_sided"),
+  **dict.fromkeys(("rgan", "rsgan", "rpgan", "relativistic_gan"), "relativistic"),
+  **dict.fromkeys(("ragan", "ra_gan", "rasgan"), "relativistic_average"),
+  **dict.fromkeys(("ralsgan", "ra_ls_gan"), "relativistic_average_least_squares"),
+  **dict.fromkeys(("rahinge", "rahingegan"), "relativistic_average_hinge"),
+  **dict.fromkeys(("sngan", "sn_gan"), "loss=hinge with weight_constraint=spectral"),
+  "dragan": "loss=non_saturating with penalty=dragan",
+  "r3gan": "loss=relativistic with penalty=r1_r2",
+  "pacgan": "loss=non_saturating with packing=2",
+}
 LOSSES: dict[str, Builder] = {}
 CARDS: dict[str, Card] = {}
 
@@ -84,6 +109,27 @@ def register(card: Card, name: str | None = None) -> Callable[[Builder], Builder
     return builder
 
   return enter
+
+
+def minus(text: str) -> str:
+  """The text of minus a formula; definitions and remark stay."""
+  match = re.fullmatch(r"(.*?)((?:, \w+ = |; ).*)?", text)
+  assert match is not None
+  formula, rest = match[1], match[2] or ""
+  if _is_sum(formula):
+    return f"-({formula}){rest}"
+  return f"{formula[1:] if formula.startswith('-') else f'-{formula}'}{rest}"
+
+
+def plus(text: str, other: str) -> str:
+  """The text of a sum; `text` has neither definitions nor a remark."""
+  return f"{text} - {other[1:]}" if other.startswith("-") else f"{text} + {other}"
+
+
+def _is_sum(formula: str) -> bool:
+  """Whether a sign with a space on either side stands outside all parentheses."""
+  signs = re.finditer(r" [+-] ", formula)
+  return any(formula[: m.start()].count("(") == formula[: m.start()].count(")") for m in signs)
 
 
 def halves(discriminator: LossFn, generator: LossFn) -> Loss:
@@ -125,7 +171,7 @@ def default_options(name: str) -> dict[str, float]:
 def card(name: str) -> Card:
   """The card of a loss. Raises `BadInput` for an unknown name."""
   if name not in CARDS:
-    raise unknown("loss", name, LOSSES)
+    raise unknown("loss", name, LOSSES, MEANINGS)
   return CARDS[name]
 
 

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from gan_jax.data import Dataset
-from gan_jax.metrics import classifier, frechet, line, modes
-
-CHUNK = 250  # samples through the networks at once: bounds the memory of a population
+from gan_jax.errors import BadInput
+from gan_jax.metrics import classifier, frechet, images, line, modes
+from gan_jax.metrics.chunks import in_chunks
 
 
 class Quality(NamedTuple):
@@ -25,23 +24,22 @@ class Quality(NamedTuple):
   notes: dict[str, Any]  # facts for the report
 
 
-def in_chunks(function: Callable[[Array], Any], count: int) -> Any:
-  """function(indices [CHUNK]) for all indices below `count`, results joined; the overhang is cut off."""
-  chunks = -(-count // CHUNK)
-  stacked = jax.lax.map(function, jnp.arange(chunks * CHUNK).reshape(chunks, CHUNK))
-  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], stacked)
-
-
 def mixture_quality(dataset: Dataset) -> Quality:
   assert dataset.modes is not None
   assert dataset.std is not None
   centres, std = jnp.asarray(dataset.modes), dataset.std
-  return Quality(
-    measure=lambda draw, count: modes.mode_metrics(in_chunks(draw, count), centres, std),
-    finish=lambda metrics: metrics,
-    explanations=modes.EXPLANATIONS,
-    notes={"modes": len(centres), "mode_std": float(std)},
-  )
+  own = np.bincount(np.asarray(dataset.judged.labels), minlength=len(centres))  # the label is the mode
+  gaussian = frechet.fit(dataset.judged.images)
+
+  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], frechet.Gaussian]:
+    points = in_chunks(draw, count)
+    return modes.mode_metrics(points, centres, std, own), frechet.fit(points)
+
+  def finish(found: tuple[dict[str, np.ndarray], frechet.Gaussian]) -> dict[str, np.ndarray]:
+    columns, fitted = found
+    return columns | {"points/frechet": frechet.frechet_distance(fitted, gaussian)}
+
+  return Quality(measure, finish, modes.EXPLANATIONS, {"modes": len(centres), "mode_std": float(std)})
 
 
 def line_quality(dataset: Dataset) -> Quality:
@@ -56,51 +54,30 @@ def line_quality(dataset: Dataset) -> Quality:
 
 
 def image_quality(dataset: Dataset, cache: Path) -> Quality:
-  """Frechet distance and class histogram by a small classifier of the same data."""
-  trained = classifier.load_or_train(dataset, cache)
-  size, classes = dataset.data.images.shape[0], dataset.num_classes
-  reference_size = min(size, 10_000)
+  return Quality(*images.build(dataset, cache))
 
-  @jax.jit
-  def reference() -> frechet.Gaussian:
-    def features(indices):
-      # The overhang of the last chunk is cut off again; until then it must index something.
-      images = dataset.decode(dataset.data.images[jnp.minimum(indices, size - 1)])
-      return classifier.apply(trained.params, images, classes)[0]
 
-    return frechet.fit(in_chunks(features, reference_size))
+def check(name: str, dataset: Dataset) -> None:
+  """Whether a dataset can be measured: to be asked before anything is written.
 
-  real = jax.device_get(reference())
-
-  def measure(draw: Callable[[Array], Array], count: int) -> tuple[frechet.Gaussian, Array]:
-    features, logits = in_chunks(lambda i: classifier.apply(trained.params, draw(i), classes), count)
-    return frechet.fit(features), jax.nn.one_hot(logits.argmax(-1), classes).mean(axis=0)
-
-  def finish(statistics: tuple[frechet.Gaussian, np.ndarray]) -> dict[str, np.ndarray]:
-    generated, share = statistics
-    return {
-      "frechet/distance": frechet.frechet_distance(generated, real),
-      "classes/present": (share >= 0.1 / classes).sum(-1),
-      "classes/entropy": -(share * np.log(np.where(share > 0, share, 1.0))).sum(-1),
-      **{f"classes/share_{k}": share[:, k] for k in range(classes)},
-    }
-
-  return Quality(
-    measure,
-    finish,
-    {
-      "frechet/distance": f"Frechet distance to {reference_size:,} real examples in the {classifier.FEATURES} features of a "
-      f"small classifier of this data ({trained.accuracy:.1%} accurate on held-out examples); it is not FID",
-      "classes/present": f"classes (of {classes}) that have at least a tenth of an even share of the samples, by its eye",
-      "classes/entropy": f"entropy of the class histogram in nats; even classes: {np.log(classes):.3f}",
-      **{f"classes/share_{k}": f"share of samples classified as class {k}" for k in range(classes)},
-    },
-    {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached},
-  )
+  Raises:
+    BadInput: fewer images than the Frechet distance takes, or points of which neither modes nor line are known.
+  """
+  size = dataset.judged.images.shape[0]
+  if dataset.kind == "images" and size <= classifier.FEATURES:
+    raise BadInput(
+      f"dataset {name!r} expected more than {classifier.FEATURES} images, for the covariance of {classifier.FEATURES} "
+      f"features by which samples are judged, got {size}"
+    )
+  if dataset.kind == "points" and dataset.line is None and (dataset.modes is None or dataset.std is None):
+    raise BadInput(
+      f"dataset {name!r} of points expected `modes` and `std`, or `line`, to judge samples by; got neither"
+    )
 
 
 def build(dataset: Dataset, cache: Path) -> Quality:
-  """The measurement for a dataset; `cache` is where trained classifiers are kept."""
+  """The measurement for a dataset; `cache` is where trained classifiers are kept. Raises `BadInput` as `check` does."""
+  check("given", dataset)
   if dataset.line is not None:
     return line_quality(dataset)
   return mixture_quality(dataset) if dataset.kind == "points" else image_quality(dataset, cache)

@@ -2,6 +2,9 @@
 
 Trained once per dataset and cached, with its accuracy on examples it has not seen. Distances in its features are
 comparable with one another on the same data, and with nothing else; they are not FID.
+
+Data of one class, or without labels, teach a classifier nothing. There it learns to tell which of the two axes an image
+was mirrored along: none, one, the other or both (as Gidaris et al. 2018, arXiv:1803.07728, learn features from rotations).
 """
 
 import hashlib
@@ -17,18 +20,20 @@ from jax import Array
 
 from gan_jax import runs
 from gan_jax.data import Dataset
-from gan_jax.data.order import example_indices
+from gan_jax.data.order import example_indices, scattered
 from gan_jax.errors import BadInput
 from gan_jax.randomness import Purpose, derive_key
 from gan_jax.types import Params
 
 HIDDEN, FEATURES, STEPS, BATCH, RATE = 256, 64, 2000, 128, 1e-3
-HELD_OUT = 5  # every fifth example is not trained on
-VERSION = 1  # of this recipe: raise it when a change makes other features
+HELD_OUT = 5  # one in five is not trained on
+FLIPS = 4  # none, upside down, left to right, both
+VERSION = 2  # of this recipe: raise it when a change makes other features
 
 
 class Classifier(NamedTuple):
   params: Params
+  by_class: bool  # it tells classes apart, and not how an image was mirrored
   accuracy: float  # on the held-out fifth
   cached: bool
 
@@ -44,56 +49,79 @@ class Network(nn.Module):
 
 
 def apply(params: Params, images: Array, num_classes: int) -> tuple[Array, Array]:
-  """images [B, ...] in [-1, 1] -> (features [B, 64], class logits [B, num_classes])."""
+  """images [B, ...] in [-1, 1] -> (features [B, 64], logits [B, num_classes] of what it tells apart)."""
   outputs: tuple[Array, Array] = Network(num_classes).apply(params, images)  # type: ignore[assignment]
   return outputs
 
 
+def tells_classes(dataset: Dataset) -> bool:
+  """Whether the data have classes to tell apart; if not, it is `FLIPS` ways of mirroring an image."""
+  return len(np.unique(dataset.judged.labels)) > 1
+
+
+def flip(images: Array, how: Array) -> Array:
+  """images [B, H, W, C], each mirrored along the first axis where `how` [B] is odd, and the second where it is above 1."""
+  images = jnp.where((how % 2 == 1)[:, None, None, None], jnp.flip(images, 1), images)
+  return jnp.where((how > 1)[:, None, None, None], jnp.flip(images, 2), images)
+
+
 def train(dataset: Dataset) -> Classifier:
-  """Fit by Adam on four fifths of the data; deterministic on one machine."""
-  size = dataset.data.images.shape[0]
-  unseen = np.arange(size) % HELD_OUT == 0
-  images, labels = dataset.data.images, dataset.data.labels
-  train_images, train_labels = images[~unseen], labels[~unseen]
-  params = Network(dataset.num_classes).init(derive_key(0, 0, Purpose.CLASSIFIER), dataset.decode(images[:1]))
+  """Fit by Adam on four fifths of the data, whatever their order; deterministic on one machine."""
+  images, labels = dataset.judged
+  order = np.asarray(scattered(jnp.arange(len(images)), len(images)))
+  held = max(len(images) // HELD_OUT, 1)
+  unseen, trained = order[:held], order[held:]
+  by_class = tells_classes(dataset)
+  classes = dataset.num_classes if by_class else FLIPS
+  params = Network(classes).init(derive_key(0, 0, Purpose.CLASSIFIER), dataset.decode(images[:1]))
   optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
 
+  def examples(chosen: Array) -> tuple[Array, Array]:
+    """(images, what is to be told of them)."""
+    batch = dataset.decode(images[chosen])
+    if by_class:
+      return batch, labels[chosen]
+    how = jnp.arange(len(chosen), dtype=jnp.int32) % FLIPS
+    return flip(batch, how), how
+
   def loss(params, batch, targets):
-    logits = apply(params, batch, dataset.num_classes)[1]
+    logits = apply(params, batch, classes)[1]
     return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
 
   def step(carry, index):
     params, state = carry
-    chosen = example_indices(0, index * BATCH, BATCH, train_images.shape[0])
-    grads = jax.grad(loss)(params, dataset.decode(train_images[chosen]), train_labels[chosen])
+    places = example_indices(0, index * BATCH, BATCH, len(trained))
+    grads = jax.grad(loss)(params, *examples(jnp.asarray(trained)[places]))
     updates, state = optimizer.update(grads, state, params)
     return (optax.apply_updates(params, updates), state), None
 
   @jax.jit
   def fit(params):
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), jnp.arange(STEPS, dtype=jnp.uint32))
-    right = apply(params, dataset.decode(images[unseen]), dataset.num_classes)[1].argmax(-1) == labels[unseen]
-    return params, right.mean()
+    shown, targets = examples(jnp.asarray(unseen))
+    return params, (apply(params, shown, classes)[1].argmax(-1) == targets).mean()
 
   params, accuracy = fit(params)
-  return Classifier(jax.device_get(params), float(accuracy), cached=False)
+  return Classifier(jax.device_get(params), by_class, float(accuracy), cached=False)
 
 
 def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
   """The classifier of this very data from `cache`, or a fresh one, written there. A damaged file is trained again."""
   digest = hashlib.sha256(f"{VERSION} {HIDDEN} {FEATURES} {STEPS} {BATCH} {RATE}".encode())
-  for array in (dataset.data.images, dataset.data.labels):
+  by_class = tells_classes(dataset)
+  classes = dataset.num_classes if by_class else FLIPS
+  for array in dataset.judged:
     digest.update(np.asarray(array).tobytes())
   path = cache / f"classifier-{digest.hexdigest()[:16]}.npz"
   template = jax.eval_shape(
-    Network(dataset.num_classes).init, jax.random.key(0), jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
+    Network(classes).init, jax.random.key(0), jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
   )
   leaves, structure = jax.tree.flatten(template)
   try:
     saved = runs.read_arrays(path)
     found = [saved[f"leaf_{i}"] for i in range(len(leaves))]
     if [leaf.shape for leaf in found] == [leaf.shape for leaf in leaves]:
-      return Classifier(jax.tree.unflatten(structure, found), float(saved["accuracy"]), cached=True)
+      return Classifier(jax.tree.unflatten(structure, found), by_class, float(saved["accuracy"]), cached=True)
   except (BadInput, KeyError):
     pass  # absent or damaged: train it again
   fresh = train(dataset)

@@ -30,16 +30,31 @@ def fit(features: Array) -> Gaussian:
 def frechet_distance(a: Gaussian, b: Gaussian) -> np.ndarray:
   """|m_a - m_b|^2 + tr(C_a) + tr(C_b) - 2 tr((C_a C_b)^(1/2)), a squared distance (Dowson and Landau 1982, eq. 4).
 
-  Leading axes broadcast. Heusel et al. 2017 (arXiv:1706.08500) take it in the features of an Inception network and call
-  it FID; in any other features it is not FID.
+  Leading axes broadcast, and what is wrong with one member of a population is its own: NaN where its moments are not
+  finite. Heusel et al. 2017 (arXiv:1706.08500) take it in the features of an Inception network and call it FID; in any
+  other features it is not FID.
 
   On the host, in float64: square roots of a float32 spectrum lose half of its digits, and XLA's batched LAPACK calls
   wait for one another for ever when two CPU devices run them at once (jax 0.10.2).
   """
   mean_a, mean_b, cov_a, cov_b = (np.asarray(x, np.float64) for x in (a.mean, b.mean, a.covariance, b.covariance))
-  values, vectors = np.linalg.eigh(cov_a)
-  root = (vectors * np.sqrt(np.maximum(values, 0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-  # C_a C_b has the spectrum of the symmetric C_a^(1/2) C_b C_a^(1/2).
-  overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum(-1)
-  spread = np.trace(cov_a, axis1=-2, axis2=-1) + np.trace(cov_b, axis1=-2, axis2=-1) - 2 * overlap
-  return np.square(mean_a - mean_b).sum(-1) + np.maximum(spread, 0)
+  shape = np.broadcast_shapes(mean_a.shape[:-1], mean_b.shape[:-1], cov_a.shape[:-2], cov_b.shape[:-2])
+  means = [np.broadcast_to(x, (*shape, *x.shape[-1:])) for x in (mean_a, mean_b)]
+  covariances = [np.broadcast_to(x, (*shape, *x.shape[-2:])) for x in (cov_a, cov_b)]
+  found = [_distance(*(x[index] for x in (*means, *covariances))) for index in np.ndindex(shape)]
+  return np.array(found).reshape(shape)
+
+
+def _distance(mean_a: np.ndarray, mean_b: np.ndarray, cov_a: np.ndarray, cov_b: np.ndarray) -> float:
+  """Of two Gaussians. One at a time: a decomposition of a stack fails as a whole where it fails for one."""
+  if not all(np.isfinite(x).all() for x in (mean_a, mean_b, cov_a, cov_b)):
+    return np.nan
+  try:
+    values, vectors = np.linalg.eigh(cov_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    # C_a C_b has the spectrum of the symmetric C_a^(1/2) C_b C_a^(1/2).
+    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
+  except np.linalg.LinAlgError:
+    return np.nan
+  spread = np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
+  return float(np.square(mean_a - mean_b).sum() + np.maximum(spread, 0))

@@ -7,40 +7,58 @@ mode: numbers of different protocols do not compare. Even the data itself scores
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from gan_jax.metrics import shares, variety
 
 RADIUS = 3.0  # standard deviations
 
 
-def mode_counts(points: Array, modes: Array, std: float) -> Array:
-  """[K]: high-quality points by nearest mode. A point is of high quality if closer than 3 std to its nearest mode.
+def members(points: Array, modes: Array, std: float) -> Array:
+  """[N, K] one-hot: the mode of each point of high quality, which is closer than 3 std to its nearest mode; zeros: none.
 
   points [N, 2]; modes [K, 2].
   """
   squared = jnp.sum(jnp.square(points[:, None, :] - modes[None, :, :]), axis=-1)
-  nearest = jnp.argmin(squared, axis=1)
   good = jnp.min(squared, axis=1) < (RADIUS * std) ** 2
-  return jnp.sum(jax.nn.one_hot(nearest, modes.shape[0]) * good[:, None], axis=0)
+  return jax.nn.one_hot(jnp.argmin(squared, axis=1), modes.shape[0]) * good[:, None]
 
 
-def mode_metrics(points: Array, modes: Array, std: float) -> dict[str, Array]:
-  """Modes with at least one high-quality point; share of such points; KL(generated modes || uniform) over them, in nats.
+def mode_metrics(points: Array, modes: Array, std: float, own: np.ndarray | None = None) -> dict[str, Array]:
+  """How many modes, how well and how evenly points [N, 2] cover, and how widely each mode is filled.
 
-  The divergence of a generator without a single high-quality point is NaN: there is no distribution to compare.
+  `own` [K] is how many of the data are of each mode; without it they are even. Where no point is of high quality the
+  divergence is NaN, for there is no distribution to compare; and so is the spread, where no mode has two such points.
   """
-  counts = mode_counts(points, modes, std)
+  own = np.ones(len(modes)) if own is None else own
+  mine = members(points, modes, std)
+  counts = mine.sum(axis=0)
   total = counts.sum()
   share = counts / jnp.maximum(total, 1)
-  logs = jnp.log(jnp.where(share > 0, share, 1.0) * modes.shape[0])
+  present, due = shares.presence(share, own, points.shape[0])
   return {
     "modes/covered": jnp.sum(counts > 0).astype(jnp.float32),
+    "modes/present": present,
+    "modes/in_data": due,
     "modes/high_quality": total / points.shape[0],
-    "modes/reverse_kl": jnp.where(total > 0, jnp.sum(share * logs), jnp.nan),
+    "modes/reverse_kl": jnp.where(total > 0, shares.divergence(share, own), jnp.nan),
+    "samples/spread": jnp.sqrt(variety.within(points, mine)) / (std * KEPT),
   }
 
 
+# Root mean square within R standard deviations, in those: sqrt(2 - R^2 q / (1 - q)) with q = exp(-R^2 / 2).
+_Q = np.exp(-(RADIUS**2) / 2)
+KEPT = float(np.sqrt(2 - RADIUS**2 * _Q / (1 - _Q)))
+
 EXPLANATIONS = {
   "modes/covered": "modes with at least one high-quality sample (within 3 standard deviations of the mode)",
+  "modes/present": "modes with at least a tenth of the share of high-quality samples that they have in the data",
+  "modes/in_data": "modes of the data of which so many samples should show three or more",
   "modes/high_quality": "share of samples of high quality; the data itself scores 0.989",
-  "modes/reverse_kl": "KL divergence from uniform of the modes of the high-quality samples, in nats; 0 is even",
+  "modes/reverse_kl": "KL divergence of the modes of the high-quality samples from those of the data, in nats; 0: the "
+  "data's own shares",
+  "points/frechet": "Frechet distance of the samples from the data in the plane, which does not see modes",
+  "samples/spread": "root mean squared distance of high-quality samples from the mean of their mode, relative to the "
+  "data's own; 1: as wide, 0: every mode is one point",
 }

@@ -7,11 +7,15 @@ from collections.abc import Iterable
 
 from gan_jax.norms import global_norm, ratio
 
+# isort: off
+# The registry first: a file of probes may import these names from this package while it is being imported itself.
+from gan_jax.probes.registry import EXPLANATIONS, GROUPS, PROBES, measure, probe, requested
+
+# isort: on
 # Importing a subject enters its probes.
 from gan_jax.probes import factors, players
 from gan_jax.probes.factors import by_layer, gradient_factors, signal
 from gan_jax.probes.lens import LENS, through_lens
-from gan_jax.probes.registry import EXPLANATIONS, GROUPS, PROBES, measure, probe, requested
 from gan_jax.probes.winning import HELD_OUT, area_under_curve, dominance, held_out
 
 __all__ = [

@@ -21,12 +21,14 @@ def tails(values: np.ndarray) -> Tails:
 
   The values are centred and scaled by their quartiles first, which changes neither the families nor the differences.
   For a Gaussian sample the advantage tends to -0.24 nats (the divergence of a Gaussian from its nearest Cauchy), for a
-  Cauchy sample it grows without bound in N.
+  Cauchy sample it grows without bound in N. NaN where a value is not finite.
 
   Raises:
     ValueError: fewer than 10 values, or more than half of them equal.
   """
   x = np.asarray(values, np.float64)
+  if not np.isfinite(x).all():
+    return Tails(np.nan, np.nan, np.nan)
   low, middle, high = np.percentile(x, (25, 50, 75))
   if len(x) < 10 or high == low:
     raise ValueError(f"tails expected at least 10 values that differ, got {len(x)} with quartiles {low:g} and {high:g}")

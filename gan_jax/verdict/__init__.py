@@ -1,20 +1,25 @@
 """Why did it stop learning? A pure function from a run's rows to a named state, over time and at the end.
 
-    healthy                  none of the others; not a promise that the samples are good
-    discriminator_dominates  the AUC stays near 1, or ahead while nothing is learnt; `factor` says which factor of the
-                             generator's gradient died
+    healthy                  the samples got better, or are good, and none of the others holds
+    discriminator_dominates  the AUC is near 1 and the generator's gradient is lost (`factor` says which factor of it), or
+                             the AUC is high and the samples, which do change, get no better
     generator_dominates      the discriminator cannot tell, though the samples are bad
     oscillating              AUC or sample quality turn back and forth by a swing that matters, until now
-    mode_collapse            most modes or classes are missing though the game goes on
+    mode_collapse            most modes or classes of the data are missing, or each is nearly one point, or most samples are
+                             near-duplicates of one another
     diverged                 not finite, or logits beyond all measure
-    stalled                  the generator does not move though its gradient is there, or nothing gets better and nobody wins
+    stalled                  the generator does not move though its gradient is there, or its moves bring it no nearer to the
+                             data and no farther off, or nothing gets better and nobody wins
+    unknown                  fewer than three rows; or no failure, and no two measurements of quality that say whether
+                             anything was learnt
 
 Where several hold, the first of this order is named: diverged; stalled for want of motion; discriminator_dominates with a
 lost gradient; mode_collapse of samples like the data; discriminator_dominates with a living gradient; oscillating;
 generator_dominates with fakes that are preferred to the data; mode_collapse of any others; generator_dominates; stalled
-at a flat quality; healthy. A cause stands before its
-consequences: a generator without a gradient also has few modes, and a frozen one also loses. `unknown` is said where
-there are fewer than three rows.
+at a flat quality; healthy. A cause stands before its consequences: a generator without a gradient also has few modes, and
+a frozen one also loses.
+
+A high AUC alone is no failure: a critic that ranks well does its job. What tells is whether the samples get better.
 """
 
 from collections.abc import Mapping
@@ -84,6 +89,10 @@ def judge(
   counts = [np.sum(last == name) for name in names]
   final = str(max(zip(counts, -latest, names, strict=True))[2]) if diverged is None else "diverged"
   at = int(np.flatnonzero(states == final)[-1]) if (states == final).any() else count - 1
+  if final == "healthy" and not learnt(signs, limits):
+    # The last row knows most; where it has nothing to say either, what is missing is learning, or the measurement of it.
+    final = str(states[-1]) if states[-1] != "healthy" else "unknown" if np.isnan(signs.since_start[-1]) else "stalled"
+    at = count - 1
   factor = ""
   if final == "discriminator_dominates":
     factor = least(signs, at) if lost[at] else "none"
@@ -101,9 +110,15 @@ def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None)
     fooled |= (signs.auc <= limits["auc_beaten"]) & np.isnan(signs.quality)
     fooled[: int(limits["window"]) - 1] = False  # before either player has learnt, the AUC is chance
     few = signs.modes < limits["collapse"]
+    narrow = (signs.spread < limits["narrow"]) | (signs.copies > limits["copies"])
     flat = bad & (signs.gain <= limits["flat"])
-    won |= (signs.auc >= limits["auc_ahead"]) & flat
+    # Until the long window is full, what was gained since the start must do.
+    rising = np.where(np.isnan(signs.gain), signs.since_start, signs.gain) > limits["flat"]
+    # Samples that come neither nearer to the data nor farther off, though the generator moves, are not the critic's doing.
+    fixed = flat & (signs.moved <= limits["moved"]) & (signs.pace >= limits["still"])
+    ahead = (signs.auc >= limits["auc_ahead"]) & bad & ~rising & ~np.isnan(signs.since_start) & ~fixed
     slow = signs.pace < limits["still"]
+    dead = won & lost
     # Without a gradient it cannot move; but one that never did, though it had one, is held by something else.
     held = np.logical_or.accumulate(slow & ~lost) & ~np.logical_or.accumulate(signs.pace >= limits["still"])
     still = slow & (held | ~(lost & (won | fooled)))
@@ -123,14 +138,19 @@ def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None)
     (few & (signs.faint == 1), "mode_collapse"),
     (fooled & (signs.auc <= limits["auc_beaten"]), "generator_dominates"),
     (turning, "oscillating"),
-    (won, "discriminator_dominates"),
-    (few & (signs.alike == 1), "mode_collapse"),
-    (won & lost, "discriminator_dominates"),
+    (ahead, "discriminator_dominates"),
+    ((few | narrow) & (signs.alike == 1), "mode_collapse"),
+    (dead, "discriminator_dominates"),
     (still, "stalled"),
     (gone, "diverged"),
   ):
     states[holds] = name
   return states, lost
+
+
+def learnt(signs: Signs, limits: Mapping[str, float]) -> bool:
+  """Whether the samples of the last evaluation are good, or better than those of the first."""
+  return bool(signs.quality[-1] == 1 or signs.since_start[-1] > limits["flat"])
 
 
 def least(signs: Signs, at: int) -> str:

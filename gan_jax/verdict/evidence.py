@@ -17,8 +17,13 @@ def sentence(
     "discriminator_dominates": lambda: [won(signs, at, limits), gradient(signs, at, factor), samples(quality)],
     "generator_dominates": lambda: [auc(signs, at), samples(quality), gradient(signs, at, factor)],
     "oscillating": lambda: [swings(signs, at, limits), auc(signs, at), cosine(signs, at), samples(quality)],
-    "mode_collapse": lambda: [modes(signs, at), samples(quality), auc(signs, at)],
+    "mode_collapse": lambda: [modes(signs, at, limits), variety(signs, at, limits), samples(quality), auc(signs, at)],
+    "unknown": lambda: [
+      "no sign of a failure, but no two measurements of quality say whether it learns",
+      auc(signs, at),
+    ],
     "stalled": lambda: [
+      learnt(signs, limits),
       motion(signs, at),
       auc(signs, at),
       gradient(signs, at, factor),
@@ -87,9 +92,20 @@ def cosine(signs: Signs, at: int) -> str:
   return "" if np.isnan(value) else f"successive generator gradients have cosine {value:.2f}"
 
 
-def modes(signs: Signs, at: int) -> str:
+def modes(signs: Signs, at: int, limits: dict[str, float]) -> str:
+  if not signs.modes[at] < limits["collapse"]:
+    return ""
   known = signs.modes[: at + 1][np.isfinite(signs.modes[: at + 1])]
-  return f"effective modes or classes are {signs.modes[at]:.0%} of all (at most {known.max():.0%} before)"
+  return f"effective modes or classes are {signs.modes[at]:.0%} of the data's (at most {known.max():.0%} before)"
+
+
+def variety(signs: Signs, at: int, limits: dict[str, float]) -> str:
+  said = []
+  if signs.spread[at] < limits["narrow"]:
+    said.append(f"within a mode or class the samples are {signs.spread[at]:.2g} times as wide as the data")
+  if signs.copies[at] > limits["copies"]:
+    said.append(f"{signs.copies[at]:.0%} of the samples are near-duplicates of others")
+  return ", and ".join(said)
 
 
 def flat(signs: Signs, at: int) -> str:
@@ -97,16 +113,31 @@ def flat(signs: Signs, at: int) -> str:
   return "" if np.isnan(value) else f"no measure of quality gained more than {value:.2g} of late"
 
 
+def learnt(signs: Signs, limits: dict[str, float]) -> str:
+  """Said where nothing was, in the whole run."""
+  known, moved = (x[np.isfinite(x)] for x in (signs.since_start, signs.moved))
+  if not len(known) or known.max() > limits["flat"]:
+    return ""
+  if len(moved) and moved[-1] <= limits["moved"]:
+    return f"nothing was learnt: the distance from the data never changed by more than {moved[-1]:.2g} decades"
+  return f"nothing was learnt: no measure of quality gained more than {known.max():.2g} since the start"
+
+
 def samples(quality: Table) -> str:
-  """The last measured quality, and the Frechet distance's first."""
-  distance, share, covered = (column(quality, n) for n in ("frechet/distance", "modes/high_quality", "modes/covered"))
-  present = column(quality, "classes/present")
+  """The last measured quality, and the distance's first."""
   said = []
-  if np.isfinite(distance[-1:]).any():
-    said.append(f"Frechet distance {distance[-1]:.3g}, {distance[np.isfinite(distance)][0]:.3g} at first")
+  for name, words in (("frechet/distance", "Frechet distance"), ("line/wasserstein", "Wasserstein distance")):
+    x = column(quality, name)
+    if np.isfinite(x[-1:]).any():
+      said.append(f"{words} {x[-1]:.3g}, {x[np.isfinite(x)][0]:.3g} at first")
+  share = column(quality, "modes/high_quality")
   if np.isfinite(share[-1:]).any():
     said.append(f"{share[-1]:.1%} of the samples of high quality")
-  for values, name in ((covered, "modes covered"), (present, "classes present")):
-    if np.isfinite(values[-1:]).any():
-      said.append(f"{values[-1]:.0f} {name}")
+  for name, due, words in (
+    ("modes/covered", "", "modes covered"),
+    ("classes/present", "classes/in_data", "classes present"),
+  ):
+    x, all_of = column(quality, name), column(quality, due)
+    if np.isfinite(x[-1:]).any():
+      said.append(f"{x[-1]:.0f}" + (f" of {all_of[-1]:.0f}" if np.isfinite(all_of[-1:]).any() else "") + f" {words}")
   return ", ".join(said)

@@ -29,8 +29,12 @@ class Signs(NamedTuple):
   quality: np.ndarray  # 1: the samples are good; 0: not; NaN: not measured
   alike: np.ndarray  # the same, of whether they are, or were, anything like the data
   faint: np.ndarray  # the same, of whether they are at all nearer to it than at the start
-  modes: np.ndarray  # effective modes or classes, as a share of all
+  modes: np.ndarray  # effective modes or classes, as a share of the data's
+  spread: np.ndarray  # root mean squared distance from the mean of a mode or class, relative to the data's
+  copies: np.ndarray  # share of samples that are near-duplicates of others, beyond the data's own share
   gain: np.ndarray  # by how much the measure of quality that gained most did, over the long window
+  since_start: np.ndarray  # the same since the first evaluation; NaN before a second one
+  moved: np.ndarray  # decades between the largest and the smallest distance so far; NaN before a second evaluation
 
 
 def column(table: Table, name: str) -> np.ndarray:
@@ -89,8 +93,8 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
   total, factors = decades(rows, window)
   pace = column(rows, "gen/update_ratio")
   updates = column(rows, "count/generator_updates")
-  if np.isfinite(updates).any():  # during a head start the generator is not asked to move
-    pace = np.where(updates > 0, pace, np.nan)
+  waits = updates == 0  # during a head start the generator is not asked to move, nor to get better
+  pace = np.where(waits, np.nan, pace)
 
   # The evaluation that belongs to a row is the last one made before the next row.
   until = np.append(steps[1:], np.iinfo(np.int64).max)[:count]
@@ -98,6 +102,14 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
 
   def at_rows(x: np.ndarray) -> np.ndarray:
     return np.where(latest >= 0, x[np.maximum(latest, 0)], np.nan) if len(x) else np.full(count, np.nan)
+
+  # What is gained is so since the long window began, or since the evaluation before this one: the longer of the two.
+  begin = np.arange(count) - (long - 1)
+  first = np.maximum(begin, 0)
+  base = np.where((begin >= 0) & ~waits[first], np.minimum(latest[first], latest - 1), -1)
+
+  def gain(x: np.ndarray) -> np.ndarray:
+    return np.where(base >= 0, x[latest] - x[base], np.nan) if len(x) else np.full(count, np.nan)
 
   share, distance = column(quality, "modes/high_quality"), relative_distance(quality)
   modes = effective_modes(quality)
@@ -126,7 +138,8 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     like = np.where(planar, share >= limits["good_share"], near)
     faint = np.where(planar, share >= limits["faint_share"], distance <= limits["faint_distance"])
     shares = {name: np.where(total == 0, np.nan, x / np.where(total == 0, 1, total)) for name, x in factors.items()}
-  unknown = np.isnan(share) & np.isnan(distance)
+  # The first distance is the measure of the others, and says nothing of itself.
+  unknown = np.isnan(share) & (np.isnan(distance) | (np.cumsum(np.isfinite(distance)) < 2))
   since = np.maximum.accumulate(since) if count else since
   return Signs(
     steps,
@@ -145,7 +158,11 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     at_rows(np.where(unknown, np.nan, like)),
     at_rows(np.where(unknown, np.nan, faint)),
     at_rows(modes),
-    np.fmax.reduce([gain(at_rows(x), long) for x in measures]),
+    at_rows(spread(quality)),
+    at_rows(column(quality, "samples/duplicates")),
+    np.fmax.reduce([gain(x) for x in measures]),
+    at_rows(np.fmax.reduce([since_first(x) for x in measures])),
+    at_rows(travelled(quality)),
   )
 
 
@@ -187,23 +204,51 @@ def largest_logit(rows: Table) -> np.ndarray:
 
 
 def relative_distance(quality: Table) -> np.ndarray:
-  """[E]: the Frechet distance relative to the first evaluation's."""
+  """[E]: the squared distance from the data relative to the first evaluation's: Frechet's, or Wasserstein's on a line."""
   x = column(quality, "frechet/distance")
+  if not np.isfinite(x).any():
+    x = np.square(column(quality, "line/wasserstein"))
   first = x[np.isfinite(x)][:1]
   return x / first if len(first) and first > 0 else np.full(len(x), np.nan)
 
 
 def effective_modes(quality: Table) -> np.ndarray:
-  """[E]: exp(entropy) of the modes or classes over their number K; for mixtures K exp(-KL(p, uniform)) / K."""
+  """[E]: the share of the data's modes or classes that the samples have: the smaller of two.
+
+  exp(-KL(samples || data)), which for even data is exp(entropy) / K; and (n - 1) / (K - 1), where n of the data's K are
+  there at all. The one sees how unevenly they are there; the other sees that of two classes, or of one common and many
+  rare ones, a single one is left.
+  """
   entropy = column(quality, "classes/entropy")
   if np.isfinite(entropy).any():
-    named = sum(name.startswith("classes/share_") for name in quality.columns)
-    present = column(quality, "classes/present")
-    classes = named or (np.nanmax(present) if np.isfinite(present).any() else np.nan)
-    return np.exp(entropy) / classes
-  return np.exp(-column(quality, "modes/reverse_kl"))
+    kind, spread_out = "classes", np.exp(-column(quality, "classes/divergence"))
+    if not np.isfinite(spread_out).any():  # a study from before shares were compared with the data's own
+      named = sum(name.startswith("classes/share_") for name in quality.columns)
+      present = column(quality, "classes/present")
+      spread_out = np.exp(entropy) / (named or (np.nanmax(present) if np.isfinite(present).any() else np.nan))
+  else:
+    kind, spread_out = "modes", np.exp(-column(quality, "modes/reverse_kl"))
+  there, due = column(quality, f"{kind}/present"), column(quality, f"{kind}/in_data")
+  return np.fmin(spread_out, np.where(due > 1, (there - 1) / np.where(due > 1, due - 1, 1), np.nan))
 
 
-def gain(x: np.ndarray, long: int) -> np.ndarray:
-  """Each value less the first of its long window; NaN where the window is not full."""
-  return x - trailing(x, long)[:, 0]
+def spread(quality: Table) -> np.ndarray:
+  """[E]: how wide a mode or class of the samples is, relative to the data's; on a line, the samples' deviation along it."""
+  x = column(quality, "samples/spread")
+  return x if np.isfinite(x).any() else np.sqrt(column(quality, "line/variance"))
+
+
+def travelled(quality: Table) -> np.ndarray:
+  """[E]: decades between the largest and the smallest distance from the data up to each evaluation but the first."""
+  x = relative_distance(quality)
+  if not np.isfinite(x).any():
+    x = column(quality, "points/frechet")
+  logs = np.log10(np.maximum(x, TINY))
+  known = np.cumsum(np.isfinite(logs)) > 1
+  return np.where(known, np.fmax.accumulate(logs) - np.fmin.accumulate(logs), np.nan)
+
+
+def since_first(x: np.ndarray) -> np.ndarray:
+  """[E]: each value less the first that is finite; NaN up to that one."""
+  at = np.flatnonzero(np.isfinite(x))
+  return np.where(np.arange(len(x)) > at[0], x - x[at[0]], np.nan) if len(at) else np.full(len(x), np.nan)

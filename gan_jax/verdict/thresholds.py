@@ -20,8 +20,8 @@ THRESHOLDS: dict[str, Threshold] = {
   "long_share": Threshold(1 / 3, 0.01, 1, "the same, as a share of all rows: the longer of the two counts"),
   "end_share": Threshold(0.2, 0.01, 1, "share of the rows, the last, whose commonest state is the final one"),
   # who is winning
-  "auc_dominated": Threshold(0.98, 0.5, 1, "AUC from which the discriminator has won"),
-  "auc_ahead": Threshold(0.95, 0.5, 1, "AUC from which it has won if the samples are bad and get no better"),
+  "auc_dominated": Threshold(0.98, 0.5, 1, "AUC from which it has won if the generator's gradient is lost"),
+  "auc_ahead": Threshold(0.95, 0.5, 1, "AUC from which it has won if the samples are bad and no longer get better"),
   "auc_fooled": Threshold(
     0.55, 0, 1, "AUC up to which it cannot tell; the generator has won if its samples are bad too"
   ),
@@ -33,6 +33,9 @@ THRESHOLDS: dict[str, Threshold] = {
   "still": Threshold(1e-5, 0, 1, "length of a generator's update, of its weights', below which it does not move"),
   "flat": Threshold(
     0.05, 0, 10, "gain of quality over the long window (decades of distance; shares) up to which it is flat"
+  ),
+  "moved": Threshold(
+    0.02, 0, 10, "decades over which the distance varied in the whole run, up to which the samples stay where they are"
   ),
   "swing": Threshold(0.3, 0.01, 1, "AUC, or share of high quality or of modes, from one turn to the next: it swings"),
   "swing_distance": Threshold(0.5, 0.01, 10, "the same for the Frechet distance, in decades"),
@@ -49,7 +52,11 @@ THRESHOLDS: dict[str, Threshold] = {
   "faint_distance": Threshold(
     0.95, 0, 1, "the same of the distance; perfect samples of one digit alone have 0.5 to 0.9"
   ),
-  "collapse": Threshold(0.4, 0, 1, "effective modes or classes, of all, below which most are lost"),
+  "collapse": Threshold(0.4, 0, 1, "effective modes or classes, of the data's, below which most are lost"),
+  "narrow": Threshold(0.3, 0, 1, "spread within modes or classes, of the data's, below which each has collapsed"),
+  "copies": Threshold(
+    0.3, 0, 1, "share of near-duplicates, beyond the data's, from which few samples are all there are"
+  ),
 }
 
 

@@ -1,0 +1,150 @@
+"""Quality of generated images by the eye of a small classifier of the same data. Everything is relative to the data's own."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan_jax.data import Dataset
+from gan_jax.data.order import scattered
+from gan_jax.metrics import classifier, frechet, shares, variety
+from gan_jax.metrics.chunks import in_chunks
+
+REFERENCE = 10_000  # real examples, at most, that samples are compared with
+
+
+class Statistics(NamedTuple):
+  """Of the samples of one generator, made on the device."""
+
+  gaussian: frechet.Gaussian
+  share: Array  # [K], by class; [1] where the data have one
+  present: Array
+  in_data: Array
+  divergence: Array
+  within: Array
+  neighbour: Array  # [n], distance of some samples to the nearest other one among them
+  to_real: Array  # [n], to the nearest example that is trained on
+
+
+class Seen(NamedTuple):
+  """Features [M, D] of some examples, and the class that each is taken for, [M, K] one-hot."""
+
+  features: Array
+  members: Array
+
+
+def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, str], dict[str, Any]]:
+  """(measure, finish, explanations, notes) as in `metrics.Quality`."""
+  trained = classifier.load_or_train(dataset, cache)
+  classes = dataset.num_classes if trained.by_class else 1
+  look = functools.partial(see, trained, classes)
+
+  def examples(images: Array) -> Seen:
+    """Of a sample of the examples, whatever the order in which they are stored."""
+    size = images.shape[0]
+
+    @jax.jit
+    def seen():
+      order = scattered(jnp.arange(min(size, REFERENCE)), size)
+      # The overhang of the last chunk is cut off again; until then it must index something.
+      chosen = lambda indices: images[order[jnp.minimum(indices, len(order) - 1)]]  # noqa: E731
+      return in_chunks(lambda indices: look(dataset.decode(chosen(indices))), len(order))
+
+    return seen()
+
+  real = examples(dataset.judged.images)
+  taught = real if dataset.reference is None else examples(dataset.data.images)
+  gaussian = jax.device_get(frechet.fit(real.features))
+  counts = np.asarray(real.members.sum(axis=0))
+  own_within = float(variety.within(*real))
+
+  @functools.lru_cache
+  def own_neighbours(count: int) -> np.ndarray:
+    some = real.features[:count]
+    return np.sort(np.asarray(jax.jit(variety.nearest, static_argnums=2)(some, some, True)))
+
+  @functools.lru_cache
+  def own_to_real() -> float:
+    same = dataset.reference is None
+    found = jax.jit(variety.nearest, static_argnums=2)(real.features, taught.features, same)
+    return float(np.median(np.asarray(found)))
+
+  def measure(draw: Callable[[Array], Array], count: int) -> Statistics:
+    found = in_chunks(lambda indices: look(draw(indices)), count)
+    share = found.members.mean(axis=0)
+    some = found.features[: min(variety.SAMPLES, len(real.features))]
+    return Statistics(
+      frechet.fit(found.features),
+      share,
+      *shares.presence(share, counts, count),
+      shares.divergence(share, counts),
+      variety.within(*found),
+      variety.nearest(some, some, True),
+      variety.nearest(some, taught.features, False),
+    )
+
+  def finish(found: Statistics) -> dict[str, np.ndarray]:
+    own = own_neighbours(found.neighbour.shape[-1])
+    columns = {
+      "frechet/distance": frechet.frechet_distance(found.gaussian, gaussian),
+      "samples/spread": np.sqrt(variety.ratio(found.within, own_within)),
+      "samples/duplicates": variety.copies(found.neighbour, own),
+      "samples/nearest_real": variety.ratio(np.median(found.to_real, axis=-1), own_to_real()),
+    }
+    if classes > 1:
+      columns |= {
+        "classes/present": found.present,
+        "classes/in_data": found.in_data,
+        "classes/entropy": -(found.share * np.log(np.where(found.share > 0, found.share, 1.0))).sum(-1),
+        "classes/divergence": found.divergence,
+        **{f"classes/share_{k}": found.share[:, k] for k in range(classes)},
+      }
+    return columns
+
+  notes = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
+  return measure, finish, explanations(trained, counts, len(real.features)), notes
+
+
+def see(trained: classifier.Classifier, classes: int, images: Array) -> Seen:
+  """Features of images [B, H, W, C], and their classes; one class for all where the classifier tells none apart."""
+  outputs = classes if trained.by_class else classifier.FLIPS
+  features, logits = classifier.apply(trained.params, images, outputs)
+  return Seen(features, jax.nn.one_hot(logits.argmax(-1) if trained.by_class else jnp.zeros(len(images), int), classes))
+
+
+def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) -> dict[str, str]:
+  """`counts` [K]: how many of the `size` real examples are taken for each class."""
+  eye = (
+    "a small classifier of this data" if trained.by_class else "a small network that tells how this data was mirrored"
+  )
+  right = f"{trained.accuracy:.1%} accurate on held-out examples"
+  some = f"of up to {variety.SAMPLES} samples"
+  found = {
+    "frechet/distance": f"Frechet distance to {size:,} real examples in the {classifier.FEATURES} features of {eye} "
+    f"({right}); it is not FID",
+    "samples/spread": "root mean squared distance of samples from the mean of their class, in those features, relative "
+    "to the data's own; 1: as wide, 0: each class is one image",
+    "samples/duplicates": f"share {some} with another one within {variety.ALIKE:g} of the data's median distance between "
+    "nearest examples, beyond the data's own such share",
+    "samples/nearest_real": f"median distance {some} to the nearest training example, relative to the same of real "
+    "examples; 0: copies of what it was trained on",
+  }
+  if len(counts) == 1:
+    return found
+  share = counts / counts.sum()
+  entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum()
+  return found | {
+    "classes/present": "classes with at least a tenth of the share of the samples that they have in the data, by its eye",
+    "classes/in_data": f"classes of the data, of which so many samples should show {shares.EXPECTED} or more",
+    "classes/entropy": f"entropy of the class histogram in nats; the data's own: {entropy:.3f}",
+    "classes/divergence": "KL divergence of the samples' class histogram from the data's, in nats; 0: the data's own shares",
+    **{
+      f"classes/share_{k}": f"share of samples classified as class {k}; the data's: {x:.3f}"
+      for k, x in enumerate(share)
+    },
+  }

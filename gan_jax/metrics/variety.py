@@ -1,0 +1,60 @@
+"""Variety within classes: a generator may know every class and have one image of each.
+
+Three statistics of a few hundred samples, each relative to what the same statistic of the data is, so that data that are
+themselves alike are no fault of the generator's.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan_jax.metrics.chunks import in_chunks
+
+SAMPLES = 500  # at most, of which neighbours are sought: the cost grows with the square
+ALIKE = 0.2  # of the data's median distance to the nearest other example: two that are nearer are near-duplicates
+
+
+def within(points: Array, members: Array) -> Array:
+  """Mean squared distance of points [N, D] from the mean of their class; `members` [N, K] is one-hot, a row of zeros: none.
+
+  sum_i |x_i - m_c(i)|^2 / (N - K), over the points that have a class and the classes that have a point: unbiased.
+  """
+  counts = members.sum(axis=0)
+  means = (members.T @ points) / jnp.maximum(counts, 1)[:, None]
+  squared = jnp.sum(jnp.square(points - members @ means), axis=1) * members.sum(axis=1)
+  freedom = counts.sum() - jnp.sum(counts > 0)
+  return jnp.where(freedom > 0, squared.sum() / jnp.maximum(freedom, 1), jnp.nan)
+
+
+def nearest(points: Array, others: Array, same: bool) -> Array:
+  """[N]: distance of each of points [N, D] to the nearest of others [M, D]; `same`: point i is other i, and not meant.
+
+  Which is nearest is found by |x|^2 + |y|^2 - 2 x y; the distance itself is taken of the difference, so copies are at 0.
+  """
+  centre = others.mean(axis=0)[None, :]
+  points, others = points - centre, others - centre
+  lengths = jnp.sum(jnp.square(others), axis=1)
+
+  def chunk(indices: Array) -> Array:
+    rows = points[jnp.minimum(indices, points.shape[0] - 1)]
+    squared = lengths[None, :] - 2 * rows @ others.T
+    if same:
+      squared = jnp.where(indices[:, None] == jnp.arange(others.shape[0])[None, :], jnp.inf, squared)
+    return jnp.linalg.norm(rows - others[jnp.argmin(squared, axis=1)], axis=1)
+
+  return in_chunks(chunk, points.shape[0])
+
+
+def copies(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
+  """Share of near-duplicates beyond the data's own, from distances [..., n] to the nearest other sample and the data's [n].
+
+  Of data with a share d, samples with a share s: max(0, s - d) / (1 - d). Zero where the data are nothing but duplicates.
+  """
+  near = ALIKE * np.median(own)
+  mine, theirs = np.mean(distances < near, axis=-1), float(np.mean(own < near))
+  return np.maximum(mine - theirs, 0) / (1 - theirs) if theirs < 1 else np.zeros(np.shape(mine))
+
+
+def ratio(value: np.ndarray, own: float) -> np.ndarray:
+  """value / own; NaN where the data's own is 0: nothing can be less various than they are."""
+  return np.asarray(value) / own if own > 0 else np.full(np.shape(value), np.nan)
