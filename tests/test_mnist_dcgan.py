@@ -57,16 +57,16 @@ def test_the_picture_has_the_real_digits_and_every_run(tmp_path):
   """Of a study that is written by hand: five tiles, and the distances of each run's average and of its generator."""
   _, configs = sweeps.load(str(CONFIGS / "mnist_dcgan.py"))
   groups = population.group(configs)
-  runs.write_json(tmp_path / "manifest.json", describe(str(CONFIGS / "mnist_dcgan.py"), "digits", groups, {}))
+  runs.write_manifest(tmp_path, describe(str(CONFIGS / "mnist_dcgan.py"), "digits", groups, {}))
   status = {group.name: {"step": 4000, "complete": True, "seconds": 1.0, "diverged": {}} for group in groups}
-  runs.write_json(tmp_path / "status.json", {"groups": status})
+  runs.write_status(tmp_path, {"groups": status})
   images = np.random.default_rng(0).integers(0, 256, (2, 64, 28, 28, 1), np.uint8)
   for group in groups:
     columns = {"frechet/distance": [[4.5, 5.5]], "raw/frechet/distance": [[6.5, 7.5]]}
     quality = runs.Table(np.array([4000]), {name: np.float32(values) for name, values in columns.items()})
     runs.append(tmp_path, "quality", group.name, 4000, 4001, quality)
-    runs.write_arrays(tmp_path / "samples" / group.name / "000004000.npz", samples=images)
-    runs.write_arrays(tmp_path / "samples" / group.name / "real.npz", samples=images[0])
+    runs.write_samples(tmp_path, group.name, 4000, images)
+    runs.write_samples(tmp_path, group.name, None, images[0])
   said = study.write(tmp_path).splitlines()
   assert said[:4] == [
     "minimax: 4.5 (6.5 not averaged)",
