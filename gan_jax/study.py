@@ -222,9 +222,9 @@ def truthful(study: Path) -> Iterator[None]:
     }
     group = next(reversed(kept), "")
     error.add_note(
-      f"step {kept[group]:,} of {group} is saved, and the same command goes on from it"
+      f"step {kept[group]:,} of {group} is saved: once that is mended, the same command goes on from there"
       if kept
-      else "nothing is saved yet, and the same command starts it again"
+      else "nothing is saved yet: once that is mended, the same command starts it again"
     )
     raise
 
