@@ -713,7 +713,8 @@ HOSTILE = "<script>alert(1)</script>\"' onload=x %s {{ 7*7 }} &amp; \n\t\u202egn
 
 def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
   def skeleton(name, folder):
-    group = [settings.resolve({"loss": x, "panel": name, "data_dir": name + x, "steps": 100}) for x in LOSSES[:2]]
+    field = name.replace("\ud800", "")  # which no config may hold
+    group = [settings.resolve({"loss": x, "panel": field, "data_dir": field + x, "steps": 100}) for x in LOSSES[:2]]
     path = write_study(tmp_path / folder, [group], until=100, diverged=(), name=name)
     manifest = runs.read_json(path / "manifest.json")
     manifest |= {"description": name, "commit": name, "layout": {name: name}, "metrics": {name: name, **EXPLANATIONS}}
@@ -803,6 +804,57 @@ def test_strips_cover_the_steps_that_were_measured():
     ("0.0", "500.0", verdicts.LOOKS["healthy"].colour), ("500.0", "250.0", verdicts.LOOKS["stalled"].colour),
   ]  # fmt: skip
   assert "<rect" not in timeline.strips([found._replace(steps=np.zeros(0, int), states=())], 200, "a")
+
+
+def test_no_state_and_no_factor_has_the_colour_of_a_variant():
+  variants = {colour.lower() for colour in figures.COLOURS}
+  assert not variants & {look.colour.lower() for look in verdicts.LOOKS.values()}
+  assert not variants & {line["color"].lower() for line in factors.LINES.values()}
+  assert len({tuple(line.get("dashes", ())) for line in factors.LINES.values()}) >= 3  # told apart without colour too
+
+
+def test_seven_ranges_are_drawn_one_by_one_and_three_together(study):
+  panel = records.read(study).panels[0]
+  variants = [(variant, figures.style(i)) for i, variant in enumerate(panel.variants)]
+  assert "opacity: 0.16" not in figures.curves(variants, "disc/auc", "a")
+  assert figures.curves(variants[:3], "disc/auc", "a").count("opacity: 0.16") == 3
+  each = figures.each(variants, "disc/auc", "a")
+  assert len(re.findall(r"opacity: 0\.3\b", each)) == len(LOSSES)
+  for name in LOSSES:
+    assert f">{name}<" in each
+    assert f">{name}<" in figures.curves(variants, "disc/auc", "a")  # at the end of its line
+  assert figures.each(variants[:3], "disc/auc", "a") is None
+
+
+def test_the_generator_without_averaging_is_a_column_and_a_thin_line(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in LOSSES[:2] for s in range(3)]
+  path = write_study(tmp_path / "s", [group], diverged=())
+  for first, last, part in runs.parts(path, "quality", "group-0"):
+    table = runs.read_arrays(part)
+    steps = table.pop("step")
+    table["raw/frechet/distance"] = 3 * table["frechet/distance"]
+    runs.append(path, "quality", "group-0", first, last, runs.Table(steps, table))
+  comparison = compare(records.read(path).panels[0])
+  for row in comparison.rows:
+    three = row.finals["raw/frechet/distance"].mean / row.finals["frechet/distance"].mean
+    assert three == pytest.approx(3, rel=1e-5)
+  assert comparison.columns[0][0] == "raw/frechet/distance"
+  assert " raw " in terminal_table(path)
+  text = build(path).read_text()
+  assert "raw: without averaging" in text
+  assert "thin dashes: the generator itself" in text
+
+
+def test_a_lens_of_two_losses_has_a_colour_bar_whose_numbers_do_not_touch(study):
+  variant = records.read(study).panels[1].variants[0]
+  found = lens_map.look(variant.counted)
+  assert len(found.groups) == 2
+  svg = lens_map.norm_figure(found, "a")
+  places = sorted(
+    float(y) for y in re.findall(r'text-anchor: start[^"]*" x="[^"]*" y="([^"]*)"[^>]*>[+−]?[\d.]+<', svg)
+  )
+  assert len(places) == 3
+  assert min(np.diff(places)) > 8.5  # the size of the letters
 
 
 def test_the_course_of_the_factors_adds_up(study):

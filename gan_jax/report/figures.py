@@ -246,7 +246,7 @@ def _write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     _, text, colour = ends[i]
     axes.text(1.045, y, text, fontsize=8, va="center", transform=axes.transAxes, clip_on=False)
     axes.plot(
-      [1.003, 1.026], [min(max(heights[i], 0.0), 1.0), y], color=colour, linewidth=0.7,
+      [1.003, 1.038], [min(max(heights[i], 0.0), 1.0), y], color=colour, linewidth=1.8,
       transform=axes.transAxes, clip_on=False, scalex=False, scaley=False,
     )  # fmt: skip
 

@@ -36,8 +36,8 @@ LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, li
     (
       ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,)),
       ("disc/accuracy", "discriminator's accuracy", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_real", "its accuracy on real, where the loss has a threshold", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_fake", "its accuracy on fake, where the loss has a threshold", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_real", "discriminator's accuracy on real, at a loss's threshold", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_fake", "discriminator's accuracy on fake, at a loss's threshold", False, (0, 1.02), (0.5,)),
     ),
   ),
   (

@@ -1,6 +1,7 @@
 """A study without a browser: a table of at most 120 columns, and one strict JSON object."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,8 @@ def _section(panel: records.Panel) -> str:
     heading, lines, notes = _over_seeds(comparison)
     notes += _diverged([row.variant for row in comparison.rows])
   title = _fit(_printable(panel.title), WIDTH)
-  return "\n".join(
-    [title, "-" * len(title), *_aligned([heading, *lines]), *(_fit(_printable(n), WIDTH) for n in notes)]
-  )
+  wrapped = [line for note in notes for line in textwrap.wrap(_printable(note), WIDTH)]
+  return "\n".join([title, "-" * len(title), *_aligned([heading, *lines]), *wrapped])
 
 
 def _aligned(lines: list[list[str]]) -> list[str]:
@@ -144,7 +144,7 @@ def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], lis
   lines = [_cells(row, comparison, [name for name, _ in columns]) for row in [*first, *last]]
   left_out = len(comparison.rows) - len(lines)
   if left_out:
-    lines.insert(len(first), [f"({left_out:,} variants left out)", *[""] * (len(heading) - 1)])
+    lines.insert(len(first), [f"({plural(left_out, 'variant')} left out)", *[""] * (len(heading) - 1)])
   notes = []
   if comparison.baseline and len(comparison.rows) > 1 and quality is not None:
     kind = "ratio to it" if quality.log else "difference from it"
@@ -191,7 +191,7 @@ def _diverged(variants: Sequence[records.Variant]) -> list[str]:
     if run.status == "diverged"
   ]
   most = selection.LINES // 4
-  return [*said[:most], f"and {len(said) - most:,} other diverged runs"] if len(said) > most else said
+  return [*said[:most], f"and {plural(len(said) - most, 'other diverged run')}"] if len(said) > most else said
 
 
 def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:

@@ -78,12 +78,12 @@ def search(panel: Panel) -> Search | None:
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-  """A config with the entries of its dicts as fields: `loss_options.alpha`."""
+  """A config with the entries of its dicts as fields, `loss_options.alpha`; what is unset is left out."""
   flat: dict[str, Any] = {}
   for name, value in config.items():
     if isinstance(value, Mapping):
       flat |= {f"{name}.{key}": v for key, v in value.items()}
-    elif name not in ("seed", "panel", "baseline", "verdict"):
+    elif value is not None and name not in ("seed", "panel", "baseline", "verdict"):
       flat[name] = value
   return flat
 

@@ -134,7 +134,7 @@ def search_findings(found: Search) -> list[str]:
   word = "lowest" if found.quality.sign > 0 else "highest"
   best = min(found.entries, key=lambda entry: found.quality.sign * entry.values[0])
   said = [
-    f"A search over {', '.join(found.drawn)}: {sum(len(e.draws) for e in found.entries):,} draws. Over its draws, "
+    f"A search over {', '.join(found.drawn)}: {plural(sum(len(e.draws) for e in found.entries), 'draw')}. Over its draws, "
     f"{first.label} has the {word} median {title}, {number(first.quartiles[1])} (half of its {len(first.draws)} draws lie in "
     f"{number(first.quartiles[0])} to {number(first.quartiles[2])}). The {word} of all is {number(best.values[0])}, of "
     f"{best.label} at {best.settings}."
@@ -143,7 +143,7 @@ def search_findings(found: Search) -> list[str]:
   sure = [f"{e.label} ({e.wins:.0%})" for e in others if e.certain]
   if others:
     how = f"the chance that a draw is better than one of the baseline {found.baseline}'s"
-    test = f"Mann-Whitney, Holm's correction over {len(others)}"
+    test = f"Mann-Whitney, Holm's correction over {plural(len(others), 'comparison')}"
     said.append(f"Surely another than one half is {how} ({test}): {selection.named(sure) if sure else 'for none'}.")
   poor = [f"{e.label} {e.learnt} of {e.runs}" for e in found.entries if e.learnt < e.runs]
   said.append(f"Runs that learn: {selection.named(poor)}." if poor else "Every run learns.")
