@@ -22,6 +22,7 @@ SEEDS = range(5)
 
 def get_config():
   return {
+    "baseline": "non_saturating",
     "panel": "level players, R1",
     "dataset": "digits",
     "model": "mlp",

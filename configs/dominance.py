@@ -26,6 +26,7 @@ SEEDS = range(5)
 
 def get_config():
   return {
+    "baseline": "non_saturating",
     "panel": "learning rate",
     "dataset": "digits",
     "model": "mlp",

@@ -20,6 +20,7 @@ GAMES = {  # title: fields
 
 def get_config():
   return {
+    "baseline": "non_saturating",
     "panel": "Adam",
     "dataset": "digits",
     "model": "mlp",

@@ -1,26 +1,35 @@
-"""DCGAN on MNIST from its IDX files (28x28), minimax against non-saturating, in a folder that you name.
+"""DCGAN on MNIST (28x28) with binary cross-entropy: minimax against non-saturating, without and with the class given.
 
-./launch.sh sweep configs/mnist_dcgan.py --config.data_dir=../shared/data/mnist
+    ./launch.sh mnist_dcgan --config.data_dir=../shared/data/mnist    # and the picture of their samples
+
+The folder holds MNIST's IDX files. R1 holds the discriminator back where a DCGAN has batch normalisation. The rates are
+as high as they are so that digits can be read within minutes on two cores, and `beta2` is low so that such rates hold:
+at 0.999 runs at twice these rates broke down within 2,000 steps.
 """
 
 
 def get_config():
   return {
+    "panel": "class not given",
     "dataset": "mnist",
     "data_dir": "",
     "model": "dcgan",
     "latent_size": 64,
-    "generator_width": 64,
-    "discriminator_width": 64,
-    "generator_rate": 2e-4,
-    "discriminator_rate": 2e-4,
+    "generator_width": 32,
+    "discriminator_width": 32,
+    "batch_size": 32,
     "penalty": "r1",
-    "penalty_weight": 1.0,
-    "steps": 3000,
+    "penalty_weight": 2.0,
+    "generator_rate": 3e-3,
+    "discriminator_rate": 3e-3,
+    "beta2": 0.99,
+    "steps": 6000,
+    "probe_every": 100,
     "evaluate_every": 500,
     "checkpoint_every": 500,
   }
 
 
 def sweep(s):
-  return s.param("loss", ["minimax", "non_saturating"])
+  losses = s.param("loss", ["minimax", "non_saturating"])
+  return s.chain(losses, s.product(s.fixed(panel="class given", conditional=True), losses))

@@ -16,6 +16,7 @@ LOSSES = [
 
 def get_config():
   return {
+    "baseline": "non_saturating",
     "panel": "no penalty",
     "dataset": "ring",
     "model": "mlp",

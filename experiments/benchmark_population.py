@@ -1,9 +1,10 @@
 """`launch.sh benchmark_population [--members=16] [--rounds=3]`: throughput beside PyTorch (GAN_JAX_EXTRA=benchmark).
 
-A population of ring GANs, side by side with a plain PyTorch loop on the same machine, in one run. Both train the same game: MLPs 2-128-128, batch 256, non-saturating loss, Adam, one discriminator and one generator update
-a step. Ours is the production program (data order, generator average, frozen-member check and all, a probe every 50
-steps); theirs is the loop that a tutorial would write, one run after another. The rounds alternate, because a shared
-machine's speed drifts, and the ratio is of each side's best round. PyTorch runs with one thread and with all cores.
+A population of ring GANs, side by side with a plain PyTorch loop on the same machine, in one run. Both train the same
+game: MLPs 2-128-128, batch 256, non-saturating loss, Adam, one discriminator and one generator update a step. Ours is
+the production program (data order, generator average, frozen-member check and all, a probe every 50 steps); theirs is
+the loop that a tutorial would write, one run after another. The rounds alternate, because a shared machine's speed
+drifts, and the ratio is of each side's best round. PyTorch runs with one thread and with all cores.
 """
 
 import argparse
@@ -97,11 +98,12 @@ def main(arguments: list[str]) -> None:
   clocks = {"population": (ours, 200, known.members)}
   clocks |= {f"PyTorch, {n} threads": (torch_clock(n), 200, 1) for n in sorted({1, cores})}
   best = dict.fromkeys(clocks, float("inf"))
-  for clock, steps, _ in clocks.values():
-    clock(steps)  # compile, warm up
-  for _ in range(known.rounds):
-    for name, (clock, steps, runs) in clocks.items():
-      best[name] = min(best[name], clock(steps) / steps / runs * 1e3)
+  with command.phase("compiling and timing"):
+    for clock, steps, _ in clocks.values():
+      clock(steps)  # compile, warm up
+    for _ in range(known.rounds):
+      for name, (clock, steps, runs) in clocks.items():
+        best[name] = min(best[name], clock(steps) / steps / runs * 1e3)
   print(f"{known.members} ring GANs on {devices.layout()}; ms per step and member, best of {known.rounds} rounds")
   for name, value in best.items():
     print(f"  {name:22s} {value:7.3f}")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "theory" / "dirac.py"
 START, GRID = (1.0, 1.0), np.linspace(-1.8, 1.8, 9)
@@ -43,9 +43,15 @@ class Row(NamedTuple):
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh dirac", allow_abbrev=False)
   parser.add_argument("config", nargs="?", default=str(CONFIG), help="a file like configs/theory/dirac.py")
-  parser.add_argument("--out", type=Path, default=Path("runs/dirac"), help="where the files go")
+  parser.add_argument("--out", type=place, default=Path("runs/dirac"), help="where the files go")
   known, rest = parser.parse_known_args(arguments)
 
+  with command.with_jax():
+    draw(known, rest)
+
+
+def draw(known: Any, rest: list[str]) -> None:
+  """Play every game of the config, and write figures and tables."""
   from gan_jax import population, study, sweeps
   from gan_jax.report import dynamics
   from gan_jax.runs import write_atomic
@@ -55,7 +61,10 @@ def main(arguments: list[str]) -> None:
   study.prepare(known.out)
   points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
   rows, drawn = [], []
-  played = [play(group, points) for group in groups]
+  played = []
+  for number, group in enumerate(groups, 1):
+    with command.phase(f"playing games, program {number} of {len(groups)}", brief=number > 1):
+      played.append(play(group, points))
   for group, results in zip(groups, played, strict=True):
     for config, (path, arrows, jacobian) in zip(group.configs, results, strict=True):
       rows.append(row := assess(config, path, jacobian))
@@ -70,7 +79,8 @@ def main(arguments: list[str]) -> None:
     title = (
       f"Dirac-GAN, {panel or 'games'}: {steps} steps of the production code from (1, 1); radius predicted / measured"
     )
-    files[f"{panel or 'games'}.png"] = dynamics.figure(games, title)
+    with command.phase("drawing", brief=True):
+      files[f"{panel or 'games'}.png"] = dynamics.figure(games, title)
   for row in rows:
     print(f"{row.panel:10} {row.name:44} radius {radii(row):19} {row.outcome:10} distance {row.distance:.3g}")
   for file, content in files.items():
@@ -139,8 +149,7 @@ def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) ->
   # A kink has differences too, and they mean nothing.
   maps = (None, None) if predicted is None else (predicted, measured + 0j)
   # A game that left float64 has no eigenvalues, and keeps no other from having them.
-  known = [map_ is not None and np.isfinite(map_).all() for map_ in maps]
-  values = [np.linalg.eigvals(m) ** power if k else None for m, k in zip(maps, known, strict=True)]
+  values = [None if m is None or not np.isfinite(m).all() else np.linalg.eigvals(m) ** power for m in maps]
   repels = values[0] is not None and np.abs(values[0]).max() > 1 + 1e-6
   lengths = np.linalg.norm(path, axis=1) / np.linalg.norm(START)
   quarter = len(lengths) // 4

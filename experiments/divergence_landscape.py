@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from experiments import command
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 from gan_jax.errors import BadInput, unknown
 
 if TYPE_CHECKING:  # jax, which --help need not wait for
@@ -77,7 +77,7 @@ class Row(NamedTuple):
 
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh divergence_landscape", allow_abbrev=False)
-  parser.add_argument("--out", type=Path, default=Path("runs/divergence_landscape"), help="where the files go")
+  parser.add_argument("--out", type=place, default=Path("runs/divergence_landscape"), help="where the files go")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import study, sweeps
@@ -86,7 +86,8 @@ def main(arguments: list[str]) -> None:
 
   names, distances = checked(sweeps.read(str(CONFIG), rest))
   study.prepare(known.out)
-  rows = compute(names, distances)
+  with command.with_jax(), command.phase(f"{len(names)} losses at their optimal discriminators"):
+    rows = compute(names, distances)
   curves = [
     landscape.Curve(row.name, short(row), row.family, row.seen_verdict or row.verdict, row.values) for row in rows
   ]

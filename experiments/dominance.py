@@ -183,7 +183,8 @@ def table(found: Sequence[Cell]) -> str:
 
   text = (
     "*Stands*: the largest strength up to which most seeds learn, in brackets how many of them there, and how many at "
-    "the next strength. Ratios of distances are geometric means over the seeds, paired, with 95 % intervals.\n"
+    "the next strength. Ratios of distances are geometric means over the seeds, paired, with 95 % intervals, each by "
+    "itself.\n"
   )
   for name, mine in by_optimizer(found).items():
     there = axes(mine)
@@ -194,7 +195,7 @@ def table(found: Sequence[Cell]) -> str:
     for loss in losses(mine):
       level = next(cell for cell in mine if cell.loss == loss and not cell.axis)
       cells = [said(mine, loss, axis) for axis in there] + [change(mine, loss, axis) for axis in there]
-      rows.append([f"`{loss}`", plus_minus(estimate(list(finals(level).values()))), *cells])
+      rows.append([f"`{loss}`", plus_minus(estimate(list(finals(level).values()), log=True)), *cells])
     text += f"\n`{name}`\n\n{tables.markdown(heading, rows)}"
   return text
 
@@ -207,7 +208,7 @@ def caption(found: Sequence[Cell]) -> str:
   rates = [f"{mine[0].variant.config['generator_rate']:g} ({name})" for name, mine in by_optimizer(found).items()]
   return CAPTION.format(
     seeds=len(found[0].variant.runs),
-    untrained=number(estimate([float(run.quality.columns[METRIC][0]) for run in runs]).mean),
+    untrained=number(estimate([float(run.quality.columns[METRIC][0]) for run in runs], log=True).mean),
     learns=LEARNS,
     width=config["generator_width"],
     rates=" and ".join(rates),
@@ -225,7 +226,7 @@ def figure(found: Sequence[Cell], name: str) -> str:
   for cell in sorted(found, key=lambda c: ("", *AXES).index(c.axis)):  # the columns in the order in which they come
     end = verdicts.majority([verdicts.of(run) for run in cell.variant.runs])
     note = verdicts.short(end).removeprefix(verdicts.LOOKS[end.state].short).removeprefix(":").strip()
-    quality = number(estimate(list(finals(cell).values())).mean)
+    quality = number(estimate(list(finals(cell).values()), log=True).mean)
     text = f"{quality} ({count(cell)}/{len(cell.variant.runs)})"
     column = f"{AXES[cell.axis]} x{cell.strength:g}" if cell.axis else "level"
     drawn.append(phase.Cell(column, cell.loss, end.state, text, note))

@@ -1,21 +1,21 @@
 """`launch.sh export DIR --format=csv|jsonl|tensorboard [--out PATH]`: a study's rows for everyone else's tools."""
 
-from pathlib import Path
-
 from experiments import command
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 
 
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh export", allow_abbrev=False)
-  parser.add_argument("directory", type=Path, help="a study's directory, such as runs/compare_losses")
+  parser.add_argument("directory", type=place, help="a study's directory, such as runs/compare_losses")
   parser.add_argument("--format", required=True, help="csv, jsonl or tensorboard")
-  parser.add_argument("--out", type=Path, help="where to write (default: inside the study's directory)")
+  parser.add_argument("--out", type=place, help="where to write (default: inside the study's directory)")
   known = parser.parse_args(arguments)
 
   from gan_jax.export import export
 
-  print(export(known.directory, known.format, known.out))
+  with command.phase("exporting", brief=True):
+    path = export(known.directory, known.format, known.out)
+  print(path)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,13 @@ from typing import Any
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 from gan_jax.errors import BadInput
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "theory" / "frozen_generator.py"
 FULL = {"seeds": 10, "retraining": 4000}
+# Measures that are positive and spread over decades: geometric means.
+POSITIVE = ("D loss", "noise / size, fresh", "noise / size, trained")
 LOSSES = ("minimax", "non_saturating")  # whose gradient is sampled
 EARLY, EARLY_EVERY, EVERY = 100, 2, 50  # a row every second step at first, then every 50th
 HOLD_OUT = 5
@@ -36,22 +38,23 @@ OTHER_SEED = 1_000_000  # what is added to a generator's seed for the discrimina
 COORDINATES = 40  # of the gradient, whose distribution is told
 CAPTION = """\
 A generator is trained for so many steps (colour) with the non-saturating loss and then stands still; a discriminator
-that starts from scratch learns for {steps:,} steps to tell its samples from the data. Lines are means over {seeds} seeds
-(geometric on log axes), bands their range. From the left: the discriminator's loss; its accuracy on the batch; the norm
-of the gradient that the generator would get from the saturating minimax loss, and from the non-saturating one, at
-that discriminator. Right: how one coordinate of the non-saturating gradient is spread over {batches} batches of noise,
-before and after the discriminator's training, against the last stage ({last}): each of 40 coordinates by its own median
-and quartiles, beside a Cauchy and a Gaussian distribution with the same quartiles. In the table, ± is half a 95 %
-interval (Student's t) over seeds; noise is the root of the summed variance of the gradient of one batch, size the
-length of its mean; KS is the Kolmogorov-Smirnov distance; the Cauchy's mean log-likelihood less the Gaussian's is above
-0 where the Cauchy fits better. Every fifth example is kept from all discriminators: "AUC, held out" tells it apart.
+that starts from scratch learns for {steps:,} steps to tell its samples from the data. Lines are means over {seeds}
+seeds (geometric on log axes), bands their range. From the left: the discriminator's loss; its accuracy on the batch;
+the norm of the gradient that the generator would get from the saturating minimax loss, and from the non-saturating
+one, at that discriminator. Right: how one coordinate of the non-saturating gradient is spread over {batches} batches
+of noise, before and after the discriminator's training, against the last stage ({last}): each of 40 coordinates by
+its own median and quartiles, beside a Cauchy and a Gaussian distribution with the same quartiles. In the table, ± is
+half a 95 % interval (Student's t, of the loss and of noise / size on logarithms) over seeds; noise is the root of the
+summed variance of the gradient of one batch, size the length of its mean; KS is the Kolmogorov-Smirnov distance; the
+Cauchy's mean log-likelihood less the Gaussian's is above 0 where the Cauchy fits better. Every fifth example is kept
+from all discriminators: "AUC, held out" tells it apart.
 """
 
 
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh frozen_generator", allow_abbrev=False)
   parser.add_argument("--full", action="store_true", help="10 seeds, 4,000 steps as published")
-  parser.add_argument("--out", type=Path, help="the study's directory (default: runs/frozen_generator[_full])")
+  parser.add_argument("--out", type=place, help="the study's directory (default: runs/frozen_generator[_full])")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import devices, runs, study, sweeps
@@ -61,12 +64,16 @@ def main(arguments: list[str]) -> None:
   out = known.out or Path("runs/frozen_generator_full" if known.full else "runs/frozen_generator")
   members = {name: retraining_runs(config, name) for name in config["datasets"]}
   manifest = study.existing(out, [run for runs_ in members.values() for run in runs_])
-  devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
+  with command.phase("starting jax"):
+    devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
   study.prepare(out)
-  with runs.writer_lock(out):
+  with devices.undisturbed(print), runs.writer_lock(out):
+    runs.mend(out, print)
     if not study.finished(out, manifest):
       train(config, members, out)
-    print(write(out))
+    with command.phase("drawing", brief=True):
+      text = write(out)
+  print(text)
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +97,9 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
   if missing:
     raise BadInput(f"lens expected 'all', or losses among which are {' and '.join(LOSSES)}, got {config['lens']!r}")
   datasets = list(config["datasets"])
-  folder = Path(config["mnist_dir"]).expanduser()
-  files = [f"{stem}{end}" for stems in mnist.SETS.values() for stem in stems for end in ("", ".gz")]
-  if "mnist" in datasets and not any((folder / file).exists() for file in files):
-    print(f"without MNIST: expected {files[0]}, or one of its test set, in --config.mnist_dir={folder}, found none")
+  if "mnist" in datasets and not mnist.is_there(config["mnist_dir"]):
+    expected = "train-images-idx3-ubyte, or one of its test set"
+    print(f"without MNIST: expected {expected}, in --config.mnist_dir={config['mnist_dir']}, found none")
     datasets.remove("mnist")
   if not datasets:
     raise BadInput("datasets expected at least one that is there, got none")
@@ -146,20 +152,23 @@ def train(config: Mapping[str, Any], members: Mapping[str, list[dict[str, Any]]]
   for name, configs in members.items():
     (group,) = population.group(configs)
     groups[name] = group._replace(name=name)
-  manifest = study.describe(str(CONFIG), out.name, list(groups.values()), {})
-  runs.write_json(out / "manifest.json", manifest)
+  manifest = study.describe(str(CONFIG), out.name, list(groups.values()), {}, tables=("rows",))
+  runs.write_manifest(out, manifest)
   for name, group in groups.items():
     dataset = data.load(name, group.spec.data_dir)
-    frozen = freeze(config, name, dataset)
+    with command.phase(f"{name}: training the generators"):
+      frozen = freeze(config, name, dataset)
     program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
-    state = retrain(program, frozen, group, out)
+    with command.phase(f"{name}: training a fresh discriminator against each"):
+      state = retrain(program, frozen, group, out)
     diverged = np.asarray(state.diverged_at)[: program.members]
     print(f"{name}: {len(group.configs)} discriminators trained from scratch", flush=True)
-    sample(config, group, program, dataset, state, frozen, out)
+    with command.phase(f"{name}: measuring gradients", brief=True):
+      sample(config, group, program, dataset, state, frozen, out)
     status = runs.read_status(out)
     at = {i: int(step) for i, step in zip(group.ids, diverged, strict=True) if step >= 0}
     status["groups"][name] = {"step": group.spec.steps, "complete": True, "diverged": at}
-    runs.write_json(out / "status.json", status)
+    runs.write_status(out, status)
 
 
 def freeze(config: Mapping[str, Any], name: str, dataset: Any) -> Any:
@@ -289,7 +298,11 @@ def table(stages: Sequence[Any], measured: Sequence[Mapping[str, list[float]]]) 
   from gan_jax.report.wording import plus_minus
 
   rows = [
-    [stage.dataset, stage.title, *(plus_minus(estimate(values)) for values in found.values())]
+    [
+      stage.dataset,
+      stage.title,
+      *(plus_minus(estimate(values, log=name in POSITIVE)) for name, values in found.items()),
+    ]
     for stage, found in zip(stages, measured, strict=True)
   ]
   return tables.markdown(["dataset", "frozen", *measured[0]], rows)
@@ -320,7 +333,7 @@ def sentences(stages: Sequence[Any], measured: Sequence[Mapping[str, list[float]
 
   said = []
   for stage, found in {stage.dataset: (stage, found) for stage, found in zip(stages, measured, strict=True)}.values():
-    e = {name: plus_minus(estimate(values)) for name, values in found.items()}
+    e = {name: plus_minus(estimate(values, log=name in POSITIVE)) for name, values in found.items()}
     said.append(
       f"**{stage.dataset}**, {stage.title}: accuracy {e['accuracy']}, loss {e['D loss']}, 0.99 reached at step "
       f"{e['accuracy 0.99 at step']}; the minimax gradient changed by {e['minimax, decades']} decades, the non-saturating "

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from experiments import command
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 
 
 def main(arguments: list[str]) -> None:
@@ -16,17 +16,18 @@ def main(arguments: list[str]) -> None:
   parser.add_argument("name", nargs="?", help="a loss; without one, all of them as a table")
   parser.add_argument("--markdown", action="store_true", help="the table of the README")
   parser.add_argument(
-    "--out", type=Path, default=Path("runs/losses"), help="where NAME.svg goes (default: runs/losses)"
+    "--out", type=place, default=Path("runs/losses"), help="where NAME.svg goes (default: runs/losses)"
   )
   known = parser.parse_args(arguments)
 
   from gan_jax.losses import table
 
   if known.name is None:
-    print(table.markdown_table() if known.markdown else table.text_table(), end="" if known.markdown else "\n")
+    command.deliver(table.markdown_table() if known.markdown else f"{table.text_table()}\n")
     return
-  print(table.text_card(known.name))
-  print(f"{'plot:':20}{plot(known.name, known.out)}")
+  with command.with_jax(brief=True):
+    text, path = table.text_card(known.name), plot(known.name, known.out)
+  command.deliver(f"{text}\n{'plot:':20}{path}\n")
 
 
 def plot(name: str, folder: Path) -> Path:

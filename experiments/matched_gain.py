@@ -11,9 +11,10 @@ a number (Kingma and Ba 2015, arXiv:1412.6980, section 2.1), but for its epsilon
 gain explains to be nothing, and the matched runs to differ from the raw ones only as reseeded ones do. So whatever the
 losses' differences are under Adam, they are of shape and not of gain. R1 is on the discriminator, and no gain scales it.
 
-Ratios of final Frechet distances are geometric means over the seeds, paired, with 95 % intervals. *Explained* is the
-share of the raw difference that matching takes away, -log(matched / raw) / log(raw / non_saturating): above 1 it overshot,
-and where the raw interval holds 1 there is nothing to explain. The discriminator's half has a gain too, which stays: what
+Ratios of final Frechet distances are geometric means over the seeds, paired, with 95 % intervals each by itself.
+*Explained* is the share of the raw difference that matching takes away, -log(matched / raw) / log(raw / non_saturating):
+above 1 it overshot. It is given where the raw ratio is surely not 1, after Holm's correction over the losses of the game;
+elsewhere there is nothing to explain. The discriminator's half has a gain too, which stays: what
 is left unexplained under gradient descent may still be a learning rate, the discriminator's.
 
 Writes `matched_gain.png` and `table.md` beside the study's own report. About 3 minutes on 2 cores.
@@ -90,13 +91,14 @@ def gain(loss: str) -> float:
 def rows(study: Any) -> list[Row]:
   """A row for each loss of each panel, in the study's order."""
   from gan_jax.report.records import final
-  from gan_jax.report.statistics import paired_ratio
+  from gan_jax.report.statistics import holm, paired_ratio
 
   found = []
   for panel in study.panels:
     variants = {variant.config["loss"]: variant for variant in panel.variants}
     distances = {name: {run.seed: final(run, METRIC) for run in variant.counted} for name, variant in variants.items()}
     lost = {name: len(variant.runs) - len(variant.counted) for name, variant in variants.items()}
+    own = []
     for name in variants:
       if re.fullmatch(r"matched_gain\(.*\)", name):
         continue
@@ -105,7 +107,9 @@ def rows(study: Any) -> list[Row]:
       raw, matched, base = distances[name], distances[twin], distances.get(BASELINE, {})
       versus, after = (None if name == BASELINE else paired_ratio(side, base) for side in (raw, matched))
       change = None if twin == name else paired_ratio(matched, raw)
-      found.append(Row(panel.title, name, gain(name), raw, matched, (lost[name], lost[twin]), versus, after, change))
+      own.append(Row(panel.title, name, gain(name), raw, matched, (lost[name], lost[twin]), versus, after, change))
+    corrected = holm([row.versus for row in own])
+    found += [row._replace(versus=versus) for row, versus in zip(own, corrected, strict=True)]
   return found
 
 
@@ -134,7 +138,7 @@ def table(found: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
   ]
   lines = []
   for row in found:
-    said = [plus_minus(estimate(list(side.values()))) for side in (row.raw, row.matched)]
+    said = [plus_minus(estimate(list(side.values()), log=True)) for side in (row.raw, row.matched)]
     said = [s + f" ({n} diverged)" * (n > 0) for s, n in zip(said, row.diverged, strict=True)]
     ratios = [NOTHING if r is None else interval(r) for r in (row.versus, row.matched_versus, row.change)]
     share = explained(row)

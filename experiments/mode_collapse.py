@@ -55,14 +55,16 @@ EVEN = {"ring": 8, "grid": 25}  # modes
 CAPTION = """\
 Above: what the generators of seed {seed} make after {steps:,} steps, one square per method, grey circles at the modes
 of the data. Below: the modes that are found, the share of samples within 3 standard deviations of one, and the
-reverse KL divergence of the samples' modes from even; bars are means over {seeds} seeds with 95 % intervals, black
-diamonds the published means (Lin et al. 2018, table 1) of the methods that are there. A run without one sample near a
-mode has no divergence and is left out of its mean.
+reverse KL divergence of the samples' modes from even; bars are means over {seeds} seeds with 95 % intervals
+(geometric means of the divergence, with an interval of the median seed), black diamonds the published means (Lin et
+al. 2018, table 1) of the methods that are there. A run without one sample near a mode has no divergence and is left
+out of its mean.
 
 Our rows are PacGAN's game, **{cut}**: {steps:,} steps at rate {rate:g}, generator of width {width}, {units} maxout
 units, {seeds} seeds. Numbers of different lengths do not compare; differences between methods may. Intervals of ours
-are 95 % (Student's t); the published ± is one standard error over 10 trials. No generator can score better than
-{samples:,} samples of the data themselves: reverse KL (K − 1) / 2N = {floors}, high-quality share 98.9 %.
+are 95 % (Student's t, of the divergence on logarithms), each by itself; the published ± is one standard error over 10
+trials. No generator can score better than {samples:,} samples of the data themselves: reverse KL (K − 1) / 2N =
+{floors}, high-quality share 98.9 %.
 """
 
 
@@ -114,26 +116,30 @@ def finals(method: Method, metric: str) -> dict[int, float]:
 
 
 def against(found: Sequence[Method], method: Method, metric: str, reference: str = "GAN"):
-  """The paired difference of a method's metric from the reference's on the same data; None for the reference itself."""
-  from gan_jax.report.statistics import paired
+  """A method's metric beside the reference's on the same data, paired by seed: the ratio of the divergences, which are
+  positive, and the difference of the other metrics; None for the reference itself.
+  """
+  from gan_jax.report.statistics import paired, paired_ratio
 
   other = next((m for m in found if (m.data, m.title) == (method.data, reference)), None)
   if other is None or other is method:
     return None
-  return paired(finals(method, metric), finals(other, metric))
+  return (paired_ratio if metric == DIVERGENCE else paired)(finals(method, metric), finals(other, metric))
 
 
 def table(found: Sequence[Method]) -> str:
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import interval, plus_minus
 
-  heading = ["method", *TITLES.values(), "modes, less GAN's", "reverse KL, less GAN's"]
+  heading = ["method", *TITLES.values(), "modes, less GAN's", "reverse KL, over GAN's"]
   heading += [f"published {title}" for title in TITLES.values()]
   parts = []
   for data in dict.fromkeys(method.data for method in found):
     rows = []
     for method in (m for m in found if m.data == data):
-      values = [plus_minus(estimate(list(finals(method, metric).values()))) for metric in METRICS]
+      values = [
+        plus_minus(estimate(list(finals(method, metric).values()), log=metric == DIVERGENCE)) for metric in METRICS
+      ]
       differences = [against(found, method, metric) for metric in (MODES, DIVERGENCE)]
       published = PUBLISHED.get(data, {}).get(method.title)
       theirs = ["", "", ""]
@@ -146,18 +152,24 @@ def table(found: Sequence[Method]) -> str:
 
 
 def sentences(found: Sequence[Method]) -> str:
-  """What the numbers say of the two expectations, on each data set."""
-  from gan_jax.report.wording import interval, p_value
+  """What the numbers say of the two expectations, on each data set; its comparisons are one family (Holm)."""
+  from gan_jax.report.statistics import holm
+  from gan_jax.report.wording import interval, p_value, surely
 
   said = []
   pairs = (("PacGAN2", "GAN"), ("PacGAN4", "GAN"), ("relativistic, R1 + R2", "GAN, R1 + R2"))
   for data in dict.fromkeys(method.data for method in found):
-    for title, reference in pairs:
-      method = next((m for m in found if (m.data, m.title) == (data, title)), None)
-      changes = {metric: against(found, method, metric, reference) for metric in METRICS} if method else {}
-      parts = [f"{TITLES[metric]} {interval(p)} ({p_value(p)})" for metric, p in changes.items() if p is not None]
+    methods = {m.title: m for m in found if m.data == data}
+    asked = [(*pair, metric) for pair in pairs for metric in METRICS if pair[0] in methods]
+    changes = holm([against(found, methods[title], metric, reference) for title, reference, metric in asked])
+    for pair in pairs:
+      parts = [
+        f"{TITLES[metric]} {'over' if p.log else 'less'} that of the other {interval(p)}, {surely(p)} another ({p_value(p)})"
+        for (title, reference, metric), p in zip(asked, changes, strict=True)
+        if p is not None and (title, reference) == pair
+      ]
       if parts:
-        said.append(f"**{data.capitalize()}**, {title} less {reference}, paired by seed: {'; '.join(parts)}.")
+        said.append(f"**{data.capitalize()}**, {pair[0]} beside {pair[1]}, paired by seed: {'; '.join(parts)}.")
   return "\n\n".join(said)
 
 
@@ -227,10 +239,10 @@ def bars(axes: Any, members: Sequence[Method], metric: str, colours: Sequence[st
   from gan_jax.report.statistics import estimate
 
   for place, (method, colour) in enumerate(zip(members, colours, strict=True)):
-    e = estimate(list(finals(method, metric).values()))
+    e = estimate(list(finals(method, metric).values()), log=metric == DIVERGENCE)
     if np.isfinite(e.mean):
-      half = np.nan_to_num(e.high - e.mean)
-      axes.bar(place, e.mean, 0.75, yerr=half, color=colour, capsize=3, error_kw={"linewidth": 1})
+      ends = np.nan_to_num([[e.mean - e.low], [e.high - e.mean]])
+      axes.bar(place, e.mean, 0.75, yerr=ends, color=colour, capsize=3, error_kw={"linewidth": 1})
     published = PUBLISHED.get(method.data, {}).get(method.title)
     if published:
       mean = published[METRICS.index(metric)][0] / (100 if metric == QUALITY else 1)

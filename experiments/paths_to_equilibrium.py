@@ -118,7 +118,10 @@ def table(found: Sequence[Cell]) -> str:
   ]
   rows = []
   for cell in found:
-    values = [plus_minus(estimate(list(final_by_seed(cell, m).values()))) for m in (QUALITY, OFF_LINE, VARIANCE)]
+    values = [
+      plus_minus(estimate(list(final_by_seed(cell, m).values()), log=m != VARIANCE))
+      for m in (QUALITY, OFF_LINE, VARIANCE)
+    ]
     fallen = mean_decades([d for run in cell.variant.counted if (d := decades(run.rows.steps, run.rows.columns))])
     ratios = [ratio(found, cell, penalty="none"), ratio(found, cell, loss="minimax")]
     rows.append(
@@ -137,7 +140,8 @@ def table(found: Sequence[Cell]) -> str:
 
 
 def sentences(found: Sequence[Cell]) -> str:
-  """What the numbers say of the three expectations, game by game."""
+  """What the numbers say of the three expectations, game by game; the penalties of a game are one family (Holm)."""
+  from gan_jax.report.statistics import holm
   from gan_jax.report.wording import interval
 
   said = []
@@ -150,18 +154,11 @@ def sentences(found: Sequence[Cell]) -> str:
     versus = ratio(found, bare["non_saturating"], loss="minimax")
     if versus is not None:
       text += f"; distance of non-saturating over minimax {interval(versus)}"
-    helps = {
-      loss: [
-        c.penalty
-        for c in found
-        if (c.panel, c.loss) == (panel, loss)
-        and (r := ratio(found, c, penalty="none")) is not None
-        and r.certain
-        and r.mean < 1
-      ]
-      for loss in LOSSES
-    }
-    for loss, names in helps.items():
+    penalised = [c for c in found if c.panel == panel and c.penalty != "none"]
+    ratios = holm([ratio(found, c, penalty="none") for c in penalised])
+    sure = [c for c, r in zip(penalised, ratios, strict=True) if r is not None and r.certain and r.mean < 1]
+    for loss in LOSSES:
+      names = [c.penalty for c in sure if c.loss == loss]
       text += f". Penalties that surely lower the distance of {loss}: {', '.join(names) or 'none'}"
     said.append(text + ".")
   return "\n\n".join(said)

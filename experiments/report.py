@@ -1,24 +1,24 @@
 """`launch.sh report DIR [--json]`: the tables and report.html of a study again, from its files alone."""
 
 import json
-from pathlib import Path
 
 from experiments import command
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 
 
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh report", allow_abbrev=False)
-  parser.add_argument("directory", type=Path, help="a study's directory, such as runs/compare_losses")
+  parser.add_argument("directory", type=place, help="a study's directory, such as runs/compare_losses")
   parser.add_argument("--json", action="store_true", help="one JSON object of all runs, and nothing else")
   known = parser.parse_args(arguments)
 
   from gan_jax import report
 
   if known.json:
-    print(json.dumps(report.summary(known.directory), allow_nan=False))
+    command.deliver(json.dumps(report.summary(known.directory), allow_nan=False) + "\n")
     return
-  page = report.build(known.directory)
+  with command.phase("writing the report", brief=True):
+    page = report.build(known.directory)
   print(report.terminal_table(known.directory))
   print(f"report: {page}")
 

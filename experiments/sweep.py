@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from experiments import command
+from gan_jax import paths
 from gan_jax.errors import BadInput
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def place(text: str) -> Path:
+  """A path among a command's arguments, with `~` resolved."""
+  try:
+    return paths.usable(text, "a path")
+  except BadInput as error:
+    raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +38,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   parser = Parser(prog=f"./launch.sh {name}", allow_abbrev=False)
   parser.add_argument("--config", default=str(CONFIGS / f"{name}.py"), help=f"a file like configs/{name}.py")
   parser.add_argument(
-    "--out", type=Path, help=f"the study's directory (default: runs/{name}, with --full runs/{name}_full)"
+    "--out", type=place, help=f"the study's directory (default: runs/{name}, with --full runs/{name}_full)"
   )
   if full is not None:
     parser.add_argument("--full", action="store_true", help="longer, and wider where it matters: for a GPU")
@@ -40,18 +49,18 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
-  return study.run(known.config, [*fields, *rest], out, single=False)
+  return study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop())
 
 
 def main(arguments: list[str], single: bool = False) -> None:
   parser = Parser(prog=f"./launch.sh {'train' if single else 'sweep'}", allow_abbrev=False)
   parser.add_argument("config", help="a file of configs/, or your own")
-  parser.add_argument("--out", type=Path, help="the study's directory (default: runs/<config>)")
+  parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import study
 
-  study.run(known.config, rest, known.out, single)
+  study.run(known.config, rest, known.out, single, stop=command.stop())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import command, tables
-from experiments.sweep import Parser
+from experiments.sweep import Parser, place
 from gan_jax.errors import BadInput, unknown
 from gan_jax.verdict import STATES
 
@@ -43,7 +43,7 @@ class Judged(NamedTuple):
 def main(arguments: list[str]) -> None:
   parser = Parser(prog="./launch.sh verdicts", allow_abbrev=False)
   parser.add_argument("--config", default=str(CONFIG), help="a file like configs/verdicts.py")
-  parser.add_argument("--out", type=Path, default=Path("runs/verdicts"), help="the study's directory")
+  parser.add_argument("--out", type=place, default=Path("runs/verdicts"), help="the study's directory")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import study, sweeps
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
   for config in sweeps.load(known.config, rest)[1]:
     if config["panel"] not in BUILDABLE:
       raise unknown("state that a run is built to end in (its `panel`)", config["panel"], BUILDABLE)
-  directory = study.run(known.config, rest, known.out, single=False)
+  directory = study.run(known.config, rest, known.out, single=False, stop=command.stop())
   print(write(directory))
 
 

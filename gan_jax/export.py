@@ -17,7 +17,7 @@ from gan_jax.errors import BadInput, unknown
 from gan_jax.report import records
 from gan_jax.report.records import Run, Study
 
-HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step")
+HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "bit_exact")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet compute a text cell
 
 
@@ -25,7 +25,8 @@ def export(study: Path, format: str, out: Path | None = None) -> Path:
   """Write the rows and the quality of every run in another format, and return where.
 
   `csv` and `jsonl` are wide: one record per run, table and step, with the columns `study`, `panel`, `variant`, `id`,
-  `group`, `status`, `table` ('rows' or 'quality'), `step`, then every config field, then every metric of the study. So
+  `group`, `status`, `table` ('rows' or 'quality'), `step`, `bit_exact`, then every config field, then every
+  metric of the study. So
 
       frame = pandas.read_csv(path)
       frame[frame.table == "quality"].groupby(["loss", "step"])["frechet/distance"].mean()
@@ -76,7 +77,7 @@ def table(study: Study) -> Iterator[list[Any]]:
         for name, rows in (("rows", run.rows), ("quality", run.quality)):
           for index, step in enumerate(rows.steps):
             values = {metric: number(column[index]) for metric, column in rows.columns.items()}
-            record = {**run.config, **values, **dict(zip(HEAD, (*head, name, int(step)), strict=True))}
+            record = {**run.config, **values, **dict(zip(HEAD, (*head, name, int(step), run.bit_exact), strict=True))}
             yield [record.get(column) for column in columns]
 
 
@@ -85,7 +86,7 @@ def number(x: np.generic) -> int | float | None:
   return int(x) if isinstance(x, np.integer) else shortest(x)
 
 
-def shortest(x: np.floating) -> float | None:
+def shortest(x: np.generic) -> float | None:
   """The float with the fewest digits that reads back to the same float32; None for NaN.
 
   >>> shortest(np.float32(0.1)), float(np.float32(0.1))

@@ -8,157 +8,202 @@
       samples/<group>/S.npz         'samples' [members, n, ...] from one fixed noise after S steps
       samples/<group>/real.npz      'samples' [n, ...] of the data, and 'points' or 'images' as 'kind'
       checkpoints/<group>/          Orbax; only `checkpoint.py` looks inside
+      set_aside/<time>-<why>/       what was damaged, or in the way, at its old place below that folder: never deleted
       report.html
 
-A reader never sees half a row: a part is complete or absent, and `.npz` carries a CRC that reading verifies.
+A reader never sees half a row: a part is complete or absent, and `.npz` carries a CRC that reading verifies. Manifest and
+status carry the digest of their contents, and each has a copy (`manifest.copy.json`) that stands in for it.
 """
 
 import contextlib
 import fcntl
-import io
-import json
 import os
-import re
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
+from gan_jax import schema
+from gan_jax.errors import BadInput, Failure
+from gan_jax.files import (
+  SET_ASIDE,
+  Damaged,
+  read_arrays,
+  read_json,
+  seal,
+  sealed,
+  set_aside,
+  write_arrays,
+  write_atomic,
+  write_json,
+)
+from gan_jax.parts import (
+  Found,
+  Gap,
+  Table,
+  append,
+  damaged_samples,
+  parts,
+  read_samples,
+  read_table,
+  row_gaps,
+  sample_steps,
+  step_gaps,
+  survey,
+  write_samples,
+)
 
-from gan_jax.errors import BadInput
+__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_samples"]
+__all__ += [
+  "read_table",
+  "sample_steps",
+  "set_aside",
+  "survey",
+  "write_arrays",
+  "write_atomic",
+  "write_json",
+  "write_samples",
+]
 
-FORMAT = 1
-PART = re.compile(r"(\d{9})-(\d{9})\.npz")
+FORMAT = 2  # 1 had neither digests nor copies; it can be read
+MANIFEST, STATUS = "manifest.json", "status.json"
+TABLES = ("rows", "quality", "samples")
+OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
+# What a launch leaves that is killed in its first second; the first two are of an earlier version.
+SCRATCH = (".writable", "..writable.tmp", ".report.html.tmp", *(f".{name}.tmp" for name in OUR_JSON))
 
 
-class Table(NamedTuple):
-  """Columns of one group: `steps` [rows], and per metric float32 [rows, members]; NaN where there was nothing."""
-
-  steps: np.ndarray
-  columns: dict[str, np.ndarray]
+def copy_of(name: str) -> str:
+  """`manifest.json` -> `manifest.copy.json`."""
+  return name.replace(".json", ".copy.json")
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-  """Replace `path` by `content`, all or nothing, durable before it returns."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  scratch = path.with_name(f".{path.name}.tmp")
+def is_study(study: Path) -> bool:
+  """Whether there is a manifest, or the copy of one."""
+  return any((study / name).exists() for name in (MANIFEST, copy_of(MANIFEST)))
+
+
+def strangers(study: Path) -> list[str]:
+  """What is in a directory that no launch of ours would have left there."""
+  ours = {"lock", SET_ASIDE, *SCRATCH}
+  return sorted(path.name for path in study.iterdir() if path.name not in ours)
+
+
+def _checked(path: Path) -> dict[str, Any]:
+  """One of our JSON files, its digest and its shape verified. Raises `Damaged`, and as `read_json`."""
+  value = read_json(path)
+  if not isinstance(value, dict):
+    raise Damaged(path, f"expected a mapping, got {type(value).__name__}")
+  manifest = path.name in (MANIFEST, copy_of(MANIFEST))
+  if manifest and (type(value.get("format")) is not int or not 1 <= value["format"] <= FORMAT):
+    raise Damaged(path, f"expected a gan_jax manifest of format 1 to {FORMAT}, got {str(value.get('format'))[:20]}")
+  if ("sha256" in value or value.get("format", 1) != 1) and not sealed(value):
+    raise Damaged(path, "its contents do not have the digest that it carries")
+  found = (schema.wrong_manifest if manifest else schema.wrong_status)(value)
+  if found:
+    raise Damaged(path, found)
+  return value
+
+
+def read_checked(study: Path, name: str) -> tuple[dict[str, Any], str]:
+  """(`manifest.json` or `status.json`, what to say of it): of the copy where the file itself is damaged or missing."""
   try:
-    with open(scratch, "wb") as file:
-      file.write(content)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(scratch, path)
-  except OSError:
-    scratch.unlink(missing_ok=True)
-    raise
-  folder = os.open(path.parent, os.O_RDONLY)
-  try:
-    os.fsync(folder)
-  finally:
-    os.close(folder)
-
-
-def write_json(path: Path, value: Any) -> None:
-  write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-  """Raises `BadInput` naming the file where it is missing or damaged."""
-  try:
-    return json.loads(path.read_text())
-  except (OSError, ValueError) as error:
-    raise BadInput(f"cannot read {path}: {error}") from error
-
-
-def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-  buffer = io.BytesIO()
-  np.savez_compressed(buffer, allow_pickle=False, **arrays)
-  write_atomic(path, buffer.getvalue())
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-  """Raises `BadInput` naming the file where it is missing or damaged (each array's CRC is verified)."""
-  try:
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-      return {name: archive[name] for name in archive.files}
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
-    raise BadInput(f"cannot read {path}: {error}") from error
-  except Exception as error:  # zlib.error and whatever else a flipped bit makes of a zip header
-    raise BadInput(f"cannot read {path}: {type(error).__name__}: {error}") from error
+    return _checked(study / name), ""
+  except BadInput as error:
+    try:
+      value = _checked(study / copy_of(name))
+    except BadInput:
+      raise error from None
+    return value, f"{error}; {copy_of(name)} is intact and is read instead"
 
 
 def read_manifest(study: Path) -> dict[str, Any]:
-  """Raises `BadInput` where `study` is no study directory, or one of another format."""
+  """Raises `BadInput` where `study` is no study directory, one of another format, or one whose manifest is damaged."""
   if not study.is_dir():
     raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found no such directory")
-  if not (study / "manifest.json").exists():
+  if not is_study(study):
     raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found none in it")
-  manifest = read_json(study / "manifest.json")
-  if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-    raise BadInput(f"{study / 'manifest.json'}: expected a gan_jax manifest of format {FORMAT}")
-  return manifest
+  return read_checked(study, MANIFEST)[0]
 
 
 def read_status(study: Path) -> dict[str, Any]:
-  path = study / "status.json"
-  return read_json(path) if path.exists() else {"groups": {}}
+  """Raises `BadInput` where it is damaged, and its copy too."""
+  there = any(os.path.lexists(study / name) for name in (STATUS, copy_of(STATUS)))
+  return read_checked(study, STATUS)[0] if there else {"groups": {}}
 
 
-def append(study: Path, table: str, group: str, first: int, last: int, rows: Table) -> None:
-  """Write the rows of steps [first, last) as one part. Writing the same part again replaces it."""
-  write_arrays(study / table / group / f"{first:09d}-{last:09d}.npz", step=rows.steps, **rows.columns)
+def write_manifest(study: Path, manifest: Mapping[str, Any]) -> None:
+  _write_twice(study, MANIFEST, manifest)
 
 
-def parts(study: Path, table: str, group: str) -> list[tuple[int, int, Path]]:
-  """The parts (first, last, path) of a table, in order of their steps."""
-  folder = study / table / group
-  found = [(PART.fullmatch(path.name), path) for path in folder.glob("*.npz")] if folder.is_dir() else []
-  return sorted((int(m[1]), int(m[2]), path) for m, path in found if m)
+def write_status(study: Path, status: Mapping[str, Any]) -> None:
+  _write_twice(study, STATUS, {"format": FORMAT, **status})
 
 
-def read_table(study: Path, table: str, group: str) -> Table:
-  """All rows of one table of one group. Raises `BadInput` naming a damaged part."""
-  read = [read_arrays(path) for _, _, path in parts(study, table, group)]
-  if not read:
-    return Table(np.zeros(0, np.int64), {})
-  names = [name for name in read[0] if name != "step"]
-  return Table(
-    np.concatenate([part["step"] for part in read]),
-    {name: np.concatenate([part[name] for part in read]) for name in names},
-  )
+def _write_twice(study: Path, name: str, value: Mapping[str, Any]) -> None:
+  for file in (name, copy_of(name)):
+    write_json(study / file, seal(value))
 
 
-def complete_until(study: Path, group: str) -> int:
-  """The step up to which every row is there and everything is readable: what a resumed run may build on."""
-  end = 0
-  for first, last, path in parts(study, "rows", group):
-    if first != end or not readable(path):
-      break
-    end = last
-  damaged = [first for first, _, path in parts(study, "quality", group) if not readable(path)]
-  return min([end, *(max(first - 1, 0) for first in damaged)])
+def mend(study: Path, say: Callable[[str], None]) -> None:
+  """Put the directory in order, the lock held: leftovers of a kill go, a damaged manifest or status gives way to its copy.
 
-
-def readable(path: Path) -> bool:
-  try:
-    read_arrays(path)
-  except BadInput:
-    return False
-  return True
-
-
-def truncate(study: Path, group: str, step: int) -> None:
-  """Drop what lies beyond `step`: it will be written again, and no row may stand twice.
-
-  Rows of [A, B) belong to the state after B steps; quality at A is measured before the checkpoint of A is written.
+  Where a status and its copy are damaged both are set aside: it is derived again from the checkpoints.
   """
-  for first, _, path in parts(study, "rows", group):
-    if first >= step:
-      path.unlink()
-  for first, _, path in parts(study, "quality", group):
-    if first > step:
-      path.unlink()
+  for path in (study / name for name in SCRATCH):
+    path.unlink(missing_ok=True)
+  for table in TABLES:
+    for path in (study / table).glob("*/.*.npz.tmp"):  # a part of which half was written
+      path.unlink(missing_ok=True)
+  for name in (MANIFEST, STATUS):
+    found: dict[str, dict[str, Any]] = {}
+    for file in (name, copy_of(name)):
+      try:
+        found[file] = _checked(study / file)
+      except Damaged as error:
+        say(f"{error}; set aside as {set_aside(study, study / file, 'damaged')}")
+      except BadInput:
+        if (study / file).exists():
+          raise
+    if len(found) == 1:
+      ((intact, value),) = found.items()
+      if value.get("format") == FORMAT:
+        missing = copy_of(name) if intact == name else name
+        write_json(study / missing, value)
+        if missing == name:
+          say(f"{study / name} is restored from {intact}")
+
+
+def gaps(
+  study: Path, group: Mapping[str, Any], status: Mapping[str, Any], found: Mapping[str, Found] | None = None
+) -> list[Gap]:
+  """All that a group should have at the step of its status and has not, or that is damaged.
+
+  Args:
+    study: its directory.
+    group: its part of the manifest.
+    status: its part of the status.
+    found: its tables by name, where they were read already.
+  """
+  name, config, members = group["name"], group["members"][0]["config"], len(group["members"])
+  wanted = group.get("tables") or [t for t in TABLES if (study / t / name).is_dir()]
+  there = {t: (found or {}).get(t) or survey(study, t, name, members) for t in ("rows", "quality") if t in wanted}
+  known = "step" in status
+  done = int(status["step"]) if known else config["steps"]
+  missing: list[Gap] = []
+  if "rows" in there:
+    missing += row_gaps(name, there["rows"], done, bool(status.get("complete")))
+  if "quality" in there and known:
+    bad = {first: f"damaged ({path.name}: {why})" for first, _, path, why in there["quality"].damaged}
+    missing += step_gaps(name, "quality", config, there["quality"].table.steps.tolist(), bad, done)
+  if "samples" in wanted and known:
+    wrong = damaged_samples(study, name, members)
+    files = sample_steps(study, name)
+    bad = {step: f"damaged ({path.name}: {wrong[path]})" for step, path in files if path in wrong}
+    missing += step_gaps(name, "samples", config, [step for step, path in files if path not in wrong], bad, done)
+    real = study / "samples" / name / "real.npz"
+    if real in wrong or not real.exists():
+      missing.append(Gap(name, "real", 0, 0, f"damaged ({wrong[real]})" if real in wrong else "missing"))
+  return missing
 
 
 @contextlib.contextmanager
@@ -180,6 +225,24 @@ def writer_lock(study: Path) -> Iterator[None]:
     file.write(f"host {os.uname().nodename}, pid {os.getpid()}")
     file.flush()
     yield
+
+
+def still_there(study: Path) -> Callable[[], None]:
+  """A check that `study` is the directory that it is now; to be called before each write, which would make a new one.
+
+  The check raises `Failure` where the directory was removed, moved or replaced meanwhile.
+  """
+  before = os.stat(study)
+
+  def check() -> None:
+    try:
+      now = os.stat(study)
+    except OSError:
+      raise Failure(f"{study} was removed or moved while it was being written; nothing more was written") from None
+    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
+      raise Failure(f"{study} was replaced by another directory while it was being written; nothing more was written")
+
+  return check
 
 
 def run_status(config: Mapping[str, Any], run_id: str, group_status: Mapping[str, Any]) -> tuple[str, int]:

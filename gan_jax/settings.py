@@ -29,6 +29,8 @@ class Field(NamedTuple):
 
 
 LARGEST = float(np.finfo(np.float32).max)  # every traced number becomes a float32
+LARGEST_INT = 2**31 - 1  # steps are counted in int32
+WIDEST = 2**15  # a layer of that many inputs and outputs has a thousand million weights
 ORDERS = ("discriminator_first", "generator_first", "simultaneous")
 FAKES = ("fresh", "same_noise", "same_images")
 METHODS = ("gradient", "extragradient", "consensus", "symplectic")
@@ -36,6 +38,7 @@ METHODS = ("gradient", "extragradient", "consensus", "symplectic")
 FIELDS: dict[str, Field] = {
   # what is compared
   "panel": Field("", "label", "title under which the report shows this run beside its like"),
+  "baseline": Field("", "label", "loss or label of the variant that its panel is compared with; empty: the first one"),
   "seed": Field(0, "traced", "initial weights, noise and data order all derive from (seed, step)", 0, 2**32 - 1),
   "loss": Field("non_saturating", "traced", "a name in gan_jax.losses.LOSSES, transformed: `matched_gain(hinge)`"),
   "loss_options": Field({}, "traced", "hyperparameters of the loss, by name"),
@@ -47,11 +50,16 @@ FIELDS: dict[str, Field] = {
     None, "traced", "factor on the mean over the batch of every penalty of the discriminator; None: its source's", 0
   ),
   "penalty_weights": Field({}, "traced", "by name, where a penalty's factor is not `penalty_weight`", 0),
-  "penalty_every": Field(1, "static", "discriminator updates from one evaluation of a penalty to the next (lazy)", 1),
+  "penalty_every": Field(
+    1, "static", "discriminator updates from one evaluation of a penalty to the next (lazy)", 1, LARGEST_INT
+  ),
   "augmentation": Field("none", "static", "a name in gan_jax.penalties.AUGMENTATIONS: what `bcr` calls the same image"),
   "generator_penalty": Field("none", "static", "as `penalty`, on the generator"),
   "generator_penalty_weight": Field(None, "traced", "factor on the generator's penalty; None: its source's", 0),
   "weight_constraint": Field("none", "static", "on the discriminator's weights", choices=("none", "clip", "spectral")),
+  "spectral_iterations": Field(
+    5, "static", "power iterations per update of the discriminator under `spectral`", 1, 1000
+  ),
   "clip_value": Field(0.01, "traced", "bound of every weight under `weight_constraint=clip`", 0),
   "instance_noise": Field(False, "static", "add Gaussian noise to all that the discriminator sees"),
   "instance_noise_scale": Field(0.1, "traced", "standard deviation of that noise at the first step", 0),
@@ -59,19 +67,23 @@ FIELDS: dict[str, Field] = {
   # data
   "dataset": Field("digits", "static", "a name in gan_jax.data.DATASETS"),
   "data_dir": Field("", "static", "folder of the files of a dataset that is read from files"),
-  "hold_out": Field(0, "static", "every k-th example is never trained on, only judged (k: 2 or more; 0: none)", 0),
-  "batch_size": Field(64, "static", "real examples, and as many fakes, per update", 1),
+  "hold_out": Field(
+    0, "static", "every k-th example is never trained on, only judged (k: 2 or more; 0: none)", 0, LARGEST_INT
+  ),
+  "batch_size": Field(64, "static", "real examples, and as many fakes, per update", 1, LARGEST_INT),
   # the two players
   "model": Field("mlp", "static", "a name in gan_jax.models.MODELS"),
   "conditional": Field(False, "static", "give both players the class (projection discriminator)"),
-  "latent_size": Field(32, "static", "width of the generator's Gaussian noise", 1),
-  "generator_width": Field(128, "static", "hidden units, or channels of the widest convolution", 1),
-  "discriminator_width": Field(128, "static", "hidden units, or channels of the widest convolution", 1),
-  "depth": Field(2, "static", "hidden layers of each player of `mlp`", 1),
+  "latent_size": Field(32, "static", "width of the generator's Gaussian noise", 1, WIDEST),
+  "generator_width": Field(128, "static", "hidden units, or channels of the widest convolution", 1, WIDEST),
+  "discriminator_width": Field(128, "static", "hidden units, or channels of the widest convolution", 1, WIDEST),
+  "depth": Field(2, "static", "hidden layers of each player of `mlp` and `pacgan`", 1, 256),
   "discriminator_norm": Field(
     "none", "static", "`batch` couples the examples of a batch", choices=("none", "layer", "batch")
   ),
-  "packing": Field(1, "static", "examples that the discriminator judges together (PacGAN); it divides batch_size", 1),
+  "packing": Field(
+    1, "static", "examples that the discriminator judges together (PacGAN); it divides batch_size", 1, LARGEST_INT
+  ),
   "convolution": Field("auto", "static", "`auto` is `matmul`; see models/layers.py", choices=("auto", "matmul", "lax")),
   # the game
   "optimizer": Field("adam", "static", "a name in gan_jax.optim.OPTIMIZERS"),
@@ -83,36 +95,36 @@ FIELDS: dict[str, Field] = {
   "beta2": Field(0.999, "traced", "second moment of Adam and RMSProp", 0, 0.9999999),
   "ema_decay": Field(0.999, "traced", "decay per step of the evaluated average, after a ramp (state.py)", 0, 0.9999999),
   "order": Field("discriminator_first", "static", "who moves first in a step, or both at once", choices=ORDERS),
-  "n_critic": Field(1, "static", "discriminator updates per step", 1),
-  "n_gen": Field(1, "static", "generator updates per step", 1),
+  "n_critic": Field(1, "static", "discriminator updates per step", 1, 1000),
+  "n_gen": Field(1, "static", "generator updates per step", 1, 1000),
   "fakes": Field("fresh", "static", "which noise the updates of one step see; see batches.py", choices=FAKES),
   "method": Field("gradient", "static", "which direction the players follow; see methods.py", choices=METHODS),
   "method_weight": Field(0.0, "traced", "weight of `consensus` or `symplectic`", 0),
-  "unroll_steps": Field(0, "static", "discriminator steps that the generator looks ahead (unrolled GAN)", 0),
+  "unroll_steps": Field(0, "static", "discriminator steps that the generator looks ahead (unrolled GAN)", 0, 10_000),
   "unroll_gradient": Field(
     "through", "static", "differentiate the unrolled steps or not", choices=("through", "stopped")
   ),
   "unroll_rate": Field(0.01, "traced", "learning rate of the unrolled steps, plain gradient descent", 0),
   "lookahead_every": Field(
-    0, "static", "steps from one pull to the slow weights of both players to the next; 0: none", 0
+    0, "static", "steps from one pull to the slow weights of both players to the next; 0: none", 0, LARGEST_INT
   ),
   "lookahead_pace": Field(0.5, "traced", "how far the slow weights then go towards the fast ones", 0, 1),
   "head_start": Field(0, "traced", "steps during which only the discriminator learns", 0, 2**31 - 1),
   # length and cadence, in steps; a step is `n_critic` discriminator and `n_gen` generator updates
-  "steps": Field(6000, "static", "length of the run", 1),
-  "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1),
+  "steps": Field(6000, "static", "length of the run", 1, LARGEST_INT),
+  "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1, LARGEST_INT),
   "lens": Field("none", "static", "losses whose generator gradient is measured beside the one in use: `all`, or `a+b`"),
   "probes": Field(
     "none",
     "static",
     "further diagnostics, joined by `+` (or `all`): `layers`, `noise`; at evaluations `geometry`, `gap`",
   ),
-  "geometry_size": Field(36, "static", "directions in which `probes=geometry` explores the game's Jacobian", 2),
-  "response_steps": Field(100, "static", "steps of each player's best response in `probes=gap`", 1),
+  "geometry_size": Field(36, "static", "directions in which `probes=geometry` explores the game's Jacobian", 2, 10_000),
+  "response_steps": Field(100, "static", "steps of each player's best response in `probes=gap`", 1, 1_000_000),
   "verdict": Field({}, "label", "thresholds of the verdict on a run, by name; see verdict.py"),
-  "evaluate_every": Field(1000, "static", "steps from one measurement of sample quality to the next", 1),
-  "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100),
-  "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1),
+  "evaluate_every": Field(1000, "static", "steps from one measurement of sample quality to the next", 1, LARGEST_INT),
+  "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100, 10_000_000),
+  "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1, LARGEST_INT),
 }
 
 
@@ -209,7 +221,8 @@ def _number(name: str, value: Any, field: Field) -> float:
 
 
 def _bounds(field: Field) -> str:
-  return f"at least {field.low:g}" if field.high == math.inf else f"from {field.low:g} to {field.high:g}"
+  low, high = (str(x) if isinstance(x, int) else f"{x:g}" for x in (field.low, field.high))
+  return f"at least {low}" if field.high == math.inf else f"from {low} to {high}"
 
 
 def resolve(*overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import.
+"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import but in `every`.
 
 def sweep(s):  # s is this module, so that a config file imports nothing
   losses = s.param("loss", ["minimax", "non_saturating", "hinge"])
@@ -8,6 +8,7 @@ def sweep(s):  # s is this module, so that a config file imports nothing
   )
 """
 
+import importlib.util
 import inspect
 import itertools
 import math
@@ -15,11 +16,11 @@ import re
 import stat
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax import effects, settings
+from gan_jax import effects, labels, settings
 from gan_jax.errors import BadInput, shown, unknown
 
 Sweep = list[dict[str, Any]]
@@ -39,6 +40,28 @@ def param(name: str, values: Iterable[Any]) -> Sweep:
 def fixed(**fields: Any) -> Sweep:
   """Several fields, one value each."""
   return [fields]
+
+
+def every(field: str) -> list[str]:
+  """The registered names that a field may take, as in `s.param("loss", s.every("loss"))`. Imports the registry, and jax.
+
+  Raises:
+    BadInput: a field other than `loss`, `penalty`, `generator_penalty`, `optimizer`, `dataset` and `model`.
+  """
+  from gan_jax import data, losses, models, optim, penalties
+
+  registered = penalties.PENALTIES.values()
+  names = {
+    "loss": list(losses.LOSSES),
+    "penalty": [p.name for p in registered if p.kind != "generator"],
+    "generator_penalty": [p.name for p in registered if p.kind in penalties.registry.GENERATOR_KINDS],
+    "optimizer": list(optim.OPTIMIZERS),
+    "dataset": list(data.DATASETS),
+    "model": list(models.MODELS),
+  }
+  if field not in names:
+    raise unknown("field of registered names", field, names)
+  return names[field]
 
 
 def _few(sweep: Sweep, what: str) -> Sweep:
@@ -120,7 +143,17 @@ def load(
   asked = [settings.resolve(base, pinned)] * (single is not False) + runs * (single is not True)
   effects.check(pinned, asked)
   effects.check_sizes(asked)
-  return expand(base, [{}], pinned), expand(base, sweep, pinned)
+  swept = expand(base, sweep, pinned)
+  _check_baselines(swept, lambda: expand(base, sweep, {k: v for k, v in pinned.items() if k == "baseline"}))
+  return expand(base, [{}], pinned), swept
+
+
+def _check_baselines(configs: Sequence[Mapping[str, Any]], whole: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+  """A baseline that the command line's other fields take out of the study is no mistake: the report says it is not there."""
+  try:
+    labels.check_baselines(configs)
+  except BadInput:
+    labels.check_baselines([*configs, *whole()])
 
 
 def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
@@ -146,7 +179,7 @@ def _execute(path: str) -> tuple[dict[str, Any], Sweep]:
   module.__file__ = path
   source = _source(path)
   try:
-    exec(compile(source, path, "exec"), module.__dict__)
+    exec(compile(importlib.util.decode_source(source), path, "exec"), module.__dict__)
     if not hasattr(module, "get_config"):
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = _fields(module.get_config(), f"get_config() of {path}")

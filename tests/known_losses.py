@@ -16,6 +16,7 @@ from scipy import special
 from gan_jax.losses import Card
 from gan_jax.losses.f_divergences import Divergence
 from gan_jax.types import Loss
+from tests import formulas
 
 Formula = Callable[..., np.ndarray]
 
@@ -29,6 +30,9 @@ class Known(NamedTuple):
   generator: Formula
   golden: tuple[float, float]  # means over `GOLDEN`, default hyperparameters
   other: Mapping[str, float] = {}  # hyperparameters other than the defaults, at which the formulas must hold too
+  kinked: bool = False  # the best discriminator's logits lie on kinks of its loss, where no slope is zero
+  highest: float = np.inf  # the logit above which the discriminator's formula is not meant
+  unlevelled: bool = False  # a loss of pairing 'none' that a common shift of all logits leaves as it is
 
 
 def sg(x):
@@ -165,8 +169,8 @@ KNOWN: dict[str, Known] = {
     (41.73375, 17.69625),
     {"fake": -1.0, "real": 0.8, "target": 0.3},
   ),
-  "wasserstein": Known(lambda r, f: -(r - f), lambda r, f: -f, (0.225, -3.125)),
-  "hinge": Known(lambda r, f: pos(1 - r) + pos(1 + f), lambda r, f: -f, (6.75, -3.125)),
+  "wasserstein": Known(lambda r, f: -(r - f), lambda r, f: -f, (0.225, -3.125), unlevelled=True),
+  "hinge": Known(lambda r, f: pos(1 - r) + pos(1 + f), lambda r, f: -f, (6.75, -3.125), kinked=True),
   "relativistic": Known(lambda r, f: logistic(r - f), lambda r, f: logistic(f - r), (4.82243538686, 4.59743538686)),
   "relativistic_average": average_known(logistic, (5.212013031707, 4.762013031707)),
   "non_saturating_smoothed": Known(
@@ -181,7 +185,12 @@ KNOWN: dict[str, Known] = {
     (0.49413567052, 0.12409134896),
   ),
   "energy_margin": Known(  # energies are -r and -f
-    lambda r, f, margin=1.0: (-r) + pos(margin - (-f)), lambda r, f, margin=1.0: -f, (2.35, -3.125), {"margin": 0.4}
+    lambda r, f, margin=1.0: (-r) + pos(margin - (-f)),
+    lambda r, f, margin=1.0: -f,
+    (2.35, -3.125),
+    {"margin": 0.4},
+    kinked=True,
+    highest=0.0,
   ),
   "relativistic_zero_sum": Known(
     lambda r, f: logistic(r - f), lambda r, f: np.log(sg(r - f)), (4.82243538686, -4.82243538686)
@@ -325,7 +334,8 @@ def check_optimum(name: str, build: Builder, card: Card) -> None:
   if card.pairing != "none":
     check_coupled_optimum(name, build, card)
     return
-  for options in ({}, dict(KNOWN[name].other)):
+  known = KNOWN[name]
+  for options in ({}, dict(known.other)):
     loss = build(**options)
     log_ratio = jnp.asarray([-2.0, -0.7, 0.4, 1.5])
     best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
@@ -334,19 +344,18 @@ def check_optimum(name: str, build: Builder, card: Card) -> None:
     def cost(v, loss=loss, log_ratio=log_ratio, zero=zero):
       return jnp.exp(log_ratio) * loss.discriminator(v, zero) + loss.discriminator(zero, v)
 
-    assert name != "energy_margin" or np.all(best <= 0), "an energy is not negative"
+    assert np.all(best <= known.highest), f"{name}: an optimal logit above {known.highest}"
     at = np.asarray(cost(best))
     assert np.all(np.isfinite(at))
     for step in (1e-3, 0.3, 3.0):
       for other in (best - step, best + step):
-        if name == "energy_margin":
-          other = jnp.minimum(other, 0)
+        other = jnp.minimum(other, known.highest)
         assert np.all(np.asarray(cost(other)) >= at - 1e-12), f"{name} {options}: v = {other} costs less than {best}"
-    if np.all(np.isfinite(np.asarray(best))) and name not in ("hinge", "energy_margin"):  # there it lies on a kink
+    if np.all(np.isfinite(np.asarray(best))) and not known.kinked:
       close(jax.grad(lambda v: jnp.sum(cost(v)))(best), 0 * at, 0, f"{name} {options}: stationary", atol=1e-9)
-    elif name in ("hinge", "energy_margin"):
+    elif known.kinked:
       for other in (best - 1e-3, best + 1e-3):  # no flat piece around a kink
-        strict = np.asarray((other <= 0) | (name == "hinge"))
+        strict = np.asarray(other <= known.highest)
         assert np.all(np.asarray(cost(other))[strict] > at[strict] + 1e-5), f"{name}: {best} is no strict minimum"
 
 
@@ -377,8 +386,38 @@ def check_shift(name: str, build: Builder, card: Card) -> None:
       slope_of(loss.generator, 1, real + shift, fake + shift),
     ]
     moves += [not np.allclose(np.asarray(a), np.asarray(b), rtol=1e-9) for a, b in zip(before, after, strict=True)]
-  invariant = card.pairing != "none" or name == "wasserstein"
+  invariant = card.pairing != "none" or KNOWN[name].unlevelled
   assert any(moves) != invariant, f"{name}: pairing is {card.pairing!r}"
+
+
+def check_texts(name: str, build: Builder, card: Card) -> None:
+  """What the card prints is what is computed: both halves, the slope and the optimal logit, read as formulas."""
+  for given in ({}, dict(KNOWN[name].other)):
+    options = {**_defaults(build), **given}
+    loss = build(**given)
+    for real, fake in (*BATCHES, spread(3.0)):
+      names = formulas.of_batch(real, fake, options)
+      logits = jnp.asarray(real), jnp.asarray(fake)
+      columns = {
+        "discriminator": loss.discriminator(*logits),
+        "generator": loss.generator(*logits),
+        "slope": card.slope_at(*logits, **options),
+      }
+      for column, computed in columns.items():
+        text = getattr(card, column)
+        before = "" if column == "discriminator" else card.discriminator
+        printed, rtol = formulas.evaluate(text, names, before), 1e-9
+        if np.isnan(printed).any():  # 0/0, as (1 - e^(-k x)) / k at k = 0: the limit is meant
+          near = [{**names, **{key: value * x for key, value in options.items()}} for x in (1 - 1e-5, 1 + 1e-5)]
+          printed, rtol = sum(formulas.evaluate(text, there, before) for there in near) / 2, 1e-7
+        printed = np.broadcast_to(np.ravel(printed), real.shape)
+        close(computed, printed, rtol, f"{name} {given}: {column} is printed as {text!r}", atol=1e-11)
+    if card.optimal_logit_at is not None:
+      log_ratio = np.array([-3.0, -1.1, -0.2, 0.3, 0.9, 2.5])
+      computed = card.optimal_logit_at(jnp.asarray(log_ratio), **options)
+      text = card.optimal_logit
+      printed = formulas.evaluate(text, formulas.of_densities(log_ratio, options))
+      close(computed, printed, 1e-9, f"{name} {given}: optimal_logit is printed as {text!r}", atol=1e-11)
 
 
 def _defaults(build: Builder) -> dict[str, float]:
@@ -392,6 +431,7 @@ CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
   check_optimum,
   check_shift,
   check_overflow,
+  check_texts,
 )
 
 

@@ -111,6 +111,7 @@ def test_what_the_gain_explains():
   hinge = found[1]
   assert hinge.gain == pytest.approx(0.5)
   assert hinge.versus.mean == pytest.approx(4, rel=1e-2)
+  assert (hinge.versus.family, found[2].versus.family) == (2, 2)  # both losses of the game, corrected together
   assert hinge.change.mean == pytest.approx(0.5, rel=1e-2)
   assert matched_gain.explained(hinge) == pytest.approx(0.5, abs=5e-3)
   assert matched_gain.explained(found[0]) is None

@@ -54,6 +54,18 @@ def test_the_table_has_the_means_of_the_rows(written):
     assert float(re.split(r" [|±] ?", row)[3]) == pytest.approx(np.mean(shares), abs=5e-4)
 
 
+def test_divergences_are_compared_as_ratios_and_the_comparisons_of_a_data_set_are_one_family(written):
+  found = study.methods(records.read(written))
+  ratio = study.against(found, found[1], study.DIVERGENCE)
+  assert ratio is None or ratio.log
+  difference = study.against(found, found[1], study.MODES)
+  ours, theirs = (list(study.finals(m, study.MODES).values()) for m in (found[1], found[0]))
+  assert difference.mean == pytest.approx(np.mean(np.subtract(ours, theirs)))
+  text = study.sentences(found)
+  assert "PacGAN2 beside GAN, paired by seed" in text
+  assert "(Holm, of " in text
+
+
 def test_every_method_has_a_name_of_its_own_and_published_rows_are_of_methods_that_run():
   _, configs = sweeps.load(str(CONFIGS / "mode_collapse.py"))
   found = {(c["dataset"], study.named(c)) for c in configs}

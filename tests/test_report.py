@@ -2,6 +2,7 @@
 
 import html.parser
 import io
+import itertools
 import json
 import math
 import re
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan_jax import runs, settings
+from experiments import coverage
+from gan_jax import runs, settings, sweeps
 from gan_jax.errors import BadInput
 from gan_jax.report import (
   build,
@@ -21,6 +23,8 @@ from gan_jax.report import (
   phase,
   pictures,
   records,
+  search,
+  selection,
   statistics,
   summary,
   terminal_table,
@@ -28,7 +32,7 @@ from gan_jax.report import (
   verdicts,
   wording,
 )  # fmt: skip
-from gan_jax.report.comparison import compare
+from gan_jax.report.comparison import QUALITIES, compare
 
 LOSSES = (
   "minimax",
@@ -211,7 +215,7 @@ def test_the_paired_difference_is_the_paired_t_test_over_common_seeds():
   seeds = [0, 1, 2, 3]
   expected = stats.ttest_rel([ours[s] for s in seeds], [theirs[s] for s in seeds])
   interval = expected.confidence_interval(0.95)
-  assert found == pytest.approx((-1.0, interval.low, interval.high, expected.pvalue, 4), rel=1e-10)
+  assert found[:5] == pytest.approx((-1.0, interval.low, interval.high, expected.pvalue, 4), rel=1e-10)
   assert not found.certain  # 0.0663 > 0.05, and the interval holds zero
   assert statistics.paired({0: 1.0}, {1: 1.0}) is None
   assert statistics.paired({0: math.nan}, {0: 1.0}) is None
@@ -223,6 +227,52 @@ def test_the_paired_ratio_is_the_test_of_logarithms():
   assert found.mean == pytest.approx(math.sqrt(2 * 4))
   assert found.n == 2  # the negative value has no logarithm
   assert found.p == pytest.approx(stats.ttest_1samp(np.log([2.0, 4.0]), 0).pvalue)
+
+
+def test_a_positive_quantity_has_students_interval_of_its_logarithms():
+  x = [0.5, 2.0, 8.0]
+  e = statistics.estimate(x, log=True)
+  low, high = stats.t.interval(0.95, 2, np.mean(np.log(x)), stats.sem(np.log(x)))
+  assert e[:5] == pytest.approx((2.0, math.exp(low), math.exp(high), 3, 0))
+  assert e.log
+  assert not statistics.estimate([0.0, 1.0], log=True).log  # zero has no logarithm
+  assert wording.plus_minus(statistics.Estimate(2.0, 0.5, 8.0, 3, 0, True)) == "2 [0.5, 8]"
+
+
+@pytest.mark.parametrize("kind", coverage.KINDS)
+def test_intervals_of_five_seeds_hold_what_they_say_they_hold(kind):
+  """2,000 studies: four standard errors below 0.95 is 0.93. The mean on the plain scale, used before, is what fails."""
+  repeats = 2000
+  error = math.sqrt(0.95 * 0.05 / repeats)
+  found = coverage.coverage(kind, seeds=5, repeats=repeats, seed=1)
+  assert found["median"] > 0.95 - 4 * error
+  assert found["ratio"] > 0.95 - 4 * error
+  if kind != "normal":
+    assert found["mean"] < 0.95 - 4 * error
+  if kind == "one in ten fails":  # no interval of the mean of all seeds covers, and the page says so
+    assert found["geometric mean"] < 0.75
+
+
+def test_a_family_without_differences_is_called_certain_in_one_study_of_twenty_at_most():
+  repeats = 400
+  found = coverage.false_alarms("normal", seeds=5, repeats=repeats, seed=2)
+  assert found["Holm"] < 0.05 + 4 * math.sqrt(0.05 * 0.95 / repeats)
+  assert found["uncorrected"] > 0.15
+
+
+def test_holms_correction_is_that_of_its_paper():
+  # By hand: 0.01 * 4, 0.02 * 3, then max(0.06, 0.03 * 2), then max(0.06, 0.04).
+  assert statistics.adjust([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+  assert statistics.adjust([0.9, 0.8]) == [1.0, 1.0]
+  one = statistics.Paired(1, 0, 2, 0.03, 5)
+  assert one.certain
+  untested = one._replace(n=1, p=math.nan)
+  found = statistics.holm([one, None, untested, one._replace(p=0.2)])
+  assert [x and x.family for x in found] == [2, None, 1, 2]
+  assert found[0].adjusted == pytest.approx(0.06)
+  assert not found[0].certain  # it was, alone
+  assert not found[2].certain
+  assert wording.p_value(found[0]) == "p = 0.06 (Holm, of 2), n = 5"
 
 
 def test_equal_differences_are_certain_unless_they_are_zero():
@@ -334,11 +384,72 @@ def test_the_baseline_differs_in_its_loss_alone(tmp_path):
     for start in (0, 50)
   ] + [settings.resolve({"steps": 100, "loss": "hinge", "head_start": 7})]
   panel = records.read(write_study(tmp_path / "s", [group], until=0)).panels[0]
-  found = [records.baseline(panel, variant) for variant in panel.variants]
-  assert [v and v.label for v in found] == [
-    "non_saturating, head_start=0", "non_saturating, head_start=50",
-    "non_saturating, head_start=0", "non_saturating, head_start=50", None,
+  assert [v and v.label for v in records.baselines(panel)] == [
+    "minimax, head_start=0", "minimax, head_start=50", "minimax, head_start=0", "minimax, head_start=50",
+    "minimax, head_start=0",
   ]  # fmt: skip
+
+
+def test_the_baseline_is_what_the_study_names(tmp_path):
+  def found(name, changes, **fields):
+    group = [settings.resolve({"steps": 100}, fields, change) for change in changes]
+    panel = records.read(write_study(tmp_path / name, [group], until=0)).panels[0]
+    return [v and v.label for v in records.baselines(panel)]
+
+  losses = [{"loss": x} for x in ("minimax", "hinge")]
+  assert found("a", losses) == ["minimax"] * 2
+  assert found("b", losses, baseline="hinge") == ["hinge"] * 2
+  assert found("c", losses, baseline="wasserstein") == [None] * 2
+  rates = [{"discriminator_rate": x} for x in (0.1, 0.2)]
+  assert found("d", rates) == ["discriminator_rate=0.1"] * 2  # of one loss, the first
+  assert found("e", rates, baseline="discriminator_rate=0.2") == ["discriminator_rate=0.2"] * 2
+  assert found("f", rates, baseline="non_saturating") == ["discriminator_rate=0.1"] * 2
+
+
+def test_a_study_without_non_saturating_is_compared_and_no_text_names_it(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in ("minimax", "hinge") for s in range(5)]
+  path = write_study(tmp_path / "s", [group])
+  rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
+  assert rows["hinge"].versus.n == 5
+  page, text = build(path).read_text(), terminal_table(path)
+  body = page[page.index("<main>") : page.index("How to read this")]
+  assert "non_saturating" not in body.replace("lens/cosine_non_saturating", "")
+  assert "ratio to minimax, by seed" in body
+  assert "baseline: minimax; ratio to it by seed" in text
+
+
+def test_a_baseline_that_is_not_there_is_refused_or_said(tmp_path):
+  config = tmp_path / "c.py"
+  config.write_text(
+    "def get_config():\n  return {'baseline': 'hinge', 'steps': 100}\n"
+    "def sweep(s):\n  return s.product(s.param('loss', ['minimax', 'hinge']), s.param('seed', [0, 1]))\n"
+  )
+  assert len(sweeps.load(str(config))[1]) == 4
+  with pytest.raises(BadInput, match="unknown baseline 'hing'; did you mean 'hinge'"):
+    sweeps.load(str(config), ["--config.baseline=hing"])
+  assert len(sweeps.load(str(config), ["--config.loss=minimax"])[1]) == 2  # taken out by the command line
+  group = [settings.resolve({"steps": 100, "baseline": "gone", "loss": x}) for x in ("minimax", "hinge")]
+  path = write_study(tmp_path / "s", [group], until=100, diverged=())
+  assert "the baseline gone is not in this panel" in build(path).read_text()
+  assert "baseline: gone is not in this panel" in terminal_table(path)
+
+
+def test_runs_that_learnt_nothing_are_counted_and_in_no_average(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in LOSSES[:2] for s in range(5)]
+  path = write_study(tmp_path / "s", [group], diverged=())
+  *_, (first, last, part) = runs.parts(path, "quality", "group-0")
+  table = runs.read_table(path, "quality", "group-0")
+  columns = {name: x[-1:].copy() for name, x in table.columns.items()}
+  columns["frechet/distance"][0, 3] = 0.6 * table.columns["frechet/distance"][0, 3]  # of minimax, seed 3: not halved
+  part.unlink()
+  runs.append(path, "quality", "group-0", first, last, runs.Table(table.steps[-1:], columns))
+  rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
+  kept = [float(columns["frechet/distance"][0, i]) for i in (0, 1, 2, 4)]
+  assert rows["minimax"].failed == 1
+  assert rows["minimax"].finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
+  assert rows["non_saturating"].versus.n == 4
+  assert wording.counts(rows["minimax"]) == "5/5 runs, 1 learnt nothing"
+  assert "1 of 5 of minimax" in terminal_table(path)
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(study):
@@ -346,8 +457,8 @@ def test_diverged_runs_are_counted_and_in_no_mean(study):
   row = next(row for row in compare(panel).rows if row.variant.label == "wasserstein")
   assert wording.counts(row) == "4/5 runs, 1 diverged"
   kept = [records.final(run, "frechet/distance") for run in row.variant.runs if run.seed != 3]
-  assert row.finals["frechet/distance"].mean == pytest.approx(np.mean(kept))
-  assert row.finals["frechet/distance"].n == row.difference.n == 4
+  assert row.finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
+  assert row.finals["frechet/distance"].n == row.versus.n == 4
 
 
 def test_the_table_is_ranked_and_paired_by_seed(study):
@@ -356,20 +467,169 @@ def test_the_table_is_ranked_and_paired_by_seed(study):
   assert means == sorted(means)
   by_label = {row.variant.label: row for row in comparison.rows}
   ours, theirs = (
-    [records.final(run, "frechet/distance") for run in by_label[x].variant.runs] for x in ("hinge", "non_saturating")
+    np.log([records.final(run, "frechet/distance") for run in by_label[x].variant.runs]) for x in ("hinge", "minimax")
   )
-  assert by_label["hinge"].difference.p == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
-  assert by_label["non_saturating"].is_baseline
-  assert by_label["non_saturating"].difference is None
+  expected = stats.ttest_rel(ours, theirs)
+  assert by_label["hinge"].versus.p == pytest.approx(expected.pvalue)
+  assert by_label["hinge"].versus.mean == pytest.approx(np.exp(np.mean(ours - theirs)))
+  assert by_label["minimax"].is_baseline  # the study's first
+  assert by_label["minimax"].versus is None
 
 
 def test_runs_measured_at_different_steps_are_not_paired(tmp_path):
   groups = [[settings.resolve({"loss": x, "seed": s}) for s in range(3)] for x in ("minimax", "non_saturating")]
   path = write_study(tmp_path / "s", groups, until=2000)
-  assert compare(records.read(path).panels[0]).rows[0].difference is not None
+  assert compare(records.read(path).panels[0]).rows[-1].versus is not None
   for _, _, part in runs.parts(path, "quality", "group-1")[-1:]:
     part.unlink()
-  assert all(row.difference is None for row in compare(records.read(path).panels[0]).rows)
+  assert all(row.versus is None for row in compare(records.read(path).panels[0]).rows)
+
+
+# Random searches
+
+
+def draws(losses=12, count=16, seed=0, shared=False):
+  """A search as one would write it: log-uniform rates, beta1 and weight, one seed each."""
+  rng = np.random.default_rng(seed)
+  names = [*LOSSES, "tilted_gan_a", "x1", "x2", "x3", "x4", "x5"][:losses]
+  drawn = [
+    {
+      "generator_rate": float(10 ** rng.uniform(-4, -2)),
+      "discriminator_rate": float(10 ** rng.uniform(-4, -2)),
+      "beta1": float(rng.uniform(0, 0.9)),
+      "penalty_weight": float(10 ** rng.uniform(-2, 1)),
+    }
+    for _ in range(count if shared else losses * count)
+  ]
+  return [
+    settings.resolve({"steps": 6000, "penalty": "r1", "loss": name, "seed": i}, drawn[i if shared else count * k + i])
+    for k, name in enumerate(names)
+    for i in range(count)
+  ]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_random_search_compares_losses_over_its_draws(tmp_path, shared):
+  path = write_study(tmp_path / "s", [draws(shared=shared)], diverged=())
+  table = runs.read_table(path, "quality", "group-0").columns["frechet/distance"]
+  found = search.search(records.read(path).panels[0])
+  assert set(found.drawn) == {"generator_rate", "discriminator_rate", "beta1", "penalty_weight"}
+  assert found.compared == ("loss",)
+  assert found.baseline == "minimax"
+  assert len(found.entries) == 12
+  by_label = {entry.label: entry for entry in found.entries}
+  for k, name in enumerate(LOSSES):
+    final, first = np.sort(table[-1, 16 * k : 16 * k + 16].astype(float)), table[0, 16 * k : 16 * k + 16]
+    entry = by_label[name]
+    np.testing.assert_allclose(entry.values, final)
+    assert entry.quartiles == pytest.approx(np.quantile(final, (0.25, 0.5, 0.75)))
+    assert (entry.learnt, entry.runs) == ((table[-1, 16 * k : 16 * k + 16] <= first / 2).sum(), 16)
+    assert entry.expected[0] == pytest.approx(np.exp(np.log(final).mean()))
+    assert entry.expected[-1] == pytest.approx(final[0])
+  wasserstein = by_label["wasserstein"]
+  reference = stats.mannwhitneyu(by_label["minimax"].values, wasserstein.values)
+  assert wasserstein.wins == pytest.approx(reference.statistic / 256)
+  assert wasserstein.certain  # forty times as far from the data
+  assert found.entries[-1].label == "wasserstein"
+
+
+def test_a_search_has_a_line_a_loss_on_the_page_the_terminal_and_in_the_object(tmp_path):
+  path = write_study(tmp_path / "s", [draws(losses=4)], diverged=(("hinge", 2), ("least_squares", 3)))
+  text, page = terminal_table(path), build(path).read_text()
+  lines = text.splitlines()
+  assert [sum(line.startswith(name + " ") for line in lines) for name in LOSSES[:4]] == [1] * 4
+  assert max(map(len, lines)) <= 120
+  assert "16 " in next(line for line in lines if line.startswith("minimax"))
+  assert "diverged, in no mean: least_squares" in text
+  body = page[page.index("<main>") :]
+  assert "Over the draws" in body
+  assert body.count('<th scope="row">') == 2 * 4  # over the draws, and the best draw of each
+  (found,) = summary(path)["searches"]
+  assert [len(entry["expected_best"]) for entry in found["entries"]] == [16] * 4
+  assert {entry["label"]: entry["draws"] for entry in found["entries"]} == dict.fromkeys(LOSSES[:4], 16)
+  gone = next(entry for entry in found["entries"] if entry["label"] == "least_squares")
+  assert gone["learnt"] == 15
+  assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_expected_best_is_the_mean_over_all_choices():
+  from itertools import combinations
+
+  values = np.array([1.0, 2.0, 5.0, 30.0, 31.0])
+  low, high = (next(q for q in QUALITIES if q.metric == m) for m in ("frechet/distance", "modes/covered"))
+  for k in range(1, 6):
+    best = [min(choice) for choice in combinations(values, k)]
+    assert search.expected_best(values, low)[k - 1] == pytest.approx(np.exp(np.mean(np.log(best))))
+    best = [max(choice) for choice in combinations(values, k)]
+    assert search.expected_best(values[::-1], high)[k - 1] == pytest.approx(np.mean(best))
+  assert np.isfinite(search.expected_best(np.geomspace(1, 9, 2000), low)).all()
+
+
+def grid(**fields):
+  names, values = zip(*fields.items(), strict=True)
+  return [dict(zip(names, one, strict=True)) for one in itertools.product(*values)]
+
+
+@pytest.mark.parametrize(
+  ("configs", "runs_each", "drawn"),
+  [
+    (grid(loss=["a", "b"], rate=[1, 2, 3, 4, 5, 6, 7, 8]), 1, []),  # an axis that all share
+    (grid(loss=["a", "b"], rate=[1, 2, 3, 4], beta=[0, 0.5]), 1, []),  # a product
+    (grid(loss=list("abcdefg")), 5, []),
+    ([{"rate": 0.1 * i} for i in range(8)], 1, []),  # one loss along one axis
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(3)], 1, []),  # too few
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(5)], 5, []),  # few, seeds each
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(5)], 1, ["rate", "beta"]),
+    ([{"loss": x, "rate": i + 20 * (x == "b")} for x in "ab" for i in range(8)], 1, ["rate"]),  # each its own
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.1 * i, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)], 1,
+     []),  # values twice: not drawn
+    ([{"loss": x, "rate": i + 9 * c, "beta": i + 7.5 * c, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)],
+     1, ["rate", "beta"]),  # critic steps are compared: as many draws of each
+    ([{"loss": x, "rate": i, "beta": i / 7, "critic": 1 + (i % 7) // 3} for x in "ab" for i in range(16)], 1,
+     ["rate", "beta", "critic"]),
+    ([{"loss": x, "rate": i, "beta": i / 7} | ({"options.margin": i / 3} if x == "b" else {}) for x in "ab"
+      for i in range(9)], 1, ["rate", "beta", "options.margin"]),
+  ],
+)  # fmt: skip
+def test_what_was_drawn_is_told_from_a_grid(configs, runs_each, drawn):
+  assert search.drawn_fields(configs, runs_each) == drawn
+
+
+# Many variants
+
+
+def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatch):
+  group = [settings.resolve({"steps": 100, "data_dir": f"d{i}"}) for i in range(70)]
+  path = write_study(tmp_path / "s", [group[:35], group[35:]], until=100, diverged=())
+  opened = []
+  read = runs.read_arrays
+  monkeypatch.setattr(runs, "read_arrays", lambda file: opened.append(file) or read(file))
+  text = build(path).read_text()
+  samples = [file for file in opened if file.parent.parent.name == "samples" and file.stem.isdigit()]
+  assert len(samples) == len(set(samples)) <= 2
+  assert text.count("data:image/png;base64,") <= selection.MOST + 1
+  assert "58 are left out of the pictures" in text
+  chosen = pictures.latest(path, records.read(path).runs[:3])
+  assert all(x.base is None for _, x in chosen.values())  # a view would keep the whole group in memory
+
+
+def test_a_page_of_many_variants_does_not_grow_with_them(tmp_path):
+  def size(count):
+    group = [settings.resolve({"steps": 300, "data_dir": f"d{i}"}) for i in range(count)]
+    return len(build(write_study(tmp_path / str(count), [group], until=300, diverged=())).read_text())
+
+  few, many = size(130), size(390)
+  assert many < 1.05 * few
+
+
+def test_the_best_the_middle_and_the_worst_are_shown():
+  assert selection.shown(range(12)) == list(range(12))
+  assert selection.shown(range(100)) == [0, 1, 2, 3, 48, 49, 50, 51, 96, 97, 98, 99]
+  first, last = selection.ends(range(1000))
+  assert len(first) + len(last) == selection.LINES
+  assert (first[0], last[-1]) == (0, 999)
+  assert selection.named(["a", "b"]) == "a, b"
+  assert selection.named([str(i) for i in range(20)], 4) == "0, 1 and 18 others"
 
 
 # The page
@@ -399,7 +659,10 @@ def test_the_page_shows_what_was_found(page):
     "4/5 runs",
     "1 diverged",
     "it was lost in the loss's factor",
-    "excludes zero",
+    "times the baseline minimax, paired by seed",
+    "surely another",
+    "p: Holm, of 6",
+    "(Holm, of 6), n = 5",
     "AUC of real against fake logits",
     "extra/unheard_of",
     "not explained in the manifest",
@@ -450,7 +713,8 @@ HOSTILE = "<script>alert(1)</script>\"' onload=x %s {{ 7*7 }} &amp; \n\t\u202egn
 
 def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
   def skeleton(name, folder):
-    group = [settings.resolve({"loss": x, "panel": name, "data_dir": name + x, "steps": 100}) for x in LOSSES[:2]]
+    field = name.replace("\ud800", "")  # which no config may hold
+    group = [settings.resolve({"loss": x, "panel": field, "data_dir": field + x, "steps": 100}) for x in LOSSES[:2]]
     path = write_study(tmp_path / folder, [group], until=100, diverged=(), name=name)
     manifest = runs.read_json(path / "manifest.json")
     manifest |= {"description": name, "commit": name, "layout": {name: name}, "metrics": {name: name, **EXPLANATIONS}}
@@ -540,6 +804,57 @@ def test_strips_cover_the_steps_that_were_measured():
     ("0.0", "500.0", verdicts.LOOKS["healthy"].colour), ("500.0", "250.0", verdicts.LOOKS["stalled"].colour),
   ]  # fmt: skip
   assert "<rect" not in timeline.strips([found._replace(steps=np.zeros(0, int), states=())], 200, "a")
+
+
+def test_no_state_and_no_factor_has_the_colour_of_a_variant():
+  variants = {colour.lower() for colour in figures.COLOURS}
+  assert not variants & {look.colour.lower() for look in verdicts.LOOKS.values()}
+  assert not variants & {line["color"].lower() for line in factors.LINES.values()}
+  assert len({tuple(line.get("dashes", ())) for line in factors.LINES.values()}) >= 3  # told apart without colour too
+
+
+def test_seven_ranges_are_drawn_one_by_one_and_three_together(study):
+  panel = records.read(study).panels[0]
+  variants = [(variant, figures.style(i)) for i, variant in enumerate(panel.variants)]
+  assert "opacity: 0.16" not in figures.curves(variants, "disc/auc", "a")
+  assert figures.curves(variants[:3], "disc/auc", "a").count("opacity: 0.16") == 3
+  each = figures.each(variants, "disc/auc", "a")
+  assert len(re.findall(r"opacity: 0\.3\b", each)) == len(LOSSES)
+  for name in LOSSES:
+    assert f">{name}<" in each
+    assert f">{name}<" in figures.curves(variants, "disc/auc", "a")  # at the end of its line
+  assert figures.each(variants[:3], "disc/auc", "a") is None
+
+
+def test_the_generator_without_averaging_is_a_column_and_a_thin_line(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in LOSSES[:2] for s in range(3)]
+  path = write_study(tmp_path / "s", [group], diverged=())
+  for first, last, part in runs.parts(path, "quality", "group-0"):
+    table = runs.read_arrays(part)
+    steps = table.pop("step")
+    table["raw/frechet/distance"] = 3 * table["frechet/distance"]
+    runs.append(path, "quality", "group-0", first, last, runs.Table(steps, table))
+  comparison = compare(records.read(path).panels[0])
+  for row in comparison.rows:
+    three = row.finals["raw/frechet/distance"].mean / row.finals["frechet/distance"].mean
+    assert three == pytest.approx(3, rel=1e-5)
+  assert comparison.columns[0][0] == "raw/frechet/distance"
+  assert " raw " in terminal_table(path)
+  text = build(path).read_text()
+  assert "raw: without averaging" in text
+  assert "thin dashes: the generator itself" in text
+
+
+def test_a_lens_of_two_losses_has_a_colour_bar_whose_numbers_do_not_touch(study):
+  variant = records.read(study).panels[1].variants[0]
+  found = lens_map.look(variant.counted)
+  assert len(found.groups) == 2
+  svg = lens_map.norm_figure(found, "a")
+  places = sorted(
+    float(y) for y in re.findall(r'text-anchor: start[^"]*" x="[^"]*" y="([^"]*)"[^>]*>[+−]?[\d.]+<', svg)
+  )
+  assert len(places) == 3
+  assert min(np.diff(places)) > 8.5  # the size of the letters
 
 
 def test_the_course_of_the_factors_adds_up(study):
@@ -706,5 +1021,5 @@ def test_bad_studies_are_refused_by_name(tmp_path, study):
   content = bytearray(part.read_bytes())
   content[len(content) // 3] ^= 1
   part.write_bytes(content)
-  with pytest.raises(BadInput, match=part.name):
-    build(path)
+  for text in (build(path).read_text(), terminal_table(path), json.dumps(summary(path)["remarks"])):
+    assert f"damaged ({part.name}: " in text

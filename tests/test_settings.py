@@ -30,7 +30,7 @@ def test_defaults_are_valid_and_fresh():
     ("stesp", 3, "unknown config field 'stesp'; did you mean 'steps'?"),
     ("steps", 2.5, "'steps' expected int"),
     ("steps", True, "'steps' expected int"),
-    ("steps", 0, "'steps' expected at least 1, got 0"),
+    ("steps", 0, "'steps' expected from 1 to 2147483647, got 0"),
     ("loss", 3, "'loss' expected str"),
     ("conditional", 1, "'conditional' expected bool"),
     ("generator_rate", -1.0, "'generator_rate' expected at least 0, got -1"),

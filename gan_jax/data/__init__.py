@@ -5,12 +5,16 @@ A dataset is one loader `(data_dir) -> Dataset` and its name in `DATASETS`; conf
 
 from collections.abc import Callable
 
+# isort: off
+# The record first: a loader may import it from this package while it is being imported itself.
+from gan_jax.data.dataset import Dataset, check, digest, encode_for_view
+
+# isort: on
 from gan_jax.data import built, digits, line, mixtures, mnist
-from gan_jax.data.dataset import Dataset, check, encode_for_view
 from gan_jax.data.order import example_indices
 from gan_jax.errors import unknown
 
-__all__ = ["DATASETS", "Dataset", "check", "encode_for_view", "example_indices", "load"]
+__all__ = ["DATASETS", "Dataset", "check", "digest", "encode_for_view", "example_indices", "load"]
 
 DATASETS: dict[str, Callable[[str], Dataset]] = {
   "digits": digits.load,

@@ -1,5 +1,6 @@
 """What a dataset is: arrays that stay on the device as they were stored, and how a batch of them is decoded."""
 
+import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -43,6 +44,16 @@ class Dataset(NamedTuple):
   def judged(self) -> Data:
     """The examples that samples are compared with."""
     return self.data if self.reference is None else self.reference
+
+
+def digest(dataset: Dataset) -> str:
+  """sha256 of the stored examples and their labels, with dtypes and shapes: what a dataset's name does not say."""
+  hasher = hashlib.sha256()
+  for array in dataset.data:
+    stored = np.ascontiguousarray(array)
+    hasher.update(f"{stored.dtype} {stored.shape}".encode())
+    hasher.update(stored.tobytes())
+  return hasher.hexdigest()
 
 
 def decode_bytes(stored: Array) -> Array:

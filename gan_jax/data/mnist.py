@@ -63,6 +63,14 @@ def load(data_dir: str) -> Dataset:
   return Dataset(data, decode_bytes, (*images.shape[1:], 1), classes, "images")
 
 
+def is_there(data_dir: str) -> bool:
+  """Whether a folder has any file that `load` would look at."""
+  try:
+    return any(NAME.fullmatch(path.name) for path in Path(data_dir).expanduser().iterdir())
+  except (OSError, RuntimeError, ValueError):
+    return False
+
+
 def _choose(data_dir: str) -> tuple[str, Pair]:
   """(what the names begin with, the files): plain names before prefixed ones, the training set before the test set."""
   try:

@@ -10,10 +10,14 @@ A high logit means "judged real". To add a loss, write one function under `@regi
 family and one row of known values in `tests/known_losses.py`.
 """
 
+# isort: off
+# The registry first: a family may import these names from this package while it is being imported itself.
+from gan_jax.losses.registry import CARDS, LOSSES, Card, card, halves, register
+
+# isort: on
 # Importing a family enters its losses.
 from gan_jax.losses import f_gan, least_squares, logistic, margins, relativistic, tilted, transforms
 from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, zero_sum
-from gan_jax.losses.registry import CARDS, LOSSES, Card, card, register
 
 __all__ = [
   "CARDS",
@@ -25,6 +29,7 @@ __all__ = [
   "default_options",
   "f_gan",
   "get",
+  "halves",
   "least_squares",
   "logistic",
   "margins",

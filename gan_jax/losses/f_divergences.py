@@ -34,7 +34,7 @@ class Divergence(NamedTuple):
   composed_slope: Formula  # d f*(g(v)) / dv
   threshold: float  # f'(1): the activation where p = q
   optimal_logit: Formula  # v with g(v) = f'(p/q), from log p/q
-  # What the card says.
+  # What the card says: see `registry.Card`.
   activation_text: str
   composed_text: str
   slope_text: str  # of f*(g(v))
@@ -143,10 +143,10 @@ DIVERGENCES: dict[str, Divergence] = {
     threshold=0.0,
     optimal_logit=lambda log_ratio: 2 * expm1(log_ratio),
     activation_text="{v}",
-    composed_text="({v}^2/4 + {v})",
-    slope_text="(f/2 + 1)",
+    composed_text="{v}^2/4 + {v}",
+    slope_text="f/2 + 1",
     activation_slope_text="1",
-    optimal_logit_text="2 (p/q - 1), above -2",
+    optimal_logit_text="2 (p/q - 1); above -2",
     saturates="at f = -2, and has the WRONG SIGN below: a fake rejected that firmly is pushed further away",
     saturates_practical="nowhere",
   ),
@@ -161,7 +161,7 @@ DIVERGENCES: dict[str, Divergence] = {
     composed_slope=lambda v: jnp.exp(-v / 2),
     threshold=0.0,
     optimal_logit=lambda log_ratio: 2 * log_ratio,
-    activation_text="(1 - e^(-{v}))",
+    activation_text="1 - e^(-{v})",
     composed_text="2 (1 - e^(-{v}/2))",
     slope_text="e^(-f/2)",
     activation_slope_text="e^-f",
@@ -181,8 +181,8 @@ DIVERGENCES: dict[str, Divergence] = {
     composed_slope=jnp.exp,
     threshold=0.0,
     optimal_logit=lambda log_ratio: log_ratio / 2,
-    activation_text="(1 - e^(-{v}))",
-    composed_text="(e^{v} - 1)",
+    activation_text="1 - e^(-{v})",
+    composed_text="e^{v} - 1",
     slope_text="e^f",
     activation_slope_text="e^-f",
     optimal_logit_text="0.5 log p/q",
@@ -202,8 +202,8 @@ DIVERGENCES: dict[str, Divergence] = {
     threshold=0.0,
     optimal_logit=lambda log_ratio: 1 + log_ratio - jnp.exp(-log_ratio),
     activation_text="{v}",
-    composed_text="(1/w - 1 - log w), w = omega(1 - {v}) (Wright)",
-    slope_text="1/omega(1 - f)",
+    composed_text="1/w - 1 - log w, w = omega(1 - {v}); omega is Wright's",
+    slope_text="1/omega(1 - f); omega is Wright's",
     activation_slope_text="1",
     optimal_logit_text="1 + log p/q - q/p",
     saturates="f << 0, but only as 1/|f|; explodes for f >> 0",
@@ -221,8 +221,8 @@ DIVERGENCES: dict[str, Divergence] = {
     composed_slope=sigmoid,
     threshold=0.0,
     optimal_logit=_same,
-    activation_text="(log 2 - softplus(-{v}))",
-    composed_text="(softplus({v}) - log 2)",
+    activation_text="log 2 - softplus(-{v})",
+    composed_text="softplus({v}) - log 2",
     slope_text="sigmoid(f)",
     activation_slope_text="sigmoid(-f)",
     optimal_logit_text="log p/q",
@@ -242,7 +242,7 @@ DIVERGENCES: dict[str, Divergence] = {
     threshold=0.0,
     # softplus(-v) = pi log(1 + (1 - pi) q / (pi p))
     optimal_logit=lambda log_ratio, pi: -log_expm1(pi * softplus(jnp.log((1 - pi) / pi) - log_ratio)),
-    activation_text="(-pi log pi - softplus(-{v}))",
+    activation_text="-pi log pi - softplus(-{v})",
     composed_text="(1-pi) log((1-pi) / (1 - sigmoid({v})^(1/pi)))",
     slope_text="(1-pi)/pi sigmoid(-f) / (sigmoid(f)^(-1/pi) - 1)",
     activation_slope_text="sigmoid(-f)",
@@ -286,7 +286,7 @@ DIVERGENCES: dict[str, Divergence] = {
     composed_text="(relu(1 + (alpha-1) {v})^(alpha/(alpha-1)) - 1) / alpha",
     slope_text="relu(1 + (alpha-1) f)^(1/(alpha-1))",
     activation_slope_text="1",
-    optimal_logit_text="((p/q)^(alpha-1) - 1) / (alpha-1), above -1/(alpha-1)",
+    optimal_logit_text="((p/q)^(alpha-1) - 1) / (alpha-1); above -1/(alpha-1)",
     saturates="f < -1/(alpha-1): exactly zero there",
     saturates_practical="nowhere",
     options={"alpha": 2.0},
@@ -305,7 +305,7 @@ DIVERGENCES: dict[str, Divergence] = {
     threshold=0.0,
     # softplus(-v) = (p/q)^(alpha-1) / (1 - alpha)
     optimal_logit=lambda log_ratio, alpha: -log_expm1(jnp.exp((alpha - 1) * log_ratio) / (1 - alpha)),
-    activation_text="(1/(1-alpha) - softplus(-{v}))",
+    activation_text="1/(1-alpha) - softplus(-{v})",
     composed_text="(((1-alpha) softplus(-{v}))^(-alpha/(1-alpha)) - 1) / alpha",
     slope_text="sigmoid(-f) ((1-alpha) softplus(-f))^(-1/(1-alpha))",
     activation_slope_text="sigmoid(-f)",
@@ -331,7 +331,7 @@ DIVERGENCES: dict[str, Divergence] = {
     composed_text="0.5 tanh({v})",
     slope_text="0.5 / cosh(f)^2",
     activation_slope_text="0.5 / cosh(f)^2",
-    optimal_logit_text="+inf where p > q, -inf where p < q",
+    optimal_logit_text="inf sign(p - q); anything where p = q",
     saturates="on both sides, as e^(-2|f|)",
     saturates_practical="on both sides, as e^(-2|f|): here both generators are one",
   ),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from jax import Array
 
 from gan_jax.losses.f_divergences import DIVERGENCES, Divergence
-from gan_jax.losses.registry import Card, halves, register
+from gan_jax.losses.registry import Card, halves, minus, plus, register
 from gan_jax.types import Loss
 
 PAPER = "Nowozin et al. 2016, arXiv:1606.00709"
@@ -24,12 +24,12 @@ def _card(row: Divergence, practical: bool) -> Card:
   generator = row.activation_text if practical else row.composed_text
   return Card(
     title=f"f-GAN, {row.title}{', practical generator' if practical else ''}",
-    discriminator=f"-{row.activation_text.format(v='r')} + {row.composed_text.format(v='f')}",
-    generator=f"-{generator.format(v='f')}",
+    discriminator=plus(minus(row.activation_text.format(v="r")), row.composed_text.format(v="f")),
+    generator=minus(generator.format(v="f")),
     zero_sum=not practical or row.activation is row.composed,
     pairing="none",
     optimal_logit=row.optimal_logit_text,
-    slope=f"-{row.activation_slope_text if practical else row.slope_text}",
+    slope=minus(row.activation_slope_text if practical else row.slope_text),
     slope_at=lambda real, fake, **options: -slope(fake, **options),
     saturates=row.saturates_practical if practical else row.saturates,
     reference=f"{PAPER}, {'section 3.2' if practical else 'tables 1 and 2 and supplement'}",

@@ -18,7 +18,7 @@ def _optimum(log_ratio: Array, fake: Array | float, real: Array | float, target:
     generator="0.5 (f - target)^2",
     zero_sum=False,
     pairing="none",
-    optimal_logit="(real p + fake q) / (p + q), between the two codes",
+    optimal_logit="(real p + fake q) / (p + q); between the two codes",
     slope="f - target",
     slope_at=lambda r, f, fake, real, target: f - target,
     saturates="nowhere; grows linearly with the distance from the target, on both sides of it",

@@ -81,7 +81,7 @@ def _smoothed_optimum(log_ratio: Array, real_target: Array | float) -> Array:
     generator="softplus(-f)",
     zero_sum=False,
     pairing="none",
-    optimal_logit="log t p / ((1-t) p + q); at most log t/(1-t)",
+    optimal_logit="log(t p / ((1-t) p + q)), t = real_target; at most log t/(1-t)",
     slope="-sigmoid(-f)",
     slope_at=lambda real, fake, real_target: -sigmoid(-fake),
     saturates="f >> 0 only",

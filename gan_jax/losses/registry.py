@@ -3,6 +3,7 @@
 import inspect
 import math
 import numbers
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -30,6 +31,10 @@ ABOVE_ONE = Range("a number greater than 1 (the formula is singular at 1)", lamb
 
 class Card(NamedTuple):
   """What a reader of the paper wants to look up. `r`, `f` are the logits of a real and a fake, `R`, `F` batch means.
+
+  A formula's text is `FORMULA[, NAME = FORMULA ...][; remark]`, and tests compute what it says (`tests/formulas.py` has
+  the notation); the generator's and the slope's may use names that the discriminator's defines. `optimal_logit` is such
+  a text where `optimal_logit_at` is there, and words otherwise.
 
   `slope_at` is, for fake j, the derivative of the *sum* of the generator's terms, sum_i dG_i / df_j: the cotangent of
   the batch mean times B. Where examples do not meet in the formula (pairing 'none', 'paired') that is dG_j / df_j.
@@ -104,6 +109,27 @@ def register(card: Card, name: str | None = None) -> Callable[[Builder], Builder
     return builder
 
   return enter
+
+
+def minus(text: str) -> str:
+  """The text of minus a formula; definitions and remark stay."""
+  match = re.fullmatch(r"(.*?)((?:, \w+ = |; ).*)?", text)
+  assert match is not None
+  formula, rest = match[1], match[2] or ""
+  if _is_sum(formula):
+    return f"-({formula}){rest}"
+  return f"{formula[1:] if formula.startswith('-') else f'-{formula}'}{rest}"
+
+
+def plus(text: str, other: str) -> str:
+  """The text of a sum; `text` has neither definitions nor a remark."""
+  return f"{text} - {other[1:]}" if other.startswith("-") else f"{text} + {other}"
+
+
+def _is_sum(formula: str) -> bool:
+  """Whether a sign with a space on either side stands outside all parentheses."""
+  signs = re.finditer(r" [+-] ", formula)
+  return any(formula[: m.start()].count("(") == formula[: m.start()].count(")") for m in signs)
 
 
 def halves(discriminator: LossFn, generator: LossFn) -> Loss:

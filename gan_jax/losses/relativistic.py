@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu, sigmoid, softplus
 
-from gan_jax.losses.registry import Card, halves, register
+from gan_jax.losses.registry import Card, halves, plus, register
 from gan_jax.types import Loss
 
 
@@ -59,13 +59,17 @@ def _paired_card(phi: Comparison, zero_sum: bool, reference: str = PAPER) -> Car
     generator=generator,
     zero_sum=zero_sum,
     pairing="paired",
-    optimal_logit="log p/q, up to a constant" if phi is LOGISTIC else "no closed form in p/q",
+    optimal_logit="log p/q; up to a constant" if phi is LOGISTIC else "no closed form in p/q",
     slope=slope_text,
     slope_at=slope,
     saturates=(LOSING if zero_sum else WINNING)[phi.name],
     reference=reference,
     optimal_logit_at=(lambda log_ratio: log_ratio) if phi is LOGISTIC else None,
   )
+
+
+def _mean(text: str) -> str:
+  return f"-mean_i {text[1:]}" if text.startswith("-") else f"mean_i {text}"
 
 
 def _average_card(phi: Comparison, reference: str = PAPER) -> Card:
@@ -76,7 +80,7 @@ def _average_card(phi: Comparison, reference: str = PAPER) -> Card:
     zero_sum=False,
     pairing="average",
     optimal_logit="no closed form in p/q",
-    slope=f"mean_i {phi.slope_text.format(t='F - r_i')} + {phi.slope_text.format(t='f - R')}",
+    slope=plus(_mean(phi.slope_text.format(t="F - r_i")), phi.slope_text.format(t="f - R")),
     slope_at=lambda real, fake: jnp.mean(phi.slope(jnp.mean(fake) - real)) + phi.slope(fake - jnp.mean(real)),
     saturates=WINNING[phi.name],
     reference=f"{reference}; the sum of the two terms, not their mean",
@@ -163,7 +167,7 @@ def relativistic_hinge_zero_sum() -> Loss:
     generator="mean_i softplus(-(f_j - r_i))",
     zero_sum=False,
     pairing="all_pairs",
-    optimal_logit="log p/q, up to a constant",
+    optimal_logit="log p/q; up to a constant",
     slope="-mean_i sigmoid(r_i - f_j)",
     slope_at=lambda real, fake: jnp.mean(LOGISTIC.slope(fake[None, :] - real[:, None]), axis=0),
     saturates=WINNING["logistic"],

@@ -34,7 +34,7 @@ def _non_saturating_slope(fake: Array, alpha: Number) -> Array:
   return -jnp.exp(log_sigmoid(-fake) + (1 - 1 / alpha) * log_sigmoid(fake))
 
 
-DISCRIMINATOR = "l(softplus(-r)) + l(softplus(f)), l(x) = (1 - e^-kx) / k, k = 1 - 1/{}"
+DISCRIMINATOR = "l(softplus(-r)) + l(softplus(f)), l(x) = (1 - e^(-k x)) / k, k = 1 - 1/{}; l(x) = x where k = 0"
 
 
 @register(
@@ -134,8 +134,8 @@ def _log_mean_exp(x: Array) -> Array:
     generator="-1/gamma log mean_j e^(gamma f_j)",
     zero_sum=True,
     pairing="average",
-    optimal_logit="log(p/q) / (beta + gamma), up to a constant",
-    slope="-B softmax(gamma f)_j, whose batch mean is -1",
+    optimal_logit="log(p/q) / (beta + gamma); up to a constant",
+    slope="-B e^(gamma f) / sum_j e^(gamma f_j); its batch mean is -1",
     slope_at=lambda real, fake, beta, gamma: -fake.size * softmax(gamma * fake),
     saturates="never as a batch; the fakes judged most real take all of the slope as gamma times the spread of f grows",
     reference="Pantazis et al. 2020, arXiv:2006.06625",

@@ -6,9 +6,8 @@ logits with respect to images is only defined for a discriminator that does not 
 `r1_full` has not. See `registry` for the kinds and how several are joined.
 """
 
-from gan_jax.penalties import augmentations, consistency, critic, logits, parameters
-from gan_jax.penalties.augmentations import AUGMENTATIONS
-from gan_jax.penalties.critic import norm_per_example, squared_norm_per_example
+# isort: off
+# The registry first: a file of penalties may import these names from this package while it is being imported itself.
 from gan_jax.penalties.registry import (
   PENALTIES,
   LogitMeans,
@@ -16,10 +15,20 @@ from gan_jax.penalties.registry import (
   Penalty,
   get,
   names,
+  of_consistency,
+  of_critic,
   of_discriminator,
+  of_generator,
+  of_logits,
+  of_parameters,
   of_the_generator,
   weight,
 )
+
+# isort: on
+from gan_jax.penalties import augmentations, consistency, critic, logits, parameters
+from gan_jax.penalties.augmentations import AUGMENTATIONS
+from gan_jax.penalties.critic import norm_per_example, squared_norm_per_example
 
 __all__ = [
   "AUGMENTATIONS",
@@ -34,7 +43,12 @@ __all__ = [
   "logits",
   "names",
   "norm_per_example",
+  "of_consistency",
+  "of_critic",
   "of_discriminator",
+  "of_generator",
+  "of_logits",
+  "of_parameters",
   "of_the_generator",
   "parameters",
   "squared_norm_per_example",

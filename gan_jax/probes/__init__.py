@@ -7,11 +7,15 @@ from collections.abc import Iterable
 
 from gan_jax.norms import global_norm, ratio
 
+# isort: off
+# The registry first: a file of probes may import these names from this package while it is being imported itself.
+from gan_jax.probes.registry import EXPLANATIONS, GROUPS, PROBES, measure, probe, requested
+
+# isort: on
 # Importing a subject enters its probes.
 from gan_jax.probes import factors, players
 from gan_jax.probes.factors import by_layer, gradient_factors, signal
 from gan_jax.probes.lens import LENS, through_lens
-from gan_jax.probes.registry import EXPLANATIONS, GROUPS, PROBES, measure, probe, requested
 from gan_jax.probes.winning import HELD_OUT, area_under_curve, dominance, held_out
 
 __all__ = [
@@ -37,7 +41,11 @@ __all__ = [
 
 
 def explanations(
-  lens: Iterable[str] = (), hold_out: bool = False, groups: Iterable[str] = (), layers: Iterable[str] = ()
+  lens: Iterable[str] = (),
+  hold_out: bool = False,
+  groups: Iterable[str] = (),
+  layers: Iterable[str] = (),
+  spectral: bool = False,
 ) -> dict[str, str]:
   """What every row's names mean.
 
@@ -46,10 +54,12 @@ def explanations(
     hold_out: whether examples are held out.
     groups: of probes on request.
     layers: `gen/<layer>` and `disc/<layer>`, for the probes that have a column of each.
+    spectral: whether the discriminator's weights are spectrally normalised.
   """
   found = dict(EXPLANATIONS[""])
   found |= {f"lens/{what}/{name}": text.format(name) for name in lens for what, text in LENS.items()}
   found |= HELD_OUT if hold_out else {}
+  found |= players.SPECTRAL if spectral else {}
   for group in groups:
     for name, text in EXPLANATIONS[group].items():
       if not name.endswith("/<layer>"):

@@ -1,12 +1,14 @@
 """The pictures of a panel that are made only where its runs have the data: strips, factors, lens maps, phase diagram."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from gan_jax import labels
 from gan_jax.report import factors, lens_map, phase, timeline, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.figures import Style
 
+MOST_CELLS = 200  # of a phase diagram
 MAPS = 3  # variants, the best first, of which the lens is drawn
 
 
@@ -24,6 +26,7 @@ class Chart(NamedTuple):
   note: str
   style: Style | None
   svg: str
+  each: str = ""  # the same by variant, shown on demand
 
 
 def last_step(comparison: Comparison) -> int:
@@ -49,7 +52,7 @@ def states_shown(comparison: Comparison) -> list[verdicts.Look]:
   return [look for state, look in verdicts.LOOKS.items() if state in there]
 
 
-def factor_courses(comparison: Comparison, styles: Sequence[Style], name: str) -> list[Chart]:
+def factor_courses(comparison: Comparison, styles: Mapping[int, Style], name: str) -> list[Chart]:
   """One picture per variant, all on one scale."""
   found = [(row, course) for row in comparison.rows if (course := factors.course(row.variant.counted)) is not None]
   if not found:
@@ -66,7 +69,7 @@ def factor_courses(comparison: Comparison, styles: Sequence[Style], name: str) -
   ]
 
 
-def lens_maps(comparison: Comparison, styles: Sequence[Style], name: str) -> list[Chart]:
+def lens_maps(comparison: Comparison, styles: Mapping[int, Style], name: str) -> list[Chart]:
   """Two pictures, norm and cosine, of each of the first variants that were seen through the lens."""
   charts: list[Chart] = []
   for row in comparison.rows:
@@ -78,8 +81,8 @@ def lens_maps(comparison: Comparison, styles: Sequence[Style], name: str) -> lis
     note = f"one line, because their gradients agree: {note}" if note else ""
     charts.append(
       Chart(
-        f"{row.variant.label}: how long each loss's gradient would have been, in decades of the one in use",
-        note,
+        f"{row.variant.label}: how much longer or shorter each loss's gradient would have been",
+        "; ".join(s for s in ("decades (+1: ten times as long as the one in use)", note) if s),
         style,
         lens_map.norm_figure(found, f"{name} {row.place} norm"),
       )
@@ -97,8 +100,8 @@ def lens_maps(comparison: Comparison, styles: Sequence[Style], name: str) -> lis
 
 def phase_diagram(comparison: Comparison, name: str) -> Chart | None:
   """The panel as a plane, where its variants differ in exactly two fields."""
-  fields = varying([row.variant.config for row in comparison.rows])
-  if len(fields) != 2:
+  fields = labels.varying([row.variant.config for row in comparison.rows])
+  if len(fields) != 2 or len(comparison.rows) > MOST_CELLS:
     return None
   by_place: list[Row] = sorted(comparison.rows, key=lambda row: row.place)
   up, across = fields
@@ -111,19 +114,14 @@ def phase_diagram(comparison: Comparison, name: str) -> Chart | None:
     value = wording.number(row.finals[quality.metric].mean) if quality is not None else ""
     note = "" if end.agree == end.runs else f"{end.agree}/{end.runs}"
     cells.append(phase.Cell(_said(row.variant.config[across]), _said(row.variant.config[up]), end.state, value, note))
-  said = f", and the mean final {quality.title}" if quality is not None else ""
+  mean = "" if quality is None else f"the {'geometric ' * quality.log}mean final {quality.title}"
+  said = f", and {mean}" if quality is not None else ""
   return Chart(
     f"How runs end, by {up} and {across}",
     f"each cell: the commonest verdict over its seeds (with their share where they disagree){said}",
     None,
     phase.figure(cells, across, up, name),
   )
-
-
-def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-  """The fields in which these configs differ, in the order of the first; the title of the panel is none."""
-  names = dict.fromkeys(name for config in configs for name in config if name not in ("panel", "seed"))
-  return [name for name in names if any(c.get(name) != configs[0].get(name) for c in configs)]
 
 
 def _order(value: Any) -> tuple[bool, Any]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.report import statistics, verdicts
-from gan_jax.report.records import Panel, Run, Variant, baseline, final
+from gan_jax.report.records import Panel, Run, Variant, baselines, final
 from gan_jax.report.statistics import Decades, Estimate, Paired
 from gan_jax.verdict import Verdict
 
@@ -40,20 +40,35 @@ COLUMNS = (
 )
 
 
+LEARNT = 2.0  # a run whose distance did not fall by this factor from its first measurement has learnt nothing
+
+
 class Row(NamedTuple):
-  """One variant's numbers, over its runs that did not diverge; and the verdicts on all of them."""
+  """One variant's numbers, over its runs that did not diverge; and the verdicts on all of them.
+
+  The final quality, and what is compared, is over the runs that learnt: the others are counted in `failed`. Where none
+  learnt, it is over all that did not diverge.
+  """
 
   place: int  # of the variant in its panel
   variant: Variant
   statuses: Counter[str]
+  failed: int  # runs that did not diverge and learnt nothing
   finals: dict[str, Estimate]  # by metric
   best: Estimate | None  # the best value that each run reached, however its end
   best_step: int
-  difference: Paired | None  # of the final quality from the baseline's
-  ratio: Paired | None
-  is_baseline: bool
+  versus: Paired | None  # the final quality beside the baseline's: a ratio where it is positive, else a difference
+  baseline: Variant | None
   decades: Decades | None
   verdicts: tuple[Verdict, ...]  # by run, in the variant's order
+
+  @property
+  def is_baseline(self) -> bool:
+    return self.baseline is self.variant
+
+  @property
+  def mostly_failed(self) -> bool:
+    return 2 * (self.failed + self.statuses["diverged"]) > len(self.variant.runs)
 
 
 class Comparison(NamedTuple):
@@ -62,56 +77,102 @@ class Comparison(NamedTuple):
   columns: tuple[tuple[str, str], ...]
   rows: tuple[Row, ...]  # best first
 
+  @property
+  def baseline(self) -> str:
+    """The label of the baseline, or the loss that all baselines have; '' where nothing is compared."""
+    labels = {row.baseline.label: row.baseline.config["loss"] for row in self.rows if row.baseline is not None}
+    losses = set(labels.values())
+    return next(iter(labels)) if len(labels) == 1 else "/".join(sorted(losses))
 
-def compare(panel: Panel) -> Comparison:
-  """The table of a panel, ranked by final quality; variants without one last, in the order of the study."""
+  @property
+  def no_baseline(self) -> str:
+    """The name that the study gives as its baseline and that no variant of this panel has; else ''."""
+    there = {name for row in self.rows for name in (row.variant.label, row.variant.config["loss"])}
+    return next((name for row in self.rows if (name := row.variant.config.get("baseline", "")) not in ("", *there)), "")
+
+  @property
+  def family(self) -> int:
+    """How many comparisons with a baseline are made together, and corrected for."""
+    return sum(row.versus is not None and row.versus.n > 1 for row in self.rows)
+
+
+def compare(panel: Panel, paired: bool = True) -> Comparison:
+  """The table of a panel, ranked by final quality; variants whose runs mostly failed, or that have no quality, come last.
+
+  Without `paired` nothing is compared with a baseline: of variants that were picked for being the best of many.
+  """
   present = {name for v in panel.variants for run in v.runs for name in (*run.rows.columns, *run.quality.columns)}
   quality = next((q for q in QUALITIES if q.metric in present), None)
-  columns = tuple(c for c in COLUMNS if c[0] in present and (quality is None or c[0] != quality.metric))
-  rows = [_row(panel, index, quality, columns) for index in range(len(panel.variants))]
+  columns = [c for c in COLUMNS if c[0] in present and (quality is None or c[0] != quality.metric)]
+  if quality is not None and f"raw/{quality.metric}" in present:
+    columns.insert(0, (f"raw/{quality.metric}", "raw: without averaging"))
+  references = baselines(panel) if paired else [None] * len(panel.variants)
+  rows = [_row(panel, index, references[index], quality, columns) for index in range(len(panel.variants))]
+  corrected = statistics.holm([row.versus for row in rows])
+  rows = [row._replace(versus=versus) for row, versus in zip(rows, corrected, strict=True)]
   if quality is not None:
     metric, sign = quality.metric, quality.sign
-    rows.sort(key=lambda row: np.nan_to_num(sign * row.finals[metric].mean, nan=np.inf))
-  return Comparison(panel, quality, columns, tuple(rows))
+    rows.sort(key=lambda row: (row.mostly_failed, np.nan_to_num(sign * row.finals[metric].mean, nan=np.inf)))
+  known = tuple(c for c in columns if any(row.finals[c[0]].n for row in rows))
+  return Comparison(panel, quality, known, tuple(rows))
 
 
-def _row(panel: Panel, index: int, quality: Quality | None, columns: Sequence[tuple[str, str]]) -> Row:
+def learnt(run: Run, quality: Quality | None) -> bool:
+  """Whether a positive quality got better by a factor of two since its first measurement, or since its worst, where the
+  first is not finite. Not where the last one is not finite; a run that was measured once may still learn.
+  """
+  if quality is None or not quality.log:
+    return True
+  values = np.asarray(run.quality.columns.get(quality.metric, ()), np.float64)
+  if len(values) < 2 or not np.isfinite(values).any():
+    return len(values) < 2
+  before = values[0] if np.isfinite(values[0]) else np.nanmax(np.where(np.isfinite(values), values, np.nan))
+  return bool(values[-1] <= before / LEARNT)
+
+
+def _learners(variant: Variant, quality: Quality | None) -> tuple[Run, ...]:
+  return tuple(run for run in variant.counted if learnt(run, quality)) or variant.counted
+
+
+def _row(
+  panel: Panel, index: int, reference: Variant | None, quality: Quality | None, columns: Sequence[tuple[str, str]]
+) -> Row:
   variant = panel.variants[index]
-  names = [name for name, _ in columns] + ([quality.metric] if quality else [])
-  reference = baseline(panel, variant)
-  difference = ratio = best = None
+  versus = best = None
   best_step = 0
+  learners = _learners(variant, quality)
+  finals = {name: statistics.estimate([final(run, name) for run in variant.counted]) for name, _ in columns}
   if quality is not None:
-    best, best_step = _best(variant.counted, quality)
+    for name in (quality.metric, f"raw/{quality.metric}"):
+      finals[name] = statistics.estimate([final(run, name) for run in learners], quality.log)
+    best, best_step = _best(learners, quality)
     if reference is not None and reference is not variant:
-      ours, theirs = _by_seed(variant, reference, quality.metric)
-      difference = statistics.paired(ours, theirs)
-      ratio = statistics.paired_ratio(ours, theirs) if quality.log else None
+      ours, theirs = _by_seed(learners, _learners(reference, quality), quality.metric)
+      versus = (statistics.paired_ratio if quality.log else statistics.paired)(ours, theirs)
   changes = [statistics.decades(run.rows.steps, run.rows.columns) for run in variant.counted]
   return Row(
     index,
     variant,
     Counter(run.status for run in variant.runs),
-    {name: statistics.estimate([final(run, name) for run in variant.counted]) for name in names},
+    sum(not learnt(run, quality) for run in variant.counted),
+    finals,
     best,
     best_step,
-    difference,
-    ratio,
-    reference is variant,
+    versus,
+    reference,
     statistics.mean_decades([d for d in changes if d is not None]),
     tuple(verdicts.of(run) for run in variant.runs),
   )
 
 
-def _by_seed(variant: Variant, reference: Variant, metric: str) -> tuple[dict[int, float], dict[int, float]]:
+def _by_seed(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> tuple[dict[int, float], dict[int, float]]:
   """The final values of both, of the seeds for which both were last measured at the same step."""
-
-  def measured(v: Variant) -> dict[int, tuple[int, float]]:
-    return {run.seed: (int(run.quality.steps[-1]), final(run, metric)) for run in v.counted if len(run.quality.steps)}
-
-  ours, theirs = measured(variant), measured(reference)
-  seeds = [s for s in ours if s in theirs and ours[s][0] == theirs[s][0]]
-  return {s: ours[s][1] for s in seeds}, {s: theirs[s][1] for s in seeds}
+  mine, other = (
+    {run.seed: (int(run.quality.steps[-1]), final(run, metric)) for run in side if len(run.quality.steps)}
+    for side in (ours, theirs)
+  )
+  seeds = [s for s in mine if s in other and mine[s][0] == other[s][0]]
+  return {s: mine[s][1] for s in seeds}, {s: other[s][1] for s in seeds}
 
 
 def _best(counted: tuple[Run, ...], quality: Quality) -> tuple[Estimate | None, int]:
@@ -124,4 +185,5 @@ def _best(counted: tuple[Run, ...], quality: Quality) -> tuple[Estimate | None, 
       found.append((quality.sign * values[at], int(run.quality.steps[at])))
   if not found:
     return None, 0
-  return statistics.estimate([value for value, _ in found]), int(np.median([step for _, step in found]))
+  best = statistics.estimate([value for value, _ in found], quality.log)
+  return best, int(np.median([step for _, step in found]))

@@ -7,19 +7,21 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gan_jax.report import figures
-from gan_jax.report.figures import COLOURS, INK, RC
+from gan_jax.report.figures import INK, RC
 from gan_jax.report.records import Run, common_steps
 from gan_jax.report.statistics import FACTORS, TINY, TOTAL
 
 SIZE = (3.5, 2.3)  # inches
+# None of the colours of variants, so that a factor is never taken for a loss.
 LINES: dict[str, dict[str, Any]] = {
-  "gradient": {"color": INK, "linewidth": 2.4, "alpha": 0.85},
-  "loss": {"color": COLOURS[4], "linewidth": 1.5},
-  "critic": {"color": COLOURS[0], "linewidth": 1.5, "dashes": (5, 1.5)},
-  "generator": {"color": COLOURS[2], "linewidth": 1.5, "dashes": (1.5, 1)},
+  "gradient": {"color": INK, "linewidth": 2.6, "alpha": 0.55},
+  "loss": {"color": "#B5121B", "linewidth": 1.5},
+  "critic": {"color": "#7B4FC9", "linewidth": 1.5, "dashes": (5, 1.5)},
+  "generator": {"color": "#7A6A00", "linewidth": 1.8, "dashes": (1.2, 1)},
 }
 MARGIN = 0.3  # decades
 
@@ -76,6 +78,7 @@ def figure(found: Course, scale: tuple[float, float], last: int, name: str, lost
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
     axes.set_xlabel("step", labelpad=1)
-    for place, (key, line) in zip((0.125, 0.36, 0.51, 0.69), LINES.items(), strict=True):
-      drawing.text(place, 0.915, f"{key}", color=line["color"], fontsize=9.5, weight="bold")
+    for place, (key, line) in zip((0.03, 0.31, 0.5, 0.7), LINES.items(), strict=True):
+      drawing.add_artist(Line2D([place, place + 0.075], [0.945, 0.945], **line))
+      drawing.text(place + 0.09, 0.945, key, color=line["color"], fontsize=9, va="center")
     return figures.svg(drawing, name)

@@ -1,11 +1,12 @@
-"""Curves and bars as SVG text, small and the same bytes for the same numbers. No text in them comes from a study.
+"""Curves and bars as SVG text, small and the same bytes for the same numbers.
 
-Variants are told apart by colour and dash in the page's own legend, and titles are the page's captions: what a person
-typed is escaped in one place, and both stay readable where the figure is small.
+A line is told by its colour, its dash, the page's legend and the variant's name at its end, which passes through `plain`:
+no other text in a figure comes from a study.
 """
 
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,11 @@ from gan_jax.report.records import Variant, common_steps
 from gan_jax.report.statistics import FACTORS, Decades
 
 POINTS = 300  # of a curve: a figure has about as many pixels across
-SIZE = (4.6, 2.9)  # inches
+SIZE = (5.2, 2.9)  # inches
+BANDS = 3  # variants whose ranges can share an axis
+SMALL_POINTS, SMALL_ACROSS = 80, 3  # of the squares of single variants
+SPACING = 0.062  # of names at the ends of lines, in heights of the axes
+GREY = "#8C8C8C"
 # Okabe and Ito's colours without black and yellow, which vanish on a dark and on a light page, and a grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C8C8C")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
@@ -67,49 +72,183 @@ def curves(
   limits: tuple[float, float | None] | None = None,
   lines: Sequence[float] = (),
   marks: Sequence[int] = (),
+  crowd: Sequence[Variant] = (),
 ) -> str | None:
-  """One metric over steps: a line per variant, the mean over seeds, and their range as a band.
+  """One metric over steps: a line per variant, its mean over seeds, with the variant's name at its end.
+
+  The range over seeds is a band where at most `BANDS` variants are drawn: more bands on one axis cannot be told apart,
+  and `each` draws them one by one.
 
   Args:
     variants: what to draw, in order.
-    metric: the column.
+    metric: the column. `raw/<metric>`, the same without averaging of the generator, is a thin dashed line where it exists.
     name: sets the ids inside the SVG apart from other figures' of the page; also its accessible name.
     log: log axis and geometric mean.
     span: decades that a log axis shows at least.
     limits: of the y axis.
     lines: y of horizontal reference lines.
     marks: steps of vertical lines.
+    crowd: all variants of a panel that has too many to draw: grey bands of the middle 50 % and 80 % of their means.
 
   Returns:
     SVG text, or None where no variant has a finite value of this metric.
   """
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
-    figure, axes = _blank()
-    drawn = False
+  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+    figure, axes = _blank(right=0.28 if len(variants) > 1 else 0.02)
+    if crowd:
+      _crowd(axes, crowd, metric, log)
+    ends = []
     for variant, look in variants:
-      steps, values = common_steps(variant.counted, metric)
-      at, centre, low, high = _thin(steps, *statistics.band(values, log)) if len(steps) else (steps,) * 4
-      if not np.isfinite(centre).any():
+      found = _course(variant, metric, log)
+      if found is None:
         continue
-      drawn = True
+      at, centre, low, high = found
       line: dict[str, Any] = {"color": look.colour, "linewidth": 1.5, "dashes": look.dash or (None, None)}
       axes.plot(at, centre, marker="o" if len(at) <= 12 else "", markersize=3, **line)
-      if len(values) > 1:
+      if len(variants) <= BANDS and not crowd and len(variant.counted) > 1:
         axes.fill_between(at, low, high, color=look.colour, alpha=0.16, linewidth=0)
-    if not drawn:
+      raw = _course(variant, f"raw/{metric}", log)
+      if raw is not None:
+        axes.plot(raw[0], raw[1], color=look.colour, linewidth=0.8, dashes=(4, 2))
+      last = centre[np.isfinite(centre)][-1]
+      ends.append((float(last), plain(variant.label, 20), look.colour))
+    if not ends:
       return None
-    for y in lines:
-      axes.axhline(y, color=INK, alpha=0.5, linewidth=0.8, dashes=(4, 3))
-    for step in marks:
-      axes.axvline(step, color=INK, alpha=0.6, linewidth=0.9, dashes=(1, 2))
-    if log:
-      _log_axis(axes, span)
-    if limits:
-      axes.set_ylim(*limits)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(step_text))
-    axes.set_xlabel("step", labelpad=1)
+    _dress(axes, log, span, limits, lines, marks)
+    if len(variants) > 1:
+      _write_ends(axes, ends)
     return svg(figure, name)
+
+
+def each(
+  variants: Sequence[tuple[Variant, Style]],
+  metric: str,
+  name: str,
+  log: bool = False,
+  span: float = 1.0,
+  limits: tuple[float, float | None] | None = None,
+  lines: Sequence[float] = (),
+  marks: Sequence[int] = (),
+) -> str | None:
+  """The same metric in a square per variant, all on one scale: its mean and its range over seeds, the others' means grey.
+
+  None where there are at most `BANDS` variants with a finite value, whose bands `curves` has. Arguments as of `curves`.
+  """
+  found = [(v, look, course) for v, look in variants if (course := _course(v, metric, log, SMALL_POINTS)) is not None]
+  if len(found) <= BANDS or all(len(v.counted) < 2 for v, _, _ in found):
+    return None
+  across, down = SMALL_ACROSS, -(-len(found) // SMALL_ACROSS)
+  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+    figure = Figure(figsize=(SIZE[0], 1.25 * down + 0.25))
+    FigureCanvasSVG(figure)
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+    figure.subplots_adjust(0.11, 0.3 / figure.get_figheight(), 0.985, 1 - 0.2 / figure.get_figheight(), 0.1, 0.3)
+    for axis in grid[len(found) :]:
+      axis.set_visible(False)
+    for axis, (variant, look, (at, centre, low, high)) in zip(grid, found, strict=False):
+      for _, _, other in found:
+        axis.plot(other[0], other[1], color=GREY, linewidth=0.5, alpha=0.6)
+      axis.fill_between(at, low, high, color=look.colour, alpha=0.3, linewidth=0)
+      axis.plot(at, centre, color=look.colour, linewidth=1.4)
+      axis.set_title(plain(variant.label, 22), fontsize=8, loc="left", pad=2)
+    _dress(grid[0], log, span, limits, lines, marks)
+    for axis in grid:
+      axis.set_xlabel("")
+      axis.tick_params(labelsize=7.5, length=2)
+      axis.xaxis.set_major_locator(MaxNLocator(3, integer=True, steps=[1, 2, 5, 10]))
+    for axis in grid[max(len(found) - across, 0) : len(found)]:  # the last of each column
+      axis.tick_params(labelbottom=True)
+    return svg(figure, name)
+
+
+def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, log: bool) -> str:
+  """The best of k draws, on average, over k: one line each of (label, look, values [n])."""
+  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+    figure, axes = _blank(right=0.28)
+    for _, look, values in entries:
+      k = np.arange(1, len(values) + 1)
+      axes.plot(
+        k, values, color=look.colour, linewidth=1.5, dashes=look.dash or (None, None), marker="o", markersize=2.5
+      )
+    if log:
+      _log_axis(axes, 1.0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 10]))
+    axes.set_xlabel("draws", labelpad=1)
+    _write_ends(axes, [(float(values[-1]), plain(label, 20), look.colour) for label, look, values in entries])
+    return svg(figure, name)
+
+
+Course = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _course(variant: Variant, metric: str, log: bool, points: int = POINTS) -> Course | None:
+  """(steps, centre, low, high) over a variant's runs, at most `points` of each; None where nothing is finite."""
+  steps, values = common_steps(variant.counted, metric)
+  if not len(steps):
+    return None
+  found = _thin(steps, *statistics.band(values, log), points=points)
+  return found if np.isfinite(found[1]).any() else None
+
+
+def _crowd(axes: Axes, crowd: Sequence[Variant], metric: str, log: bool) -> None:
+  """Of the variants that have the commonest steps."""
+  courses = [course for variant in crowd if (course := _course(variant, metric, log)) is not None]
+  if not courses:
+    return
+  kinds = Counter(tuple(course[0]) for course in courses)
+  steps = kinds.most_common(1)[0][0]
+  centres = np.stack([course[1] for course in courses if tuple(course[0]) == steps])
+  there = np.isfinite(centres).any(0)
+  at = np.asarray(steps)[there]
+  low, lower, upper, high = np.nanquantile(centres[:, there], (0.1, 0.25, 0.75, 0.9), axis=0)
+  axes.fill_between(at, low, high, color=GREY, alpha=0.25, linewidth=0)
+  axes.fill_between(at, lower, upper, color=GREY, alpha=0.35, linewidth=0)
+
+
+def _dress(
+  axes: Axes,
+  log: bool,
+  span: float,
+  limits: tuple[float, float | None] | None,
+  lines: Sequence[float],
+  marks: Sequence[int],
+) -> None:
+  """Reference lines, scales and ticks."""
+  figure = axes.figure
+  for one in figure.axes if figure else [axes]:
+    for y in lines:
+      one.axhline(y, color=INK, alpha=0.5, linewidth=0.8, dashes=(4, 3))
+    for step in marks:
+      one.axvline(step, color=INK, alpha=0.6, linewidth=0.9, dashes=(1, 2))
+  if log:
+    _log_axis(axes, span)
+  if limits:
+    axes.set_ylim(*limits)
+  axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+  axes.xaxis.set_major_formatter(FuncFormatter(step_text))
+  axes.set_xlabel("step", labelpad=1)
+
+
+def _write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+  """Names (value, text, colour) right of the axes, beside the ends of their lines, moved apart where they would touch."""
+  transform = axes.transData + axes.transAxes.inverted()
+  heights = [float(transform.transform((0, value))[1]) for value, _, _ in ends]
+  order = np.argsort(heights, kind="stable")
+  room = min(SPACING, 1.0 / max(len(ends) - 1, 1))
+  places: list[float] = []
+  for i in order:
+    places.append(max(min(max(heights[i], 0.0), 1.0), places[-1] + room if places else 0.0))
+  ceiling = 1.0
+  for i in reversed(range(len(places))):
+    places[i] = min(places[i], ceiling)
+    ceiling = places[i] - room
+  for i, y in zip(order, places, strict=True):
+    _, text, colour = ends[i]
+    axes.text(1.045, y, text, fontsize=8, va="center", transform=axes.transAxes, clip_on=False)
+    axes.plot(
+      [1.003, 1.038], [min(max(heights[i], 0.0), 1.0), y], color=colour, linewidth=1.8,
+      transform=axes.transAxes, clip_on=False, scalex=False, scaley=False,
+    )  # fmt: skip
 
 
 def decades_shown(variants: Sequence[tuple[Variant, Style]], metrics: Sequence[str]) -> float:
@@ -146,25 +285,26 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | No
     return svg(figure, name)
 
 
-def _blank() -> tuple[Figure, Axes]:
+def _blank(right: float = 0.02) -> tuple[Figure, Axes]:
+  """A figure, and axes that leave a share of its width free to the right."""
   figure = Figure(figsize=SIZE)
   FigureCanvasSVG(figure)
-  return figure, figure.add_axes((0.115, 0.15, 0.865, 0.82))
+  return figure, figure.add_axes((0.1, 0.15, 0.9 - right, 0.82))
 
 
-def _thin(steps: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, ...]:
-  """At most `POINTS` rows: of each run of neighbours the middle one's centre, and the extremes of the band."""
-  if len(steps) <= POINTS:
-    return (steps, *columns)
-  cells = np.array_split(np.arange(len(steps)), POINTS)
+def _thin(
+  steps: np.ndarray, centre: np.ndarray, low: np.ndarray, high: np.ndarray, points: int = POINTS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+  """At most `points` rows: of each run of neighbours the middle one's centre, and the extremes of the band."""
+  if len(steps) <= points:
+    return steps, centre, low, high
+  cells = np.array_split(np.arange(len(steps)), points)
   middle = np.asarray([cell[len(cell) // 2] for cell in cells])
   middle[-1] = len(steps) - 1  # a curve ends where the table's number is
-  centre, low, high = columns
-  return (
-    steps[middle],
-    centre[middle],
-    *(np.asarray([extreme(column[cell]) for cell in cells]) for extreme, column in ((np.min, low), (np.max, high))),
+  lowest, highest = (
+    np.asarray([extreme(column[cell]) for cell in cells]) for extreme, column in ((np.min, low), (np.max, high))
   )
+  return steps[middle], centre[middle], lowest, highest
 
 
 def _log_axis(axes: Axes, span: float) -> None:
@@ -172,7 +312,8 @@ def _log_axis(axes: Axes, span: float) -> None:
   low, high = np.log10(axes.get_ylim())
   middle, half = (low + high) / 2, max(high - low, span) / 2  # a flat line is not a drama
   axes.set_ylim(10 ** (middle - half), 10 ** (middle + half))
-  axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if half <= 0.75 else (1,), numticks=7))
+  powers = np.floor(middle + half) - np.ceil(middle - half) + 1  # of ten, on the axis: one label alone says nothing
+  axes.yaxis.set_major_locator(LogLocator(subs=(1,) if powers >= 3 else (1, 2, 5), numticks=9))
   axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: level_text(y)))
   axes.yaxis.set_minor_locator(NullLocator())
   axes.yaxis.set_minor_formatter(NullFormatter())

@@ -21,7 +21,7 @@ LAST = 5  # rows that the end of a run is told from
 SURE = 0.99  # of accuracy
 SURE_ROWS = 3  # successive rows whose mean accuracy must reach it
 FRESH, TRAINED = 0, 1  # discriminators, the first axis of what `gradients/` holds
-DISTRIBUTIONS = {FRESH: "0.6", TRAINED: COLOURS[4]}
+DISTRIBUTIONS = {FRESH: "0.6", TRAINED: "#B5121B"}  # none of the stages' colours
 SHOWN = 12.0  # half interquartile ranges either side, of the distribution
 
 

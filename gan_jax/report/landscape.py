@@ -25,6 +25,7 @@ VERDICTS = {
   "no slope": "#8C8C8C",
   "no optimum": "#8C8C8C",
 }
+PLAIN = ("#333333", "#7B4FC9", "#7A6A00", "#999999", "#B5121B")  # of losses, which are no verdicts
 GRADIENTS = (1e-10, 1e6)  # shown; what explodes leaves it
 LOSSES = (-2.2, 2.2)
 PANEL = (5.0, 2.9)  # inches, half of it for the names
@@ -113,7 +114,7 @@ def _losses(axes: Axes, curves: Sequence[Curve], distances: np.ndarray) -> None:
       distinct[curve.name] = losses
   labels = []
   for i, (name, losses) in enumerate(distinct.items()):
-    colour, dash = figures.style(i)
+    colour, dash = PLAIN[i % len(PLAIN)], figures.DASHES[i // len(PLAIN) % len(figures.DASHES)]
     axes.plot(distances, losses, color=colour, linewidth=1.3, dashes=dash or (None, None))
     labels.append((float(losses[-1] - LOSSES[0]) / (LOSSES[1] - LOSSES[0]), name, colour))
   axes.set_title("least loss of the discriminator", fontsize=9, loc="left")

@@ -1,5 +1,6 @@
 """The loss lens as a heat map: what every loss would have given the generator, over one run's steps."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from gan_jax.report import figures
 from gan_jax.report.figures import RC
@@ -20,6 +21,7 @@ CELLS = 60  # along the steps
 WIDEST = 8.0  # decades of the colour bar to either side
 SAME = 1e-3  # relative difference up to which two losses share a line
 WIDTH, LINE, HEAD, FOOT = 5.2, 0.17, 0.12, 0.42  # inches: of the picture, one loss, above, below
+LEAST = 0.55  # inches of all lines: room for the three numbers of a colour bar
 NAMES, BAR = 0.43, 0.11  # shares of the width: for the names, for the colour bar and its numbers
 MISSING = "#8C8C8C"
 
@@ -76,11 +78,12 @@ def cosine_figure(found: Map, name: str) -> str:
 
 
 def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours: str, name: str) -> str:
-  height = HEAD + LINE * len(found.groups) + FOOT
+  lines = max(LINE * len(found.groups), LEAST)
+  height = HEAD + lines + FOOT
   with matplotlib.rc_context({**RC, "svg.hashsalt": name, "axes.grid": False}):
     drawing = Figure(figsize=(WIDTH, height))
     FigureCanvasSVG(drawing)
-    below, tall = FOOT / height, LINE * len(found.groups) / height
+    below, tall = FOOT / height, lines / height
     axes = drawing.add_axes((NAMES, below, 1 - NAMES - BAR - 0.02, tall))
     colour = matplotlib.colormaps[colours].with_extremes(bad=MISSING)
     ends = (-0.5, len(found.steps) - 0.5, len(found.groups) - 0.5, -0.5)
@@ -90,7 +93,11 @@ def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours:
     _step_axis(axes, found.steps)
     bar = drawing.colorbar(drawn, cax=drawing.add_axes((1 - BAR, below, 0.025, tall)))
     bar.ax.tick_params(labelsize=8.5)
-    bar.ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    if lines > 2 * LEAST:
+      bar.ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    else:  # both ends and the middle, rounded towards it so that they are on the bar
+      end = math.floor(scale[1]) or scale[1]
+      bar.ax.yaxis.set_major_locator(FixedLocator([-end, 0, end]))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
     text = figures.svg(drawing, name)
   return text.replace("<image ", '<image style="image-rendering: pixelated" ')
@@ -108,7 +115,8 @@ def label(group: Sequence[str], longest: int = 34) -> str:
 
 def _step_axis(axes: Axes, steps: np.ndarray) -> None:
   last = len(steps) - 1
-  places = sorted({round(last * share) for share in (0, 0.25, 0.5, 0.75, 1)})
+  shares = (0, 0.25, 0.5, 0.75, 1) if last >= 12 else (0, 0.5, 1)  # of few cells, more labels would touch
+  places = sorted({round(last * share) for share in shares})
   axes.set_xticks(places, [figures.step_text(float(steps[p]), 0) for p in places], fontsize=8.5)
   axes.set_xlabel("step", labelpad=1)
 

@@ -1,14 +1,22 @@
 """The report: one HTML file that needs nothing beside it."""
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_jax import runs, settings
-from gan_jax.report import records, verdicts, wording
-from gan_jax.report.comparison import QUALITIES, compare
+from gan_jax.errors import plural
+from gan_jax.report import records, selection, verdicts, wording
+from gan_jax.report.comparison import LEARNT, QUALITIES, Comparison, compare
 from gan_jax.report.records import Panel, Study
+from gan_jax.report.search import Search, search
 from gan_jax.report.statistics import FACTORS, TOTAL
+
+if TYPE_CHECKING:
+  from gan_jax.report.figures import Style
 
 LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, limits, reference lines)
   (
@@ -28,8 +36,8 @@ LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, li
     (
       ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,)),
       ("disc/accuracy", "discriminator's accuracy", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_real", "its accuracy on real, where the loss has a threshold", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_fake", "its accuracy on fake, where the loss has a threshold", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_real", "discriminator's accuracy on real, at a loss's threshold", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_fake", "discriminator's accuracy on fake, at a loss's threshold", False, (0, 1.02), (0.5,)),
     ),
   ),
   (
@@ -66,7 +74,8 @@ def build(study: Path) -> Path:
     number=wording.number,
     plus_minus=wording.plus_minus,
     interval=wording.interval,
-    p_value=wording.p_value,
+    p_value=wording.short_p_value,
+    percent=lambda x: f"{x:.0%}",
     counts=wording.counts,
     decades=wording.decades_sentence,
     decade=wording.decade,
@@ -79,10 +88,13 @@ def build(study: Path) -> Path:
     description=read.manifest.get("description", ""),
     facts=_facts(read),
     progress=_progress(read),
+    remarks=read.remarks,
     panels=[_panel(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
-    diverged=_diverged(read),
+    diverged=_diverged(read)[: selection.LINES],
+    diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
     glossary=_glossary(read),
     lost=wording.LOST,
+    learnt=LEARNT,
   )
   path = study / "report.html"
   runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
@@ -91,54 +103,101 @@ def build(study: Path) -> Path:
 
 def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any]:
   from gan_jax.report import charts as extra
-  from gan_jax.report import figures, pictures
+  from gan_jax.report import pictures
 
-  comparison = compare(panel)
-  styles = [figures.style(index) for index in _style_indices(study, panel)]
-  marks = sorted({v.config["head_start"] for v in panel.variants if v.config.get("head_start")})
-  sections: list[tuple[str, str, list[extra.Chart]]] = []
-  variants = list(zip(panel.variants, styles, strict=True))
-  span = figures.decades_shown(variants, [TOTAL, *FACTORS.values()])
-  for heading, remark, wanted in LAYOUT:
-    charts = []
-    for metric, caption, log, limits, lines in wanted:
-      wide = span if metric in (TOTAL, *FACTORS.values()) else 1.0
-      svg = figures.curves(variants, metric, f"panel {number}: {metric}", log, wide, limits, lines, marks)
-      if svg:
-        charts.append(extra.Chart(caption, "", None, svg))
-    sections.append((heading, remark, charts))
-  changes = [(row.decades, styles[row.place]) for row in comparison.rows if row.decades is not None]
-  bars = figures.factor_bars(changes, f"panel {number}: decades")
-  if bars:
-    caption = "decades from the first row to the lowest gradient, and by factor"
-    sections[-1][-1].append(extra.Chart(caption, "", None, bars))
-  ranked = [(row.variant, styles[row.place]) for row in comparison.rows]
+  found = search(panel)
+  shown = panel
+  if found is not None:  # what is drawn of a search is the best draw of each
+    shown = panel._replace(variants=tuple(entry.best._replace(label=entry.label) for entry in found.entries))
+  comparison = compare(shown, paired=found is None)
+  some = comparison._replace(rows=tuple(selection.shown(comparison.rows)))
+  styles = _styles(study, some, len(comparison.rows))
+  first, last = selection.ends(comparison.rows)
+  ranked = [(row.variant, styles[row.place]) for row in some.rows]
+  marks = sorted({v.config["head_start"] for v in shown.variants if v.config.get("head_start")})
   return {
     "title": panel.title,
     "anchor": f"panel-{number}",
-    "findings": wording.findings(comparison),
+    "findings": wording.search_findings(found) if found else wording.findings(comparison),
     "comparison": comparison,
-    "has_baseline": any(row.is_baseline for row in comparison.rows) and len(comparison.rows) > 1,
+    "first": first,
+    "last": last,
+    "some": some.rows,
+    "search": found,
+    "search_chart": _search_chart(found, {row.variant.label: styles[row.place] for row in some.rows}, number),
+    "compared": bool(comparison.baseline) and len(comparison.rows) > 1,
     "styles": styles,
     "marks": marks,
-    "sections": [section for section in sections if section[-1]],
-    "strips": extra.strips(comparison, f"panel {number}: verdicts"),
-    "states": extra.states_shown(comparison),
+    "sections": _sections(comparison, some, styles, marks, number),
+    "strips": extra.strips(some, f"panel {number}: verdicts"),
+    "states": extra.states_shown(some),
     "last_step": extra.last_step(comparison),
-    "phase": extra.phase_diagram(comparison, f"panel {number}: phase"),
-    "factors": extra.factor_courses(comparison, styles, f"panel {number}: factors"),
-    "lens": extra.lens_maps(comparison, styles, f"panel {number}: lens"),
+    "phase": None if found else extra.phase_diagram(comparison, f"panel {number}: phase"),
+    "factors": extra.factor_courses(some, styles, f"panel {number}: factors"),
+    "lens": extra.lens_maps(some, styles, f"panel {number}: lens"),
     "drawn": markup,
     "pictures": [(picture, markup(picture.svg)) for picture in pictures.pictures(study.path, ranked)],
     "common": _common(panel),
   }
 
 
-def _style_indices(study: Study, panel: Panel) -> list[int]:
-  """By loss where each variant has its own, so that a loss has one colour on the whole page; else by place."""
+def _sections(
+  comparison: Comparison, some: Comparison, styles: Mapping[int, Style], marks: Sequence[int], number: int
+) -> list[tuple[str, str, list[Any]]]:
+  """The curves of `LAYOUT`, and the bars of decades: of every variant, or of three before a crowd of too many."""
+  from gan_jax.report import figures
+  from gan_jax.report.charts import Chart
+
+  ranked = [(row.variant, styles[row.place]) for row in some.rows]
+  crowd = [row.variant for row in comparison.rows] if len(comparison.rows) > len(some.rows) else []
+  lines = [ranked[0], ranked[len(ranked) // 2], ranked[-1]] if crowd else ranked
+  span = figures.decades_shown(ranked, [TOTAL, *FACTORS.values()])
+  sections: list[tuple[str, str, list[Chart]]] = []
+  for heading, remark, wanted in LAYOUT:
+    charts = []
+    for metric, caption, log, limits, at in wanted:
+      wide = span if metric in (TOTAL, *FACTORS.values()) else 1.0
+      name = f"panel {number}: {metric}"
+      svg = figures.curves(lines, metric, name, log, wide, limits, at, marks, crowd)
+      if svg:
+        each = "" if crowd else figures.each(ranked, metric, f"{name}, each", log, wide, limits, at, marks)
+        raw = any(f"raw/{metric}" in run.quality.columns for v, _ in lines for run in v.runs)
+        note = "thin dashes: the generator itself, without averaging its weights" if raw else ""
+        charts.append(Chart(caption, note, None, svg, each or ""))
+    sections.append((heading, remark, charts))
+  changes = [(row.decades, styles[row.place]) for row in some.rows if row.decades is not None]
+  bars = figures.factor_bars(changes, f"panel {number}: decades")
+  if bars:
+    caption = "change from the first row to the lowest gradient, in decades, and by factor"
+    sections[-1][-1].append(Chart(caption, "below 0: it fell", None, bars))
+  return [section for section in sections if section[-1]]
+
+
+def _search_chart(found: Search | None, styles: Mapping[str, Style], number: int) -> Any:
+  from gan_jax.report import figures
+  from gan_jax.report.charts import Chart
+
+  if found is None:
+    return None
+  entries = [(entry.label, styles[entry.label], entry.expected) for entry in found.entries if entry.label in styles]
+  svg = figures.expected_best(entries, f"panel {number}: search", found.quality.log)
+  caption = f"{found.quality.title} of the best of so many draws, on average"
+  return Chart(caption, "left end: one draw; right end: the best of all that were made", None, svg)
+
+
+def _styles(study: Study, some: Comparison, count: int) -> dict[int, Style]:
+  """By place: a loss has one colour on the whole page where each variant has its own; else in the variants' order.
+
+  Of more variants than are drawn, those that are get the first looks.
+  """
+  from gan_jax.report import figures
+
+  places = [row.place for row in some.rows]
   losses = list(dict.fromkeys(variant.config["loss"] for p in study.panels for variant in p.variants))
-  own = [variant.config["loss"] for variant in panel.variants]
-  return [losses.index(loss) for loss in own] if len(set(own)) == len(own) else list(range(len(own)))
+  own = [row.variant.config["loss"] for row in some.rows]
+  if len(set(own)) == len(own):
+    return {place: figures.style(losses.index(loss)) for place, loss in zip(places, own, strict=True)}
+  return {place: figures.style(i if count > len(places) else place) for i, place in enumerate(places)}
 
 
 def _common(panel: Panel) -> list[tuple[str, str]]:
@@ -164,7 +223,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
   facts = [
     (
       "runs",
-      f"{len(study.runs)} ({', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))}) "
+      f"{len(study.runs):,} ({', '.join(f'{n:,} {status}' for status, n in sorted(statuses.items()))}) "
       f"in {programs} compiled program{'s' if programs != 1 else ''}",
     ),
     (
@@ -202,7 +261,7 @@ def _progress(study: Study) -> list[str]:
     if any(run.status in ("unfinished", "waiting") for run in members):
       step = int(study.status["groups"].get(group["name"], {}).get("step", 0))
       steps = max(run.config["steps"] for run in members)
-      lines.append(f"{group['name']} ({len(members)} runs) is at step {step:,} of {steps:,}")
+      lines.append(f"{group['name']} ({plural(len(members), 'run')}) is at step {step:,} of {steps:,}")
   return lines
 
 

@@ -16,6 +16,7 @@ from gan_jax.report.records import Run, Variant
 
 SHEET = 64  # images on a sheet
 DOTS = 800  # points of a scatter
+KEPT = max(SHEET, DOTS)  # samples of a run
 SIDE = 200  # its viewBox
 DATA = Style("currentColor", ())
 
@@ -35,48 +36,46 @@ def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Pic
   """The real data and one tile per variant: the last samples of its first seed that did not diverge.
 
   Samples come from one fixed noise, so tiles of one seed answer each other place by place. A group without samples yet
-  has no tile. Raises `BadInput` naming a damaged file.
+  has no tile. Each group's file is read once, and of it only what is drawn is kept. Raises `BadInput` naming a damaged
+  file.
   """
+  chosen = [(variant.label, (variant.counted or variant.runs)[0], look) for variant, look in variants]
+  read: dict[str, tuple[int, np.ndarray]] = {}  # by run
+  for group in dict.fromkeys(run.group for _, run, _ in chosen):
+    read |= latest(study, [run for _, run, _ in chosen if run.group == group])
   drawn: list[tuple[str, str, Style | None, np.ndarray]] = []
-  real: np.ndarray | None = None
-  for variant, look in variants:
-    run = (variant.counted or variant.runs)[0]
-    found = latest(study, run)
-    if found is None:
-      continue
-    step, samples = found
-    if real is None:
-      real = _real(study, run.group)
-    diverged = ", diverged" if run.status == "diverged" else ""
-    drawn.append((variant.label, f"seed {run.seed}, step {step:,}{diverged}", look, samples))
+  for name, run, look in chosen:
+    if run.id in read:
+      step, samples = read[run.id]
+      diverged = ", diverged" if run.status == "diverged" else ""
+      drawn.append((name, f"seed {run.seed}, step {step:,}{diverged}", look, samples))
+  real = next((x for _, run, _ in chosen if run.id in read and (x := _real(study, run.group)) is not None), None)
   if real is not None:
     drawn.insert(0, ("real data", "", None, real))
   box = next((_box(samples) for *_, samples in drawn if samples.ndim == 2), None)
   return [_picture(*one, box) for one in drawn]
 
 
-def latest(study: Path, run: Run) -> tuple[int, np.ndarray] | None:
-  """(step, the run's samples [n, ...]) of the last sample file of its group."""
-  folder = study / "samples" / run.group
-  files = sorted(path for path in folder.glob("*.npz") if path.stem.isdigit()) if folder.is_dir() else []
-  if not files:
-    return None
-  samples = _array(files[-1])
-  if run.member >= len(samples):
-    raise BadInput(f"{files[-1]}: expected samples of member {run.member}, got those of {len(samples)} members")
-  return int(files[-1].stem), samples[run.member]
+def latest(study: Path, members: Sequence[Run]) -> dict[str, tuple[int, np.ndarray]]:
+  """By run id, (step, samples [n, ...]) of the last intact sample file of these runs' one group; {} where there is none."""
+  last = max(run.member for run in members)
+  for step, path in reversed(runs.sample_steps(study, members[0].group)):
+    try:
+      samples = runs.read_samples(path)
+    except runs.Damaged:  # it is named among the study's gaps
+      continue
+    if last < len(samples):
+      # Copies: a view would keep the whole group's samples in memory.
+      return {run.id: (step, samples[run.member][:KEPT].copy()) for run in members}
+  return {}
 
 
 def _real(study: Path, group: str) -> np.ndarray | None:
   path = study / "samples" / group / "real.npz"
-  return _array(path) if path.exists() else None
-
-
-def _array(path: Path) -> np.ndarray:
-  arrays = runs.read_arrays(path)
-  if "samples" not in arrays:
-    raise BadInput(f"{path}: expected an array 'samples', got {sorted(arrays)}")
-  return arrays["samples"]
+  try:
+    return runs.read_samples(path, real=True) if path.exists() else None
+  except runs.Damaged:
+    return None
 
 
 def _picture(title: str, note: str, look: Style | None, samples: np.ndarray, box: np.ndarray | None) -> Picture:

@@ -1,11 +1,15 @@
 """A study without a browser: a table of at most 120 columns, and one strict JSON object."""
 
 import math
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.report import records, verdicts, wording
+from gan_jax.errors import plural
+from gan_jax.report import records, selection, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
+from gan_jax.report.search import Search, search
 
 WIDTH = 120
 SHORTEST_LABEL = 12
@@ -14,9 +18,12 @@ SHORTEST_LABEL = 12
 def summary(study: Path) -> dict[str, Any]:
   """The study as one object that any JSON reader takes: no NaN, `null` for what is missing or not finite.
 
-  `{"study", "path", "description", "groups": {name: {"step", "complete", "seconds", ...}}, "runs": [{"id", "config",
-  "panel", "group", "status", "last_step", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence",
-  "periods": [[first step, state]]}}]}`. Every run has every metric of the study; a final value is that of the last row.
+  `{"study", "path", "description", "groups": {name: {"step", "complete", "seconds", ...}}, "remarks": [sentences],
+  "missing": [{"group", "table", "first", "last", "why"}], "runs": [{"id", "config", "panel", "group", "status",
+  "last_step", "bit_exact", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence",
+  "periods": [[first step, state]]}}], "searches": [{"panel", "drawn", "compared", "quality", "baseline", "entries":
+  [{"label", "draws", "runs", "learnt", "best", "best_run", "quartiles", "expected_best", "wins", "p"}]}]}`. Every run has
+  every metric of the study; a final value is that of the last row. A search is a panel whose settings were drawn.
   Raises `BadInput` as `records.read` does.
   """
   read = records.read(study)
@@ -26,6 +33,8 @@ def summary(study: Path) -> dict[str, Any]:
     "path": str(study),
     "description": read.manifest.get("description", ""),
     "groups": read.status["groups"],
+    "remarks": list(read.remarks),
+    "missing": [gap._asdict() for gap in read.gaps],
     "runs": [
       {
         "id": run.id,
@@ -34,10 +43,40 @@ def summary(study: Path) -> dict[str, Any]:
         "group": run.group,
         "status": run.status,
         "last_step": run.last_step,
+        "bit_exact": run.bit_exact,
         "verdict": _verdict(run),
         "metrics": {name: value if math.isfinite(value := records.final(run, name)) else None for name in names},
       }
       for run in read.runs
+    ],
+    "searches": [_search(panel.title, found) for panel in read.panels if (found := search(panel)) is not None],
+  }
+
+
+def _search(title: str, found: Search) -> dict[str, Any]:
+  def known(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None
+
+  return {
+    "panel": title,
+    "drawn": list(found.drawn),
+    "compared": list(found.compared),
+    "quality": found.quality.metric,
+    "baseline": found.baseline,
+    "entries": [
+      {
+        "label": entry.label,
+        "draws": len(entry.draws),
+        "runs": entry.runs,
+        "learnt": entry.learnt,
+        "best": known(entry.values[0]),
+        "best_run": entry.best.runs[0].id,
+        "quartiles": [known(x) for x in entry.quartiles],
+        "expected_best": [known(x) for x in entry.expected],
+        "wins": known(entry.wins),
+        "p": known(entry.p),
+      }
+      for entry in found.entries
     ],
   }
 
@@ -56,22 +95,32 @@ def _verdict(run: records.Run) -> dict[str, Any]:
 def terminal_table(study: Path) -> str:
   """One section a panel: its findings' numbers as columns, plain text. Raises `BadInput` as `records.read` does."""
   read = records.read(study)
-  sections = [_section(compare(panel)) for panel in read.panels]
+  sections = [_section(panel) for panel in read.panels]
   unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
   if unfinished:
-    sections.insert(0, f"not finished: {unfinished} of {len(read.runs)} runs are still to be trained")
+    sections.insert(0, f"not finished: {unfinished} of {plural(len(read.runs), 'run')} still to be trained")
+  if read.remarks:
+    sections.append("\n".join(_printable(f"note: {remark}") for remark in read.remarks))
   return "\n\n".join(sections)
 
 
-def _section(comparison: Comparison) -> str:
-  quality = comparison.quality
-  heading = ["", "runs"] + ([quality.title, "from non_saturating"] if quality else [])
-  short = {"disc/auc": "AUC", "disc/accuracy": "D accuracy"}
-  columns = [c for c in comparison.columns if c[0] in short or c[0] in ("classes/present", "modes/covered")]
-  heading += [short.get(name, title.split()[0]) for name, title in columns] + ["decades", "verdict"]
-  lines = [heading, *(_cells(row, comparison, [name for name, _ in columns]) for row in comparison.rows)]
+def _section(panel: records.Panel) -> str:
+  found = search(panel)
+  if found is not None:
+    heading, lines, notes = _over_draws(found)
+    notes += _diverged(panel.variants)
+  else:
+    comparison = compare(panel)
+    heading, lines, notes = _over_seeds(comparison)
+    notes += _diverged([row.variant for row in comparison.rows])
+  title = _fit(_printable(panel.title), WIDTH)
+  wrapped = [line for note in notes for line in textwrap.wrap(_printable(note), WIDTH)]
+  return "\n".join([title, "-" * len(title), *_aligned([heading, *lines]), *wrapped])
+
+
+def _aligned(lines: list[list[str]]) -> list[str]:
   lines = [[_printable(cell) for cell in line] for line in lines]
-  widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
+  widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
   widths[0] = max(SHORTEST_LABEL, min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)))
   text = [
     "  ".join(
@@ -79,17 +128,70 @@ def _section(comparison: Comparison) -> str:
     )
     for line in lines
   ]
-  title = _fit(_printable(comparison.panel.title), WIDTH)
-  return "\n".join([title, "-" * len(title), *(_fit(line.rstrip(), WIDTH) for line in [*text, *_diverged(comparison)])])
+  return [_fit(line.rstrip(), WIDTH) for line in text]
 
 
-def _diverged(comparison: Comparison) -> list[str]:
-  return [
-    f"{run.status}, in no mean: {_printable(row.variant.label)}, seed {run.seed}, at step {run.last_step:,} ({run.id})"
-    for row in comparison.rows
-    for run in row.variant.runs
+def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], list[str]]:
+  """(heading, lines, notes) of a panel whose variants are compared over seeds."""
+  quality = comparison.quality
+  heading = ["", "runs"] + ([quality.title, "beside baseline"] if quality else [])
+  short = {"disc/auc": "AUC", "disc/accuracy": "D acc"}
+  columns = [
+    c for c in comparison.columns if c[0] in short or c[0].startswith(("classes/present", "modes/covered", "raw/"))
+  ]
+  heading += [short.get(name, title.split()[0].rstrip(":")) for name, title in columns] + ["decades", "verdict"]
+  first, last = selection.ends(comparison.rows)
+  lines = [_cells(row, comparison, [name for name, _ in columns]) for row in [*first, *last]]
+  left_out = len(comparison.rows) - len(lines)
+  if left_out:
+    lines.insert(len(first), [f"({plural(left_out, 'variant')} left out)", *[""] * (len(heading) - 1)])
+  notes = []
+  if comparison.baseline and len(comparison.rows) > 1 and quality is not None:
+    kind = "ratio to it" if quality.log else "difference from it"
+    over = f" over all {comparison.family} (Holm)" if comparison.family > 1 else ""
+    stars = f"; *: surely another, at 5 %{over}" if comparison.family else ""
+    notes.append(f"baseline: {comparison.baseline}; {kind} by seed, with its 95 % interval{stars}")
+  if comparison.no_baseline:
+    notes.append(f"baseline: {comparison.no_baseline} is not in this panel")
+  failed = [f"{row.failed} of {len(row.variant.runs)} of {row.variant.label}" for row in comparison.rows if row.failed]
+  if failed:
+    notes.append(f"learnt nothing, and in no mean of the quality where another run learnt: {selection.named(failed)}")
+  return heading, lines, notes
+
+
+def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:
+  """(heading, lines, notes) of a panel whose settings were drawn."""
+  some = [k for k in (4, 16) if all(k < len(entry.draws) for entry in found.entries)][:1]
+  heading = ["over draws", "draws", "learn", f"median {found.quality.title}", *(f"best of {k}" for k in some), "best"]
+  heading += ["beats baseline"]
+  lines = [
+    [
+      entry.label,
+      str(len(entry.draws)),
+      f"{entry.learnt}/{entry.runs}",
+      f"{wording.number(entry.quartiles[1])} [{wording.number(entry.quartiles[0])}, {wording.number(entry.quartiles[2])}]",
+      *(wording.number(float(entry.expected[k - 1])) for k in some),
+      wording.number(float(entry.values[0])),
+      "baseline" if math.isnan(entry.wins) else f"{entry.wins:.0%}{'*' if entry.certain else ' '}",
+    ]
+    for entry in found.entries
+  ]
+  notes = [
+    f"drawn: {', '.join(found.drawn)}; brackets: the middle half of the draws; failed runs count as untrained",
+    f"beats baseline: chance that a draw beats one of {found.baseline}'s; *: surely not even, at 5 % over all (Holm)",
+  ]
+  return heading, lines, notes
+
+
+def _diverged(variants: Sequence[records.Variant]) -> list[str]:
+  said = [
+    f"{run.status}, in no mean: {variant.label}, seed {run.seed}, at step {run.last_step:,} ({run.id})"
+    for variant in variants
+    for run in variant.runs
     if run.status == "diverged"
   ]
+  most = selection.LINES // 4
+  return [*said[:most], f"and {plural(len(said) - most, 'other diverged run')}"] if len(said) > most else said
 
 
 def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:
@@ -97,7 +199,8 @@ def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:
   cells = [row.variant.label, f"{done}/{len(row.variant.runs)}"]
   if comparison.quality is not None:
     cells.append(wording.plus_minus(row.finals[comparison.quality.metric]))
-    cells.append("baseline" if row.is_baseline else wording.interval(row.difference) if row.difference else "-")
+    versus = row.versus and wording.interval(row.versus) + ("*" if row.versus.certain else " ")
+    cells.append("baseline" if row.is_baseline else versus or "-")
   cells += [wording.number(row.finals[name].mean) for name in names]
   cells.append(wording.decade(row.decades.total) if row.decades else "-")
   return [*cells, verdicts.short(verdicts.majority(row.verdicts))]

@@ -1,16 +1,13 @@
 """A study's files as records: runs, variants (runs that differ by seed alone), panels (variants side by side)."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax import runs, settings
+from gan_jax import labels, runs
 from gan_jax.errors import BadInput
-
-LABEL_LENGTH = 80  # a label is a line in a table, not an essay: the full config is in the exports
 
 
 class Run(NamedTuple):
@@ -24,6 +21,7 @@ class Run(NamedTuple):
   last_step: int
   rows: runs.Table
   quality: runs.Table
+  bit_exact: bool = True  # False: computed by different versions, or computed twice with different bits; see the status
 
   @property
   def seed(self) -> int:
@@ -54,20 +52,42 @@ class Study(NamedTuple):
   status: dict[str, Any]
   runs: tuple[Run, ...]
   panels: tuple[Panel, ...]
+  gaps: tuple[runs.Gap, ...] = ()  # what should be there and is not
+  remarks: tuple[str, ...] = ()  # what a reader of any table must know: gaps, damage, what is not bit exact
 
 
 def read(path: Path) -> Study:
   """Read all that a study's tables hold; the samples are read when they are drawn.
 
+  A part that is damaged is left out, and named in `gaps`.
+
   Raises:
-    BadInput: no study, a damaged file (named), or a table that does not have the members of the manifest.
+    BadInput: no study, or a manifest that is damaged, and its copy too.
+    OSError: the machine could not read a file, several times in a row.
   """
-  manifest, status = runs.read_manifest(path), runs.read_status(path)
+  runs.read_manifest(path)
+  manifest, said = runs.read_checked(path, runs.MANIFEST)
+  remarks = [said] if said else []
+  status: dict[str, Any] = {"groups": {}}
   try:
-    members = tuple(run for group in manifest["groups"] for run in _read_group(path, group, status))
-    return Study(path, manifest, status, members, _panels(members, str(manifest["study"])))
-  except (KeyError, TypeError, AttributeError) as error:
-    raise BadInput(f"{path / 'manifest.json'}: not what a gan_jax study writes ({error!r})") from error
+    status, said = (
+      runs.read_status(path),
+      runs.read_checked(path, runs.STATUS)[1] if (path / runs.STATUS).exists() else "",
+    )
+    remarks += [said] if said else []
+  except BadInput as error:
+    remarks.append(f"{error}: how far each run is, is not known; the sweep's command finds it out again")
+  members: list[Run] = []
+  gaps: list[runs.Gap] = []
+  for group in manifest["groups"]:
+    found, missing = _read_group(path, group, status["groups"].get(group["name"], {}))
+    members += found
+    gaps += missing
+    reasons = status["groups"].get(group["name"], {}).get("reasons", [])
+    remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
+  remarks += [str(gap) for gap in gaps]
+  panels = _panels(tuple(members), str(manifest["study"]))
+  return Study(path, manifest, status, tuple(members), panels, tuple(gaps), tuple(remarks))
 
 
 def final(run: Run, metric: str) -> float:
@@ -84,82 +104,69 @@ def metrics(study: Study) -> list[str]:
   return list(dict.fromkeys(name for run in study.runs for name in (*run.rows.columns, *run.quality.columns)))
 
 
-def baseline(panel: Panel, variant: Variant) -> Variant | None:
-  """The variant that differs from `variant` in its loss only, the non-saturating one; `variant` may be its own."""
-  rest = _without(variant.config, "loss", "loss_options")
-  found = [
-    other
-    for other in panel.variants
-    if other.config["loss"] == "non_saturating" and _without(other.config, "loss", "loss_options") == rest
-  ]
-  return min(found, key=lambda other: len(other.config["loss_options"]), default=None)
+def baselines(panel: Panel) -> list[Variant | None]:
+  """What each variant of a panel is compared with, in their order; a variant may be its own.
+
+  The config's `baseline` names a variant by its label, or a loss; empty, it is the first variant, by its loss where the
+  panel's losses differ. Of a loss, that variant is taken which differs in its loss only, so that a panel of losses and
+  rates has a baseline at each rate; where there is none, the first of that loss. None where a name is nobody's.
+  """
+  first: dict[str, Variant] = {}
+  alike: dict[tuple[str, str], Variant] = {}
+  rest = {id(v): labels.key(labels.without(v.config, "loss", "loss_options", "baseline")) for v in panel.variants}
+  for variant in sorted(panel.variants, key=lambda v: len(v.config["loss_options"])):
+    alike.setdefault((variant.config["loss"], rest[id(variant)]), variant)
+  for variant in panel.variants:
+    first.setdefault(variant.config["loss"], variant)
+  labelled = {v.label: v for v in reversed(panel.variants)}
+  found = []
+  for variant in panel.variants:
+    name = variant.config.get("baseline", "")
+    if name in labelled or len(first) == 1:  # of one loss, each would be its own
+      found.append(labelled.get(name) or (panel.variants[0] if name in ("", *first) else None))
+    else:
+      loss = name or panel.variants[0].config["loss"]
+      found.append(alike.get((loss, rest[id(variant)])) or first.get(loss))
+  return found
 
 
-def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any]) -> list[Run]:
-  name, count = group["name"], len(group["members"])
-  tables = [runs.read_table(path, table, name) for table in ("rows", "quality")]
-  for table in tables:
-    for metric, column in table.columns.items():
-      if column.shape != (len(table.steps), count):
-        raise BadInput(
-          f"{path}: {metric} of {name} has shape {list(column.shape)}, expected {len(table.steps)} rows "
-          f"of {count} members"
-        )
-  group_status = status["groups"].get(name, {})
-  return [
-    Run(
-      member["id"],
-      name,
-      index,
-      member["config"],
-      *runs.run_status(member["config"], member["id"], group_status),
-      *(runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in tables),
-    )
-    for index, member in enumerate(group["members"])
-  ]
+def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[list[Run], list[runs.Gap]]:
+  """The runs of a group, and what is missing of them. Rows beyond the step of the status are not certain yet: not shown."""
+  name, members = group["name"], group["members"]
+  found = {table: runs.survey(path, table, name, len(members)) for table in ("rows", "quality")}
+  until = int(status["step"]) if "step" in status else None
+  rows, quality = (_until(found[table].table, until, table == "quality") for table in found)
+  exact = bool(status.get("bit_exact", True))
+  shown = []
+  for index, member in enumerate(members):
+    own = [runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in (rows, quality)]
+    state, last = runs.run_status(member["config"], member["id"], status)
+    shown.append(Run(member["id"], name, index, member["config"], state, last, own[0], own[1], exact))
+  return shown, runs.gaps(path, group, status, found)
 
 
-def _without(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
-  return {name: value for name, value in config.items() if name not in names}
+def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
+  """The rows before a step: a row of rows is taken during the step it names, one of quality before it."""
+  if step is None:
+    return table
+  kept = table.steps <= step if inclusive else table.steps < step
+  return runs.Table(table.steps[kept], {metric: column[kept] for metric, column in table.columns.items()})
 
 
 def _panels(members: tuple[Run, ...], study: str) -> tuple[Panel, ...]:
   panels: dict[str, dict[str, list[Run]]] = {}
   for run in members:
-    key = json.dumps(_without(run.config, "seed"), sort_keys=True)
-    panels.setdefault(run.config["panel"] or study, {}).setdefault(key, []).append(run)
+    panels.setdefault(run.config["panel"] or study, {}).setdefault(labels.key(run.config), []).append(run)
   return tuple(Panel(title, _variants(list(found.values()))) for title, found in panels.items())
 
 
 def _variants(found: list[list[Run]]) -> tuple[Variant, ...]:
-  configs = [_without(same[0].config, "seed") for same in found]
-  names = dict.fromkeys([*settings.FIELDS, *(name for config in configs for name in config)])
-  varying = [
-    name
-    for name in names
-    if name not in ("seed", "panel") and any(c.get(name) != configs[0].get(name) for c in configs)
-  ]
+  configs = [labels.without(same[0].config, "seed") for same in found]
+  varying = labels.varying(configs)
   return tuple(
-    Variant(label(config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
+    Variant(labels.label(config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
     for config, same in zip(configs, found, strict=True)
   )
-
-
-def label(config: Mapping[str, Any], varying: list[str]) -> str:
-  """The fields of `varying` as a person reads them: `hinge, head_start=2000`; the loss where nothing varies.
-
-  >>> label({"loss": "hinge", "head_start": 2000}, ["loss", "head_start"])
-  'hinge, head_start=2000'
-  """
-  said = []
-  for name in varying or ["loss"]:
-    value = config.get(name)
-    if isinstance(value, Mapping):
-      said += [f"{option}={number!r}" for option, number in sorted(value.items())]
-    else:
-      said.append(str(value) if name == "loss" else f"{name}={value}")
-  text = ", ".join(said)
-  return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
 
 
 def common_steps(members: tuple[Run, ...], metric: str) -> tuple[np.ndarray, np.ndarray]:

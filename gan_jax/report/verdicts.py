@@ -16,15 +16,16 @@ class Look(NamedTuple):
   ink: str  # of text on that colour
 
 
+# None of the colours of variants (`figures.COLOURS`), so that a state is never taken for a loss.
 LOOKS = {
-  "healthy": Look("healthy", "healthy", "#009E73", "#FFFFFF"),
-  "discriminator_dominates": Look("discriminator dominates", "D wins", "#D55E00", "#FFFFFF"),
-  "generator_dominates": Look("generator dominates", "G wins", "#0072B2", "#FFFFFF"),
-  "oscillating": Look("oscillating", "swings", "#E69F00", "#111111"),
-  "mode_collapse": Look("mode collapse", "collapse", "#CC79A7", "#111111"),
-  "stalled": Look("stalled", "stalled", "#9A9A9A", "#111111"),
+  "healthy": Look("healthy", "healthy", "#A5D6A0", "#111111"),
+  "discriminator_dominates": Look("discriminator dominates", "D wins", "#B2182B", "#FFFFFF"),
+  "generator_dominates": Look("generator dominates", "G wins", "#4B3F8F", "#FFFFFF"),
+  "oscillating": Look("oscillating", "swings", "#F2D16B", "#111111"),
+  "mode_collapse": Look("mode collapse", "collapse", "#5FB7BF", "#111111"),
+  "stalled": Look("stalled", "stalled", "#B4B4B4", "#111111"),
   "diverged": Look("diverged", "diverged", "#882255", "#FFFFFF"),
-  "unknown": Look("too few rows to say", "unknown", "#D9D9D9", "#111111"),
+  "unknown": Look("unknown: too few rows to say", "unknown", "#DEDEDE", "#111111"),
 }
 assert set(LOOKS) == set(verdict.STATES)
 

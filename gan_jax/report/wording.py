@@ -2,8 +2,10 @@
 
 import math
 
-from gan_jax.report import verdicts
+from gan_jax.errors import plural
+from gan_jax.report import selection, verdicts
 from gan_jax.report.comparison import Comparison, Row
+from gan_jax.report.search import Search
 from gan_jax.report.statistics import Decades, Estimate, Paired
 
 LOST = 2.0  # decades: a gradient a hundred times smaller is called lost
@@ -29,7 +31,7 @@ def _minus(text: str) -> str:
 
 
 def plus_minus(e: Estimate | None) -> str:
-  """`1.23 ± 0.45`, to two digits of the interval; one run: `1.23 (1 run)`, for it has no interval."""
+  """`1.23 ± 0.45` or, of a geometric mean, `1.23 [0.95, 1.6]`; one run: `1.23 (1 run)`, for it has no interval."""
   if e is None or e.n == 0:
     return NOTHING
   if e.n == 1:
@@ -37,6 +39,8 @@ def plus_minus(e: Estimate | None) -> str:
   half = e.high - e.mean
   if half == 0:
     text = f"{number(e.mean)} ± 0"
+  elif e.log:
+    text = f"{number(e.mean)} [{number(e.low)}, {number(e.high)}]"
   elif not 1e-3 <= abs(e.mean) < 1e6 or (half and not 1e-4 <= half < 1e6):
     text = f"{number(e.mean)} ± {number(half)}"
   else:
@@ -46,9 +50,11 @@ def plus_minus(e: Estimate | None) -> str:
 
 
 def interval(p: Paired) -> str:
-  """`−1.20 [−2.00, −0.40]`, to two digits of half the interval; one seed has none."""
+  """`−1.20 [−2.00, −0.40]`, to two digits of half the interval; a ratio, `1.5 [1.1, 2.1]`, to three; one seed has none."""
   if p.n < 2:
     return number(p.mean)
+  if p.log:
+    return f"{number(p.mean)} [{number(p.low)}, {number(p.high)}]"
   half = p.high - p.mean
   if half and not 1e-4 <= half < 1e6:
     return f"{number(p.mean)} [{number(p.low)}, {number(p.high)}]"
@@ -63,15 +69,33 @@ def _digits(half: float) -> int:
 
 
 def p_value(p: Paired) -> str:
+  """`p = 0.031, n = 5`; as one of a family `p = 0.12 (Holm, of 6), n = 5`."""
   if p.n < 2:
     return f"n = {p.n}"
-  return f"p {'< 0.0001' if p.p < 1e-4 else f'= {p.p:.2g}'}, n = {p.n}"
+  if p.n < 2:
+    return short_p_value(p)
+  value, count = short_p_value(p).split(", ")
+  return f"{value}{f' (Holm, of {p.family})' if p.family > 1 else ''}, {count}"
+
+
+def short_p_value(p: Paired) -> str:
+  """`p = 0.12, n = 5`, for a table whose heading names the correction."""
+  if p.n < 2:
+    return f"n = {p.n}"
+  value = p.p if p.family == 1 else p.adjusted
+  return f"p {'< 0.0001' if value < 1e-4 else f'= {value:.2g}'}, n = {p.n}"
+
+
+def surely(p: Paired) -> str:
+  """`surely` or `not surely`: whether the difference stands after the correction for the family it was made in."""
+  return "surely" if p.certain else "not surely"
 
 
 def counts(row: Row) -> str:
-  """`5/5 runs`, `4/5 runs, 1 diverged`, `0/5 runs, 5 waiting`: how many are done, and what became of the others."""
+  """`5/5 runs`, `4/5 runs, 1 diverged`: how many are done, what became of the others, and how many learnt nothing."""
   others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
-  return ", ".join([f"{row.statuses['done']}/{len(row.variant.runs)} runs", *others])
+  failed = [f"{row.failed} learnt nothing"] if row.failed else []
+  return ", ".join([f"{row.statuses['done']}/{plural(len(row.variant.runs), 'run')}", *others, *failed])
 
 
 def decades_sentence(d: Decades) -> str:
@@ -104,6 +128,28 @@ def findings(comparison: Comparison) -> list[str]:
   return [s for s in said if s] or ["Nothing has been measured yet."]
 
 
+def search_findings(found: Search) -> list[str]:
+  """A comparison over draws in a few sentences."""
+  first, title = found.entries[0], found.quality.title
+  word = "lowest" if found.quality.sign > 0 else "highest"
+  best = min(found.entries, key=lambda entry: found.quality.sign * entry.values[0])
+  said = [
+    f"A search over {', '.join(found.drawn)}: {plural(sum(len(e.draws) for e in found.entries), 'draw')}. Over its draws, "
+    f"{first.label} has the {word} median {title}, {number(first.quartiles[1])} (half of its {len(first.draws)} draws lie in "
+    f"{number(first.quartiles[0])} to {number(first.quartiles[2])}). The {word} of all is {number(best.values[0])}, of "
+    f"{best.label} at {best.settings}."
+  ]
+  others = [entry for entry in found.entries if math.isfinite(entry.wins)]
+  sure = [f"{e.label} ({e.wins:.0%})" for e in others if e.certain]
+  if others:
+    how = f"the chance that a draw is better than one of the baseline {found.baseline}'s"
+    test = f"Mann-Whitney, Holm's correction over {plural(len(others), 'comparison')}"
+    said.append(f"Surely another than one half is {how} ({test}): {selection.named(sure) if sure else 'for none'}.")
+  poor = [f"{e.label} {e.learnt} of {e.runs}" for e in found.entries if e.learnt < e.runs]
+  said.append(f"Runs that learn: {selection.named(poor)}." if poor else "Every run learns.")
+  return said
+
+
 def _best_sentence(comparison: Comparison) -> str | None:
   quality = comparison.quality
   ranked = [row for row in comparison.rows if quality and row.finals[quality.metric].n]
@@ -115,24 +161,29 @@ def _best_sentence(comparison: Comparison) -> str | None:
   if best.statuses["done"] < len(best.variant.runs):
     text += f" ({counts(best)})"
   # Where the baseline itself leads, the question is whether the next one is surely behind.
-  rival = next((row for row in ranked if row.difference is not None), None) if best.is_baseline else best
-  if rival is None or rival.difference is None:
+  rival = next((row for row in ranked if row.versus is not None), None) if best.is_baseline else best
+  if comparison.no_baseline:
+    text += f"; the baseline {comparison.no_baseline} is not in this panel, so nothing is compared with it"
+  if rival is None or rival.versus is None or rival.baseline is None:
     return f"{text}."
-  d, who = rival.difference, "it" if rival is best else f"the next, {rival.variant.label},"
-  text += f"; {who} differs from the non_saturating baseline, paired by seed, by "
-  if d.n < 2:
-    return f"{text}{number(d.mean)}: one seed, so no interval."
-  verdict = "excludes" if d.certain else "includes"
-  return f"{text}{interval(d)}; this 95 % interval {verdict} zero ({p_value(d)})."
+  if rival.versus.log and rival.versus.low == rival.versus.high == 1:
+    return f"{text}; {rival.variant.label} is where {rival.baseline.label} is, seed by seed."
+  v, who, base = rival.versus, "it" if rival is best else f"the next, {rival.variant.label},", rival.baseline.label
+  text += f"; {who} is {number(v.mean)} times" if v.log else f"; {who} differs by {number(v.mean)} from"
+  text += f" the baseline {base}, paired by seed"
+  if v.n < 2:
+    return f"{text}: one seed, so no interval."
+  which = ("lower" if v.mean < 1 else "higher") if v.log else ("lower" if v.mean < 0 else "higher")
+  return f"{text}, 95 % interval {number(v.low)} to {number(v.high)}: {surely(v)} {which} ({p_value(v)})."
 
 
 def _diverged_sentence(comparison: Comparison) -> str | None:
   diverged = [
-    f"{row.statuses['diverged']} of {row.variant.label}'s {len(row.variant.runs)} runs"
+    f"{row.statuses['diverged']} of {row.variant.label}'s {plural(len(row.variant.runs), 'run')}"
     for row in comparison.rows
     if row.statuses["diverged"]
   ]
-  return f"Diverged and left out of every mean: {', '.join(diverged)}." if diverged else None
+  return f"Diverged and left out of every mean: {selection.named(diverged)}." if diverged else None
 
 
 def _verdict_sentence(comparison: Comparison) -> str | None:
@@ -144,7 +195,11 @@ def _verdict_sentence(comparison: Comparison) -> str | None:
       share = "" if end.agree == end.runs else f" ({end.agree} of {end.runs} runs)"
       ends.setdefault(verdicts.words(end).replace(": ", ", "), []).append(row.variant.label + share)
   if len(ends) == 1:
-    return f"Every variant ends {next(iter(ends))}."
+    words = next(iter(ends))
+    return f"The only variant ends {words}." if len(comparison.rows) == 1 else f"Every variant ends {words}."
+  if len(comparison.rows) > selection.MOST:
+    said = "; ".join(f"{words}: {len(who):,}" for words, who in ends.items())
+    return f"How the {len(comparison.rows):,} variants end: {said}."
   said = "; ".join(f"{words}: {', '.join(who)}" for words, who in ends.items())
   return f"How they end: {said}." if ends else None
 
@@ -155,9 +210,14 @@ def _gradient_sentence(comparison: Comparison) -> str | None:
     return None
   lost = [row for row in fallen if _total(row) <= -LOST]
   if lost:
-    return " ".join(
-      f"{row.variant.label}: {decades_sentence(_of(row))}; it was lost in {_culprit(row)}." for row in lost
-    )
+    told = lost[:2] if len(comparison.rows) > selection.MOST else lost
+    said = [f"{row.variant.label}: {decades_sentence(_of(row))}; it was lost in {_culprit(row)}." for row in told]
+    if len(told) < len(lost):
+      others = len(lost) - len(told)
+      said.append(
+        f"So {'were the gradients' if others > 1 else 'was the gradient'} of {others:,} other variant{'s' * (others > 1)}."
+      )
+    return " ".join(said)
   worst = fallen[0]
   if _total(worst) > -0.05:
     return "No variant's generator gradient fell."

@@ -31,16 +31,16 @@ def _squashed(gain: Callable[[Array], Array]) -> Callable[[np.ndarray], Formula]
 
 # The stationary point in D of 0.5 E(r - f - 1)^2 = 0.5 (Var r + Var f + (R - F - 1)^2), and of the average loss,
 # 0.5 (Var r + Var f) + (R - F - 1)^2.
-PAIRED_SQUARES = "(p - q)/(p + q) / (1 + k), k = 1 - 2 int pq/(p + q)", _squashed(lambda k: 1 / (1 + k))
+PAIRED_SQUARES = "(p - q)/(p + q) / (1 + k); k = 1 - 2 int pq/(p + q)", _squashed(lambda k: 1 / (1 + k))
 CRITICS: dict[str, tuple[str, Callable[[np.ndarray], Formula]]] = {
   "wasserstein": (
-    "-x, the 1-Lipschitz potential; unbounded without such a bound",
+    "-x; the 1-Lipschitz potential, unbounded without such a bound",
     lambda mu: lambda u: u / mu - mu / 2,
   ),
   "relativistic_least_squares": PAIRED_SQUARES,
   "relativistic_least_squares_zero_sum": PAIRED_SQUARES,
   "relativistic_average_least_squares": (
-    "2 (p - q)/(p + q) / (1 + 3k), k = 1 - 2 int pq/(p + q)",
+    "2 (p - q)/(p + q) / (1 + 3k); k = 1 - 2 int pq/(p + q)",
     _squashed(lambda k: 2 / (1 + 3 * k)),
   ),
 }

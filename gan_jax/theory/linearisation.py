@@ -15,7 +15,7 @@ import numpy as np
 from gan_jax import losses, penalties
 from gan_jax.types import LossFn
 
-# Curvature in psi at 0, over the weight. None: no derivative there, so nothing to linearise.
+# Curvature in psi at 0, over the weight. None: no derivative there, so nothing to linearise; nor for one that is not here.
 CURVATURES: dict[str, float | None] = {
   **dict.fromkeys(("r1", "r2", "r1_finite_difference", "r2_finite_difference", "weight_decay"), 1.0),
   **dict.fromkeys(("r1_full", "r2_full", "r1_r2", "gradient_penalty_zero_centred", "max_gradient"), 2.0),
@@ -37,7 +37,7 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
   With a_D, a_G the slopes of the two losses in the fake logit at 0, the field is (-a_G psi, -a_D theta) to first order.
   """
   weights = {name: weight for name, weight in penalty_weights(config).items() if weight > 0}
-  curvatures = {name: CURVATURES[name] for name in weights}
+  curvatures = {name: CURVATURES.get(name) for name in weights}
   if config["optimizer"] not in ("sgd", "momentum", "optimistic_sgd") or None in curvatures.values():
     return None
   slope_d, slope_g, bend = slopes(config["loss"], tuple(sorted(config["loss_options"].items())))

@@ -1,0 +1,59 @@
+"""The chunks in which a run is executed: a pure function of its cadence, so a resumed run has the same. No jax import."""
+
+from collections.abc import Mapping
+from math import gcd
+from typing import Any, NamedTuple
+
+ROWS_PER_CHUNK = 10  # a chunk is a few seconds: progress is live, and little is lost to a kill
+
+
+class Chunk(NamedTuple):
+  """`windows` windows of `length` steps from step `first` on; each window is probed at its first step."""
+
+  first: int
+  windows: int
+  length: int
+  evaluate: bool  # after it
+  save: bool
+
+  @property
+  def last(self) -> int:
+    return self.first + self.windows * self.length
+
+
+def chunks(steps: int, probe_every: int, evaluate_every: int, checkpoint_every: int) -> list[Chunk]:
+  """The chunks of a whole run.
+
+  Windows start at multiples of `probe_every`; cadences are rounded up to whole windows, and the last window may be short.
+  The end is always evaluated and saved.
+  """
+  length = min(probe_every, steps)
+  full = steps // length
+  evaluate, save = (max(1, -(-every // length)) for every in (evaluate_every, checkpoint_every))
+  common = gcd(evaluate, save)
+  size = next(n for n in range(min(ROWS_PER_CHUNK, common), 0, -1) if common % n == 0)
+  found, window = [], 0
+  while window < full:
+    windows = min(size, full - window)
+    end = window + windows
+    found.append(Chunk(window * length, windows, length, end % evaluate == 0, end % save == 0))
+    window = end
+  if steps % length:
+    found.append(Chunk(full * length, 1, steps % length, True, True))
+  return [*found[:-1], found[-1]._replace(evaluate=True, save=True)]
+
+
+def of(config: Mapping[str, Any]) -> list[Chunk]:
+  """The chunks of the runs of one group, by the config of any of them."""
+  return chunks(*(config[name] for name in ("steps", "probe_every", "evaluate_every", "checkpoint_every")))
+
+
+def evaluation_period(config: Mapping[str, Any]) -> int:
+  """Steps from one evaluation to the next: `evaluate_every`, rounded up to whole windows."""
+  length = min(config["probe_every"], config["steps"])
+  return max(1, -(-config["evaluate_every"] // length)) * length
+
+
+def evaluations(config: Mapping[str, Any]) -> list[int]:
+  """The steps at which sample quality is measured and samples are drawn, step 0 first."""
+  return [*range(0, config["steps"], evaluation_period(config)), config["steps"]]

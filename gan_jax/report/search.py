@@ -1,0 +1,204 @@
+"""A random search: which fields were drawn, what was compared, and how what was compared did over its draws.
+
+A panel is a search where numbers differ from variant to variant (nearly) without repetition: such a number is *drawn*, and
+what is compared are the other fields, a loss mostly. A product of a few values each, or one axis whose values every loss
+gets, is a grid: its variants are compared one by one.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import gammaln
+from scipy.stats import mannwhitneyu
+
+from gan_jax.labels import label
+from gan_jax.report import statistics
+from gan_jax.report.comparison import QUALITIES, Quality, learnt
+from gan_jax.report.records import Panel, Variant, final
+
+FRESH = 0.9  # share of a drawn field's values, among variants with the same names, that are there once
+FEWEST, FEWEST_OF_ONE = 4, 8  # draws of each thing compared: where several fields are drawn, where one is
+SHARED = 12  # values that an axis common to all may have and still be a grid's
+LARGEST = 256  # k of the best of k
+SEEDS = 1.5  # runs a draw, from which draws must be as many as for one field
+
+
+class Entry(NamedTuple):
+  """One of what is compared, over its draws. A run that learnt nothing or diverged counts with its untrained quality."""
+
+  label: str
+  loss: str
+  draws: tuple[Variant, ...]
+  values: np.ndarray  # [n] final quality of each draw, the best first
+  runs: int
+  learnt: int  # runs that got better by a factor of two
+  best: Variant
+  settings: str  # of the best draw
+  quartiles: tuple[float, float, float]
+  expected: np.ndarray  # [n]: the best of k draws, on average (geometric for a positive quality), k = 1 .. n
+  wins: float  # chance that a draw of it beats one of the baseline's; NaN for the baseline itself
+  p: float  # of 'as often as not' (Mann-Whitney), Holm's over the entries; NaN likewise
+
+  @property
+  def certain(self) -> bool:
+    return self.p < 1 - statistics.CONFIDENCE
+
+
+class Search(NamedTuple):
+  drawn: tuple[str, ...]
+  compared: tuple[str, ...]
+  quality: Quality
+  baseline: str  # the label of an entry
+  entries: tuple[Entry, ...]  # by median, the best first
+
+
+def search(panel: Panel) -> Search | None:
+  """The panel as a comparison over draws; None where it is none, or nothing has been measured."""
+  configs = [flatten(variant.config) for variant in panel.variants]
+  fields = drawn_fields(configs, sum(len(v.runs) for v in panel.variants) / len(panel.variants))
+  if not fields:
+    return None
+  present = {name for v in panel.variants for run in v.runs for name in run.quality.columns}
+  quality = next((q for q in QUALITIES if q.metric in present), None)
+  if quality is None:
+    return None
+  compared = [name for name in varying(configs) if name not in fields]
+  groups: dict[str, list[int]] = defaultdict(list)
+  for i, config in enumerate(configs):
+    groups[label({name: config.get(name) for name in compared or ["loss"]}, compared)].append(i)
+  worst = _untrained(panel, quality)
+  found = [_entry(name, [panel.variants[i] for i in at], fields, quality, worst) for name, at in groups.items()]
+  wanted = panel.variants[0].config.get("baseline", "")
+  reference = next((e for e in found if wanted in (e.label, e.loss)), found[0])
+  found = _against(found, reference, quality)
+  found.sort(key=lambda entry: quality.sign * entry.quartiles[1])
+  return Search(tuple(fields), tuple(compared), quality, reference.label, tuple(found))
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+  """A config with the entries of its dicts as fields, `loss_options.alpha`; what is unset is left out."""
+  flat: dict[str, Any] = {}
+  for name, value in config.items():
+    if isinstance(value, Mapping):
+      flat |= {f"{name}.{key}": v for key, v in value.items()}
+    elif value is not None and name not in ("seed", "panel", "baseline", "verdict"):
+      flat[name] = value
+  return flat
+
+
+def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+  names = dict.fromkeys(name for config in configs for name in config)
+  return [name for name in names if any(c.get(name) != configs[0].get(name) for c in configs)]
+
+
+def drawn_fields(configs: Sequence[Mapping[str, Any]], runs_per_variant: float) -> list[str]:
+  """The numbers that were drawn; empty where the configs are no search. See the module's docstring.
+
+  A number with repeated values, such as critic steps, is drawn too where another one is, unless each of its values
+  has equally many draws: then it is compared.
+  """
+  names = varying(configs)
+  numeric = [n for n in names if all(_is_number(c[n]) for c in configs if n in c)]
+  groups = _groups(configs, [n for n in names if n not in numeric])
+  size = float(np.median([len(group) for group in groups]))
+  fresh = [n for n in numeric if _fresh_share(groups, n) >= FRESH]
+  if not fresh or size < FEWEST:
+    return []
+  if (len(fresh) == 1 or runs_per_variant >= SEEDS) and size < FEWEST_OF_ONE:
+    return []
+  if len(fresh) == 1:
+    values = [frozenset(c.get(fresh[0]) for c in group) for group in groups]
+    if runs_per_variant >= SEEDS or (len(set(values)) == 1 and len(values[0]) < SHARED):
+      return []
+  balanced = [n for n in numeric if n not in fresh and all(_balanced(group, n) for group in groups)]
+  return [n for n in numeric if n not in balanced]
+
+
+def _is_number(value: Any) -> bool:
+  return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _groups(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[Mapping[str, Any]]]:
+  groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+  for config in configs:
+    groups[repr([config.get(name) for name in names])].append(config)
+  return list(groups.values())
+
+
+def _fresh_share(groups: Sequence[Sequence[Mapping[str, Any]]], name: str) -> float:
+  """Distinct values over variants, within groups that have the field."""
+  there = [[c[name] for c in group if name in c] for group in groups]
+  there = [values for values in there if len(set(values)) > 1]  # an option at its default is not drawn
+  return sum(len(set(v)) for v in there) / sum(len(v) for v in there) if there else 0.0
+
+
+def _balanced(group: Sequence[Mapping[str, Any]], name: str) -> bool:
+  return len(set(Counter(c.get(name) for c in group).values())) == 1
+
+
+def _untrained(panel: Panel, quality: Quality) -> float:
+  """What a failed draw counts as: the median first measurement, or the worst final one where that is worse."""
+  runs = [run for v in panel.variants for run in v.runs]
+  first = [
+    float(run.quality.columns[quality.metric][0]) for run in runs if len(run.quality.columns.get(quality.metric, ()))
+  ]
+  last = [final(run, quality.metric) for v in panel.variants for run in v.counted]
+  finite = [quality.sign * x for x in (*([float(np.nanmedian(first))] if first else []), *last) if np.isfinite(x)]
+  return quality.sign * max(finite) if finite else float("nan")
+
+
+def _entry(name: str, draws: list[Variant], fields: Sequence[str], quality: Quality, worst: float) -> Entry:
+  def value(draw: Variant) -> float:
+    found = statistics.estimate([final(run, quality.metric) for run in draw.counted], quality.log).mean
+    return found if np.isfinite(found) else worst
+
+  order = sorted(draws, key=lambda draw: quality.sign * value(draw))
+  values = np.asarray([value(draw) for draw in order])
+  config = flatten(order[0].config)
+  low, middle, high = (float(x) for x in np.quantile(values, (0.25, 0.5, 0.75)))
+  return Entry(
+    name,
+    order[0].config["loss"],
+    tuple(order),
+    values,
+    sum(len(draw.runs) for draw in draws),
+    sum(learnt(run, quality) for draw in draws for run in draw.counted),
+    order[0],
+    ", ".join(f"{field}={config[field]:.3g}" for field in fields if field in config),
+    (low, middle, high),
+    expected_best(values, quality),
+    float("nan"),
+    float("nan"),
+  )
+
+
+def expected_best(values: np.ndarray, quality: Quality) -> np.ndarray:
+  """[n]: the mean best of k of these n draws, over all choices of k, k = 1 .. n; of positive qualities the geometric mean.
+
+  The i-th best (from 0) is the best of k with probability C(n - 1 - i, k - 1) / C(n, k). Values come best first; of more
+  than `LARGEST` draws k ends there. Source: Dodge et al. 2019 (arXiv:1909.03004), there with replacement.
+  """
+  n, log = len(values), quality.log and bool((values > 0).all())
+  k, below = np.arange(1, min(n, LARGEST) + 1)[:, None], (n - 1 - np.arange(n))[None, :]
+  with np.errstate(invalid="ignore"):
+    chances = np.where(below >= k - 1, np.exp(_log_choose(below, k - 1) - _log_choose(np.asarray(n), k)), 0.0)
+  mean = chances @ (np.log(values) if log else values)
+  return np.exp(mean) if log else mean
+
+
+def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
+  return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(np.maximum(n - k, 0) + 1.0)
+
+
+def _against(found: list[Entry], reference: Entry, quality: Quality) -> list[Entry]:
+  others = [entry for entry in found if entry is not reference]
+  wins, p_values = [], []
+  for entry in others:
+    ours, theirs = (-quality.sign * e.values for e in (entry, reference))
+    test = mannwhitneyu(ours, theirs)
+    wins.append(float(test.statistic) / (len(ours) * len(theirs)))
+    p_values.append(float(test.pvalue))
+  corrected = statistics.adjust(p_values)
+  return [reference, *(e._replace(wins=w, p=p) for e, w, p in zip(others, wins, corrected, strict=True))]
