@@ -2,8 +2,9 @@
 
     ./launch.sh mnist_dcgan --config.data_dir=../shared/data/mnist    # and the picture of their samples
 
-The folder holds MNIST's IDX files. Rates, R1 weight, batch and width were chosen for digits that a person reads within
-ten minutes on two cores. R1 holds the discriminator back where a DCGAN has batch normalisation.
+The folder holds MNIST's IDX files. R1 holds the discriminator back where a DCGAN has batch normalisation. The rates are
+as high as they are so that digits can be read within minutes on two cores, and `beta2` is low so that such rates hold:
+at 0.999 runs at twice these rates broke down within 2,000 steps.
 """
 
 
@@ -16,12 +17,13 @@ def get_config():
     "latent_size": 64,
     "generator_width": 32,
     "discriminator_width": 32,
-    "batch_size": 64,
+    "batch_size": 32,
     "penalty": "r1",
-    "penalty_weight": 3.0,
-    "generator_rate": 6e-3,
-    "discriminator_rate": 6e-3,
-    "steps": 4000,
+    "penalty_weight": 2.0,
+    "generator_rate": 3e-3,
+    "discriminator_rate": 3e-3,
+    "beta2": 0.99,
+    "steps": 6000,
     "probe_every": 100,
     "evaluate_every": 500,
     "checkpoint_every": 500,

@@ -44,9 +44,11 @@ def main(arguments: list[str]) -> None:
 
   dataset = data.load("digits")
   print(f"{known.model} on {jax.devices()[0].device_kind}, {len(jax.devices())} devices, {MEMBERS} members")
-  clocks = {name: clock(fields, known.model, dataset) for name, fields in GAMES.items()}
+  with command.phase(f"compiling {len(GAMES)} programs"):
+    clocks = {name: clock(fields, known.model, dataset) for name, fields in GAMES.items()}
   best = dict.fromkeys(GAMES, float("inf"))
-  for _ in range(known.repeats):  # in turns: a shared machine's speed drifts
+  for number in range(1, known.repeats + 1):  # in turns: a shared machine's speed drifts
+    print(f"timing {number} of {known.repeats}", flush=True)
     best = {name: min(best[name], clocks[name]()) for name in GAMES}
   for name, seconds in best.items():
     cost = 1e3 * seconds / (STEPS * MEMBERS)

@@ -98,11 +98,12 @@ def main(arguments: list[str]) -> None:
   clocks = {"population": (ours, 200, known.members)}
   clocks |= {f"PyTorch, {n} threads": (torch_clock(n), 200, 1) for n in sorted({1, cores})}
   best = dict.fromkeys(clocks, float("inf"))
-  for clock, steps, _ in clocks.values():
-    clock(steps)  # compile, warm up
-  for _ in range(known.rounds):
-    for name, (clock, steps, runs) in clocks.items():
-      best[name] = min(best[name], clock(steps) / steps / runs * 1e3)
+  with command.phase("compiling and timing"):
+    for clock, steps, _ in clocks.values():
+      clock(steps)  # compile, warm up
+    for _ in range(known.rounds):
+      for name, (clock, steps, runs) in clocks.items():
+        best[name] = min(best[name], clock(steps) / steps / runs * 1e3)
   print(f"{known.members} ring GANs on {devices.layout()}; ms per step and member, best of {known.rounds} rounds")
   for name, value in best.items():
     print(f"  {name:22s} {value:7.3f}")

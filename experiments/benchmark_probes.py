@@ -51,9 +51,11 @@ def main(arguments: list[str]) -> None:
   print(
     f"{jax.devices()[0].device_kind}, {len(jax.devices())} devices, {known.members} members, a row per {EVERY} steps"
   )
-  clocks = {name: clock(fields, known.members, dataset) for name, fields in CASES.items()}
+  with command.phase(f"compiling {len(CASES)} programs"):
+    clocks = {name: clock(fields, known.members, dataset) for name, fields in CASES.items()}
   best = {name: dict.fromkeys(CHUNKS, float("inf")) for name in CASES}
-  for _ in range(known.repeats):  # in turns: a shared machine's speed drifts
+  for number in range(1, known.repeats + 1):  # in turns: a shared machine's speed drifts
+    print(f"timing {number} of {known.repeats}", flush=True)
     for name, seconds in clocks.items():
       best[name] = {chunk: min(old, seconds(*chunk)) for chunk, old in best[name].items()}
   for name, taken in best.items():

@@ -1,9 +1,32 @@
-"""How every command ends: one sentence and exit code 2 for input that cannot be used, 1 for a failure of the machine."""
+"""How every command ends: its exit code says whether it did what was asked, and an error is one sentence.
 
+    0    done: everything is written
+    1    the machine failed: a full disk, too little memory, a directory that was removed
+    2    input that cannot be used
+    75   stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 where nothing is lost: the same command goes on
+    130  stopped by Ctrl-C
+    141  what was to be printed was not read to its end (`losses | head -1`); as for any program in a pipe
+
+A closed pipe ends only commands whose printed text is all that they make. All others drop what nobody reads and go on.
+"""
+
+import contextlib
 import errno
+import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+CLOSED_PIPE = 141
+
+
+@functools.cache
+def stop():
+  """The request to stop of this process, which its signals make."""
+  from gan_jax.signals import Stop
+
+  return Stop(leave_with)
 
 
 def leave(code: int) -> None:
@@ -11,28 +34,137 @@ def leave(code: int) -> None:
 
   Nothing is lost by that: files are written whole and renamed into place, and the kernel releases the study's lock.
   """
-  sys.stdout.flush()
-  sys.stderr.flush()
+  for stream in (sys.stdout, sys.stderr):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+      stream.flush()
   os._exit(code)
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-  """Call `main` with the command line's arguments and exit with its code."""
-  from gan_jax.errors import BadInput
+def leave_with(code: int, sentence: str) -> None:
+  """Exit at once, from whichever thread. Takes no lock: the main thread may hold it."""
+  with contextlib.suppress(OSError):
+    os.write(2, f"{os.linesep if os.isatty(2) else ''}{sentence}\n".encode())
+  os._exit(code)
 
+
+class Output:
+  """A text stream that drops what cannot be written: a reader who has gone does not end the work."""
+
+  def __init__(self, stream: TextIO):
+    self._stream = stream
+
+  def __getattr__(self, name: str):
+    return getattr(self._stream, name)
+
+  def write(self, text: str) -> int:
+    try:
+      return self._stream.write(text)
+    except OSError:
+      self._drop()
+      return len(text)
+
+  def flush(self) -> None:
+    try:
+      self._stream.flush()
+    except OSError:
+      self._drop()
+
+  def _drop(self) -> None:
+    """From now on into nothing, also what the stream still holds, or Python would complain again as it exits."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, self._stream.fileno())
+    os.close(nothing)
+
+
+@contextlib.contextmanager
+def phase(name: str, brief: bool = False) -> Iterator[None]:
+  """Tell what the body does and for how long; a `brief` one only where it takes long. Nothing else may be printed within."""
+  from gan_jax.progress import Progress
+
+  with Progress() as told, told.phase(name, brief):
+    yield
+
+
+@contextlib.contextmanager
+def with_jax(brief: bool = False) -> Iterator[None]:
+  """jax for a command that trains no study of its own, as `gan_jax.study.run` sets it up for one.
+
+  Raises:
+    BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
+  """
+  from gan_jax import devices
+
+  with phase("starting jax", brief):
+    devices.start()
+  with devices.undisturbed(print):
+    yield
+
+
+def deliver(text: str) -> None:
+  """Print what a command was asked for and writes nowhere else: here a reader who has gone is an error.
+
+  Raises:
+    OSError: it could not be printed.
+  """
+  stream = sys.stdout._stream if isinstance(sys.stdout, Output) else sys.stdout
+  if stream is not None:
+    stream.write(text)
+    stream.flush()
+
+
+def prepare_streams() -> None:
+  """Lines appear when they are printed, also in a pipe, and stay harmless where nobody reads them."""
+  for descriptor in (0, 1, 2):  # a closed one would be given to the next file that is opened
+    try:
+      os.fstat(descriptor)
+    except OSError:
+      os.open(os.devnull, os.O_RDWR)
+  for name in ("stdout", "stderr"):
+    stream = getattr(sys, name)
+    if stream is not None and not isinstance(stream, Output):
+      if hasattr(stream, "reconfigure"):
+        stream.reconfigure(line_buffering=True)
+      setattr(sys, name, Output(stream))
+
+
+def run(main: Callable[[list[str]], object]) -> None:
+  """Call `main` with the command line's arguments and exit with its code; see the top of this file."""
+  from gan_jax import signals
+  from gan_jax.errors import BadInput, Failure, Stopped
+
+  prepare_streams()
   try:
-    main(sys.argv[1:])
+    with signals.attended(stop()):
+      main(sys.argv[1:])
+      if sys.stdout is not None:
+        sys.stdout.flush()
   except BadInput as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
-  except BrokenPipeError:  # the reader, `head` say, has seen enough; Python would complain again on closing stdout
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  except Stopped as error:
+    print(error, file=sys.stderr)
+    leave(signals.TRY_AGAIN)
+  except Failure as error:
+    print(f"error: {error}", file=sys.stderr)
+    leave(1)
+  except BrokenPipeError:
+    leave(CLOSED_PIPE)
   except OSError as error:
     full = error.errno == errno.ENOSPC or "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
     reason = "the disk is full" if full else "a file could not be written or read"
     # What is true of a study's checkpoints then, the study has noted; a command without any has noted nothing.
     print("; ".join([f"error: {reason} ({error})", *getattr(error, "__notes__", ())]), file=sys.stderr)
     leave(1)
+  except MemoryError as error:
+    print(f"error: out of memory ({str(error) or 'on the host'})", file=sys.stderr)
+    leave(1)
+  except Exception as error:
+    if (
+      type(error).__name__ != "JaxRuntimeError"
+    ):  # not jax, the machine or the input: a fault of ours, which a trace helps
+      raise
+    print(f"error: jax failed: {(str(error).splitlines() or ['without a word'])[0][:300]}", file=sys.stderr)
+    leave(1)
   except KeyboardInterrupt:
-    print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-    sys.exit(130)
+    print("stopped by Ctrl-C; the same command goes on from the last checkpoint", file=sys.stderr)
+    leave(signals.INTERRUPTED)

@@ -46,6 +46,12 @@ def main(arguments: list[str]) -> None:
   parser.add_argument("--out", type=place, default=Path("runs/dirac"), help="where the files go")
   known, rest = parser.parse_known_args(arguments)
 
+  with command.with_jax():
+    draw(known, rest)
+
+
+def draw(known: Any, rest: list[str]) -> None:
+  """Play every game of the config, and write figures and tables."""
   from gan_jax import population, study, sweeps
   from gan_jax.report import dynamics
   from gan_jax.runs import write_atomic
@@ -55,7 +61,10 @@ def main(arguments: list[str]) -> None:
   study.prepare(known.out)
   points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
   rows, drawn = [], []
-  played = [play(group, points) for group in groups]
+  played = []
+  for number, group in enumerate(groups, 1):
+    with command.phase(f"playing games, program {number} of {len(groups)}", brief=number > 1):
+      played.append(play(group, points))
   for group, results in zip(groups, played, strict=True):
     for config, (path, arrows, jacobian) in zip(group.configs, results, strict=True):
       rows.append(row := assess(config, path, jacobian))
@@ -70,7 +79,8 @@ def main(arguments: list[str]) -> None:
     title = (
       f"Dirac-GAN, {panel or 'games'}: {steps} steps of the production code from (1, 1); radius predicted / measured"
     )
-    files[f"{panel or 'games'}.png"] = dynamics.figure(games, title)
+    with command.phase("drawing", brief=True):
+      files[f"{panel or 'games'}.png"] = dynamics.figure(games, title)
   for row in rows:
     print(f"{row.panel:10} {row.name:44} radius {radii(row):19} {row.outcome:10} distance {row.distance:.3g}")
   for file, content in files.items():

@@ -86,7 +86,8 @@ def main(arguments: list[str]) -> None:
 
   names, distances = checked(sweeps.read(str(CONFIG), rest))
   study.prepare(known.out)
-  rows = compute(names, distances)
+  with command.with_jax(), command.phase(f"{len(names)} losses at their optimal discriminators"):
+    rows = compute(names, distances)
   curves = [
     landscape.Curve(row.name, short(row), row.family, row.seen_verdict or row.verdict, row.values) for row in rows
   ]

@@ -13,7 +13,9 @@ def main(arguments: list[str]) -> None:
 
   from gan_jax.export import export
 
-  print(export(known.directory, known.format, known.out))
+  with command.phase("exporting", brief=True):
+    path = export(known.directory, known.format, known.out)
+  print(path)
 
 
 if __name__ == "__main__":

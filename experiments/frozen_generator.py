@@ -64,13 +64,16 @@ def main(arguments: list[str]) -> None:
   out = known.out or Path("runs/frozen_generator_full" if known.full else "runs/frozen_generator")
   members = {name: retraining_runs(config, name) for name in config["datasets"]}
   manifest = study.existing(out, [run for runs_ in members.values() for run in runs_])
-  devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
+  with command.phase("starting jax"):
+    devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
   study.prepare(out)
-  with runs.writer_lock(out):
+  with devices.undisturbed(print), runs.writer_lock(out):
     runs.mend(out, print)
     if not study.finished(out, manifest):
       train(config, members, out)
-    print(write(out))
+    with command.phase("drawing", brief=True):
+      text = write(out)
+  print(text)
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,12 +156,15 @@ def train(config: Mapping[str, Any], members: Mapping[str, list[dict[str, Any]]]
   runs.write_manifest(out, manifest)
   for name, group in groups.items():
     dataset = data.load(name, group.spec.data_dir)
-    frozen = freeze(config, name, dataset)
+    with command.phase(f"{name}: training the generators"):
+      frozen = freeze(config, name, dataset)
     program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
-    state = retrain(program, frozen, group, out)
+    with command.phase(f"{name}: training a fresh discriminator against each"):
+      state = retrain(program, frozen, group, out)
     diverged = np.asarray(state.diverged_at)[: program.members]
     print(f"{name}: {len(group.configs)} discriminators trained from scratch", flush=True)
-    sample(config, group, program, dataset, state, frozen, out)
+    with command.phase(f"{name}: measuring gradients", brief=True):
+      sample(config, group, program, dataset, state, frozen, out)
     status = runs.read_status(out)
     at = {i: int(step) for i, step in zip(group.ids, diverged, strict=True) if step >= 0}
     status["groups"][name] = {"step": group.spec.steps, "complete": True, "diverged": at}

@@ -57,7 +57,8 @@ The worst loss's distance over the best one's is above 1 even among equals.
 def main(arguments: list[str]) -> None:
   directory = conduct("lipschitz", arguments, FULL)
   if not (directory / "lens.npz").exists():
-    measure(directory)
+    with command.phase("looking through the lens of every loss at the end of each run"):
+      measure(directory)
   print(write(directory))
 
 

@@ -23,10 +23,11 @@ def main(arguments: list[str]) -> None:
   from gan_jax.losses import table
 
   if known.name is None:
-    print(table.markdown_table() if known.markdown else table.text_table(), end="" if known.markdown else "\n")
+    command.deliver(table.markdown_table() if known.markdown else f"{table.text_table()}\n")
     return
-  print(table.text_card(known.name))
-  print(f"{'plot:':20}{plot(known.name, known.out)}")
+  with command.with_jax(brief=True):
+    text, path = table.text_card(known.name), plot(known.name, known.out)
+  command.deliver(f"{text}\n{'plot:':20}{path}\n")
 
 
 def plot(name: str, folder: Path) -> Path:

@@ -15,9 +15,10 @@ def main(arguments: list[str]) -> None:
   from gan_jax import report
 
   if known.json:
-    print(json.dumps(report.summary(known.directory), allow_nan=False))
+    command.deliver(json.dumps(report.summary(known.directory), allow_nan=False) + "\n")
     return
-  page = report.build(known.directory)
+  with command.phase("writing the report", brief=True):
+    page = report.build(known.directory)
   print(report.terminal_table(known.directory))
   print(f"report: {page}")
 

@@ -49,7 +49,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
-  return study.run(known.config, [*fields, *rest], out, single=False)
+  return study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop())
 
 
 def main(arguments: list[str], single: bool = False) -> None:
@@ -60,7 +60,7 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   from gan_jax import study
 
-  study.run(known.config, rest, known.out, single)
+  study.run(known.config, rest, known.out, single, stop=command.stop())
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
   for config in sweeps.load(known.config, rest)[1]:
     if config["panel"] not in BUILDABLE:
       raise unknown("state that a run is built to end in (its `panel`)", config["panel"], BUILDABLE)
-  directory = study.run(known.config, rest, known.out, single=False)
+  directory = study.run(known.config, rest, known.out, single=False, stop=command.stop())
   print(write(directory))
 
 

@@ -115,7 +115,7 @@ def build(spec: Spec, game: Game) -> Callable[[Hypers, GanState, Data], Gap]:
         if spec.weight_constraint == "clip":
           params = constraints.clip(params, hypers.clip_value)
         if spec.weight_constraint == "spectral":
-          vectors = constraints.advance(params, vectors)
+          vectors = constraints.advance(params, vectors, spec.spectral_iterations)
         return (params, vectors), opt
 
       return lax.fori_loop(0, spec.response_steps, move, (critic, state.disc_opt))[0]

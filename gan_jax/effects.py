@@ -65,6 +65,7 @@ NEEDS: dict[str, Need] = {
   ),
   "augmentation": Need(lambda c: "bcr" in parts(c["penalty"]), "penalty", "bcr"),
   "generator_penalty_weight": Need(lambda c: bool(parts(c["generator_penalty"])), "generator_penalty", "a name"),
+  "spectral_iterations": Need(lambda c: c["weight_constraint"] == "spectral", "weight_constraint", "spectral"),
   "clip_value": Need(lambda c: c["weight_constraint"] == "clip", "weight_constraint", "clip"),
   "instance_noise_scale": Need(lambda c: c["instance_noise"], "instance_noise", "True"),
   "instance_noise_steps": Need(lambda c: c["instance_noise"], "instance_noise", "True"),

@@ -17,6 +17,17 @@ class BadInput(ValueError):
     super().__init__(one_line(text))
 
 
+class Failure(RuntimeError):
+  """The machine could not do what was asked of it; its text is one line. The command line exits with 1."""
+
+  def __init__(self, text: str):
+    super().__init__(one_line(text))
+
+
+class Stopped(Exception):
+  """Stopped on a signal's request, where nothing is lost; its text is one sentence. The command line exits with 75."""
+
+
 def one_line(text: str) -> str:
   """Runs of white space as one space, and what does not print (control characters, halves of characters) escaped.
 

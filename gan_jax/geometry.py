@@ -58,24 +58,15 @@ class Statistics(NamedTuple):
   remembers: Array  # bool: its optimizers have a memory to linearise, if they need one
 
 
-def spectral_norm(kernel: Array, key: Key) -> Array:
-  """The largest singular value of a kernel seen as a matrix [inputs, outputs], by the power method."""
-  matrix = constraints.matrix(kernel)
-  largest = jnp.max(jnp.abs(matrix))
-  scaled = matrix / jnp.where(largest > 0, largest, 1)
-  vector = constraints.unit(jax.random.normal(key, matrix.shape[-1:], matrix.dtype))
-  turn = lambda _, v: constraints.power_iteration(scaled, v)[1]  # noqa: E731
-  return largest * global_norm(scaled @ lax.fori_loop(0, POWER_ITERATIONS, turn, vector))
-
-
 def spectral_norms(players: Mapping[str, Params], key: Key) -> dict[str, Array]:
   """By `<player>/<layer>`: the largest singular value in each layer that has a kernel (the larger, where it has two)."""
+  measure = lambda kernel: constraints.largest_singular_value(kernel, key, POWER_ITERATIONS)  # noqa: E731
   found = {}
   for player, params in players.items():
     for layer, leaves in by_layer(params).items():
       kernels = [leaf for leaf in leaves if leaf.ndim >= 2]
       if kernels:
-        found[f"{player}/{layer}"] = jnp.stack([spectral_norm(kernel, key) for kernel in kernels]).max()
+        found[f"{player}/{layer}"] = jnp.stack([measure(kernel) for kernel in kernels]).max()
   return found
 
 

@@ -112,7 +112,7 @@ def micro_gradients(pull: Callable[..., Params], cotangents: tuple[Array, ...]) 
   """[M, ...]: the gradient of each of M <= 8 equal parts of a batch, from the linear `pull`; their mean is the batch's."""
   count = cotangents[0].shape[0]
   parts = max(m for m in range(1, MICRO_BATCHES + 1) if count % m == 0)
-  masks = parts * jnp.repeat(jnp.eye(parts), count // parts, axis=1)
+  masks = parts * jnp.repeat(jnp.eye(parts, dtype=cotangents[0].dtype), count // parts, axis=1)
   return jax.vmap(lambda mask: pull(tuple(mask * c for c in cotangents)))(masks)
 
 

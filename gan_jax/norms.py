@@ -46,11 +46,11 @@ def ratio(numerator: Array, denominator: Array) -> Array:
 
 
 def unit(tree: Params) -> Params:
-  """The direction of a tree: divided by its norm; NaN where that is zero."""
+  """The direction of a tree: divided by its norm; NaN where that is zero. Each leaf keeps its dtype."""
   largest = largest_entry(tree)
   scaled = jax.tree.map(lambda x: x / jnp.where(largest > 0, largest, jnp.nan), tree)
   length = jnp.sqrt(inner(scaled, scaled))
-  return jax.tree.map(lambda x: x / length, scaled)
+  return jax.tree.map(lambda x, leaf: (x / length).astype(leaf.dtype), scaled, tree)
 
 
 def cosine(tree: Params, other: Params) -> Array:

@@ -183,7 +183,8 @@ def explanations(spec: Spec, game: Game) -> dict[str, str]:
   if "layers" in asked:
     for player, made in (("gen", game.generator), ("disc", game.discriminator)):
       layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0)))]
-  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers)
+  spectral = spec.weight_constraint == "spectral"
+  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral)
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
   return found
@@ -253,7 +254,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     )(hypers, state, data)
 
   # As many as the longest count of samples has, in whole chunks.
-  wanted = max(group.spec.evaluation_samples + CHUNK, *GRID.values())
+  wanted = group.spec.evaluation_samples + CHUNK
   labels = jnp.asarray(spread_labels(np.asarray(dataset.judged.labels), wanted))
 
   def classes(indices: Array) -> Array:
@@ -301,7 +302,8 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   def draw_grid(state: GanState) -> Array:
     count = GRID[len(game.image_shape)]
     noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (count, group.spec.latent_size))
-    samples = jax.vmap(lambda params: generate(params, noise, classes(jnp.arange(count))))(state.gen_ema)
+    in_turn = jnp.arange(count) % game.num_classes  # the eye wants to see every class, however rare
+    samples = jax.vmap(lambda params: generate(params, noise, in_turn))(state.gen_ema)
     return view(samples)
 
   return Program(

@@ -51,6 +51,7 @@ class Writer:
   def __init__(self, study: Path, group: Group, program: Program, origin: Origin, say: Say):
     self.study, self.group, self.program, self.origin, self.say = study, group, program, origin, say
     self.directory = study / "checkpoints" / group.name
+    self.still_there = runs.still_there(study)
     entry = self._entry(runs.read_status(study))
     self.seconds = float(entry.get("seconds", 0.0))
     self.complete = bool(entry.get("complete"))
@@ -66,6 +67,7 @@ class Writer:
       self.reasons.append(reason)
 
   def rows(self, chunk: plan.Chunk, rows: Mapping[str, Any]) -> None:
+    self.still_there()
     columns = {name: np.asarray(value)[:, : self.program.members] for name, value in rows.items()}
     steps = chunk.first + chunk.length * np.arange(chunk.windows)
     table = runs.Table(steps, columns)
@@ -78,6 +80,7 @@ class Writer:
     found = program.evaluate(program.hypers, state) | program.inspect(program.hypers, state, program.data)
     columns = {metric: value[None] for metric, value in found.items()}
     grids = np.asarray(program.draw_grid(state))[: program.members]
+    self.still_there()
     if parts.write_samples(self.study, name, step, grids):
       self._differs(f"samples at step {step:,}")
     if runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns)):
@@ -89,10 +92,12 @@ class Writer:
 
   def save(self, state: GanState, step: int) -> None:
     own = jax.tree.map(lambda x: x[: self.program.members], state)
+    self.still_there()
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), self.origin.platform)
 
   def status(self, step: int, seconds: float, state: GanState) -> None:
     """How far the group is, derived from its state."""
+    self.still_there()
     status = runs.read_status(self.study)
     diverged_at = np.asarray(state.diverged_at)[: self.program.members]
     self._entry(status).update(

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import schema
-from gan_jax.errors import BadInput
+from gan_jax.errors import BadInput, Failure
 from gan_jax.files import (
   SET_ASIDE,
   Damaged,
@@ -225,6 +225,24 @@ def writer_lock(study: Path) -> Iterator[None]:
     file.write(f"host {os.uname().nodename}, pid {os.getpid()}")
     file.flush()
     yield
+
+
+def still_there(study: Path) -> Callable[[], None]:
+  """A check that `study` is the directory that it is now; to be called before each write, which would make a new one.
+
+  The check raises `Failure` where the directory was removed, moved or replaced meanwhile.
+  """
+  before = os.stat(study)
+
+  def check() -> None:
+    try:
+      now = os.stat(study)
+    except OSError:
+      raise Failure(f"{study} was removed or moved while it was being written; nothing more was written") from None
+    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
+      raise Failure(f"{study} was replaced by another directory while it was being written; nothing more was written")
+
+  return check
 
 
 def run_status(config: Mapping[str, Any], run_id: str, group_status: Mapping[str, Any]) -> tuple[str, int]:

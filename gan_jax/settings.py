@@ -57,6 +57,9 @@ FIELDS: dict[str, Field] = {
   "generator_penalty": Field("none", "static", "as `penalty`, on the generator"),
   "generator_penalty_weight": Field(None, "traced", "factor on the generator's penalty; None: its source's", 0),
   "weight_constraint": Field("none", "static", "on the discriminator's weights", choices=("none", "clip", "spectral")),
+  "spectral_iterations": Field(
+    5, "static", "power iterations per update of the discriminator under `spectral`", 1, 1000
+  ),
   "clip_value": Field(0.01, "traced", "bound of every weight under `weight_constraint=clip`", 0),
   "instance_noise": Field(False, "static", "add Gaussian noise to all that the discriminator sees"),
   "instance_noise_scale": Field(0.1, "traced", "standard deviation of that noise at the first step", 0),

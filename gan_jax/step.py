@@ -73,9 +73,18 @@ def build_step(spec: Spec, game: Game) -> StepFn:
 
   def judged(state: GanState, params: Params, opt: Any, view: Any) -> GanState:
     """The state after a discriminator update: its weights, and what follows them without a gradient."""
-    spectral = constraints.advance(params, state.spectral) if spec.weight_constraint == "spectral" else state.spectral
     means = moved_means(state.logit_means, view.real_logits, view.fake_logits)
-    return state._replace(disc_params=params, disc_opt=opt, logit_means=means, spectral=spectral)
+    return followed(state._replace(disc_params=params, disc_opt=opt, logit_means=means))
+
+  def followed(state: GanState) -> GanState:
+    """The state with singular vectors of its discriminator's weights as they are now."""
+    if spec.weight_constraint != "spectral":
+      return state
+    return state._replace(spectral=constraints.advance(state.disc_params, state.spectral, spec.spectral_iterations))
+
+  def normalised(state: GanState) -> Params:
+    """The discriminator's weights as the next forward pass has them; () without spectral normalisation."""
+    return constraints.normalise(state.disc_params, state.spectral) if spec.weight_constraint == "spectral" else ()
 
   def lazy_update(hypers: Hypers, state: GanState, point: Any, batch: Batch, index: int):
     """The penalties' own update where it is due, `penalty_every` times as heavy: (params, memory, value, sound)."""
@@ -104,7 +113,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
     state = judged(state, params, opt, view)
     if lazy:
       params, opt, value, also_sound = lazy_update(hypers, state, gen_params, batch, index)
-      state = state._replace(disc_params=params, disc_opt=opt)
+      state = followed(state._replace(disc_params=params, disc_opt=opt))
       turn = turn._replace(view=view._replace(penalty=view.penalty + value), sound=sound & also_sound)
     return state, turn
 
@@ -173,7 +182,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
           new, gen = generator_turn(hypers, new, data, index)
           sound &= gen.sound
     if spec.lookahead_every:
-      new = lookahead(hypers, new)
+      new = followed(lookahead(hypers, new))
 
     learns = state.step >= hypers.head_start
     moved_before = start.counts.generator_updates // spec.n_gen  # steps in which the generator has learnt
@@ -214,6 +223,7 @@ def build_step(spec: Spec, game: Game) -> StepFn:
       gen_updates=choose(sound, gen.updates, jax.tree.map(jnp.zeros_like, gen.updates)),
       disc_grads=disc.view.grads,
       disc_params=disc.before,
+      disc_normalised=normalised(new),
       disc_updates=disc.updates,
     )
     return next_state, trace

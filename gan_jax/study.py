@@ -12,21 +12,24 @@ import inspect
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gan_jax import devices, paths, report, runs, schema, settings, sweeps
+from gan_jax import devices, paths, report, runs, schema, settings, signals, sweeps
 from gan_jax.errors import BadInput, plural
+from gan_jax.progress import Progress
+from gan_jax.signals import Stop
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
 Say = Callable[[str], None]
 
 
-def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, say: Say = print) -> Path:
+def run(
+  config: str, arguments: Sequence[str], out: Path | None, single: bool, say: Say = print, stop: Stop | None = None
+) -> Path:
   """Run a study, or go on with it, and write its report; returns its directory.
 
   Args:
@@ -34,82 +37,135 @@ def run(config: str, arguments: Sequence[str], out: Path | None, single: bool, s
     arguments: `--config.field=value` overrides.
     out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
     single: only the one run of `get_config()`, without the file's sweep.
-    say: where progress goes, a line at a time.
+    say: where progress goes, a line at a time; also called from a helper thread, never twice at once.
+    stop: the request to stop that the caller's signals make. Without one, signals are taken note of here, in the main
+      thread: SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish and save the chunk under way.
 
   Raises:
     BadInput: input that cannot be used. Nothing on disk has been touched.
-    OSError: something could not be written. The last checkpoint is good, and the same call goes on from it.
+    Stopped: a signal asked to stop; what the message names is saved, and the same call goes on from it.
+    Failure: the machine could not do it (too little memory, a directory that was removed).
+    OSError: something could not be written. What was saved is good, and the same call goes on from it; the error's notes
+      say from which step, or that nothing is saved yet.
   """
   alone, swept = sweeps.load(config, arguments, single)
   configs = alone if single else swept
   stem = Path(config).stem
   default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
   study = paths.usable(default if out is None else out, "output directory")
-  manifest = existing(study, configs)
-  devices.configure(len(configs), manifest and manifest["layout"])
+  own = Stop() if stop is None else stop
+  own.outcome = "it had trained nothing yet, and the same command does so"
+  with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
+    page = _conduct(config, study, configs, progress, own)
+  last = Progress(say)  # without the live line: the table stays
+  last.say(report.terminal_table(study))
+  last.say(f"report: {page}")
+  return study
 
-  from gan_jax import (  # jax only now: the layout is set
-    checkpoint,
-    data,
-    game,
-    loop,
-    memory,
-    metrics,
-    population,
-    resume,
-  )
+
+def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progress: Progress, stop: Stop) -> Path:
+  """`run`, told by `progress`; returns the report."""
+  manifest = existing(study, configs)
+  progress.say(f"{study}: {plural(len(configs), 'run')} of {config}")
+  with progress.phase("starting jax"):
+    devices.configure(len(configs), manifest and manifest["layout"])
+
+    from gan_jax import checkpoint, population  # jax only now: the layout is set
 
   checkpoint.quiet()
-  groups = population.group(configs)
-  datasets: dict[tuple[str, str], Any] = {}
-  meanings: dict[str, str] = {}
-  origins: dict[str, resume.Origin] = {}
-  here = platform_facts()
-  changed = changes(manifest, here)
-  for group in groups:
-    key = (group.spec.dataset, group.spec.data_dir)
-    if key not in datasets:
-      datasets[key] = data.load(*key)
-      metrics.check(key[0], datasets[key])
-    played = game.build(group.spec, datasets[key])
-    memory.check(group.spec, played, len(group.configs))
-    meanings |= population.explanations(group.spec, played)
-    origins[group.name] = resume.Origin(data.digest(datasets[key]), here, changed)
-  refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in origins.items()})
-  for group in groups:
-    key = (group.spec.dataset, group.spec.data_dir)
-    resume.check(study, group, game.build(group.spec, datasets[key]), origins[group.name])
+  with devices.undisturbed(progress.say):
+    groups = population.group(configs)
+    with progress.phase("reading the data", brief=True):
+      inputs = _inputs(study, manifest, groups)
+    stop.check()
+    prepare(study)
+    with runs.writer_lock(study), truthful(study):
+      unchanged(study, configs, manifest)
+      runs.mend(study, progress.say)
+      if finished(study, manifest):
+        progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
+      else:
+        _train(config, study, manifest, groups, inputs, progress, stop)
+      stop.check()
+      stop.outcome = "everything is trained and saved, and the same command writes the report"
+      with progress.phase("writing the report", brief=True):
+        return report.build(study)
 
-  prepare(study)
-  with runs.writer_lock(study), truthful(study):
-    unchanged(study, configs, manifest)
-    runs.mend(study, say)
-    if finished(study, manifest):
-      say(f"{study} is complete: {plural(len(configs), 'run')}")
-    else:
-      qualities = {key: metrics.build(dataset, devices.cache_directory()) for key, dataset in datasets.items()}
-      if manifest is None:
-        meanings |= {k: v for q in qualities.values() for k, v in population.quality_explanations(q, groups).items()}
-        manifest = describe(config, study.name, groups, meanings, {n: origin.data for n, origin in origins.items()})
-        runs.write_manifest(study, manifest)
-      for change in changed:
-        say(f"warning: {change}: what is computed from here on may not be the same bits")
-      say(f"{study}: {plural(len(configs), 'run')} in {plural(len(groups), 'compiled program')}")
-      for group, entry in zip(groups, manifest["groups"], strict=True):
-        if whole(study, entry):
-          continue
-        key = (group.spec.dataset, group.spec.data_dir)
-        dataset, quality = datasets[key], qualities[key]
-        note(study, group.name, quality.notes)
-        runs.write_samples(study, group.name, None, population.real_examples(dataset))
-        program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
-        loop.run_group(study, group, program, origins[group.name], teller(group, len(groups), say), say)
-        for gap in missing(study, entry):
-          say(f"{gap}, and cannot be computed again from the checkpoints that are left")
-    page = report.build(study)
-  say(report.terminal_table(study))
-  say(f"report: {page}")
-  return study
+
+class _Inputs(NamedTuple):
+  """What the groups of a study train on."""
+
+  datasets: dict[tuple[str, str], Any]  # by name and folder
+  meanings: dict[str, str]  # of the rows and inspections
+  origins: dict[str, Any]  # resume.Origin by group
+  changed: list[str]  # what differs from when the study began
+
+
+def _key(group: Any) -> tuple[str, str]:
+  return group.spec.dataset, group.spec.data_dir
+
+
+def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
+  """Load the data, and refuse whatever does not fit them or what is on disk. Nothing is written."""
+  from gan_jax import data, game, memory, metrics, population, resume
+
+  here = platform_facts()
+  found = _Inputs({}, {}, {}, changes(manifest, here))
+  for group in groups:
+    key = _key(group)
+    if key not in found.datasets:
+      found.datasets[key] = data.load(*key)
+      metrics.check(key[0], found.datasets[key])
+    played = game.build(group.spec, found.datasets[key])
+    memory.check(group.spec, played, len(group.configs))
+    found.meanings.update(population.explanations(group.spec, played))
+    found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
+  refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
+  for group in groups:
+    resume.check(study, group, game.build(group.spec, found.datasets[_key(group)]), found.origins[group.name])
+  return found
+
+
+def _train(
+  config: str,
+  study: Path,
+  manifest: dict[str, Any] | None,
+  groups: Sequence[Any],
+  inputs: _Inputs,
+  progress: Progress,
+  stop: Stop,
+) -> None:
+  """Train what is not yet trained of a study, the lock held."""
+  import jax
+
+  from gan_jax import failures, game, loop, metrics, population
+
+  with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
+    qualities = {key: metrics.build(data, devices.cache_directory()) for key, data in inputs.datasets.items()}
+  if manifest is None:
+    meanings = inputs.meanings | {
+      k: v for q in qualities.values() for k, v in population.quality_explanations(q, groups).items()
+    }
+    manifest = describe(config, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
+    runs.write_manifest(study, manifest)
+  for change in inputs.changed:
+    progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
+  members = sum(len(group.configs) for group in groups)
+  progress.say(f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')}")
+  for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
+    if whole(study, entry):
+      continue
+    dataset, quality = inputs.datasets[_key(group)], qualities[_key(group)]
+    note(study, group.name, quality.notes)
+    try:
+      runs.write_samples(study, group.name, None, population.real_examples(dataset))
+      program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      conduct = loop.Conduct(progress, stop, number, len(groups))
+      loop.run_group(study, group, program, inputs.origins[group.name], conduct)
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+      raise failures.explain(error, group, study) from error
+    for gap in missing(study, entry):
+      progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
 
 
 def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -331,25 +387,3 @@ def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:
   status = runs.read_status(study)
   status["groups"].setdefault(group, {})["notes"] = dict(notes)
   runs.write_status(study, status)
-
-
-def teller(group: Any, groups: int, say: Say) -> Callable[[Any], None]:
-  """Progress for a person: one line that rewrites itself on a terminal, a line every so often elsewhere."""
-  live = sys.stderr.isatty()
-  told = [0.0]
-
-  def tell(progress: Any) -> None:
-    rate = progress.steps_done / max(progress.seconds, 1e-9)
-    left = (progress.steps - progress.step) / max(rate, 1e-9)
-    line = (
-      f"{group.name} of {groups}: step {progress.step:,}/{progress.steps:,}  {rate:,.0f} steps/s x {progress.members} "
-      f"members  {int(left) // 60}:{int(left) % 60:02d} left"
-    )
-    last = progress.step >= progress.steps
-    if live:
-      print(f"\r{line}\033[K", end="\n" if last else "", file=sys.stderr, flush=True)
-    elif last or progress.seconds - told[0] >= 5:
-      told[0] = progress.seconds
-      say(line)
-
-  return tell

@@ -47,6 +47,7 @@ class Spec(NamedTuple):
   augmentation: str
   generator_penalty: str
   weight_constraint: str
+  spectral_iterations: int
   instance_noise: bool
   dataset: str
   data_dir: str
@@ -164,6 +165,7 @@ class Trace(NamedTuple):
   disc_grads: Params  # of disc_loss + weights * penalties, in the (last) update
   disc_params: Params
   disc_updates: Params
+  disc_normalised: Params  # as the forward pass after this step has them; () without spectral normalisation
 
 
 StepFn = Callable[[Hypers, GanState, Data], tuple[GanState, Trace]]

@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import constraints
+from gan_jax import constraints, data, game, population, settings
+from gan_jax.probes.players import normalisation
+from gan_jax.state import initial_state
+from gan_jax.step import build_step
 
 KEY = jax.random.key(0)
 
@@ -79,13 +82,13 @@ def test_a_kernel_of_zeros_is_finite_and_may_grow():
   np.testing.assert_array_equal(slope["kernel"], np.ones((4, 3)))
   grown = {"kernel": kernel(0, (4, 3), (5.0, 1.0)).astype(jnp.float32)}
   for _ in range(10):
-    vectors = constraints.advance(grown, vectors)
+    vectors = constraints.advance(grown, vectors, 1)
   assert norm(constraints.normalise(grown, vectors)["kernel"]) == pytest.approx(1, rel=1e-5)
 
 
 @pytest.mark.usefixtures("x64")
-def test_one_iteration_per_update_keeps_up():
-  """A kernel that turns by a hundredth per update: followed it is normalised, left alone it is not."""
+def test_a_kernel_that_turns_slowly_is_followed():
+  """By a hundredth per update, with a gap of a third: one iteration is enough; left alone it is not normalised."""
   left, right = (np.linalg.qr(np.random.default_rng(i).normal(size=(n, n)))[0] for i, n in ((0, 5), (1, 4)))
   values = np.diag([3.0, 2.0, 1.0, 0.5])
 
@@ -95,9 +98,9 @@ def test_one_iteration_per_update_keeps_up():
     return {"kernel": jnp.asarray(left[:, :4] @ values @ turn @ right)}
 
   start = constraints.initial_vectors(params(0.0), KEY)
-  advance, vectors = jax.jit(constraints.advance), start
+  advance, vectors = jax.jit(constraints.advance, static_argnums=2), start
   for i in range(1, 101):
-    vectors = advance(params(0.01 * i), vectors)
+    vectors = advance(params(0.01 * i), vectors, 1)
   assert norm(constraints.normalise(params(1.0), vectors)["kernel"]) == pytest.approx(1, abs=1e-3)
   assert norm(constraints.normalise(params(1.0), start)["kernel"]) > 1.03
 
@@ -131,3 +134,59 @@ def test_gradient_takes_the_vectors_as_constants(converged):
       assert float(gradient[index]) == pytest.approx((numeric[0] - numeric[1]) / 2e-6, abs=1e-6)
   else:
     assert s < 1.999
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (4, 4, 8, 32), (128, 1), (3, 5)])
+@pytest.mark.parametrize("size", [1.0, 1e-20])
+def test_the_largest_singular_value_is_measured_from_below(shape, size):
+  w = (size * np.random.default_rng(1).normal(size=shape)).astype(np.float32)
+  found = float(jax.jit(constraints.largest_singular_value)(jnp.asarray(w), KEY))
+  assert 0.99 * norm(w) <= found <= norm(w) * (1 + 1e-5)
+  assert float(constraints.largest_singular_value(jnp.zeros(shape), KEY)) == 0
+
+
+def trained(steps, **fields):
+  """(rows of `disc/largest_singular_value`, largest by SVD) of a small discriminator that learns fast, after each step."""
+  config = {"dataset": "digits", "weight_constraint": "spectral", "discriminator_rate": 2e-2, "generator_rate": 2e-2}
+  sizes = {"generator_width": 16, "discriminator_width": 16, "batch_size": 16, "latent_size": 4, "depth": 3}
+  (group,) = population.group([settings.resolve(config | sizes | fields)])
+  digits = data.load("digits")
+  played = game.build(group.spec, digits)
+  hypers = jax.tree.map(lambda x: jnp.asarray(x)[0], group.hypers)
+
+  @jax.jit
+  def run(state):
+    def one(state, _):
+      state, trace = build_step(group.spec, played)(hypers, state, digits.data)
+      return state, (normalisation(trace)["disc/largest_singular_value"], trace.disc_normalised)
+
+    return jax.lax.scan(one, state, length=steps)[1]
+
+  rows, kernels = run(initial_state(hypers, group.spec, played))
+  at = lambda t: constraints.kernels(jax.tree.map(lambda x: x[t], kernels))  # noqa: E731
+  return np.asarray(rows), np.array([max(norm(w) for w in at(t)) for t in range(steps)])
+
+
+def test_more_iterations_follow_a_fast_discriminator_and_a_row_says_how_well():
+  worst = {}
+  for iterations in (1, 20):
+    rows, exact = trained(60, spectral_iterations=iterations)
+    np.testing.assert_allclose(rows, exact, rtol=5e-3)
+    worst[iterations] = exact.max()
+  assert worst[1] > 1.05
+  assert worst[20] < 1 + 0.3 * (worst[1] - 1)
+
+
+def test_what_moves_the_weights_besides_the_update_is_followed_too():
+  """A lazy penalty's own update, and lookahead's way back."""
+  fields = {"penalty": "r1", "penalty_weight": 1.0, "penalty_every": 2, "lookahead_every": 3}
+  assert trained(12, spectral_iterations=200, **fields)[1].max() < 1.002
+
+
+def test_without_the_constraint_there_is_no_such_row():
+  (group,) = population.group([settings.resolve({"dataset": "ring", "latent_size": 2})])
+  played = game.build(group.spec, data.load("ring"))
+  assert "disc/largest_singular_value" not in population.explanations(group.spec, played)
+  assert "disc/largest_singular_value" in population.explanations(
+    group.spec._replace(weight_constraint="spectral"), played
+  )

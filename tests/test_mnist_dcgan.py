@@ -9,8 +9,9 @@ import numpy as np
 
 from experiments import mnist_dcgan as study
 from experiments.sweep import CONFIGS
-from gan_jax import data, game, population, report, runs, settings, sweeps
+from gan_jax import data, game, population, runs, settings, sweeps
 from gan_jax.metrics import Quality
+from gan_jax.study import describe
 from gan_jax.types import Player
 
 
@@ -52,20 +53,33 @@ def test_the_config_has_both_losses_with_and_without_the_class():
   assert [len(group.configs) for group in population.group(configs)] == [2, 2]
 
 
-def test_the_command_trains_and_draws(tmp_path, capsys):
-  """On the 8x8 digits, which need no files: a picture of the real digits and of each run, and both distances of each."""
-  small = "dataset=digits model=mlp penalty=none steps=2 probe_every=1 evaluation_samples=100 batch_size=8"
-  study.main(
-    [*(f"--config.{field}" for field in small.split()), "--config.conditional=True", "--out", str(tmp_path / "s")]
-  )
-  picture = matplotlib.image.imread(io.BytesIO((tmp_path / "s" / "mnist_dcgan.png").read_bytes()), format="png")
-  assert picture.shape[1] > 800
-  read = report.records.read(tmp_path / "s")
-  assert len(read.runs) == 4
-  said = capsys.readouterr().out
-  assert said.count("not averaged") == 4
-  table = runs.read_table(tmp_path / "s", "quality", "group-0")
-  assert {"frechet/distance", "raw/frechet/distance"} <= table.columns.keys()
-  assert (
-    read.manifest["metrics"]["raw/frechet/distance"] == "frechet/distance of the generator itself, not of its average"
-  )
+def test_the_picture_has_the_real_digits_and_every_run(tmp_path):
+  """Of a study that is written by hand: five tiles, and the distances of each run's average and of its generator."""
+  _, configs = sweeps.load(str(CONFIGS / "mnist_dcgan.py"))
+  groups = population.group(configs)
+  runs.write_manifest(tmp_path, describe(str(CONFIGS / "mnist_dcgan.py"), "digits", groups, {}))
+  status = {group.name: {"step": 4000, "complete": True, "seconds": 1.0, "diverged": {}} for group in groups}
+  runs.write_status(tmp_path, {"groups": status})
+  images = np.random.default_rng(0).integers(0, 256, (2, 64, 28, 28, 1), np.uint8)
+  for group in groups:
+    columns = {"frechet/distance": [[4.5, 5.5]], "raw/frechet/distance": [[6.5, 7.5]]}
+    quality = runs.Table(np.array([4000]), {name: np.float32(values) for name, values in columns.items()})
+    runs.append(tmp_path, "quality", group.name, 4000, 4001, quality)
+    runs.write_samples(tmp_path, group.name, 4000, images)
+    runs.write_samples(tmp_path, group.name, None, images[0])
+  said = study.write(tmp_path).splitlines()
+  assert said[:4] == [
+    "minimax: 4.5 (6.5 not averaged)",
+    "non_saturating: 5.5 (7.5 not averaged)",
+    "minimax, class given: 4.5 (6.5 not averaged)",
+    "non_saturating, class given: 5.5 (7.5 not averaged)",
+  ]
+  picture = matplotlib.image.imread(io.BytesIO((tmp_path / "mnist_dcgan.png").read_bytes()), format="png")
+  grey = (np.ptp(picture[..., :3], axis=-1) < 0.01) & (picture[..., 0] > 0.1) & (picture[..., 0] < 0.9)
+  height, width = grey.shape
+  filled = [
+    grey[a : a + height // 3, b : b + width // 2].mean() > 0.2
+    for a in (0, height // 3, 2 * height // 3)
+    for b in (0, width // 2)
+  ]
+  assert filled == [True] * 5 + [False]

@@ -10,6 +10,8 @@ import numpy as np
 import optax
 import pytest
 
+from experiments import command
+from experiments import report as report_command
 from gan_jax import checkpoint, files, optim, population, report, runs, settings, study
 from gan_jax.errors import BadInput
 from gan_jax.export import export
@@ -520,3 +522,32 @@ def test_what_an_earlier_version_wrote_can_be_read_and_is_not_continued(config, 
     sweep(config, directory)
   os.remove(directory / "status.json")
   assert {run["status"] for run in report.summary(directory)["runs"]} == {"waiting"}
+
+
+def test_a_failure_says_only_what_is_true(directory, monkeypatch, capsys):
+  """A study's failure says what is saved; a report on a disk that cannot be written speaks of no checkpoint."""
+
+  def leave(code):
+    raise SystemExit(code)
+
+  monkeypatch.setattr(command, "leave", leave)
+  monkeypatch.setattr("sys.argv", ["report", str(directory)])
+  monkeypatch.setattr(
+    files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system"))
+  )
+  with pytest.raises(SystemExit) as ended:
+    command.run(report_command.main)
+  said = capsys.readouterr().err
+  assert ended.value.code == 1
+  assert "Read-only file system" in said
+  assert "checkpoint" not in said
+  assert "goes on" not in said
+
+  def failed(_):
+    with study.truthful(directory):
+      raise OSError(errno.ENOSPC, "No space left on device")
+
+  with pytest.raises(SystemExit):
+    command.run(failed)
+  assert "the disk is full" in (said := capsys.readouterr().err)
+  assert said.endswith("step 60 of group-0 is saved, and the same command goes on from it\n")

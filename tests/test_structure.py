@@ -18,7 +18,7 @@ from tests.test_idx import write_set
 
 LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
   {"errors"},
-  {"settings", "types", "checks", "devices", "files", "paths", "plan"},
+  {"settings", "types", "checks", "devices", "files", "paths", "plan", "progress", "signals"},
   {"effects", "randomness", "norms", "schema", "parts", "labels"},
   {"runs"},
   {
@@ -42,7 +42,7 @@ LAYERS = [  # a module may import from lower lines, and from its own package; si
   {"geometry", "duality"},
   {"population", "checkpoint"},
   {"resume"},
-  {"loop"},
+  {"loop", "failures"},
   {"study"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -58,6 +58,8 @@ WITHOUT_JAX = [
   "labels",
   "sweeps",
   "devices",
+  "progress",
+  "signals",
   "report",
   "export",
   "study",

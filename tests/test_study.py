@@ -106,7 +106,11 @@ def test_a_study_ends_in_a_table_and_a_report(clean):
   assert rows.steps.tolist() == list(range(0, 300, 10))
   assert {v.shape for v in rows.columns.values()} == {(30, 6)}
   # A relativistic loss does not make a probability of sigmoid(logit).
-  assert {name for name, v in rows.columns.items() if not np.isfinite(v).all()} == {"disc/calibration_error"}
+  assert {name for name, v in rows.columns.items() if not np.isfinite(v).all()} == {
+    "disc/calibration_error",
+    "disc/accuracy_real",
+    "disc/accuracy_fake",
+  }
   assert {v.dtype for n, v in rows.columns.items() if not n.startswith("count/")} == {np.dtype(np.float32)}
   assert runs.read_table(directory, "quality", "group-0").steps.tolist() == list(range(0, 301, 100))
   manifest = runs.read_manifest(directory)
@@ -234,7 +238,7 @@ def test_bad_input_ends_with_exit_code_2_and_one_line(tmp_path):
   ):
     code, out, err = call(*arguments)
     assert code == 2
-    assert out == ""
+    assert out.count("\n") <= 2  # what was begun, before jax was imported and found the fault
     assert err.startswith("error: ")
     assert err.count("\n") == 1
 

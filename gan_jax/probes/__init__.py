@@ -41,7 +41,11 @@ __all__ = [
 
 
 def explanations(
-  lens: Iterable[str] = (), hold_out: bool = False, groups: Iterable[str] = (), layers: Iterable[str] = ()
+  lens: Iterable[str] = (),
+  hold_out: bool = False,
+  groups: Iterable[str] = (),
+  layers: Iterable[str] = (),
+  spectral: bool = False,
 ) -> dict[str, str]:
   """What every row's names mean.
 
@@ -50,10 +54,12 @@ def explanations(
     hold_out: whether examples are held out.
     groups: of probes on request.
     layers: `gen/<layer>` and `disc/<layer>`, for the probes that have a column of each.
+    spectral: whether the discriminator's weights are spectrally normalised.
   """
   found = dict(EXPLANATIONS[""])
   found |= {f"lens/{what}/{name}": text.format(name) for name in lens for what, text in LENS.items()}
   found |= HELD_OUT if hold_out else {}
+  found |= players.SPECTRAL if spectral else {}
   for group in groups:
     for name, text in EXPLANATIONS[group].items():
       if not name.endswith("/<layer>"):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax import constraints
 from gan_jax.norms import cosine, flat, global_norm, ratio
 from gan_jax.probes.registry import probe
 from gan_jax.types import Params, Trace
@@ -50,6 +51,22 @@ def updates(trace: Trace) -> dict[str, Array]:
     "gen/update_ratio": ratio(global_norm(trace.gen_updates), global_norm(trace.gen_params)),
     "disc/update_ratio": ratio(global_norm(trace.disc_updates), global_norm(trace.disc_params)),
   }
+
+
+SPECTRAL = {
+  "disc/largest_singular_value": "largest singular value of any kernel of the discriminator after spectral normalisation, "
+  "from below; 1 where the power method has kept up with the weights",
+}
+
+
+@probe({})
+def normalisation(trace: Trace) -> dict[str, Array]:
+  kernels = constraints.kernels(trace.disc_normalised)
+  if not kernels:
+    return {}
+  key = jax.random.key(0)  # any start will do
+  values = [constraints.largest_singular_value(kernel, jax.random.fold_in(key, i)) for i, kernel in enumerate(kernels)]
+  return {"disc/largest_singular_value": jnp.stack(values).max()}
 
 
 def signal_to_noise(parts: Params) -> Array:
