@@ -10,6 +10,7 @@ and as many real digits. About 6 minutes on 2 quiet cores.
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def tile(images: np.ndarray) -> np.ndarray:
   return rows.reshape(ROWS * (height + 1), COLUMNS * (width + 1))[:-1, :-1]
 
 
-def figure(directory: Path, runs: list[Any]) -> bytes:
+def figure(directory: Path, runs: Sequence[Any]) -> bytes:
   """A PNG with a tile of real digits and one of each run's last samples."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure

@@ -552,6 +552,20 @@ def test_a_search_has_a_line_a_loss_on_the_page_the_terminal_and_in_the_object(t
   assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
+@pytest.mark.parametrize("until", [0, 50])
+def test_a_search_that_has_measured_nothing_or_little_has_a_page(tmp_path, until):
+  path = write_study(tmp_path / "s", [draws(losses=3)], until=until, diverged=())
+  if until:
+    for first, last, part in runs.parts(path, "quality", "group-0"):
+      table = runs.read_arrays(part)
+      steps = table.pop("step")
+      columns = {name: np.full_like(column, np.nan) for name, column in table.items()}
+      runs.append(path, "quality", "group-0", first, last, runs.Table(steps, columns))
+  assert "not finished" in build(path).read_text()
+  assert terminal_table(path)
+  assert summary(path)["searches"] == []
+
+
 def test_the_expected_best_is_the_mean_over_all_choices():
   from itertools import combinations
 

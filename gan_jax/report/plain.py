@@ -163,7 +163,8 @@ def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:
   """(heading, lines, notes) of a panel whose settings were drawn."""
   some = [k for k in (4, 16) if all(k < len(entry.draws) for entry in found.entries)][:1]
   heading = ["over draws", "draws", "learn", f"median {found.quality.title}", *(f"best of {k}" for k in some), "best"]
-  heading += ["beats baseline"]
+  several = len(found.entries) > 1
+  heading += ["beats baseline"] * several
   lines = [
     [
       entry.label,
@@ -172,12 +173,12 @@ def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:
       f"{wording.number(entry.quartiles[1])} [{wording.number(entry.quartiles[0])}, {wording.number(entry.quartiles[2])}]",
       *(wording.number(float(entry.expected[k - 1])) for k in some),
       wording.number(float(entry.values[0])),
-      "baseline" if math.isnan(entry.wins) else f"{entry.wins:.0%}{'*' if entry.certain else ' '}",
+      *["baseline" if math.isnan(entry.wins) else f"{entry.wins:.0%}{'*' if entry.certain else ' '}"] * several,
     ]
     for entry in found.entries
   ]
-  notes = [
-    f"drawn: {', '.join(found.drawn)}; brackets: the middle half of the draws; failed runs count as untrained",
+  notes = [f"drawn: {', '.join(found.drawn)}; brackets: the middle half of the draws; failed runs count as untrained"]
+  notes += several * [
     f"beats baseline: chance that a draw beats one of {found.baseline}'s; *: surely not even, at 5 % over all (Holm)",
   ]
   return heading, lines, notes

@@ -69,6 +69,8 @@ def search(panel: Panel) -> Search | None:
   for i, config in enumerate(configs):
     groups[label({name: config.get(name) for name in compared or ["loss"]}, compared)].append(i)
   worst = _untrained(panel, quality)
+  if not np.isfinite(worst):  # no run has a quality yet
+    return None
   found = [_entry(name, [panel.variants[i] for i in at], fields, quality, worst) for name, at in groups.items()]
   wanted = panel.variants[0].config.get("baseline", "")
   reference = next((e for e in found if wanted in (e.label, e.loss)), found[0])
@@ -145,7 +147,8 @@ def _untrained(panel: Panel, quality: Quality) -> float:
     float(run.quality.columns[quality.metric][0]) for run in runs if len(run.quality.columns.get(quality.metric, ()))
   ]
   last = [final(run, quality.metric) for v in panel.variants for run in v.counted]
-  finite = [quality.sign * x for x in (*([float(np.nanmedian(first))] if first else []), *last) if np.isfinite(x)]
+  first = [x for x in first if np.isfinite(x)]
+  finite = [quality.sign * x for x in (*([float(np.median(first))] if first else []), *last) if np.isfinite(x)]
   return quality.sign * max(finite) if finite else float("nan")
 
 
