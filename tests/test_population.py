@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax import data, game, loop, metrics, population, settings, types
+from gan_jax.data.dataset import decode_bytes
 from gan_jax.errors import BadInput
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import in_chunks
@@ -211,6 +212,18 @@ def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, sam
   counts = np.bincount(found.astype(int), minlength=10)
   assert np.abs(counts - samples * np.asarray(shares) / sum(shares)).max() <= 3
   assert not counts[np.asarray(shares) == 0].any()
+
+
+@pytest.mark.parametrize("stored", ["sorted", "in turn"])
+def test_the_grid_of_real_examples_is_a_sample_of_the_data(stored):
+  """Of 640 examples of ten classes every tenth is one class where they come in turn; a sample of 64 has nine or ten."""
+  labels = np.arange(640) // 64 if stored == "sorted" else np.arange(640) % 10
+  images = np.broadcast_to(25 * labels[:, None, None, None], (640, 4, 4, 1)).astype(np.uint8)
+  dataset = data.Dataset(types.Data(images, labels.astype(np.int32)), decode_bytes, (4, 4, 1), 10, "images")
+  grid = population.real_examples(dataset)
+  assert len(np.unique(grid[:, 0, 0, 0])) >= 9
+  few = dataset._replace(data=types.Data(images[::64], labels[::64].astype(np.int32)))
+  assert population.real_examples(few).shape == (64, 4, 4, 1)
 
 
 def test_evaluation_and_grids_drop_the_padding(trained):
