@@ -2,7 +2,7 @@
 
 import math
 
-from gan_jax.errors import plural
+from gan_jax.core.errors import plural
 from gan_jax.report import selection, verdicts
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.search import Search
