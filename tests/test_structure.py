@@ -21,8 +21,8 @@ from tests.data.test_idx import write_set
 
 FLOORS = [  # a room may import from the floors below its own, and from itself; rooms of one floor do not meet
   {"core"},
-  {"settings", "runs"},
-  {"losses", "penalties", "models", "data"},
+  {"settings"},
+  {"runs", "losses", "penalties", "models", "data"},
   {"metrics", "probes", "verdict", "theory"},
   {"game", "report"},
   {"inspections"},

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from jax import Array
 
-from gan_jax import losses, models, penalties, probes
-from gan_jax.core.errors import BadInput
+from gan_jax import data, losses, models, penalties, probes
+from gan_jax.core.errors import BadInput, unknown
 from gan_jax.core.types import Loss, Player, Spec
 from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
@@ -28,6 +28,26 @@ class Game(NamedTuple):
   image_shape: tuple[int, ...]  # (H, W, C), or (2,)
   num_classes: int
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
+
+
+def registered(field: str) -> list[str]:
+  """Every registered name that a field of a config may take, in the order of its registry.
+
+  Raises:
+    BadInput: a field whose values are not names of a registry.
+  """
+  named = penalties.PENALTIES.values()
+  names = {
+    "loss": list(losses.LOSSES),
+    "penalty": [p.name for p in named if p.kind != "generator"],
+    "generator_penalty": [p.name for p in named if p.kind in penalties.registry.GENERATOR_KINDS],
+    "optimizer": list(optimizers.OPTIMIZERS),
+    "dataset": list(data.DATASETS),
+    "model": list(models.MODELS),
+  }
+  if field not in names:
+    raise unknown("field of registered names", field, names)
+  return names[field]
 
 
 def real_batches(spec: Spec) -> int:

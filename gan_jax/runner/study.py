@@ -51,7 +51,7 @@ def run(
     OSError: something could not be written. What was saved is good, and the same call goes on from it; the error's notes
       say from which step, or that nothing is saved yet.
   """
-  alone, swept = sweeps.load(config, arguments, single)
+  alone, swept = sweeps.load(config, arguments, single, _registered)
   configs = alone if single else swept
   stem = Path(config).stem
   default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
@@ -64,6 +64,13 @@ def run(
   last.say(report.terminal_table(study))
   last.say(f"report: {page}")
   return study
+
+
+def _registered(field: str) -> list[str]:
+  """`game.registered`, for the configs that ask: it imports jax, which the others need not wait for here."""
+  from gan_jax import game
+
+  return game.registered(field)
 
 
 def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progress: Progress, stop: Stop) -> Path:

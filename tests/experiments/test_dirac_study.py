@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.studies.dirac import study as study
-from gan_jax import losses, penalties, settings
+from gan_jax import game, losses, penalties, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.game import optimizers
 from gan_jax.settings import sweeps
@@ -37,7 +37,7 @@ def written(tmp_path_factory):
 
 
 def test_the_config_leaves_nothing_out():
-  _, configs = sweeps.load(str(study.CONFIG))
+  _, configs = sweeps.load(str(study.CONFIG), every=game.registered)
   assert {c["loss"] for c in configs} == set(losses.LOSSES)
   played = {n for c in configs for field in ("penalty", "generator_penalty") for n in penalties.names(c[field])}
   assert played == set(penalties.PENALTIES)

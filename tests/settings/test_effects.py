@@ -265,5 +265,5 @@ def test_the_command_line_may_take_the_effect_from_a_field_of_the_file_but_not_g
 
 def test_every_config_of_the_repository_is_accepted():
   for path in [*(ROOT / "configs").glob("*.py"), ROOT / "configs" / "theory" / "dirac.py"]:
-    for runs in sweeps.load(str(path)):
+    for runs in sweeps.load(str(path), every=game.registered):
       assert population.group(runs)

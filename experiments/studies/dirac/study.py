@@ -52,12 +52,13 @@ def main(arguments: list[str]) -> None:
 
 def draw(known: Any, rest: list[str]) -> None:
   """Play every game of the config, and write figures and tables."""
+  from gan_jax import game
   from gan_jax.report import dynamics
   from gan_jax.runner import population, study
   from gan_jax.runs.directory import write_atomic
   from gan_jax.settings import sweeps
 
-  _, configs = sweeps.load(known.config, rest)
+  _, configs = sweeps.load(known.config, rest, every=game.registered)
   groups = population.group(configs)
   study.prepare(known.out)
   points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
