@@ -73,12 +73,11 @@ class Progress:
     self._deaf = False  # nobody reads any more
     self._lock = threading.Condition()
     self._ended = False
-    self._bar = _bar(stream) if live else None
+    self._terminal = stream if live else None
+    self._bar: Any = None  # rich's, imported with the first phase: what is said before need not wait for it
     self._thread = threading.Thread(target=self._beat, name="progress", daemon=True)
 
   def __enter__(self) -> "Progress":
-    if self._bar:
-      self._bar.start()
     if self._lines:
       self._thread.start()
     return self
@@ -114,6 +113,9 @@ class Progress:
   def phase(self, name: str, brief: bool = False) -> Iterator[None]:
     """What the body does, in a few words; a `brief` one is named only if it takes long."""
     with self._lock:
+      if self._terminal and not self._bar:
+        self._bar = _bar(self._terminal)
+        self._bar.start()
       task = self._bar.add_task(name, total=None, detail="", began=self._clock()) if self._bar else None
       self._phases.append(_Phase(name, self._clock(), task))
       self._show_innermost()
