@@ -68,6 +68,7 @@ def main(arguments: list[str]) -> None:
     devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
   study.prepare(out)
   with devices.undisturbed(print), runs.writer_lock(out):
+    study.unchanged(out, [run for runs_ in members.values() for run in runs_], manifest)
     runs.mend(out, print)
     if not study.finished(out, manifest):
       train(config, members, out)

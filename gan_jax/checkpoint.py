@@ -29,7 +29,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from gan_jax import files
-from gan_jax.errors import BadInput
+from gan_jax.errors import BadInput, plural
 
 KEEP = 3
 FORMAT = 2  # of `meta`; 1 was not sealed
@@ -92,14 +92,20 @@ def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origi
     raise SaveFailed(f"checkpoint of step {step} could not be written to {directory}: {_first_line(error)}") from error
 
 
-def check(directory: Path, template: Any, facts: Mapping[str, Any]) -> None:
-  """Raises `BadInput` where the newest checkpoint whose `meta` is intact is of other facts or another program."""
+def check(directory: Path, template: Any, facts: Mapping[str, Any]) -> int:
+  """The step of the newest checkpoint whose `meta` is intact; 0 where there is none.
+
+  Raises:
+    BadInput: it is of other facts or of another program.
+    OSError: the machine could not read it, several times in a row.
+  """
   for step in reversed(steps(directory)):
     try:
       _read_meta(directory / str(step), template, facts)
     except files.Damaged:
       continue
-    return
+    return step
+  return 0
 
 
 def restore(
@@ -149,7 +155,7 @@ def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str,
     raise BadInput(f"checkpoint {path} is of format {meta.get('format')}: expected format {FORMAT}; see --out")
   found = _difference(meta["facts"], dict(facts)) or _leaf_difference(meta["leaves"], leaves(template, digests=False))
   if found:
-    raise BadInput(f"checkpoint {path} does not fit this command and is left as it is: {found}; see --out")
+    raise BadInput(f"checkpoint {path} does not fit this command and is left as it is: {found}; choose another --out")
   return meta
 
 
@@ -184,7 +190,7 @@ def _leaf_difference(there: Leaves, here: Leaves) -> str | None:
   differ = [name for name in there if layout(there[name]) != layout(here[name])]
   if not differ:
     return None
-  more = f", and {len(differ) - 1} further leaves differ" * (len(differ) > 1)
+  more = f", and so {plural(len(differ) - 1, 'leaf', 'leaves')} more" * (len(differ) > 1)
   return f"{differ[0]} is {layout(there[differ[0]])} there, {layout(here[differ[0]])} here{more}"
 
 

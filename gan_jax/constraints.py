@@ -2,6 +2,11 @@
 
 A kernel is any leaf of two or more axes, seen as a matrix [inputs, outputs]. Both are transformations of parameters, so
 every model has them.
+
+Spectral normalisation is as good as its power method, which follows the weights by `spectral_iterations` an update. Measured
+by SVD at every 20th of 600 steps of `dcgan` on the digits, the largest singular value of a normalised kernel was with one
+iteration up to 1.13 (width 32, rate 5e-4; median 1.03) and 1.15 (width 16, rate 2e-3; median 1.01), with five up to 1.10
+(median 1.01) and 1.05 (median 1.00). Rows have it as `disc/largest_singular_value`.
 """
 
 import jax

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from gan_jax import checkpoint, parts, plan, runs
+from gan_jax.errors import BadInput
 from gan_jax.files import Damaged
 from gan_jax.game import Game
 from gan_jax.population import Group, Program
@@ -41,8 +42,13 @@ def template(group: Group, game: Game) -> GanState:
 
 
 def check(study: Path, group: Group, game: Game, origin: Origin) -> None:
-  """Raises `BadInput` where the checkpoints that are there are of other members, other data or another program."""
-  checkpoint.check(study / "checkpoints" / group.name, template(group, game), facts(group, origin))
+  """Raises `BadInput` where the checkpoints that are there are of other members, other data, another program or plan."""
+  ends = {chunk.last for chunk in plan.of(group.configs[0])}
+  step = checkpoint.check(study / "checkpoints" / group.name, template(group, game), facts(group, origin))
+  if step and step not in ends:
+    raise BadInput(
+      f"{study} was saved at step {step}, where no chunk of this version ends; go on with the version that began it"
+    )
 
 
 class Writer:

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
-import os
 import platform
 import subprocess
 import tempfile
@@ -270,24 +269,19 @@ def truthful(study: Path) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    folder = study / "checkpoints"
-    kept = {
-      group: steps
-      for group in (sorted(os.listdir(folder)) if folder.is_dir() else [])
-      if (steps := saved(folder / group))
-    }
-    group = next(reversed(kept), "")
-    error.add_note(
-      f"step {kept[group]:,} of {group} is saved, and the same command goes on from it"
-      if kept
-      else "nothing is saved yet, and the same command starts it again"
-    )
+    with contextlib.suppress(OSError):  # what cannot be looked at is not spoken of
+      error.add_note(saved(study / "checkpoints"))
     raise
 
 
-def saved(directory: Path) -> int:
-  """The step of a group's newest checkpoint; 0 where there is none."""
-  return max((int(path.name) for path in directory.iterdir() if path.name.isdecimal()), default=0)
+def saved(checkpoints: Path) -> str:
+  """What the same command would go on from, in words."""
+  groups = sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []
+  for group in reversed(groups):
+    step = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0)
+    if step:
+      return f"step {step:,} of {group.name} is saved: once that is mended, the same command goes on from there"
+  return "nothing is saved yet: once that is mended, the same command starts it again"
 
 
 def describe(

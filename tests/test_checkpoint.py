@@ -94,7 +94,7 @@ def other_templates():
     ),
     "fewer members": (
       {"kernel": like["kernel"][:1], "count": like["count"][:1], "moments": (like["moments"][0][:1],)},
-      "2 further leaves differ",
+      "and so 2 leaves more",
     ),
     "one more leaf": (
       {**like, "moments": (like["moments"][0], np.zeros((2, 5), np.float32))},

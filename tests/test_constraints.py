@@ -170,7 +170,7 @@ def trained(steps, **fields):
 def test_more_iterations_follow_a_fast_discriminator_and_a_row_says_how_well():
   worst = {}
   for iterations in (1, 20):
-    rows, exact = trained(60, spectral_iterations=iterations)
+    rows, exact = trained(40, spectral_iterations=iterations)
     np.testing.assert_allclose(rows, exact, rtol=5e-3)
     worst[iterations] = exact.max()
   assert worst[1] > 1.05
@@ -180,7 +180,7 @@ def test_more_iterations_follow_a_fast_discriminator_and_a_row_says_how_well():
 def test_what_moves_the_weights_besides_the_update_is_followed_too():
   """A lazy penalty's own update, and lookahead's way back."""
   fields = {"penalty": "r1", "penalty_weight": 1.0, "penalty_every": 2, "lookahead_every": 3}
-  assert trained(12, spectral_iterations=200, **fields)[1].max() < 1.002
+  assert trained(12, spectral_iterations=200, **fields)[1].max() < 1.01
 
 
 def test_without_the_constraint_there_is_no_such_row():

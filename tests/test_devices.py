@@ -48,19 +48,37 @@ def test_where_jax_was_used_before_its_devices_are_used_as_they_are(recorded, mo
   assert (layout["devices"], layout["cores"]) == (4, devices.cores())
 
 
-def test_before_jax_is_used_the_number_of_devices_can_be_chosen():
-  code = """
-from gan_jax import devices
-import jax
-assert not devices.initialised()
-devices.configure(3, {"backend": "cpu", "devices": 3, "cores": 1})
-assert devices.initialised()
-print(devices.layout())
+STUDY = """
+def get_config():
+  return {"dataset": "ring", "generator_width": 4, "discriminator_width": 4, "latent_size": 2, "batch_size": 8, "depth": 1,
+          "steps": 2, "probe_every": 2, "evaluation_samples": 100}
+
+def sweep(s):
+  return s.param("seed", [0, 1, 2])
 """
-  env = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "NPROC")} | {"JAX_PLATFORMS": "cpu"}
-  done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
-  layout = eval(done.stdout)
-  assert (layout["devices"], layout["cores"]) == (3, 1)
+NOTEBOOK = """
+import os, sys
+from pathlib import Path
+import jax
+jax.numpy.zeros(1)
+from gan_jax import devices, runs, study
+assert devices.initialised()
+out = Path(sys.argv[2])
+study.run(sys.argv[1], [], out, single=False, say=lambda line: None)
+layout = runs.read_manifest(out)["layout"]
+assert layout["devices"] == len(jax.devices()) == 1, layout
+assert layout["cores"] == devices.cores(), layout
+"""
+
+
+def test_a_study_in_a_program_that_used_jax_before(tmp_path):
+  """jax has made its one device then, and XLA has counted the cores."""
+  (tmp_path / "tiny.py").write_text(STUDY)
+  env = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "NPROC")}
+  env |= {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)}
+  arguments = [sys.executable, "-c", NOTEBOOK, str(tmp_path / "tiny.py"), str(tmp_path / "study")]
+  done = subprocess.run(arguments, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("asked", ["cuda", "quantum"])

@@ -39,16 +39,13 @@ LOADER = """
 
 from gan_jax.data import Dataset
 """
-# The battery of a loss, and the tests that walk through all losses.
+# The battery of a loss, and tests that walk through all losses; not those that compile all of them once more.
 BATTERY = {
-  "test_losses.py": "twice or row or complete or printable or ranges or tails or compile or overflows or matched",
-  "test_optimal_discriminators.py": "two_atoms and minimax",
+  "test_losses.py": "twice or has_a_row or printable or ranges",
   "test_dirac_study.py": "leaves_nothing_out",
-  "test_divergence_landscape.py": "finite_values_or_a_named_reason or verdicts_of_the_config",
-  "test_ties.py": "every_loss",
-  "test_lens.py": "share or all_losses",
+  "test_divergence_landscape.py": "verdicts_of_the_config",
   "test_structure.py": "loss_table",
-  "test_probes.py": "twice",
+  "test_probes.py": "threshold and twice",
 }
 
 
@@ -99,4 +96,4 @@ def test_the_battery_of_losses_asks_for_a_function_and_a_row_only(copy):
   chosen = " or ".join(f"({name.removesuffix('.py')} and ({words}))" for name, words in BATTERY.items())
   done = python(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen, *files)
   assert done.returncode == 0, done.stdout[-3000:]
-  assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 20
+  assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 14

@@ -9,9 +9,11 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import data, game, loop, population, settings
+from gan_jax import data, game, loop, metrics, population, settings, types
+from gan_jax.data.dataset import decode_bytes
 from gan_jax.errors import BadInput
 from gan_jax.metrics import Quality
+from gan_jax.metrics.chunks import in_chunks
 from gan_jax.state import initial_state
 from gan_jax.step import build_step
 from tests.conftest import ROOT
@@ -189,6 +191,39 @@ def test_nothing_is_measured_twice_where_nothing_is_averaged(decays, measured):
   assert ("raw/mean" in found) == measured
   explained = population.quality_explanations(NO_QUALITY._replace(explanations={"mean": "of pixels"}), groups)
   assert explained.keys() == found.keys()
+
+
+@pytest.mark.parametrize("samples", [100, 777])
+@pytest.mark.parametrize("shares", [(916, *[9] * 9), (0, 50, *[0] * 5, 50, 0, 0)])
+def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, samples):
+  """The labels that fakes are made for when they are judged, whatever the size of a chunk."""
+  whole = data.load("digits")
+  labels = np.repeat(np.arange(10, dtype=np.int32), shares)
+  dataset = whole._replace(data=types.Data(whole.data.images[: len(labels)], jax.numpy.asarray(labels)))
+  (group,) = population.group(configs({"conditional": True, "evaluation_samples": samples}))
+  built = game.build(group.spec, dataset)
+  spoken = lambda params, noise, labels: jax.numpy.zeros((len(labels), 8, 8, 1)) + labels[:, None, None, None]  # noqa: E731
+  built = built._replace(generator=built.generator._replace(apply=spoken))
+  heard = metrics.Quality(
+    lambda draw, count: in_chunks(lambda i: draw(i)[:, 0, 0, 0], count), lambda x: {"label": x}, {}, {}
+  )
+  program = population.compile_group(group, built, dataset, heard)
+  (found,) = program.evaluate(program.hypers, program.init(program.hypers))["label"]
+  counts = np.bincount(found.astype(int), minlength=10)
+  assert np.abs(counts - samples * np.asarray(shares) / sum(shares)).max() <= 3
+  assert not counts[np.asarray(shares) == 0].any()
+
+
+@pytest.mark.parametrize("stored", ["sorted", "in turn"])
+def test_the_grid_of_real_examples_is_a_sample_of_the_data(stored):
+  """Of 640 examples of ten classes every tenth is one class where they come in turn; a sample of 64 has nine or ten."""
+  labels = np.arange(640) // 64 if stored == "sorted" else np.arange(640) % 10
+  images = np.broadcast_to(25 * labels[:, None, None, None], (640, 4, 4, 1)).astype(np.uint8)
+  dataset = data.Dataset(types.Data(images, labels.astype(np.int32)), decode_bytes, (4, 4, 1), 10, "images")
+  grid = population.real_examples(dataset)
+  assert len(np.unique(grid[:, 0, 0, 0])) >= 9
+  few = dataset._replace(data=types.Data(images[::64], labels[::64].astype(np.int32)))
+  assert population.real_examples(few).shape == (64, 4, 4, 1)
 
 
 def test_evaluation_and_grids_drop_the_padding(trained):

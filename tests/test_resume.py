@@ -12,9 +12,10 @@ import pytest
 
 from experiments import command
 from experiments import report as report_command
-from gan_jax import checkpoint, files, optim, population, report, runs, settings, study
+from gan_jax import checkpoint, files, optim, plan, population, report, runs, settings, study
 from gan_jax.errors import BadInput
 from gan_jax.export import export
+from gan_jax.metrics import classifier
 from gan_jax.report import records
 from tests.test_idx import write_set
 
@@ -173,7 +174,26 @@ def test_a_manifest_that_was_made_to_ask_for_another_width_is_refused(config, di
   assert everything(directory) == before
 
 
-def test_other_data_in_the_same_folder_are_refused(tmp_path):
+def test_a_version_that_divides_a_run_otherwise_is_refused(config, directory, monkeypatch):
+  """Its chunks would not begin where the checkpoint stands, and nothing more would ever be trained."""
+  rewind(directory, 50)
+  before = everything(directory)
+  monkeypatch.setattr(plan, "of", lambda config: plan.chunks(END, 20, 20, 20))
+  with pytest.raises(BadInput, match=r"was saved at step 50, where no chunk of this version ends"):
+    sweep(config, directory)
+  assert everything(directory) == before
+
+
+def test_a_checkpoint_under_another_step_is_damaged(config, directory, whole):
+  rewind(directory, 50)
+  folder = directory / "checkpoints" / "group-0"
+  (folder / "50").rename(folder / "55")
+  assert "is damaged and set aside" in sweep(config, directory)
+  assert tables(directory) == tables(whole)
+
+
+def test_other_data_in_the_same_folder_are_refused(tmp_path, monkeypatch):
+  monkeypatch.setattr(classifier, "STEPS", 2)  # what it measures does not matter here
   rng = np.random.default_rng(0)
   (tmp_path / "data").mkdir()
   path = tmp_path / "c.py"
@@ -348,7 +368,9 @@ def test_a_read_error_once_is_tried_again_and_for_ever_is_an_error(config, direc
   before = everything_but(directory)
   with pytest.raises(OSError, match="Input/output error") as caught:
     sweep(config, directory)
-  assert "step 50 of group-0 is saved, and the same command goes on from it" in caught.value.__notes__
+  assert (
+    "step 50 of group-0 is saved: once that is mended, the same command goes on from there" in caught.value.__notes__
+  )
   assert everything_but(directory) == before
   with pytest.raises(OSError, match="Input/output error"):
     report.summary(directory)
@@ -375,7 +397,7 @@ def test_a_save_that_failed_first_speaks_of_no_checkpoint(config, tmp_path, monk
   monkeypatch.setattr(checkpoint, "save", full)
   with pytest.raises(OSError, match="No space left") as caught:
     sweep(config, tmp_path / "study")
-  assert caught.value.__notes__ == ["nothing is saved yet, and the same command starts it again"]
+  assert caught.value.__notes__ == ["nothing is saved yet: once that is mended, the same command starts it again"]
 
 
 # Status and manifest
@@ -550,4 +572,4 @@ def test_a_failure_says_only_what_is_true(directory, monkeypatch, capsys):
   with pytest.raises(SystemExit):
     command.run(failed)
   assert "the disk is full" in (said := capsys.readouterr().err)
-  assert said.endswith("step 60 of group-0 is saved, and the same command goes on from it\n")
+  assert said.endswith("step 60 of group-0 is saved: once that is mended, the same command goes on from there\n")

@@ -14,6 +14,7 @@ import pytest
 from gan_jax import runs, study
 from gan_jax.errors import BadInput
 from tests.conftest import ROOT
+from tests.test_idx import write_set
 
 CONFIG = """
 '''A small study.
@@ -260,6 +261,25 @@ def test_a_directory_that_cannot_be_written(clean, tmp_path):
   (tmp_path / "file").write_text("")
   with pytest.raises(BadInput, match=r"cannot be written"):
     study.run(str(clean[0]), [], tmp_path / "file" / "study", single=False)
+
+
+@pytest.mark.parametrize(("images", "fields", "words"), [
+  (1, "'batch_size': 1", "dataset 'mnist' expected more than 64 images, .*, got 1$"),
+  (64, "'batch_size': 8", "dataset 'mnist' expected more than 64 images, .*, got 64$"),
+  (70, "'batch_size': 8, 'hold_out': 71", "hold_out expected at most the 70 examples of dataset 'mnist'"),
+  (70, "'batch_size': 71", "batch_size expected at most the 70 examples"),
+  (70, "'batch_size': 8, 'hold_out': 20", "that are trained on and the 3 held out, got 8"),
+])  # fmt: skip
+def test_too_little_data_are_refused_before_anything_is_written(images, fields, words, tmp_path):
+  (tmp_path / "data").mkdir()
+  write_set(tmp_path / "data", images=np.zeros((images, 8, 8), np.uint8), labels=np.arange(images, dtype=np.uint8) % 10)
+  path = tmp_path / "few.py"
+  path.write_text(
+    f"def get_config():\n  return {{'dataset': 'mnist', 'data_dir': {str(tmp_path / 'data')!r}, {fields}}}\n"
+  )
+  with pytest.raises(BadInput, match=words):
+    study.run(str(path), [], tmp_path / "out", single=True)
+  assert not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_the_same_command_goes_on(clean, tmp_path):

@@ -23,7 +23,7 @@ from gan_jax.data import Dataset
 from gan_jax.data.order import example_indices, scattered
 from gan_jax.errors import BadInput
 from gan_jax.randomness import Purpose, derive_key
-from gan_jax.types import Params
+from gan_jax.types import Data, Params
 
 HIDDEN, FEATURES, STEPS, BATCH, RATE = 256, 64, 2000, 128, 1e-3
 HELD_OUT = 5  # one in five is not trained on
@@ -67,20 +67,19 @@ def flip(images: Array, how: Array) -> Array:
 
 def train(dataset: Dataset) -> Classifier:
   """Fit by Adam on four fifths of the data, whatever their order; deterministic on one machine."""
-  images, labels = dataset.judged
-  order = np.asarray(scattered(jnp.arange(len(images)), len(images)))
+  images = dataset.judged.images
+  order = scattered(jnp.arange(len(images)), len(images))
   held = max(len(images) // HELD_OUT, 1)
-  unseen, trained = order[:held], order[held:]
   by_class = tells_classes(dataset)
   classes = dataset.num_classes if by_class else FLIPS
   params = Network(classes).init(derive_key(0, 0, Purpose.CLASSIFIER), dataset.decode(images[:1]))
   optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
 
-  def examples(chosen: Array) -> tuple[Array, Array]:
+  def examples(data: Data, chosen: Array) -> tuple[Array, Array]:
     """(images, what is to be told of them)."""
-    batch = dataset.decode(images[chosen])
+    batch = dataset.decode(data.images[chosen])
     if by_class:
-      return batch, labels[chosen]
+      return batch, data.labels[chosen]
     how = jnp.arange(len(chosen), dtype=jnp.int32) % FLIPS
     return flip(batch, how), how
 
@@ -88,20 +87,20 @@ def train(dataset: Dataset) -> Classifier:
     logits = apply(params, batch, classes)[1]
     return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
 
-  def step(carry, index):
-    params, state = carry
-    places = example_indices(0, index * BATCH, BATCH, len(trained))
-    grads = jax.grad(loss)(params, *examples(jnp.asarray(trained)[places]))
-    updates, state = optimizer.update(grads, state, params)
-    return (optax.apply_updates(params, updates), state), None
+  @jax.jit  # the data are an argument: as a constant XLA would decode them while it compiles
+  def fit(params, data, trained, unseen):
+    def step(carry, index):
+      params, state = carry
+      chosen = trained[example_indices(0, index * BATCH, BATCH, len(trained))]
+      grads = jax.grad(loss)(params, *examples(data, chosen))
+      updates, state = optimizer.update(grads, state, params)
+      return (optax.apply_updates(params, updates), state), None
 
-  @jax.jit
-  def fit(params):
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), jnp.arange(STEPS, dtype=jnp.uint32))
-    shown, targets = examples(jnp.asarray(unseen))
+    shown, targets = examples(data, unseen)
     return params, (apply(params, shown, classes)[1].argmax(-1) == targets).mean()
 
-  params, accuracy = fit(params)
+  params, accuracy = fit(params, dataset.judged, order[held:], order[:held])
   return Classifier(jax.device_get(params), by_class, float(accuracy), cached=False)
 
 

@@ -19,16 +19,16 @@ REFERENCE = 10_000  # real examples, at most, that samples are compared with
 
 
 class Statistics(NamedTuple):
-  """Of the samples of one generator, made on the device."""
+  """Of the samples of one generator, made on the device; on the host, of several, with a leading axis [P]."""
 
   gaussian: frechet.Gaussian
-  share: Array  # [K], by class; [1] where the data have one
-  present: Array
-  in_data: Array
-  divergence: Array
-  within: Array
-  neighbour: Array  # [n], distance of some samples to the nearest other one among them
-  to_real: Array  # [n], to the nearest example that is trained on
+  share: Any  # [K], by class; [1] where the data have one
+  present: Any
+  in_data: Any
+  divergence: Any
+  within: Any
+  neighbour: Any  # [n], distance of some samples to the nearest other one among them
+  to_real: Any  # [n], to the nearest example that is trained on
 
 
 class Seen(NamedTuple):
@@ -44,18 +44,16 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
   classes = dataset.num_classes if trained.by_class else 1
   look = functools.partial(see, trained, classes)
 
+  @jax.jit
+  def seen(images: Array, order: Array) -> Seen:
+    # The overhang of the last chunk is cut off again; until then it must index something.
+    chosen = lambda indices: images[order[jnp.minimum(indices, len(order) - 1)]]  # noqa: E731
+    return in_chunks(lambda indices: look(dataset.decode(chosen(indices))), len(order))
+
   def examples(images: Array) -> Seen:
     """Of a sample of the examples, whatever the order in which they are stored."""
     size = images.shape[0]
-
-    @jax.jit
-    def seen():
-      order = scattered(jnp.arange(min(size, REFERENCE)), size)
-      # The overhang of the last chunk is cut off again; until then it must index something.
-      chosen = lambda indices: images[order[jnp.minimum(indices, len(order) - 1)]]  # noqa: E731
-      return in_chunks(lambda indices: look(dataset.decode(chosen(indices))), len(order))
-
-    return seen()
+    return seen(images, scattered(jnp.arange(min(size, REFERENCE)), size))
 
   real = examples(dataset.judged.images)
   taught = real if dataset.reference is None else examples(dataset.data.images)
