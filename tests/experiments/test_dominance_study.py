@@ -77,7 +77,7 @@ def test_the_change_is_paired_with_level_players():
 def test_the_phase_diagram_has_a_column_for_each_strength():
   found = dominance.cells(plane())
   drawn = dominance.figure(found, "test")
-  for text in ("level", "steps x5", "rate x30", "width x2", "60 (3/3)", "hinge"):
+  for text in ("level", "steps x5", "rate x30", "width x2", "59.4 (3/3)", "hinge"):
     assert text in drawn, text
   assert "untrained 500" in dominance.caption(found)
   assert "| `hinge` |" in dominance.table(found)

@@ -237,7 +237,7 @@ def test_a_positive_quantity_has_students_interval_of_its_logarithms():
   assert e[:5] == pytest.approx((2.0, math.exp(low), math.exp(high), 3, 0))
   assert e.log
   assert not statistics.estimate([0.0, 1.0], log=True).log  # zero has no logarithm
-  assert wording.plus_minus(statistics.Estimate(2.0, 0.5, 8.0, 3, 0, True)) == "2 [0.5, 8]"
+  assert wording.plus_minus(statistics.Estimate(2.0, 0.5, 8.0, 3, 0, True)) == "2.00 [0.500, 8.00]"
 
 
 @pytest.mark.parametrize("kind", coverage.KINDS)
