@@ -44,7 +44,8 @@ def title(run: Any) -> str:
 
   given = ", class given" if run.config["conditional"] else ""
   return (
-    f"{run.config['loss']}{given}: {number(final(run, METRIC))} ({number(final(run, 'raw/' + METRIC))} not averaged)"
+    f"{run.config['loss']}{given}: Frechet distance {number(final(run, METRIC))} "
+    f"({number(final(run, 'raw/' + METRIC))} not averaged)"
   )
 
 
@@ -61,6 +62,7 @@ def figure(directory: Path, runs: Sequence[Any]) -> bytes:
   """A PNG with a tile of real digits and one of each run's last samples."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
+  from PIL import Image
 
   from gan_jax.report.pictures import latest
   from gan_jax.runs.directory import read_samples
@@ -69,16 +71,18 @@ def figure(directory: Path, runs: Sequence[Any]) -> bytes:
   for group in dict.fromkeys(run.group for run in runs):
     samples |= latest(directory, [run for run in runs if run.group == group])
   real = read_samples(directory / "samples" / runs[0].group / "real.npz", real=True)
-  shown = [("real digits", real), *((title(run), samples[run.id][1]) for run in runs if run.id in samples)]
+  shown = [*((title(run), samples[run.id][1]) for run in runs if run.id in samples), ("real digits", real)]
   down = -(-len(shown) // 2)
   drawing = Figure(figsize=(10, 3.15 * down), layout="constrained")
   for place, axes in enumerate(drawing.subplots(down, 2, squeeze=False).flat):
     axes.axis("off")
     if place < len(shown):
-      axes.set_title(shown[place][0], fontsize=10)
+      axes.set_title(shown[place][0], fontsize=9)
       axes.imshow(tile(shown[place][1]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+  canvas = FigureCanvasAgg(drawing)
+  canvas.draw()
   buffer = io.BytesIO()
-  FigureCanvasAgg(drawing).print_png(buffer)
+  Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("L").save(buffer, format="PNG", optimize=True)
   return buffer.getvalue()
 
 
