@@ -31,7 +31,7 @@ FLOORS = [  # a room may import from the floors below its own, and from itself; 
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
 WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export")
-WITHOUT_JAX += ("runner.devices", "runner.progress", "runner.signals", "runner.study")
+WITHOUT_JAX += ("runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # As a user would: fully connected players and convolutions. Studies of mixtures and of the line have tests of their own.
