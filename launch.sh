@@ -4,12 +4,12 @@ set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
-# A script of experiments/ is a command if its first line says so: """`launch.sh NAME ARGUMENTS`: what it does. So a new
-# study needs no line here, and a module that others import is no command.
-commands() {
-  awk 'FNR == 1 && /^"""`launch\.sh [a-z_]+/ {
-    sub(/^"""`launch\.sh /, ""); sub(/"""$/, ""); print
-  }' "$here"/experiments/*.py
+# A script below experiments/ is a command if its first line says so: """`launch.sh NAME ARGUMENTS`: what it does. So a
+# new study needs no line here, and a module that others import is no command. Prints FILE, a tab, and that line's text.
+scripts() {
+  (cd "$here" && awk 'FNR == 1 && /^"""`launch\.sh [a-z_]+/ {
+    sub(/^"""`launch\.sh /, ""); sub(/"""$/, ""); print FILENAME "\t" $0
+  }' experiments/*.py experiments/studies/*/study.py experiments/benchmarks/*.py)
 }
 
 usage() {
@@ -25,10 +25,10 @@ gan_jax: which GAN loss, and why did this one stop learning?
   ./launch.sh help
       this text
 TEXT
-  commands | awk '{ at = index($0, "`: "); print "  ./launch.sh " substr($0, 1, at - 1) "\n      " substr($0, at + 3) }'
+  scripts | cut -f2 | sort | awk '{ at = index($0, "`: "); print "  ./launch.sh " substr($0, 1, at - 1) "\n      " substr($0, at + 3) }'
   cat <<'TEXT'
 
-Configs are in configs/; every field of a run is in gan_jax/settings.py.
+Configs are in configs/; every field of a run is in gan_jax/settings/fields.py.
 Environment: GAN_JAX_PYTHON (default: the first of python3, python3.13, python3.12, python3.11 that is recent enough),
 GAN_JAX_VENV (default: .venv beside this file), GAN_JAX_EXTRA (cuda12, cuda13, tpu, benchmark; several by comma).
 TEXT
@@ -39,7 +39,7 @@ case "$command" in
   help | -h | --help) usage; exit 0 ;;
   test | check) ;;
   *)
-    known="$(commands | sed 's/[^a-z_].*//')"
+    known="$(scripts | cut -f2 | sed 's/[^a-z_].*//' | sort)"
     if [[ "$command" == *$'\n'* ]] || ! grep -qxF -- "$command" <<<"$known"; then
       echo "error: unknown command '${command//[^[:print:]]/?}'; known: check help test $(echo $known)" >&2
       exit 2
@@ -85,5 +85,9 @@ case "$command" in
     "$python" -m ruff format --check .
     exec "$python" -m mypy
     ;;
-  *) exec "$python" -m "experiments.$command" "$@" ;;
+  *)
+    file="$(scripts | grep -P "\t$command\b" | cut -f1)"
+    module="${file%.py}"
+    exec "$python" -m "${module//\//.}" "$@"
+    ;;
 esac

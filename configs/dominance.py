@@ -7,7 +7,7 @@ a small gradient is a small step; the rates once more under Adam, for which it i
     ./launch.sh dominance            # runs configs/dominance.py, then draws its phase diagrams and its table
     ./launch.sh dominance --full     # four times as long, with more samples: for a GPU
 
-The expected result and the run time are in experiments/dominance.py.
+The expected result and the run time are in experiments/studies/dominance.
 """
 
 LOSSES = [

@@ -6,7 +6,7 @@ critic of constant K. The first panel has no bound at all: its networks are what
     ./launch.sh lipschitz                  # runs configs/lipschitz.py, then draws its figure and its table
     ./launch.sh lipschitz --full           # longer and wider: for a GPU
 
-The expected result and the run time are in experiments/lipschitz.py.
+The expected result and the run time are in experiments/studies/lipschitz.
 """
 
 LOSSES = ["minimax", "non_saturating", "least_squares", "hinge", "f_gan_kl", "wasserstein"]

@@ -7,7 +7,7 @@ run: it would be the same one.
 
     ./launch.sh matched_gain         # runs configs/matched_gain.py, then draws its figure and its table
 
-The expected result and the run time are in experiments/matched_gain.py.
+The expected result and the run time are in experiments/studies/matched_gain.
 """
 
 MATCHED = ["minimax", "non_saturating", "relativistic"]  # by themselves

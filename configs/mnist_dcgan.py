@@ -1,6 +1,6 @@
 """DCGAN on MNIST (28x28) with binary cross-entropy: minimax against non-saturating, without and with the class given.
 
-    ./launch.sh mnist_dcgan --config.data_dir=../shared/data/mnist    # and the picture of their samples
+    ./launch.sh mnist_dcgan --config.data_dir=../shared/data/mnist    # runs configs/mnist_dcgan.py and draws the digits
 
 The folder holds MNIST's IDX files. R1 holds the discriminator back where a DCGAN has batch normalisation. The rates are
 as high as they are so that digits can be read within minutes on two cores, and `beta2` is low so that such rates hold:

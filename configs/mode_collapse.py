@@ -7,7 +7,7 @@ sees 100 packs at a time, as theirs. `--full` undoes the cut, but for the seeds.
     ./launch.sh mode_collapse              # runs configs/mode_collapse.py, then draws its figure and its table
     ./launch.sh mode_collapse --full       # the published length and width: for a GPU
 
-The expected result and the run time are in experiments/mode_collapse.py.
+The expected result and the run time are in experiments/studies/mode_collapse.
 """
 
 METHODS = {  # title: what sets it apart

@@ -10,7 +10,7 @@ gradient descent diverged within five steps, at a fifth of the present rate.
 
     ./launch.sh paths_to_equilibrium      # runs configs/paths_to_equilibrium.py, then draws its figure and its table
 
-The expected result and the run time are in experiments/paths_to_equilibrium.py.
+The expected result and the run time are in experiments/studies/paths_to_equilibrium.
 """
 
 PENALTIES = {  # name: weight

@@ -5,7 +5,7 @@ thresholds were chosen on seeds 0 to 4; the runs here have seeds on which nothin
 
     ./launch.sh verdicts             # runs configs/verdicts.py, then prints and writes the confusion matrix
 
-The expected result and the run time are in experiments/verdicts.py.
+The expected result and the run time are in experiments/studies/verdicts.
 """
 
 RING = {  # eight modes in the plane, Adam; without a penalty, R1's weight is 0

@@ -24,7 +24,7 @@ CLOSED_PIPE = 141
 @functools.cache
 def stop():
   """The request to stop of this process, which its signals make."""
-  from gan_jax.signals import Stop
+  from gan_jax.runner.signals import Stop
 
   return Stop(leave_with)
 
@@ -79,7 +79,7 @@ class Output:
 @contextlib.contextmanager
 def phase(name: str, brief: bool = False) -> Iterator[None]:
   """Tell what the body does and for how long; a `brief` one only where it takes long. Nothing else may be printed within."""
-  from gan_jax.progress import Progress
+  from gan_jax.runner.progress import Progress
 
   with Progress() as told, told.phase(name, brief):
     yield
@@ -92,7 +92,7 @@ def with_jax(brief: bool = False) -> Iterator[None]:
   Raises:
     BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
   """
-  from gan_jax import devices
+  from gan_jax.runner import devices
 
   with phase("starting jax", brief):
     devices.start()
@@ -129,8 +129,8 @@ def prepare_streams() -> None:
 
 def run(main: Callable[[list[str]], object]) -> None:
   """Call `main` with the command line's arguments and exit with its code; see the top of this file."""
-  from gan_jax import signals
-  from gan_jax.errors import BadInput, Failure, Stopped
+  from gan_jax.core.errors import BadInput, Failure, Stopped
+  from gan_jax.runner import signals
 
   prepare_streams()
   try:

@@ -11,7 +11,7 @@ def main(arguments: list[str]) -> None:
   parser.add_argument("--out", type=place, help="where to write (default: inside the study's directory)")
   known = parser.parse_args(arguments)
 
-  from gan_jax.export import export
+  from gan_jax.report.export import export
 
   with command.phase("exporting", brief=True):
     path = export(known.directory, known.format, known.out)

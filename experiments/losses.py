@@ -38,7 +38,7 @@ def plot(name: str, folder: Path) -> Path:
   from matplotlib.figure import Figure
 
   from gan_jax import losses
-  from gan_jax.runs import write_atomic
+  from gan_jax.runs.directory import write_atomic
 
   loss, card = losses.get(name), losses.CARDS.get(name)
   logits = jnp.linspace(-6, 6, 481)[:, None]  # batches of one

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import command
-from gan_jax import paths
-from gan_jax.errors import BadInput
+from gan_jax.core import paths
+from gan_jax.core.errors import BadInput
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -45,7 +45,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   known, rest = parser.parse_known_args(arguments)
   longer = full is not None and known.full
 
-  from gan_jax import study
+  from gan_jax.runner import study
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
@@ -58,7 +58,7 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax import study
+  from gan_jax.runner import study
 
   study.run(known.config, rest, known.out, single, stop=command.stop())
 

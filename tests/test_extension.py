@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,11 +42,11 @@ from gan_jax.data import Dataset
 """
 # The battery of a loss, and tests that walk through all losses; not those that compile all of them once more.
 BATTERY = {
-  "test_losses.py": "twice or has_a_row or printable or ranges",
-  "test_dirac_study.py": "leaves_nothing_out",
-  "test_divergence_landscape.py": "verdicts_of_the_config",
+  "losses/test_losses.py": "twice or has_a_row or printable or ranges",
+  "experiments/test_dirac_study.py": "leaves_nothing_out",
+  "experiments/test_divergence_landscape.py": "verdicts_of_the_config",
   "test_structure.py": "loss_table",
-  "test_probes.py": "threshold and twice",
+  "probes/test_probes.py": "threshold and twice",
 }
 
 
@@ -64,7 +65,7 @@ def copy(tmp_path_factory):
     "gan_jax/penalties/critic.py": PENALTY,
     "gan_jax/probes/winning.py": PROBE,
     "gan_jax/data/line.py": LOADER,
-    "tests/known_losses.py": ROW,
+    "tests/support/known_losses.py": ROW,
   }
   for file, text in pasted.items():
     with (root / file).open("a") as handle:
@@ -83,7 +84,7 @@ def test_what_was_pasted_is_registered_and_a_config_may_name_it(copy):
   code = """
 import gan_jax, pathlib
 assert pathlib.Path(gan_jax.__file__).is_relative_to(pathlib.Path.cwd())
-from gan_jax import losses, penalties, population, probes, settings
+from gan_jax import losses, penalties, probes, settings; from gan_jax.runner import population
 assert "twice" in losses.LOSSES and "steepness" in penalties.PENALTIES and "logits/spread" in probes.EXPLANATIONS[""]
 (group,) = population.group([settings.resolve({"loss": "top_k(twice)", "penalty": "steepness", "penalty_weight": 1.0})])
 """
@@ -93,7 +94,7 @@ assert "twice" in losses.LOSSES and "steepness" in penalties.PENALTIES and "logi
 
 def test_the_battery_of_losses_asks_for_a_function_and_a_row_only(copy):
   files = [str(copy / "tests" / name) for name in BATTERY]
-  chosen = " or ".join(f"({name.removesuffix('.py')} and ({words}))" for name, words in BATTERY.items())
+  chosen = " or ".join(f"({Path(name).stem} and ({words}))" for name, words in BATTERY.items())
   done = python(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen, *files)
   assert done.returncode == 0, done.stdout[-3000:]
   assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 14

@@ -1,6 +1,7 @@
 """The house keeps its order: who may import whom, what starts without jax, and what the README says can be done."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -11,60 +12,26 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import data, game, population, runs, settings, study, sweeps
+from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
+from gan_jax.runner import population, study
+from gan_jax.settings import sweeps
 from tests.conftest import ROOT
-from tests.test_idx import write_set
+from tests.data.test_idx import write_set
 
-LAYERS = [  # a module may import from lower lines, and from its own package; siblings of one line do not meet
-  {"errors"},
-  {"settings", "types", "checks", "devices", "files", "paths", "plan", "progress", "signals"},
-  {"effects", "randomness", "norms", "schema", "parts", "labels"},
-  {"runs"},
-  {
-    "losses",
-    "penalties",
-    "divergences",
-    "models",
-    "data",
-    "optim",
-    "constraints",
-    "methods",
-    "krylov",
-    "verdict",
-  },
-  {"metrics", "lens", "probes", "sweeps"},
-  {"game"},
-  {"theory"},
-  {"state", "batches", "report", "memory"},
-  {"gradients", "export"},
-  {"step"},
-  {"geometry", "duality"},
-  {"population", "checkpoint"},
-  {"resume"},
-  {"loop", "failures"},
-  {"study"},
+FLOORS = [  # a room may import from the floors below its own, and from itself; rooms of one floor do not meet
+  {"core"},
+  {"settings"},
+  {"runs", "losses", "penalties", "models", "data"},
+  {"metrics", "probes", "verdict", "theory"},
+  {"game", "report"},
+  {"inspections"},
+  {"runner"},
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHOUT_JAX = [
-  "errors",
-  "settings",
-  "effects",
-  "files",
-  "plan",
-  "schema",
-  "parts",
-  "runs",
-  "labels",
-  "sweeps",
-  "devices",
-  "progress",
-  "signals",
-  "report",
-  "export",
-  "study",
-  "verdict",
-]
+LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
+# These start in a moment: what only reads files or prints help never waits for jax.
+WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export")
+WITHOUT_JAX += ("runner.devices", "runner.progress", "runner.signals", "runner.study")
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # As a user would: fully connected players and convolutions. Studies of mixtures and of the line have tests of their own.
 RUN = ("compare_losses", "mnist_dcgan")
@@ -90,7 +57,7 @@ def modules() -> list[tuple[str, Path]]:
 
 @pytest.mark.parametrize(("name", "path"), modules(), ids=lambda v: v.name if isinstance(v, Path) else v)
 def test_imports_point_downwards(name, path):
-  assert name in LEVEL, f"{name} has no place in LAYERS: add it to the lowest line that it can stand on"
+  assert name in LEVEL, f"{name} has no place in FLOORS: add it to the lowest floor that it can stand on"
   upward = {other for other in imports(path) - {name} if LEVEL[other] >= LEVEL[name]}
   assert not upward, f"{path.name} imports {sorted(upward)}, which stand beside or above it"
 
@@ -109,15 +76,37 @@ def test_nothing_of_the_library_imports_experiments_and_configs_import_nothing()
     assert not re.search(r"^\s*(import|from) ", path.read_text(), re.M), path
 
 
+def module_of(path: Path) -> str:
+  return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_modules_import_one_another_without_circles():
+  """Each module by itself, what is imported inside functions included."""
+  files = {module_of(path): path for _, path in modules()}
+  graph: dict[str, set[str]] = {}
+  for name, path in files.items():
+    named = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+      if isinstance(node, ast.ImportFrom) and node.module:
+        named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    graph[name] = (named & files.keys()) - {name}
+  families = {name for name, path in files.items() if path.name == "__init__.py"}
+  for name, others in graph.items():
+    # A package lists what its own modules hold; they may import it by name, and its registry comes before them.
+    graph[name] = {other for other in others if not (other in families and name.startswith(f"{other}."))}
+  graphlib.TopologicalSorter(graph).prepare()
+
+
 def test_every_package_is_installed():
-  """A wheel holds what pyproject.toml lists; an editable install would not notice that one is missing."""
-  listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-  there = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "gan_jax").rglob("__init__.py")}
-  assert set(listed) == there
+  """A wheel holds the packages that setuptools finds: every folder of the library is one."""
+  found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+  assert found == {"include": ["gan_jax*"]}
+  folders = {p.parent for p in (ROOT / "gan_jax").rglob("*.py")}
+  assert all((folder / "__init__.py").exists() for folder in folders)
 
 
 def test_what_starts_without_jax():
-  code = f"import sys; from gan_jax import {', '.join(WITHOUT_JAX)}; print('jax' in sys.modules)"
+  code = f"import sys, {', '.join('gan_jax.' + name for name in WITHOUT_JAX)}; print('jax' in sys.modules)"
   out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
   assert out.strip() == "False"
 
@@ -130,7 +119,10 @@ def launch(*arguments: str) -> subprocess.CompletedProcess:
 
 def commands() -> list[str]:
   """The scripts that can be run."""
-  return [p.stem for p in (ROOT / "experiments").glob("*.py") if 'if __name__ == "__main__"' in p.read_text()]
+  texts = [p.read_text() for p in (ROOT / "experiments").rglob("*.py")]
+  found = [re.match(r'"""`launch\.sh ([a-z_]+)', text) for text in texts if 'if __name__ == "__main__"' in text]
+  assert all(found), "the first line of a script says how it is called"
+  return [match[1] for match in found if match]
 
 
 def test_help_needs_no_environment_and_knows_every_command():
@@ -205,7 +197,7 @@ def test_the_readme_speaks_of_what_is_there():
   for path in re.findall(r"`((?:gan_jax|configs|experiments|tests)/[\w/.]+)`", text):
     assert (ROOT / path).exists(), path
   for command in re.findall(r"\./launch\.sh (\w+)", text):
-    assert command in ("test", "check", "help") or (ROOT / "experiments" / f"{command}.py").exists(), command
+    assert command in ("test", "check", "help", *commands()), command
 
 
 def test_python_blocks_of_the_readme_run():

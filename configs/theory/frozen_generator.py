@@ -4,7 +4,7 @@
     ./launch.sh frozen_generator --full                       # 10 seeds, 4,000 steps as published: for a GPU
     ./launch.sh frozen_generator --config.datasets=ring --config.seeds=8 --out runs/ring-frozen
 
-Reads configs/theory/frozen_generator.py. The expected result and the run time are in experiments/frozen_generator.py.
+Reads configs/theory/frozen_generator.py. The expected result and the run time are in experiments/studies/frozen_generator.
 """
 
 

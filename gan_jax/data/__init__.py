@@ -10,9 +10,9 @@ from collections.abc import Callable
 from gan_jax.data.dataset import Dataset, check, digest, encode_for_view
 
 # isort: on
+from gan_jax.core.errors import unknown
 from gan_jax.data import built, digits, line, mixtures, mnist
 from gan_jax.data.order import example_indices
-from gan_jax.errors import unknown
 
 __all__ = ["DATASETS", "Dataset", "check", "digest", "encode_for_view", "example_indices", "load"]
 

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.core.types import Data
 from gan_jax.data import digits, mixtures
 from gan_jax.data.dataset import Dataset
-from gan_jax.types import Data
 
 TWO = (1, 7)
 COPIES = 20

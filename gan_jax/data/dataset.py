@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.errors import BadInput, plural, shown
-from gan_jax.types import Data
+from gan_jax.core.errors import BadInput, plural, shown
+from gan_jax.core.types import Data
 
 CHUNK = 4096  # examples decoded at once where all are looked at
 ROUNDING = 1e-5  # by which a decoded pixel may leave [-1, 1]

@@ -7,8 +7,8 @@ set). A pixel counts the ink in a 4x4 block of a 32x32 bitmap: an integer from 0
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset
-from gan_jax.types import Data
 
 
 def decode(stored: Array) -> Array:

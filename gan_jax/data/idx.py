@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gan_jax.errors import BadInput
+from gan_jax.core.errors import BadInput
 
 LIMIT = 2**30  # bytes; a header that claims more is damaged, or not meant well
 GZIP_MAGIC = b"\x1f\x8b"

@@ -7,8 +7,8 @@ density, widths) are not in its abstract and were not to be had: those here are 
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, Line, decode_points
-from gan_jax.types import Data
 
 SAMPLES = 100_000
 SAMPLING_SEED = 20_180_001  # fixed: every run of every seed trains on the same sample

@@ -7,8 +7,8 @@ rescaled for the networks: the published thresholds, learning rates and penalty 
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_points
-from gan_jax.types import Data
 
 SAMPLES = 100_000
 SAMPLING_SEED = 20_180_000  # fixed: every run of every seed trains on the same sample

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.core.errors import BadInput
+from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_bytes
 from gan_jax.data.idx import read_idx
-from gan_jax.errors import BadInput
-from gan_jax.types import Data
 
 CLASSES = 10
 # Of EMNIST's splits (Cohen et al. 2017, arXiv:1702.05373): the first label, and how many classes there are.

@@ -7,7 +7,7 @@
     generator_loss = loss.generator(real_logits, fake_logits)  # [B], minimised
 
 A high logit means "judged real". To add a loss, write one function under `@register(Card(...))` in the file of its
-family and one row of known values in `tests/known_losses.py`.
+family and one row of known values in `tests/support/known_losses.py`.
 """
 
 # isort: off

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from gan_jax.errors import BadInput, shown, unknown
+from gan_jax.core.errors import BadInput, shown, unknown
+from gan_jax.core.types import Loss
 from gan_jax.losses import registry, transforms
 from gan_jax.losses.registry import CARDS, LOSSES, POSITIVE, PROBABILITY, Builder, Range
-from gan_jax.types import Loss
 
 
 class Transformation(NamedTuple):

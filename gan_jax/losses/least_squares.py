@@ -2,9 +2,9 @@
 
 from jax import Array
 
+from gan_jax.core.types import Loss
 from gan_jax.losses.registry import Card, halves, register
 from gan_jax.losses.special import sigmoid
-from gan_jax.types import Loss
 
 
 def _optimum(log_ratio: Array, fake: Array | float, real: Array | float, target: Array | float) -> Array:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import sigmoid, softplus
 
+from gan_jax.core.types import Loss
 from gan_jax.losses.registry import PROBABILITY, Card, halves, register
-from gan_jax.types import Loss
 
 
 def _discriminator(real: Array, fake: Array) -> Array:

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu
 
+from gan_jax.core.types import Loss
 from gan_jax.losses.registry import POSITIVE, Card, halves, register
-from gan_jax.types import Loss
 
 
 def _constant(real: Array, fake: Array, **options: Array | float) -> Array:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from gan_jax.checks import check_logits
-from gan_jax.errors import BadInput, unknown
-from gan_jax.types import Loss, LossFn
+from gan_jax.core.checks import check_logits
+from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.types import Loss, LossFn
 
 Builder = Callable[..., Loss]
 
@@ -32,9 +32,9 @@ ABOVE_ONE = Range("a number greater than 1 (the formula is singular at 1)", lamb
 class Card(NamedTuple):
   """What a reader of the paper wants to look up. `r`, `f` are the logits of a real and a fake, `R`, `F` batch means.
 
-  A formula's text is `FORMULA[, NAME = FORMULA ...][; remark]`, and tests compute what it says (`tests/formulas.py` has
-  the notation); the generator's and the slope's may use names that the discriminator's defines. `optimal_logit` is such
-  a text where `optimal_logit_at` is there, and words otherwise.
+  A formula's text is `FORMULA[, NAME = FORMULA ...][; remark]`, and tests compute what it says
+  (`tests/support/formulas.py` has the notation); the generator's and the slope's may use names that the discriminator's
+  defines. `optimal_logit` is such a text where `optimal_logit_at` is there, and words otherwise.
 
   `slope_at` is, for fake j, the derivative of the *sum* of the generator's terms, sum_i dG_i / df_j: the cotangent of
   the batch mean times B. Where examples do not meet in the formula (pairing 'none', 'paired') that is dG_j / df_j.

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu, sigmoid, softplus
 
+from gan_jax.core.types import Loss
 from gan_jax.losses.registry import Card, halves, plus, register
-from gan_jax.types import Loss
 
 
 class Comparison(NamedTuple):

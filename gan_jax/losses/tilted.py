@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import log_sigmoid, logsumexp, softmax, softplus
 
+from gan_jax.core.types import Loss
 from gan_jax.losses.registry import POSITIVE, Card, halves, register
 from gan_jax.losses.special import expm1
-from gan_jax.types import Loss
 
 Number = Array | float
 

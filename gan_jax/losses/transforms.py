@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.checks import check_logits
-from gan_jax.types import Loss, LossFn
+from gan_jax.core.checks import check_logits
+from gan_jax.core.types import Loss, LossFn
 
 Number = Array | float
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.core.errors import BadInput
 from gan_jax.data import Dataset
-from gan_jax.errors import BadInput
 from gan_jax.metrics import classifier, frechet, images, line, modes
 from gan_jax.metrics.chunks import in_chunks
 

@@ -19,11 +19,11 @@ import optax
 from jax import Array
 
 from gan_jax import runs
+from gan_jax.core.errors import BadInput
+from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.types import Data, Params
 from gan_jax.data import Dataset
 from gan_jax.data.order import example_indices, scattered
-from gan_jax.errors import BadInput
-from gan_jax.randomness import Purpose, derive_key
-from gan_jax.types import Data, Params
 
 HIDDEN, FEATURES, STEPS, BATCH, RATE = 256, 64, 2000, 128, 1e-3
 HELD_OUT = 5  # one in five is not trained on

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jax import Array
 
-from gan_jax.checks import at_least_float32
+from gan_jax.core.checks import at_least_float32
 
 
 class Gaussian(NamedTuple):

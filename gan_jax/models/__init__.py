@@ -5,12 +5,12 @@ A model is one builder and its name in `MODELS`; configs, commands and tests ite
 
 from collections.abc import Callable
 
-from gan_jax.errors import unknown
+from gan_jax.core.errors import unknown
+from gan_jax.core.types import Player, Spec
 from gan_jax.models.dcgan import dcgan
 from gan_jax.models.mlp import mlp
 from gan_jax.models.pacgan import pacgan
 from gan_jax.models.packing import packed
-from gan_jax.types import Player, Spec
 
 __all__ = ["MODELS", "Builder", "build", "couples_batch", "get"]
 

@@ -12,7 +12,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.errors import BadInput
+from gan_jax.core.errors import BadInput
+from gan_jax.core.types import Player, Spec
 from gan_jax.models.layers import DownConvolution, UpConvolution
 from gan_jax.models.linen import (
   LEAKY_GAIN,
@@ -25,7 +26,6 @@ from gan_jax.models.linen import (
   as_player,
   weights,
 )
-from gan_jax.types import Player, Spec
 
 STAGES = {
   8: 2,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
-from gan_jax.types import Key, Params, Player
+from gan_jax.core.types import Key, Params, Player
 
 SLOPE = 0.2  # of the discriminators' leaky rectifiers below zero (Radford et al. 2016, DCGAN)
 

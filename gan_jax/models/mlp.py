@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.core.types import Player, Spec
 from gan_jax.models.linen import (
   LEAKY_GAIN,
   LINEAR_GAIN,
@@ -17,7 +18,6 @@ from gan_jax.models.linen import (
   as_player,
   weights,
 )
-from gan_jax.types import Player, Spec
 
 
 class Generator(nn.Module):

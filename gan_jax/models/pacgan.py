@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
+from gan_jax.core.norms import largest
+from gan_jax.core.types import Player, Spec
 from gan_jax.models.linen import LatentInput, LogitHead, Norm, as_player, weights
-from gan_jax.norms import largest
-from gan_jax.types import Player, Spec
 
 PIECES = 5  # linear functions of which a maxout unit takes the largest (Goodfellow et al. 2013, arXiv:1302.4389)
 STD, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 0.02, 400, 200  # as published: N(0, STD^2) for every weight

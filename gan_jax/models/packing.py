@@ -6,7 +6,7 @@ One sample cannot show that a generator has lost modes, a handful can. Source: L
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.types import Key, Params, Player
+from gan_jax.core.types import Key, Params, Player
 
 
 def pack(images: Array, packing: int) -> Array:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.errors import BadInput, unknown
-from gan_jax.types import Key
+from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.types import Key
 
 Augmentation = Callable[[Array, Key], Array]
 

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.checks import at_least_float32
+from gan_jax.core.checks import at_least_float32
+from gan_jax.core.types import Critic, Key
 from gan_jax.penalties.critic import squared_norm_per_example
 from gan_jax.penalties.registry import Moved, of_consistency, of_generator
-from gan_jax.types import Critic, Key
 
 LATENT_SHIFT = 0.07  # standard deviation of the latent's perturbation, far below the latent's own of 1
 

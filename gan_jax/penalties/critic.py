@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.checks import at_least_float32
-from gan_jax.norms import largest
+from gan_jax.core.checks import at_least_float32
+from gan_jax.core.norms import largest
+from gan_jax.core.types import Critic, Key
 from gan_jax.penalties.registry import of_critic
-from gan_jax.types import Critic, Key
 
 DIFFERENCE = 1e-2  # standard deviation of the finite-difference penalties' perturbation; images span [-1, 1]
 

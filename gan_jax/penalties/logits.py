@@ -6,7 +6,7 @@ Their slopes are added to the loss's where it enters the step, so they cost no s
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.checks import at_least_float32
+from gan_jax.core.checks import at_least_float32
 from gan_jax.penalties.registry import LogitMeans, of_logits
 
 DECAY = 0.99  # of the moving averages, per discriminator update, as in the code of Tseng et al. 2021

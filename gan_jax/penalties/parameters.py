@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.checks import at_least_float32
+from gan_jax.core.checks import at_least_float32
+from gan_jax.core.types import Params
 from gan_jax.penalties.registry import of_parameters
-from gan_jax.types import Params
 
 
 def kernels(params: Params) -> list[Array]:

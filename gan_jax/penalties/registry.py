@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from gan_jax.errors import BadInput, unknown
-from gan_jax.types import Critic, Key, Params
+from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.types import Critic, Key, Params
 
 OfCritic = Callable[[Critic, Array, Array, Key], Array]
 OfParameters = Callable[[Params], Array]

@@ -5,7 +5,7 @@ To add one, decorate a function `Trace -> {name: scalar}` in the file of its sub
 
 from collections.abc import Iterable
 
-from gan_jax.norms import global_norm, ratio
+from gan_jax.core.norms import global_norm, ratio
 
 # isort: off
 # The registry first: a file of probes may import these names from this package while it is being imported itself.

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.norms import global_norm, norm_per_example, ratio
+from gan_jax.core.norms import global_norm, norm_per_example, ratio
+from gan_jax.core.types import Params, Trace
 from gan_jax.probes.quantiles import explained, quantiles
 from gan_jax.probes.registry import probe
-from gan_jax.types import Params, Trace
 
 SATURATED = 0.01  # of the slope 0.5 or 1 that the usual losses have at logit 0
 

@@ -1,9 +1,107 @@
-"""The loss lens in rows: see `gan_jax/lens.py`, which makes what is read here."""
+"""The loss lens: at one point of one run, the generator gradient that every loss would have produced.
 
+Only the logit weights w_i = d loss / d logit_i depend on the loss; the way from there to the parameters is one linear map.
+So all losses are pulled back through the critic and the generator side by side, by one vectorised product, and what sets
+them apart is the loss alone: same parameters, same images, same noise. A run's own path cannot show that.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
 from jax import Array
 
+from gan_jax import losses
+from gan_jax.core.checks import at_least_float32
+from gan_jax.core.errors import BadInput
+from gan_jax.core.norms import inner, largest_entry
+from gan_jax.core.types import Params, Trace
 from gan_jax.probes.registry import probe
-from gan_jax.types import Trace
+
+
+class View(NamedTuple):
+  """One loss, at its default hyperparameters, through the lens."""
+
+  norm: Array  # of the gradient of the generator's mean loss
+  cosine_in_use: Array  # with the gradient of the loss that trains; NaN where either is zero
+  cosine_non_saturating: Array
+  effective_samples: Array  # (sum |w|)^2 / sum w^2 of its logit weights: how many of the B fakes carry the gradient
+
+
+REFERENCE = "non_saturating"
+
+
+def names(text: str) -> tuple[str, ...]:
+  """'none' -> (); 'all' -> every registered loss; 'minimax + hinge' -> those. Raises `BadInput` for an unknown name."""
+  if text == "none":
+    return ()
+  if text == "all":
+    return tuple(losses.LOSSES)
+  found = tuple(part.strip() for part in text.split("+"))
+  if len(set(found)) < len(found):
+    raise BadInput(f"lens expected 'none', 'all', or different losses joined by '+', got {text!r}")
+  for name in found:
+    losses.get(name)
+  return found
+
+
+def alike(chosen: tuple[str, ...]) -> dict[str, str]:
+  """For each loss the first of `chosen` with the same generator slope, by its card: the two share one pull-back."""
+  firsts: dict[Any, str] = {}
+
+  def slope(name: str) -> Any:
+    card = losses.card(name)
+    options = losses.default_options(name)  # only those that the generator's slope speaks of set it apart
+    return card.slope, card.pairing, tuple(o for o in options.items() if re.search(rf"\b{o[0]}\b", card.slope))
+
+  return {name: firsts.setdefault(slope(name), name) for name in chosen}
+
+
+def weights(name: str, real_logits: Array, fake_logits: Array) -> Array:
+  """[B]: d mean(generator loss) / d fake_logits."""
+  loss = losses.get(name)
+  return jax.grad(lambda fake: loss.generator(real_logits, fake).mean())(fake_logits)
+
+
+def look(
+  chosen: tuple[str, ...], pull: Callable[[Array], Params], in_use: Params, real_logits: Array, fake_logits: Array
+) -> dict[str, View]:
+  """The chosen losses through the lens, by name.
+
+  Args:
+    chosen: names of losses.
+    pull: logit cotangents [B] -> gradient of the generator's parameters; linear.
+    in_use: the gradient of the loss that trains.
+    real_logits, fake_logits: [B], of the generator's view.
+  """
+  shared = alike((REFERENCE, *chosen))
+  pulled = list(dict.fromkeys(shared.values()))  # the reference first
+  rows = [weights(name, real_logits, fake_logits) for name in pulled]
+  stacked = jnp.stack([at_least_float32(row) for row in rows])
+  # Pulled back at unit size, because the map is linear: a weight of 1e-30 keeps its digits.
+  largest = jnp.max(jnp.abs(stacked), axis=1)
+  unit = stacked / jnp.where(largest > 0, largest, 1)[:, None]
+  gradients = jax.vmap(lambda w: pull(w.astype(fake_logits.dtype)))(unit)
+  lengths = jax.vmap(lambda g: jnp.sqrt(inner(g, g)))(gradients)
+
+  def cosines(other: Params) -> Array:
+    scale = largest_entry(other)
+    other = jax.tree.map(lambda x: x / jnp.where(scale > 0, scale, 1), other)
+    product = lengths * jnp.sqrt(inner(other, other))
+    along = jax.vmap(lambda g: inner(g, other))(gradients)
+    return jnp.where(product > 0, along / jnp.where(product > 0, product, 1), jnp.nan)
+
+  reference = jax.tree.map(lambda leaf: leaf[0], gradients)
+  in_use_cosines, reference_cosines = cosines(in_use), cosines(reference)
+  sizes = jnp.abs(unit)
+  squares = jnp.sum(jnp.square(sizes), axis=1)
+  effective = jnp.square(jnp.sum(sizes, axis=1)) / jnp.where(squares > 0, squares, 1)
+  columns = (largest * lengths, in_use_cosines, reference_cosines, effective)
+  views = {name: View(*(column[i] for column in columns)) for i, name in enumerate(pulled)}
+  return {name: views[shared[name]] for name in chosen}
+
 
 LENS = {
   "norm": "norm of the generator gradient that {} would have given at this step",

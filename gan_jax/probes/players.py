@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax import constraints
-from gan_jax.norms import cosine, flat, global_norm, ratio
+from gan_jax.core.norms import cosine, flat, global_norm, ratio
+from gan_jax.core.types import Params, Trace
+from gan_jax.models import constraints
 from gan_jax.probes.registry import probe
-from gan_jax.types import Params, Trace
 
 
 @probe(

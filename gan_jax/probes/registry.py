@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.checks import at_least_float32
-from gan_jax.errors import BadInput, unknown
-from gan_jax.types import Probe, Trace
+from gan_jax.core.checks import at_least_float32
+from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.types import Probe, Trace
 
 # What `probes=` may ask for beyond what every row has. The last two are measured at evaluations, not in rows.
 GROUPS = ("layers", "noise", "geometry", "gap")

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import sigmoid, softplus
 
-from gan_jax.norms import norm_per_example, ratio
+from gan_jax.core.norms import norm_per_example, ratio
+from gan_jax.core.types import Trace
 from gan_jax.probes.quantiles import explained, quantiles
 from gan_jax.probes.registry import probe
-from gan_jax.types import Trace
 
 BINS = 10  # of the calibration error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_jax import runs, settings
-from gan_jax.errors import plural
+from gan_jax.core.errors import plural
 from gan_jax.report import records, selection, verdicts, wording
 from gan_jax.report.comparison import LEARNT, QUALITIES, Comparison, compare
 from gan_jax.report.records import Panel, Study

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax import runs
-from gan_jax.errors import BadInput
+from gan_jax.core.errors import BadInput
 from gan_jax.report.figures import Style
 from gan_jax.report.records import Run, Variant
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_jax.errors import plural
+from gan_jax.core.errors import plural
 from gan_jax.report import records, selection, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
 from gan_jax.report.search import Search, search

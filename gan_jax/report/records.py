@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax import labels, runs
-from gan_jax.errors import BadInput
+from gan_jax import runs
+from gan_jax.core.errors import BadInput
+from gan_jax.settings import labels
 
 
 class Run(NamedTuple):

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.special import gammaln
 from scipy.stats import mannwhitneyu
 
-from gan_jax.labels import label
 from gan_jax.report import statistics
 from gan_jax.report.comparison import QUALITIES, Quality, learnt
 from gan_jax.report.records import Panel, Variant, final
+from gan_jax.settings.labels import label
 
 FRESH = 0.9  # share of a drawn field's values, among variants with the same names, that are there once
 FEWEST, FEWEST_OF_ONE = 4, 8  # draws of each thing compared: where several fields are drawn, where one is

@@ -5,7 +5,7 @@ exponential, 82 % on lognormal and 41 % where one seed in ten ends tenfold worse
 averaged as logarithms: the geometric mean, and t on the logarithms as an interval of *the median seed*. For five seeds it
 holds the true median in 95 % of normal, exponential and lognormal samples and in 96 % where one seed in ten fails (of the
 geometric mean of all seeds, failures included, in 95, 93, 95 and 70 %: nothing that five seeds say covers that).
-`./launch.sh coverage` prints these shares, and `tests/test_report.py` checks them. Logarithms of paired ratios are
+`./launch.sh coverage` prints these shares, and `tests/report/test_report.py` checks them. Logarithms of paired ratios are
 symmetric where both sides are alike, so there t holds as well.
 """
 

@@ -2,7 +2,7 @@
 
 import math
 
-from gan_jax.errors import plural
+from gan_jax.core.errors import plural
 from gan_jax.report import selection, verdicts
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.search import Search
@@ -25,13 +25,18 @@ def number(x: float) -> str:
   return _minus(f"{x:,.0f}" if 999.5 <= abs(x) < 1e6 else f"{x:.2e}")
 
 
+def three(x: float) -> str:
+  """As `number`, with all three digits, so that the ends of an interval have as many: `1.00`, `41.0`."""
+  return _minus(f"{x:#.3g}".rstrip(".")) if math.isfinite(x) and 1e-3 <= abs(x) < 999.5 else number(x)
+
+
 def _minus(text: str) -> str:
   """The sign of a negative number as a minus, which is as wide as a plus; that of an exponent stays."""
   return f"−{text[1:]}" if text.startswith("-") else text
 
 
 def plus_minus(e: Estimate | None) -> str:
-  """`1.23 ± 0.45` or, of a geometric mean, `1.23 [0.95, 1.6]`; one run: `1.23 (1 run)`, for it has no interval."""
+  """`1.23 ± 0.45` or, of a geometric mean, `1.23 [0.950, 1.60]`; one run: `1.23 (1 run)`, for it has no interval."""
   if e is None or e.n == 0:
     return NOTHING
   if e.n == 1:
@@ -40,7 +45,7 @@ def plus_minus(e: Estimate | None) -> str:
   if half == 0:
     text = f"{number(e.mean)} ± 0"
   elif e.log:
-    text = f"{number(e.mean)} [{number(e.low)}, {number(e.high)}]"
+    text = f"{three(e.mean)} [{three(e.low)}, {three(e.high)}]"
   elif not 1e-3 <= abs(e.mean) < 1e6 or (half and not 1e-4 <= half < 1e6):
     text = f"{number(e.mean)} ± {number(half)}"
   else:
@@ -50,11 +55,11 @@ def plus_minus(e: Estimate | None) -> str:
 
 
 def interval(p: Paired) -> str:
-  """`−1.20 [−2.00, −0.40]`, to two digits of half the interval; a ratio, `1.5 [1.1, 2.1]`, to three; one seed has none."""
+  """`−1.20 [−2.00, −0.40]`, to two digits of half the interval; a ratio, `1.50 [1.10, 2.10]`, to three; one seed has none."""
   if p.n < 2:
     return number(p.mean)
   if p.log:
-    return f"{number(p.mean)} [{number(p.low)}, {number(p.high)}]"
+    return f"{three(p.mean)} [{three(p.low)}, {three(p.high)}]"
   half = p.high - p.mean
   if half and not 1e-4 <= half < 1e6:
     return f"{number(p.mean)} [{number(p.low)}, {number(p.high)}]"

@@ -1,7 +1,7 @@
 """The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): the smallest game that can fail to converge, solved exactly.
 
 The data are the number 0, the generator is the number theta, the discriminator is the line psi x, with a bias if told.
-Not among the models of a config: it has no size to choose and no noise to see. Tests and `experiments/dirac.py` play it
+Not among the models of a config: it has no size to choose and no noise to see. Tests and `experiments/studies/dirac` play it
 with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
 """
 
@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.core.types import Data, GanState, Params, Player
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import decode_points
-from gan_jax.types import Data, GanState, Params, Player
 
 
 def dirac(bias: bool = False) -> tuple[Player, Player]:

@@ -1,7 +1,7 @@
 """One step of the Dirac-GAN to first order, by linear algebra alone: what the production step's Jacobian should be.
 
 Written from the papers and not from the step: the two slopes of a loss at logit 0, the curvature of a penalty, and the
-matrices of the methods. What comes out is compared with the measured Jacobian in `experiments/dirac.py` and its test.
+matrices of the methods. What comes out is compared with the measured Jacobian in `experiments/studies/dirac` and its test.
 """
 
 import functools
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import losses, penalties
-from gan_jax.types import LossFn
+from gan_jax.core.types import LossFn
 
 # Curvature in psi at 0, over the weight. None: no derivative there, so nothing to linearise; nor for one that is not here.
 CURVATURES: dict[str, float | None] = {

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.core.types import Loss, LossFn
 from gan_jax.losses import card, default_options, get
 from gan_jax.theory.critics import CRITICS, NO_OPTIMUM, POPULATIONS, STAIRCASES, Mean, Population, staircase
 from gan_jax.theory.gaussians import SEEN, Points, around, everywhere, gaussian, integral, log_ratio
-from gan_jax.types import Loss, LossFn
 
 Critic = Callable[[Array], tuple[Array, Array]]  # u [...] -> (v, dv/du)
 BRACKET = 1e3  # of the search for an optimal logit

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.runs import Table
+from gan_jax.runs.directory import Table
 from gan_jax.verdict import evidence
 from gan_jax.verdict.signs import FACTORS, Signs, measure
 from gan_jax.verdict.thresholds import THRESHOLDS, check, fill

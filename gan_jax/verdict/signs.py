@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.runs import Table
+from gan_jax.runs.directory import Table
 
 FACTORS = ("loss", "critic", "generator")
 FEW = 0.01  # share of high quality below which modes are not counted

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gan_jax.errors import BadInput, unknown
+from gan_jax.core.errors import BadInput, unknown
 
 
 class Threshold(NamedTuple):

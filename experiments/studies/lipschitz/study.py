@@ -1,0 +1,257 @@
+"""`launch.sh lipschitz [--full] [--config.field=value ...] [--out DIR]`: with a flat critic, do the losses become one?
+
+As published (Qin et al. 2020, "How does Lipschitz regularization influence GAN training?", arXiv:1811.09567, abstract): a
+bound on the critic's slope "degenerates GAN loss functions to almost linear ones by restricting their domain", "loss
+functions perform poorly if they are not degenerated", and so "all loss functions effectively work in the same way". Their
+tables were not to be had. In numbers that are exact: where logits lie in [-k, k], the largest logit weight of the
+generator is e^k times the smallest for `minimax` and `non_saturating`, (1 + k) / (1 - k) times for `least_squares` with
+k < 1, and equal to it for `wasserstein`. So we expect: cosines between the generator gradients of all losses go to 1 as
+k falls; for large k only losses that are linear for the generator (`wasserstein`, `hinge`) keep that direction; and the
+final quality of six losses lies close together for a small constant and far apart for a large one.
+
+Two ways. At fixed networks, trained without a bound, the critic's output is scaled until the largest logit is k. And runs
+are trained: with spectral normalisation and temperature 1 / K, and with R1 of three weights; at the end of each run
+the gradients that all losses would give there are compared with one another, at the scale that it was trained at.
+
+Writes `lipschitz.png` and `table.md` beside the study's own report. Under 3 minutes on 2 cores; `--full` for a GPU.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import command, tables
+from experiments.sweep import conduct
+from gan_jax.core.errors import BadInput
+
+FULL = {
+  "steps": 6000,
+  "generator_width": 256,
+  "discriminator_width": 256,
+  "evaluation_samples": 10_000,
+  "probe_every": 200,
+  "evaluate_every": 6000,
+  "checkpoint_every": 6000,
+}
+RANGES = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])  # k, the largest logit, at fixed networks
+COMPARED = ("minimax", "non_saturating", "least_squares", "hinge", "f_gan_kl", "wasserstein")
+BATCHES = 8  # over which cosines are averaged
+CAPTION = """\
+**Above left**: {seeds} generators and critics, trained for {steps:,} steps without any bound, are held fixed, and the
+critic's output is scaled until its largest logit is k (across). Cosine of the generator gradient of each loss with that
+of `wasserstein`, which weighs all fakes alike: coloured six losses, mean and range over seeds, grey all others that are
+registered. **Above middle**: the largest logit weight over the smallest there, solid the largest over seeds, dotted the
+exact bounds of logits in [-k, k], e^k and (1 + k) / (1 - k). **Above right** and **below left**: runs trained with a
+spectrally normalised critic and the losses of K times its logits, by K. The least cosine between the gradients of any
+two of the six losses at the end of the run, coloured by the loss that trained; and the Frechet distance of the final
+samples from the data (untrained: {untrained}). **Below middle and right**: the same with R1 on the critic, by its
+weight, the flattest critic to the left. Lines are means over seeds (geometric for distances), bands the range; a
+diverged run is left out, and so is a gradient that is zero or not finite in float32. ± in the table is half a 95 %
+interval (Student's t) over seeds, of positive quantities on logarithms (geometric mean, interval of the median seed).
+The worst loss's distance over the best one's is above 1 even among equals.
+"""
+
+
+def main(arguments: list[str]) -> None:
+  directory = conduct("lipschitz", arguments, FULL)
+  if not (directory / "lens.npz").exists():
+    with command.phase("looking through the lens of every loss at the end of each run"):
+      measure(directory)
+  print(write(directory))
+
+
+def measure(directory: Path) -> None:
+  """The lens at the end of every run, from its checkpoint, into lens.npz.
+
+  `names` of all losses and `ranges`, k [K]. Of every run, in the order of the manifest's groups: `own/cosine` [runs, L, L]
+  and `own/range` [runs] of the compared losses at the scale that it was trained at; one that diverged is measured at its
+  last good state. Of those without a bound: `fixed/cosine` [members, K, all losses] with `wasserstein`, and
+  `fixed/ratio` of their weights.
+
+  Raises:
+    BadInput: a checkpoint is not there.
+  """
+  import jax
+
+  from gan_jax import data, losses, runs
+  from gan_jax.report import records
+  from gan_jax.runner import population
+
+  read = records.read(directory)
+  own: list[Any] = []
+  fixed: list[Any] = []
+  for name in dict.fromkeys(run.group for run in read.runs):
+    configs = [run.config for run in read.runs if run.group == name]
+    (group,) = population.group(configs)
+    dataset = data.load(group.spec.dataset, group.spec.data_dir)
+    hypers, state = final_state(directory, group._replace(name=name), dataset)
+    look = build_look(group.spec, dataset, COMPARED)
+    look_at_all = build_look(group.spec, dataset, tuple(losses.LOSSES))
+    for i, config in enumerate(configs):
+      one, at = jax.tree.map(lambda x, i=i: x[i], (hypers, state))
+      scale = 1 / config["loss_options"].get("temperature", 1.0)
+      own.append(jax.device_get(look(one, at, dataset.data, np.float32(scale), False)))
+      if unbounded(config):
+        seen = [jax.device_get(look_at_all(one, at, dataset.data, np.float32(k), True)) for k in RANGES]
+        index = list(losses.LOSSES).index("wasserstein")
+        fixed.append(([s[0][:, index] for s in seen], [s[1] for s in seen]))
+  arrays = {
+    "names": np.array(list(losses.LOSSES)),
+    "own/cosine": np.array([o[0] for o in own]),
+    "own/range": np.array([o[2] for o in own]),
+    "ranges": RANGES,
+    "fixed/cosine": np.array([f[0] for f in fixed]),
+    "fixed/ratio": np.array([f[1] for f in fixed]),
+  }
+  runs.write_arrays(directory / "lens.npz", **arrays)
+
+
+def unbounded(config: Mapping[str, Any]) -> bool:
+  return config["weight_constraint"] == "none" and config["penalty"] == "none"
+
+
+def final_state(directory: Path, group: Any, dataset: Any) -> tuple[Any, Any]:
+  """(hypers, state) of a trained group, numpy with leaves [members, ...]."""
+  from gan_jax import data, game
+  from gan_jax.runner import checkpoint, resume
+
+  template = resume.template(group, game.build(group.spec, dataset))
+  facts = resume.facts(group, resume.Origin(data.digest(dataset), {}))
+
+  def passed_over(path: Path, why: str) -> None:
+    print(f"checkpoint {path} is damaged and passed over: {why}")
+
+  found = checkpoint.restore(directory / "checkpoints" / group.name, template, facts, group.spec.steps, passed_over)
+  if found is None:
+    raise BadInput(f"{directory}: expected a checkpoint of {group.name} at step {group.spec.steps}, found none intact")
+  return group.hypers, found[1]
+
+
+def build_look(spec: Any, dataset: Any, names: tuple[str, ...]) -> Any:
+  """(hypers, state, data, scale, relative) of one member -> (cosine [L, L], ratio [L], range), compiled.
+
+  The critic's logits are multiplied by `scale`, or if `relative` by what makes the largest one of a batch `scale`. Cosines
+  between the generator gradients of the losses, largest over smallest size of their logit weights, and the largest
+  logit; each the mean over BATCHES batches (of the ratio the largest). NaN where a gradient is zero or not finite.
+  """
+  import functools
+
+  import jax
+  import jax.numpy as jnp
+
+  from gan_jax import game as game_lib
+  from gan_jax.core.norms import flat
+  from gan_jax.game.batches import build_draw
+  from gan_jax.models import constraints
+  from gan_jax.probes import lens
+
+  game = game_lib.build(spec, dataset)
+  draw = build_draw(spec, game)
+
+  @functools.partial(jax.jit, static_argnums=4)
+  def look(hypers: Any, state: Any, data: Any, scale: Any, relative: bool):
+    spectral = spec.weight_constraint == "spectral"
+    weights = constraints.normalise(state.disc_params, state.spectral) if spectral else state.disc_params
+
+    def at(step):
+      batch = draw(hypers, step, data, "generator", 0)
+      judge = lambda images: game.discriminator.apply(weights, images, batch.labels)  # noqa: E731
+      images, to_params = jax.vjp(lambda p: game.generator.apply(p, batch.noise, batch.labels), state.gen_params)
+      fake, to_images = jax.vjp(judge, images)
+      real = judge(batch.real)
+      widest = jnp.maximum(jnp.max(jnp.abs(real)), jnp.max(jnp.abs(fake)))
+      factor = scale / widest if relative else scale
+      rows = jnp.stack([lens.weights(name, factor * real, factor * fake) for name in names])
+      sizes = jnp.abs(rows)
+      unit = rows / jnp.max(sizes, axis=1, keepdims=True)
+      gradients = jax.vmap(lambda w: flat(to_params(to_images(w)[0])[0]))(unit)
+      lengths = jnp.sqrt(jnp.sum(jnp.square(gradients), axis=1))
+      cosine = gradients @ gradients.T / (lengths[:, None] * lengths[None, :])
+      return cosine, jnp.max(sizes, axis=1) / jnp.min(sizes, axis=1), factor * widest
+
+    cosine, ratio, widest = jax.lax.map(at, 10_000_000 + jnp.arange(BATCHES))  # noise that nobody was trained on
+    return cosine.mean(axis=0), ratio.max(axis=0), widest.mean()
+
+  return look
+
+
+def write(directory: Path) -> str:
+  """Figure and table of a study that has been run and measured; returns what was found, in a few sentences."""
+  from experiments.studies.lipschitz import figure as lipschitz
+  from gan_jax.runs.directory import write_atomic
+
+  cells, fixed = lipschitz.read(directory)
+  findings = sentences(cells, fixed)
+  text = f"# The Lipschitz constant\n\n![Lipschitz](lipschitz.png)\n\n{caption(cells, fixed)}\n{findings}\n\n"
+  text += f"{table(cells)}\n{of_all_losses(fixed)}"
+  write_atomic(directory / "lipschitz.png", lipschitz.figure(cells, fixed, COMPARED))
+  write_atomic(directory / "table.md", text.encode())
+  return f"{findings}\nfigure: {directory / 'lipschitz.png'}\ntable:  {directory / 'table.md'}"
+
+
+def table(cells: Sequence[Any]) -> str:
+  from gan_jax.report.statistics import estimate
+  from gan_jax.report.wording import plus_minus
+
+  heading = ["critic", "loss", "Frechet distance", "diverged", "largest logit", "least cosine of two losses"]
+  rows = [
+    [
+      cell.panel,
+      f"`{cell.loss}`",
+      plus_minus(estimate(list(cell.quality.values()), log=True)),
+      f"{cell.diverged}/{cell.runs}",
+      plus_minus(estimate(list(cell.range.values()), log=True)),
+      plus_minus(estimate(list(cell.cosine.values()))),
+    ]
+    for cell in cells
+  ]
+  return tables.markdown(heading, rows)
+
+
+def of_all_losses(fixed: Any) -> str:
+  """The cosines at fixed networks of every registered loss."""
+  from gan_jax.report.statistics import estimate
+  from gan_jax.report.wording import plus_minus
+
+  shown = [i for i, k in enumerate(RANGES) if k in (0.01, 0.1, 1.0, 10.0, 100.0)]
+  order = sorted(range(len(fixed.names)), key=lambda i: -np.nan_to_num(fixed.cosine[:, shown[2], i].mean(), nan=-2))
+  rows = [[f"`{fixed.names[i]}`", *(plus_minus(estimate(fixed.cosine[:, k, i])) for k in shown)] for i in order]
+  heading = ["loss", *(f"k = {RANGES[k]:g}" for k in shown)]
+  return f"Cosine with `wasserstein` at fixed networks, every registered loss:\n\n{tables.markdown(heading, rows)}"
+
+
+def sentences(cells: Sequence[Any], fixed: Any) -> str:
+  """What the numbers say of each expectation."""
+  from experiments.studies.lipschitz import figure as lipschitz
+  from gan_jax.report.statistics import estimate
+  from gan_jax.report.wording import interval, plus_minus
+
+  said = []
+  six = [fixed.names.index(name) for name in COMPARED]
+  for k in (0, int(np.argmin(np.abs(RANGES - 1))), len(RANGES) - 1):
+    each = [f"`{fixed.names[i]}` {plus_minus(estimate(fixed.cosine[:, k, i]))}" for i in six]
+    said.append(f"Fixed networks, k = {RANGES[k]:g}: cosine with `wasserstein` of {', '.join(each)}.")
+  for panel in dict.fromkeys(cell.panel for cell in cells):
+    own = [cell for cell in cells if cell.panel == panel]
+    spread = lipschitz.spread(own)
+    if len(own) < 2 or spread is None:
+      continue
+    cosines = [value for cell in own for value in cell.cosine.values()]
+    lost = sum(cell.diverged for cell in own)
+    said.append(
+      f"**{panel}**, {len(own)} losses: worst over best Frechet distance {interval(spread)}"
+      f"{f' ({lost} diverged runs left out)' * bool(lost)}; least cosine of two losses {np.nanmean(cosines):.3f} on average."
+    )
+  return "\n\n".join(said)
+
+
+def caption(cells: Sequence[Any], fixed: Any) -> str:
+  from gan_jax.report.wording import number
+
+  return CAPTION.format(seeds=len(fixed.cosine), steps=cells[0].steps, untrained=number(cells[0].untrained))
+
+
+if __name__ == "__main__":
+  command.run(main)

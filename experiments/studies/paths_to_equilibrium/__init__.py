@@ -1,0 +1,1 @@
+"""The study `paths_to_equilibrium`."""

@@ -1,0 +1,1 @@
+"""What every part stands on: records, checks, errors, norms of trees, and keys from (seed, step)."""

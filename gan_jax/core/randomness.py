@@ -1,0 +1,32 @@
+"""Randomness is derived, never carried: a key is a pure function of (seed, step, purpose)."""
+
+import enum
+
+import jax
+from jax.typing import ArrayLike
+
+from gan_jax.core.types import Key
+
+
+class Purpose(enum.IntEnum):
+  """What a key is for. The numbers are part of what a seed means: add at the end, never renumber."""
+
+  GENERATOR_INIT = 0
+  DISCRIMINATOR_INIT = 1
+  DISCRIMINATOR_NOISE = 2
+  GENERATOR_NOISE = 3
+  PENALTY = 4
+  EVALUATION = 5
+  GRID = 6
+  CLASSIFIER = 7
+  INSTANCE_NOISE = 8
+  GENERATOR_PENALTY = 9
+  SPECTRAL = 10
+  GEOMETRY = 11
+  RESPONSE = 12
+
+
+def derive_key(seed: ArrayLike, step: ArrayLike, purpose: Purpose, index: ArrayLike = 0) -> Key:
+  """The key of one purpose at one step; `index` tells sub-steps apart."""
+  key = jax.random.fold_in(jax.random.key(seed), step)
+  return jax.random.fold_in(jax.random.fold_in(key, int(purpose)), index)

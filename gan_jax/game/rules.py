@@ -1,0 +1,187 @@
+"""A game: the names of a `Spec`, looked up. Everything static that a step needs, as one record."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from jax import Array
+
+from gan_jax import data, losses, models, penalties, probes
+from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.types import Loss, Player, Spec
+from gan_jax.data import Dataset
+from gan_jax.data.order import split_sizes
+from gan_jax.game import optimizers
+from gan_jax.losses import transforms
+from gan_jax.probes import lens
+
+
+class Game(NamedTuple):
+  generator: Player
+  discriminator: Player
+  losses: tuple[Callable[..., Loss], ...]  # builders; `Hypers.loss_index` chooses
+  optimal_logits: tuple[Callable[..., Array] | None, ...]  # of each loss's best discriminator; see losses.optimal_logit
+  penalties: tuple[penalties.Penalty, ...]  # of the discriminator; `Hypers.penalty_weights` has a weight for each
+  generator_penalties: tuple[penalties.Penalty, ...]
+  augment: penalties.augmentations.Augmentation
+  optimizer: optimizers.OptimizerBuilder
+  decode: Callable[[Array], Array]  # a stored batch -> float32 images
+  image_shape: tuple[int, ...]  # (H, W, C), or (2,)
+  num_classes: int
+  couples_batch: bool = False  # the discriminator's logits depend on the whole batch
+
+
+def registered(field: str) -> list[str]:
+  """Every registered name that a field of a config may take, in the order of its registry.
+
+  Raises:
+    BadInput: a field whose values are not names of a registry.
+  """
+  named = penalties.PENALTIES.values()
+  names = {
+    "loss": list(losses.LOSSES),
+    "penalty": [p.name for p in named if p.kind != "generator"],
+    "generator_penalty": [p.name for p in named if p.kind in penalties.registry.GENERATOR_KINDS],
+    "optimizer": list(optimizers.OPTIMIZERS),
+    "dataset": list(data.DATASETS),
+    "model": list(models.MODELS),
+  }
+  if field not in names:
+    raise unknown("field of registered names", field, names)
+  return names[field]
+
+
+def real_batches(spec: Spec) -> int:
+  """Batches of real examples that one step uses."""
+  return 2 if spec.method == "extragradient" and spec.fakes == "fresh" else spec.n_critic
+
+
+def second_order(spec: Spec) -> bool:
+  """Whether a step differentiates a player's gradient by the players: then the loss must not be a traced choice.
+
+  The derivative of a choice among losses multiplies the slopes of those not chosen by zero, and an inf there is a NaN.
+  """
+  return spec.method in ("consensus", "symplectic") or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
+
+
+def check(spec: Spec) -> None:
+  """Everything about a spec that can be refused before any data is read.
+
+  Raises:
+    BadInput: an unknown name, or parts that do not fit together; the message says which and what would.
+  """
+  models.get(spec.model)
+  optimizers.get(spec.optimizer)
+  for name in spec.losses:
+    losses.get(name)
+  lens.names(spec.lens)
+  probes.requested(spec.probes)
+  if spec.hold_out == 1:
+    raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
+  penalties.augmentations.get(spec.augmentation)
+  penalties.of_the_generator(spec.generator_penalty)
+  chosen = penalties.of_discriminator(spec.penalty)
+  coupled = [p.name for p in chosen if p.kind == "critic"]
+  if coupled and models.couples_batch(spec):
+    raise BadInput(
+      f"penalty {coupled[0]!r} is per sample, but discriminator_norm={spec.discriminator_norm!r} couples the examples "
+      "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
+    )
+  if spec.packing > 1:
+    if spec.batch_size % spec.packing:
+      raise BadInput(
+        f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
+      )
+    if coupled:
+      raise BadInput(
+        f"penalty {coupled[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
+        "gradient of its own; expected packing=1, or penalty none"
+      )
+    if spec.conditional:
+      raise BadInput(
+        f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
+        "or packing=1"
+      )
+  if spec.augmentation == "none" and any(p.name == "bcr" for p in chosen):
+    choices = ", ".join(name for name in penalties.AUGMENTATIONS if name != "none")
+    raise BadInput(f"penalty 'bcr' expected an augmentation to be consistent under, got 'none'; known: {choices}")
+  if spec.order == "simultaneous":
+    if (spec.n_critic, spec.n_gen) != (1, 1):
+      raise BadInput(
+        f"order 'simultaneous' expected n_critic=1 and n_gen=1, got n_critic={spec.n_critic} and n_gen={spec.n_gen}"
+      )
+    if spec.penalty_every > 1:
+      raise BadInput(
+        "penalty_every above 1 gives penalties updates of their own, which order 'simultaneous' has no place for; "
+        f"expected penalty_every=1 or another order, got {spec.penalty_every}"
+      )
+  elif spec.method != "gradient":
+    raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
+  if spec.weight_constraint == "spectral" and second_order(spec):
+    raise BadInput(
+      "weight_constraint 'spectral' takes its singular vectors as constants, so second derivatives through it are not the "
+      "game's; expected another constraint, method gradient or extragradient, and unroll_gradient 'stopped'"
+    )
+  if spec.unroll_steps and spec.method in ("consensus", "symplectic"):
+    raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
+
+
+def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
+  """The builders of a spec's losses.
+
+  A generator that differentiates through the critic's reply to it feels the loss on real examples too. A zero-sum loss
+  then is what it says: the generator's is minus the discriminator's, whole (Metz et al. 2017, eq. 6).
+  """
+  through = spec.unroll_steps > 0 and spec.unroll_gradient == "through"
+
+  def builder(name: str) -> Callable[..., Loss]:
+    build = losses.builder(name)
+    if through and losses.zero_sum(name):
+      return lambda **options: transforms.zero_sum(build(**options))
+    return build
+
+  return tuple(builder(name) for name in spec.losses)
+
+
+def build(spec: Spec, dataset: Dataset) -> Game:
+  """Raises `BadInput` as `check` does, for a batch larger than the data, or for images that the model cannot make."""
+  check(spec)
+  size = dataset.data.images.shape[0]
+  trained, held = split_sizes(size, spec.hold_out)
+  if spec.hold_out > size:
+    raise BadInput(
+      f"hold_out expected at most the {size} examples of dataset {spec.dataset!r}, so that one at least is held out, "
+      f"got {spec.hold_out}"
+    )
+  if spec.batch_size > (min(trained, held) if spec.hold_out else trained):
+    raise BadInput(
+      f"batch_size expected at most the {trained} examples of dataset {spec.dataset!r}"
+      + (f" that are trained on and the {held} held out" * bool(held))
+      + f", got {spec.batch_size}"
+    )
+  if spec.conditional and dataset.num_classes < 2:
+    raise BadInput(f"conditional=True expected labelled data, got dataset {spec.dataset!r} of one class")
+  batches = real_batches(spec)
+  if spec.steps * batches * spec.batch_size >= 2**32:
+    raise BadInput(
+      f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
+    )
+  players = models.build(spec, dataset.image_shape, dataset.num_classes)
+  return assemble(spec, dataset, *players)
+
+
+def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Player) -> Game:
+  """The game of two given players. Raises `BadInput` for an augmentation that does not suit the data."""
+  return Game(
+    generator=generator,
+    discriminator=discriminator,
+    losses=objectives(spec),
+    optimal_logits=tuple(losses.optimal_logit(name) for name in spec.losses),
+    penalties=penalties.of_discriminator(spec.penalty),
+    generator_penalties=penalties.of_the_generator(spec.generator_penalty),
+    augment=penalties.augmentations.get(spec.augmentation, dataset.image_shape),
+    optimizer=optimizers.get(spec.optimizer),
+    decode=dataset.decode,
+    image_shape=dataset.image_shape,
+    num_classes=dataset.num_classes,
+    couples_batch=models.couples_batch(spec),
+  )

@@ -1,0 +1,79 @@
+"""The state before the first step, and the moving average of the generator."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.types import Counts, GanState, Hypers, Params, Spec
+from gan_jax.game.rules import Game
+from gan_jax.models import constraints
+from gan_jax.penalties import LogitMeans
+
+RAMP = 0.05  # the average's half-life, as a share of the updates so far, is at most this
+
+
+def initial_state(hypers: Hypers, spec: Spec, game: Game) -> GanState:
+  """Fresh networks and optimizers from `hypers.seed`; the average starts at the generator itself."""
+  gen_params = game.generator.init(derive_key(hypers.seed, 0, Purpose.GENERATOR_INIT))
+  disc_params = game.discriminator.init(derive_key(hypers.seed, 0, Purpose.DISCRIMINATOR_INIT))
+  gen_optimizer = game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
+  disc_optimizer = game.optimizer(hypers.discriminator_rate, hypers.beta1, hypers.beta2)
+  spectral: constraints.Vectors = ()
+  if spec.weight_constraint == "clip":
+    disc_params = constraints.clip(disc_params, hypers.clip_value)
+  elif spec.weight_constraint == "spectral":
+    spectral = constraints.initial_vectors(disc_params, derive_key(hypers.seed, 0, Purpose.SPECTRAL))
+  return GanState(
+    step=jnp.zeros((), jnp.int32),
+    diverged_at=jnp.full((), -1, jnp.int32),
+    counts=Counts(*(jnp.zeros((), jnp.uint32) for _ in Counts._fields)),
+    gen_params=gen_params,
+    gen_ema=gen_params,
+    gen_opt=gen_optimizer.init(gen_params),
+    disc_params=disc_params,
+    disc_opt=disc_optimizer.init(disc_params),
+    logit_means=LogitMeans(jnp.zeros(()), jnp.zeros(())),
+    spectral=spectral,
+    slow=(gen_params, disc_params) if spec.lookahead_every else (),
+  )
+
+
+def early_decay(decay: ArrayLike, updates: ArrayLike) -> Array:
+  """min(decay, 2^(-1 / (RAMP updates))): the average's half-life is at most a twentieth of the updates so far.
+
+  Without a ramp the average at step t holds decay^t of the *untrained* generator, a fifth at 1,500 steps of 0.999, and
+  its samples are noise while the generator's are digits. With it, the first update replaces the initial generator
+  altogether, and the decay reaches its full value after 13.9 / (1 - decay) updates. Source: Karras et al. 2020
+  (StyleGAN2-ADA, arXiv:2006.06676), whose code calls it `ema_rampup`, 0.05.
+
+  Averages of one training, measured side by side. Frechet distance on the main job (configs/compare_losses.py, 1,500
+  steps, geometric mean of 7 losses and 5 seeds), and the share of high-quality samples on the ring of
+  configs/ring.py (no penalty, mean of 7 losses and 3 seeds), where the generator is still moving fast:
+
+  | average | digits, 500 | 1,000 | 1,500 steps | ring, 2,500 steps |
+  | --- | --- | --- | --- | --- |
+  | none: the generator itself | 32.6 | 16.3 | 9.74 | 8.3 % |
+  | 0.995, constant | 27.0 | 8.13 | 4.17 | 7.8 % |
+  | 0.999, constant | 219 | 59.5 | 21.2 | 0.4 % |
+  | 0.999, divided by 1 - 0.999^t as in Adam | 35.8 | 13.5 | 7.91 | 1.1 % |
+  | 0.999, min(decay, (1 + t) / (10 + t)) | 19.8 | 7.69 | 4.05 | 6.2 % |
+  | **0.999, half-life at most t / 20** | 20.1 | 7.83 | 4.03 | 9.0 % |
+  | 0.999, half-life at most t / 10 | 19.8 | 7.69 | 4.13 | 4.3 % |
+  | 0.999, half-life at most t / 50 | 22.0 | 8.43 | 4.24 | |
+
+  Args:
+    decay: `ema_decay`, in [0, 1).
+    updates: how often the generator has been averaged before, t.
+
+  Returns:
+    float32, 0 at the first update.
+  """
+  updates = jnp.asarray(updates, jnp.float32)
+  return jnp.minimum(decay, jnp.exp2(-1.0 / (RAMP * updates)))
+
+
+def moving_average(average: Params, params: Params, decay: ArrayLike) -> Params:
+  """decay * average + (1 - decay) * params, leaf by leaf; at decay 0 exactly params, and exact where both are equal."""
+  return jax.tree.map(lambda a, p: p + decay * (a - p), average, params)

@@ -1,0 +1,239 @@
+"""The game's local geometry, matrix-free: how the production update, linearised where a run stands, turns and stretches.
+
+x -> F(x) is one update of all that feeds back: both players' parameters and their optimizers' memories (with lookahead the
+slow weights, with LeCam the averages of logits), at the batches that come next. Its Jacobian is never formed: `arnoldi`
+needs products with it, and the small matrices that come out are taken apart on the host (see krylov.py).
+
+Near an equilibrium |lambda| < 1 for all eigenvalues lambda of F' means that the players return to it, and a large
+imaginary part that they circle on the way (Mescheder et al. 2018, arXiv:1801.04406; Berard et al. 2020, "A closer look at
+the optimization landscapes of GANs", arXiv:1906.04848). Elsewhere it is a local picture, of one batch.
+"""
+
+from collections.abc import Callable, Mapping
+from math import gcd
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array, lax
+from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
+
+from gan_jax import penalties
+from gan_jax.core.errors import BadInput
+from gan_jax.core.norms import global_norm
+from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.types import Data, GanState, Hypers, Key, Params, Spec
+from gan_jax.game.batches import build_draw
+from gan_jax.game.gradients import Critical, build_gradients
+from gan_jax.game.rules import Game
+from gan_jax.game.step import build_step
+from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
+from gan_jax.models import constraints
+from gan_jax.probes import by_layer
+
+POWER_ITERATIONS = 200
+NEVER = 1e-30  # in place of a second moment of 0, where the square root has no derivative; far below Adam's eps^2
+
+EXPLANATIONS = {
+  "geometry/spectral_radius": "largest |eigenvalue| of the update's Jacobian: below 1 it draws the players in",
+  "geometry/leading_real": "real part of that eigenvalue, less 1: negative is attraction",
+  "geometry/leading_imaginary": "size of its imaginary part: rotation of the players around each other",
+  "geometry/rotation": "|imaginary part| / |eigenvalue - 1| of that eigenvalue: 0 is a straight path, 1 a pure circle",
+  "geometry/residual": "how far that eigenvalue may be from one of the Jacobian: grow geometry_size until it is small",
+  "geometry/generator_curvature": "eigenvalue of largest size of the Hessian of the generator's own objective, signed",
+  "geometry/discriminator_curvature": "the same of the discriminator's, penalties included",
+}
+
+
+class Statistics(NamedTuple):
+  """What the device finds out about one member."""
+
+  update: Krylov
+  generator: Krylov  # of the Hessian
+  discriminator: Krylov
+  norms: dict[str, Array]  # largest singular values by `<player>/<layer>`
+  alive: Array  # bool: the member has not diverged
+  remembers: Array  # bool: its optimizers have a memory to linearise, if they need one
+
+
+def spectral_norms(players: Mapping[str, Params], key: Key) -> dict[str, Array]:
+  """By `<player>/<layer>`: the largest singular value in each layer that has a kernel (the larger, where it has two)."""
+  measure = lambda kernel: constraints.largest_singular_value(kernel, key, POWER_ITERATIONS)  # noqa: E731
+  found = {}
+  for player, params in players.items():
+    for layer, leaves in by_layer(params).items():
+      kernels = [leaf for leaf in leaves if leaf.ndim >= 2]
+      if kernels:
+        found[f"{player}/{layer}"] = jnp.stack([measure(kernel) for kernel in kernels]).max()
+  return found
+
+
+def cycle(spec: Spec, game: Game) -> int:
+  """Steps after which the update is the same map again: lookahead and lazy penalties do not act in every step."""
+  lazy = spec.penalty_every > 1 and any(p.kind != "logits" for p in game.penalties)
+  due = spec.penalty_every // gcd(spec.penalty_every, spec.n_critic) if lazy else 1
+  pull = spec.lookahead_every or 1
+  return due * pull // gcd(due, pull)
+
+
+def check(spec: Spec) -> None:
+  """Raises `BadInput` for a spec whose second derivatives are not the game's."""
+  if spec.weight_constraint == "spectral":
+    raise BadInput(
+      "weight_constraint 'spectral' takes its singular vectors as constants, so the update's Jacobian is not what "
+      "automatic differentiation finds; expected another constraint, or probes without 'geometry'"
+    )
+
+
+def moving(spec: Spec, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
+  """The floating-point arrays of a state that feed back, and the way to a state that has others in their place."""
+  names = ["gen_params", "gen_opt", "disc_params", "disc_opt", "slow"]
+  # Only LeCam looks at the averages of logits.
+  names += ["logit_means"] if "lecam" in penalties.names(spec.penalty) else []
+  leaves, structure = jax.tree.flatten({name: getattr(state, name) for name in names})
+  floats = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+  def restore(values: list[Array]) -> GanState:
+    whole = list(leaves)
+    for i, value in zip(floats, values, strict=True):
+      whole[i] = value
+    return state._replace(**jax.tree.unflatten(structure, whole))
+
+  return [leaves[i] for i in floats], restore
+
+
+def is_adaptive(node: Any) -> bool:
+  return isinstance(node, (optax.ScaleByAdamState, optax.ScaleByRmsState))
+
+
+def units(hypers: Hypers, state: GanState) -> GanState:
+  """The state with each number replaced by the unit that it is measured in: eigenvalues do not depend on it, rounding does.
+
+  Parameters by their rate, moments of Adam and RMSProp by the moments themselves: they are decades apart. A weight whose
+  gradient has never been anything but zero has moments of zero; a unit of zero leaves them out.
+  """
+
+  def memory(node: Any) -> Any:
+    if isinstance(node, optax.ScaleByAdamState):
+      return node._replace(mu=jax.tree.map(jnp.sqrt, node.nu))
+    if isinstance(node, optax.ScaleByRmsState):
+      return node
+    return jax.tree.map(jnp.ones_like, node)
+
+  def fill(tree: Params, rate: ArrayLike) -> Params:
+    unit = jnp.where(jnp.asarray(rate) > 0, rate, 1)
+    return jax.tree.map(lambda x: jnp.full_like(x, unit), tree)
+
+  rates = hypers.generator_rate, hypers.discriminator_rate
+  return state._replace(
+    gen_params=fill(state.gen_params, rates[0]),
+    disc_params=fill(state.disc_params, rates[1]),
+    gen_opt=jax.tree.map(memory, state.gen_opt, is_leaf=is_adaptive),
+    disc_opt=jax.tree.map(memory, state.disc_opt, is_leaf=is_adaptive),
+    slow=tuple(fill(tree, rate) for tree, rate in zip(state.slow, rates, strict=False)),
+    logit_means=jax.tree.map(jnp.ones_like, state.logit_means),
+  )
+
+
+def differentiable(opt: Any) -> tuple[Any, Array]:
+  """(an optimizer's memory without zeros under the square root, whether it is a memory of anything)."""
+  nodes = [n for n in jax.tree.leaves(opt, is_leaf=is_adaptive) if is_adaptive(n)]
+  used = jnp.stack([global_norm(n.nu) > 0 for n in nodes]).all() if nodes else jnp.ones((), bool)
+
+  def lifted(node: Any) -> Any:
+    if is_adaptive(node):
+      return node._replace(nu=jax.tree.map(lambda nu: jnp.where(nu > 0, nu, NEVER), node.nu))
+    return node
+
+  return jax.tree.map(lifted, opt, is_leaf=is_adaptive), used
+
+
+def build(spec: Spec, game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
+  """The measurement of one member, on the device; `finish` makes numbers of it.
+
+  Only forward derivatives of the production gradients are taken, so that a choice among losses by a traced index stays a
+  choice among finished vectors. Memory: `Spec.geometry_size` vectors as long as all that feeds back.
+
+  Raises:
+    BadInput: as `check` does.
+  """
+  check(spec)
+  spec = spec._replace(lens="none", probes="none")
+  step, draw, gradients = build_step(spec, game), build_draw(spec, game), build_gradients(spec, game)
+  length = cycle(spec, game)
+
+  def update(hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key) -> Krylov:
+    here, restore = moving(spec, state)
+    _, unravel = ravel_pytree(here)
+
+    def advance(values: list[Array]) -> Array:
+      after = lax.fori_loop(0, length, lambda _, s: step(hypers, s, data)[0], restore(values))
+      return ravel_pytree(moving(spec, after)[0])[0]
+
+    def product(vector: Array) -> Array:
+      moved = jax.jvp(advance, (here,), (unravel(scales * vector),))[1]
+      return jnp.where(scales > 0, moved / jnp.where(scales > 0, scales, 1), 0)
+
+    start = jax.random.normal(key, scales.shape, scales.dtype)
+    return arnoldi(product, jnp.where(scales > 0, start, 0), spec.geometry_size)
+
+  def hessian(gradient: Callable[[Params], Params], params: Params, key: Key) -> Krylov:
+    flat, unravel = ravel_pytree(params)
+    product = lambda v: ravel_pytree(jax.jvp(gradient, (params,), (unravel(v),))[1])[0]  # noqa: E731
+    return arnoldi(product, jax.random.normal(key, flat.shape, flat.dtype), spec.geometry_size)
+
+  def measure(hypers: Hypers, state: GanState, data: Data) -> Statistics:
+    keys = [derive_key(hypers.seed, state.step, Purpose.GEOMETRY, index) for index in range(4)]
+    scales = ravel_pytree(moving(spec, units(hypers, state))[0])[0]
+    gen_opt, gen_used = differentiable(state.gen_opt)
+    disc_opt, disc_used = differentiable(state.disc_opt)
+    critical = Critical(state.logit_means, state.spectral)
+    gen_batch, disc_batch = (draw(hypers, state.step, data, name, 0) for name in ("generator", "discriminator"))
+    of_generator = lambda p: gradients.generator(hypers, (p, state.disc_params), critical, gen_batch)[0]  # noqa: E731
+    of_critic = lambda p: gradients.discriminator(hypers, (state.gen_params, p), critical, disc_batch)[0]  # noqa: E731
+    return Statistics(
+      update=update(hypers, state._replace(gen_opt=gen_opt, disc_opt=disc_opt), scales, data, keys[0]),
+      generator=hessian(of_generator, state.gen_params, keys[1]),
+      discriminator=hessian(of_critic, state.disc_params, keys[2]),
+      norms=spectral_norms({"generator": state.gen_params, "discriminator": state.disc_params}, keys[3]),
+      alive=state.diverged_at < 0,
+      # During its head start only the discriminator has a memory.
+      remembers=disc_used & (gen_used | (state.step < hypers.head_start)),
+    )
+
+  return measure
+
+
+def finish(statistics: Statistics) -> dict[str, np.ndarray]:
+  """On the host: statistics with a leading axis [P] -> columns [P]; NaN once a member has diverged.
+
+  Before its first step Adam has no memory of which a root could be differentiated: the update's columns are NaN.
+  """
+  members = len(statistics.alive)
+  rows = [_row(jax.tree.map(lambda x, i=i: x[i], statistics)) for i in range(members)]
+  with np.errstate(over="ignore"):
+    return {name: np.array([row[name] for row in rows], np.float32) for name in rows[0]}
+
+
+def _row(one: Statistics) -> dict[str, float]:
+  value, residual = leading(one.update)
+  size = abs(value - 1)
+  found = (abs(value), value.real - 1, value.imag, value.imag / size if size > 0 else np.nan, residual)
+  if not one.remembers:
+    found = (np.nan,) * 5
+  row = dict(zip(EXPLANATIONS, (*found, curvature(one.generator), curvature(one.discriminator)), strict=True))
+  row |= {f"geometry/spectral_norm/{layer}": float(norm) for layer, norm in one.norms.items()}
+  return {name: value if one.alive else np.nan for name, value in row.items()}
+
+
+def explanations(game: Game) -> dict[str, str]:
+  """What the names of `finish` mean."""
+  key = jax.random.key(0)
+  players = {"generator": game.generator, "discriminator": game.discriminator}
+  layers = jax.eval_shape(lambda: spectral_norms({name: player.init(key) for name, player in players.items()}, key))
+  return EXPLANATIONS | {
+    f"geometry/spectral_norm/{layer}": f"largest singular value of the weights of layer {layer}" for layer in layers
+  }

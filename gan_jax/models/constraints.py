@@ -1,0 +1,101 @@
+"""Constraints on the discriminator's weights: a bound after each update, or a spectral norm of one in each forward pass.
+
+A kernel is any leaf of two or more axes, seen as a matrix [inputs, outputs]. Both are transformations of parameters, so
+every model has them.
+
+Spectral normalisation is as good as its power method, which follows the weights by `spectral_iterations` an update. Measured
+by SVD at every 20th of 600 steps of `dcgan` on the digits, the largest singular value of a normalised kernel was with one
+iteration up to 1.13 (width 32, rate 5e-4; median 1.03) and 1.15 (width 16, rate 2e-3; median 1.01), with five up to 1.10
+(median 1.01) and 1.05 (median 1.00). Rows have it as `disc/largest_singular_value`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from gan_jax.core.types import Key, Params
+
+INITIAL_ITERATIONS = 30  # of the power method, once
+MEASURING_ITERATIONS = 100  # of `largest_singular_value` in rows
+
+Vectors = tuple[Array, ...]  # one per kernel: its leading right singular vector, [outputs]
+
+
+def clip(params: Params, bound: ArrayLike) -> Params:
+  """Every weight into [-bound, bound] (Arjovsky et al. 2017, "Wasserstein GAN", arXiv:1701.07875, algorithm 1)."""
+  return jax.tree.map(lambda x: jnp.clip(x, -jnp.asarray(bound, x.dtype), jnp.asarray(bound, x.dtype)), params)
+
+
+def matrix(kernel: Array) -> Array:
+  return kernel.reshape(-1, kernel.shape[-1])
+
+
+def unit(vector: Array) -> Array:
+  """vector / |vector|, zero where that is nothing."""
+  norm = jnp.sqrt(jnp.sum(jnp.square(vector)))
+  return vector / jnp.where(norm > 0, norm, 1)
+
+
+def power_iteration(kernel: Array, vector: Array) -> tuple[Array, Array]:
+  """(u, v) with u = W v / |W v| and v = W^T u / |W^T u|: one step of the power method; no gradient flows through it."""
+  w = lax.stop_gradient(matrix(kernel))
+  u = unit(w @ vector)
+  return u, unit(w.T @ u)
+
+
+def kernels(params: Params) -> list[Array]:
+  return [x for x in jax.tree.leaves(params) if x.ndim >= 2]
+
+
+def advance(params: Params, vectors: Vectors, iterations: int) -> Vectors:
+  """The vectors after further iterations, at these weights. One that the kernel sends to zero stays as it is.
+
+  Zero is where no power method comes back from: a kernel that starts at zero would never be normalised.
+  """
+
+  def moved(kernel: Array, vector: Array) -> Array:
+    _, new = power_iteration(kernel, vector)
+    return jnp.where(jnp.any(new != 0), new, vector)
+
+  def turn(_: Array, vectors: Vectors) -> Vectors:
+    return tuple(moved(w, v) for w, v in zip(kernels(params), vectors, strict=True))
+
+  return lax.fori_loop(0, iterations, turn, vectors)
+
+
+def initial_vectors(params: Params, key: Key) -> Vectors:
+  """Random vectors, iterated until they are close to the leading ones."""
+  start = [unit(jax.random.normal(jax.random.fold_in(key, i), w.shape[-1:])) for i, w in enumerate(kernels(params))]
+  return advance(params, tuple(start), INITIAL_ITERATIONS)
+
+
+def largest_singular_value(kernel: Array, key: Key, iterations: int = MEASURING_ITERATIONS) -> Array:
+  """Of a kernel as a matrix [inputs, outputs], from below, by the power method from a random vector.
+
+  Not by a decomposition: inside a program over several CPU devices LAPACK's calls wait for one another for ever (jax
+  0.10.2). Of Gaussian matrices, which have no gap to speak of, it misses less than one percent.
+  """
+  w = matrix(lax.stop_gradient(kernel))
+  largest = jnp.max(jnp.abs(w))
+  scaled = w / jnp.where(largest > 0, largest, 1)
+  vector = unit(jax.random.normal(key, w.shape[-1:], w.dtype))
+  vector = lax.fori_loop(0, iterations, lambda _, v: power_iteration(scaled, v)[1], vector)
+  return largest * jnp.sqrt(jnp.sum(jnp.square(scaled @ vector)))
+
+
+def normalise(params: Params, vectors: Vectors) -> Params:
+  """Every kernel W divided by s = u^T W v, its largest singular value once the vectors have converged.
+
+  The gradient takes u and v as constants, as that of the singular value does (Miyato et al. 2018, "Spectral normalization
+  for GANs", arXiv:1802.05957, algorithm 1 and eq. 12). Biases stay.
+  """
+  leaves, structure = jax.tree.flatten(params)
+  remaining = iter(vectors)
+
+  def divided(kernel: Array) -> Array:
+    u, v = power_iteration(kernel, next(remaining))
+    scale = u @ matrix(kernel) @ v
+    return kernel / jnp.where(scale > 0, scale, 1)
+
+  return jax.tree.unflatten(structure, [divided(x) if x.ndim >= 2 else x for x in leaves])

@@ -1,0 +1,168 @@
+"""A study for everyone else's tools: one CSV, one file of JSON lines, or TensorBoard's event files. No jax import."""
+
+import csv
+import datetime
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax import runs
+from gan_jax.core.errors import BadInput, unknown
+from gan_jax.report import records
+from gan_jax.report.records import Run, Study
+
+HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "bit_exact")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet compute a text cell
+
+
+def export(study: Path, format: str, out: Path | None = None) -> Path:
+  """Write the rows and the quality of every run in another format, and return where.
+
+  `csv` and `jsonl` are wide: one record per run, table and step, with the columns `study`, `panel`, `variant`, `id`,
+  `group`, `status`, `table` ('rows' or 'quality'), `step`, `bit_exact`, then every config field, then every
+  metric of the study. So
+
+      frame = pandas.read_csv(path)
+      frame[frame.table == "quality"].groupby(["loss", "step"])["frechet/distance"].mean()
+
+  needs no joins. The two tables are not merged: a row is taken during a step, quality before it. Counts are whole
+  numbers; all else is the shortest text that reads back to the same float32. NaN and what was not measured is empty in
+  CSV and `null` in JSON, which knows no infinity either: `null` too. A text cell of the CSV that a spreadsheet would take
+  for a formula starts with `'`.
+
+  `tensorboard` is a folder with one run folder per member, `LABEL-seedN-ID`; all its events carry the study's date.
+  TensorBoard's plain scalars are float32, which has no 16,777,217: counts are scalars in double precision.
+
+  Args:
+    study: its directory.
+    format: 'csv', 'jsonl' or 'tensorboard'.
+    out: file, or folder for tensorboard; by default `export.csv`, `export.jsonl` or `tensorboard/` in the study.
+
+  Raises:
+    BadInput: an unknown format, no study, a damaged file, or an `out` of the wrong kind.
+    OSError: it cannot be written.
+  """
+  if format not in FORMATS:
+    raise unknown("export format", format, FORMATS)
+  name, write = FORMATS[format]
+  path = study / name if out is None else out
+  read = records.read(study)
+  if format == "tensorboard" and path.exists() and not path.is_dir():
+    raise BadInput(f"export to {format} expected a folder, got the file {path}")
+  if format != "tensorboard" and path.is_dir():
+    raise BadInput(f"export to {format} expected a file, got the folder {path}")
+  write(read, path)
+  return path
+
+
+def names(study: Study) -> list[str]:
+  """The columns of `csv` and `jsonl`."""
+  fields = dict.fromkeys(name for run in study.runs for name in run.config)
+  return list(dict.fromkeys([*HEAD, *fields, *records.metrics(study)]))
+
+
+def table(study: Study) -> Iterator[list[Any]]:
+  """The records of `csv` and `jsonl`, one value per column; numbers as `number` makes them."""
+  columns = names(study)
+  for panel in study.panels:
+    for variant in panel.variants:
+      for run in variant.runs:
+        head = (study.manifest["study"], panel.title, variant.label, run.id, run.group, run.status)
+        for name, rows in (("rows", run.rows), ("quality", run.quality)):
+          for index, step in enumerate(rows.steps):
+            values = {metric: number(column[index]) for metric, column in rows.columns.items()}
+            record = {**run.config, **values, **dict(zip(HEAD, (*head, name, int(step), run.bit_exact), strict=True))}
+            yield [record.get(column) for column in columns]
+
+
+def number(x: np.generic) -> int | float | None:
+  """A count as it is, a measured number by `shortest`."""
+  return int(x) if isinstance(x, np.integer) else shortest(x)
+
+
+def shortest(x: np.generic) -> float | None:
+  """The float with the fewest digits that reads back to the same float32; None for NaN.
+
+  >>> shortest(np.float32(0.1)), float(np.float32(0.1))
+  (0.1, 0.10000000149011612)
+  """
+  return None if np.isnan(x) else float(str(np.float32(x)))
+
+
+def _csv(study: Study, path: Path) -> None:
+  buffer = io.StringIO(newline="")
+  writer = csv.writer(buffer, lineterminator="\n")
+  for record in (names(study), *table(study)):
+    writer.writerow(_cell(value) for value in record)
+  runs.write_atomic(path, buffer.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def _cell(value: Any) -> Any:
+  """Numbers as they are; a mapping as JSON; text with a quote before what a spreadsheet would compute."""
+  if isinstance(value, (dict, list)):
+    return json.dumps(value, sort_keys=True)
+  return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _jsonl(study: Study, path: Path) -> None:
+  def finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+  columns = names(study)
+  found = (dict(zip(columns, map(finite, record), strict=True)) for record in table(study))
+  lines = [json.dumps(record, allow_nan=False) + "\n" for record in found]
+  runs.write_atomic(path, "".join(lines).encode())
+
+
+def _tensorboard(study: Study, path: Path) -> None:
+  # Here and not above: its protocol buffers take half a second to import.
+  from tensorboardX import FileWriter
+  from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+  from tensorboardX.proto.tensor_pb2 import TensorProto
+  from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
+  from tensorboardX.proto.types_pb2 import DT_DOUBLE
+
+  scalar = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
+
+  def value(name: str, x: np.generic) -> Summary.Value:
+    if isinstance(x, np.integer):
+      exact = TensorProto(dtype=DT_DOUBLE, tensor_shape=TensorShapeProto(), double_val=[float(x)])
+      return Summary.Value(tag=name, tensor=exact, metadata=scalar)
+    return Summary.Value(tag=name, simple_value=float(x))
+
+  try:
+    created = datetime.datetime.fromisoformat(study.manifest["created"]).timestamp()
+  except (KeyError, TypeError, ValueError):
+    created = 0.0
+  for panel in study.panels:
+    for variant in panel.variants:
+      for run in variant.runs:
+        folder = path / folder_name(variant.label, run)
+        for old in folder.glob("events.out.tfevents.*"):  # of an earlier export: TensorBoard would draw both
+          old.unlink()
+        writer = FileWriter(str(folder))
+        for rows in (run.rows, run.quality):
+          for index, step in enumerate(rows.steps):
+            values = [(name, column[index]) for name, column in rows.columns.items()]
+            summary = [value(name, x) for name, x in values if not np.isnan(x)]
+            if summary:
+              writer.add_summary(Summary(value=summary), int(step), walltime=created)
+        writer.close()
+
+
+def folder_name(label: str, run: Run) -> str:
+  """`hinge-seed3-0123abcdef`: letters, digits and `._=-` only, so that no label leaves the folder of the export."""
+  return f"{re.sub(r'[^A-Za-z0-9_=.-]+', '_', label).strip('._')}-seed{run.seed}-{re.sub(r'[^0-9A-Za-z]', '_', run.id)}"
+
+
+FORMATS: dict[str, tuple[str, Callable[[Study, Path], None]]] = {
+  "csv": ("export.csv", _csv),
+  "jsonl": ("export.jsonl", _jsonl),
+  "tensorboard": ("tensorboard", _tensorboard),
+}

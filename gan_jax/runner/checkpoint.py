@@ -1,0 +1,264 @@
+"""Checkpoints of a population, with Orbax. Imported here and nowhere else.
+
+What Orbax does not do is done here: it has no checksum over array contents (a flipped bit loads silently), it casts a
+wrong dtype silently, and after a failed asynchronous save its `latest_step` names a step that is not on disk. So beside
+the state a `meta` is stored that carries its own digest: whose state it is (`facts`), and dtype, shape and digest of every
+leaf. It is read first, and tells apart what Orbax would report alike:
+
+- the checkpoint is *different*: of other runs, other data, another program. `BadInput`, and nothing is touched;
+- it is *damaged*: it gives way to the one before it, and the caller sets it aside;
+- the machine failed to read it: that is tried again, and then is an `OSError`.
+
+Saves are synchronous: one that returned is on disk.
+"""
+
+import concurrent.futures
+import errno
+import functools
+import hashlib
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from gan_jax.core.errors import BadInput, plural
+from gan_jax.runs import files
+
+KEEP = 3
+FORMAT = 2  # of `meta`; 1 was not sealed
+OS_ERROR = re.compile(r"OS error (\d+)")  # how TensorStore names an errno
+# What Orbax and TensorStore print of a failed save, from threads of their own, beside raising it. The last comes once for
+# every write that was under way, also while the program leaves.
+ECHOES = ("_SignalingThread.run() raised an exception", "Task exception was never retrieved", "Event loop is closed")
+
+Leaves = dict[str, dict[str, Any]]
+
+
+class SaveFailed(OSError):
+  """The newest checkpoint could not be written; the ones before it are untouched."""
+
+
+def leaves(state: Any, digests: bool = True) -> Leaves:
+  """dtype, shape and (unless only a template's layout is asked for) sha256 of each leaf, by path."""
+  found: Leaves = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    entry: dict[str, Any] = {"dtype": str(leaf.dtype), "shape": list(leaf.shape)}
+    if digests:
+      entry["sha256"] = hashlib.sha256(np.ascontiguousarray(jax.device_get(leaf)).tobytes()).hexdigest()
+    found[jax.tree_util.keystr(path)] = entry
+  return found
+
+
+def steps(directory: Path) -> list[int]:
+  """The steps of all checkpoints that were committed, oldest first. Only a look at the disk tells the truth."""
+  if not directory.is_dir():
+    return []
+  return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
+  """Write the state after `step` steps; on disk when this returns.
+
+  Args:
+    directory: of the group's checkpoints.
+    step: its name; the oldest of more than `KEEP` goes.
+    state: a pytree of arrays.
+    facts: whose state it is, as JSON; a later `restore` expects the same.
+    origin: what computed it, as JSON, for whoever looks into the checkpoint; nothing is compared with it.
+
+  Raises:
+    SaveFailed: it could not be written (a full disk, say).
+  """
+  options = ocp.CheckpointManagerOptions(
+    max_to_keep=KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+  )
+  meta = files.seal(
+    {"format": FORMAT, "step": step, "facts": dict(facts), "origin": dict(origin), "leaves": leaves(state)}
+  )
+  try:
+    with ocp.CheckpointManager(directory.resolve(), options=options, item_names=("state", "meta")) as manager:
+      manager.save(
+        step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)), force=True
+      )
+  # TensorStore reports a full disk as a ValueError; a part of Orbax that waited for the one that failed is cancelled.
+  except (OSError, ValueError, RuntimeError, concurrent.futures.CancelledError) as error:
+    raise SaveFailed(f"checkpoint of step {step} could not be written to {directory}: {_first_line(error)}") from error
+
+
+def check(directory: Path, template: Any, facts: Mapping[str, Any]) -> int:
+  """The step of the newest checkpoint whose `meta` is intact; 0 where there is none.
+
+  Raises:
+    BadInput: it is of other facts or of another program.
+    OSError: the machine could not read it, several times in a row.
+  """
+  for step in reversed(steps(directory)):
+    try:
+      _read_meta(directory / str(step), template, facts)
+    except files.Damaged:
+      continue
+    return step
+  return 0
+
+
+def restore(
+  directory: Path,
+  template: Any,
+  facts: Mapping[str, Any],
+  newest: int,
+  damaged: Callable[[Path, str], object],
+) -> tuple[int, Any] | None:
+  """The newest intact (step, state) of at most `newest` steps, with the shapes, dtypes and shardings of `template`.
+
+  `damaged` is told of each checkpoint that had to be passed over, and why. None where no intact one is left.
+
+  Raises:
+    BadInput: a checkpoint is of other facts, or of a program whose state has other leaves, dtypes or shapes.
+    OSError: the machine could not read one, several times in a row.
+  """
+  for step in reversed(steps(directory)):
+    if step <= newest:
+      try:
+        return step, restore_step(directory, step, template, facts)
+      except files.Damaged as error:
+        damaged(directory / str(step), error.reason)
+  return None
+
+
+def restore_step(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) -> Any:
+  """The state of one checkpoint. Raises `files.Damaged`; `BadInput` and `OSError` as `restore`."""
+  path = directory / str(step)
+  stored = _read_meta(path, template, facts)["leaves"]
+  state = _load(path, "state", ocp.args.StandardRestore(template))
+  found = leaves(state)
+  wrong = [leaf for leaf in stored if found.get(leaf) != stored[leaf]]
+  if wrong:
+    raise files.Damaged(path, f"contents differ from what was saved at {wrong[0]}")
+  return state
+
+
+def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+  """The sealed facts beside a state. Raises `files.Damaged`, and `BadInput` where they are not those expected."""
+  meta = _load(path, "meta", ocp.args.JsonRestore())
+  if isinstance(meta, dict) and "digests" in meta and "format" not in meta:
+    raise BadInput(f"checkpoint {path} is of format 1, of an earlier version: expected format {FORMAT}; see --out")
+  if not files.sealed(meta) or meta.get("step") != int(path.name):
+    raise files.Damaged(path, "its meta does not have the digest that it carries")
+  if meta.get("format") != FORMAT:
+    raise BadInput(f"checkpoint {path} is of format {meta.get('format')}: expected format {FORMAT}; see --out")
+  found = _difference(meta["facts"], dict(facts)) or _leaf_difference(meta["leaves"], leaves(template, digests=False))
+  if found:
+    raise BadInput(f"checkpoint {path} does not fit this command and is left as it is: {found}; choose another --out")
+  return meta
+
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
+  """What sets two facts apart, in a few words."""
+  for name in dict.fromkeys([*there, *here]):
+    a, b = there.get(name), here.get(name)
+    if a != b and isinstance(a, list) and isinstance(b, list):
+      only = [[x for x in one if x not in other] for one, other in ((a, b), (b, a))]
+      said = [
+        f"{len(one)} {where}{f' (only {found[0]})' if found else ''}"
+        for one, found, where in zip((a, b), only, ("there", "here"), strict=True)
+      ]
+      return f"{name}: {', '.join(said)}"
+    if a != b:
+      return f"{name}: {str(a)[:16]} there, {str(b)[:16]} here"
+  return None
+
+
+def _leaf_difference(there: Leaves, here: Leaves) -> str | None:
+  """What sets two layouts of a state apart: a leaf that only one has, or dtype or shape of the first that differs."""
+
+  def layout(leaf: Mapping[str, Any]) -> str:
+    return f"{leaf['dtype']} {leaf['shape']}"
+
+  for name in there:
+    if name not in here:
+      return f"its state has a leaf {name} ({layout(there[name])}) that this program's has not"
+  for name in here:
+    if name not in there:
+      return f"this program's state has a leaf {name} ({layout(here[name])}) that the checkpoint has not"
+  differ = [name for name in there if layout(there[name]) != layout(here[name])]
+  if not differ:
+    return None
+  more = f", and so {plural(len(differ) - 1, 'leaf', 'leaves')} more" * (len(differ) > 1)
+  return f"{differ[0]} is {layout(there[differ[0]])} there, {layout(here[differ[0]])} here{more}"
+
+
+def _load(path: Path, item: str, arguments: Any) -> Any:
+  """One item of a checkpoint. Raises `files.Damaged` where Orbax cannot make sense of what the disk did give."""
+
+  def load() -> Any:
+    with ocp.Checkpointer(ocp.CompositeCheckpointHandler("state", "meta")) as reader:
+      return reader.restore(path.resolve(), args=ocp.args.Composite(**{item: arguments}))[item]
+
+  def attempt() -> Any:
+    try:
+      return load()
+    except Exception as error:
+      number = _machine_failed(error)
+      if number is not None:
+        raise OSError(number, f"{os.strerror(number)} while reading checkpoint", str(path)) from error
+      for file in path.rglob("*"):  # what cannot be read is not damaged: that is an `OSError`
+        if file.is_file():
+          with open(file, "rb") as opened:
+            while opened.read(2**24):
+              pass
+      raise
+
+  for last in (False, True):  # damage is the same the second time
+    try:
+      return files.patiently(attempt)
+    except MemoryError:
+      raise
+    except Exception as error:  # whatever a damaged file makes Orbax raise
+      if isinstance(error, OSError) and error.errno in files.TRANSIENT | {errno.EACCES, errno.EPERM}:
+        raise
+      if last:
+        raise files.Damaged(path, f"{item} cannot be read: {_first_line(error)}") from error
+  return None
+
+
+def _machine_failed(error: BaseException) -> int | None:
+  """The errno of a failure of the machine, wherever it is wrapped; None for a failure of the contents."""
+  seen: set[int] = set()
+  while error is not None and id(error) not in seen:
+    seen.add(id(error))
+    said = OS_ERROR.search(str(error))
+    number = error.errno if isinstance(error, OSError) and error.errno else int(said[1]) if said else None
+    if number in files.TRANSIENT:
+      return number
+    error = error.__cause__ or error.__context__  # type: ignore[assignment]
+  return None
+
+
+def quiet() -> None:
+  """Keep off a person's terminal what Orbax says of its progress, and its `ECHOES`; warnings still come through."""
+  logging.getLogger("absl").setLevel(logging.WARNING)
+  for name in ("absl", "asyncio"):
+    logging.getLogger(name).addFilter(_no_echo)
+  hook = sys.unraisablehook  # where an exception goes that nobody can catch: in a thread of TensorStore's
+  if getattr(hook, "func", None) is not _unless_echo:
+    sys.unraisablehook = functools.partial(_unless_echo, hook)
+
+
+def _no_echo(record: logging.LogRecord) -> bool:
+  return not any(echo in record.getMessage() for echo in ECHOES)
+
+
+def _unless_echo(hook: Callable[[Any], object], unraisable: Any) -> None:
+  if not any(echo in str(unraisable.exc_value) for echo in ECHOES):
+    hook(unraisable)
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,35 @@
+"""What a person is told when jax or the machine fails in the middle of a study: one sentence, and the trace in a file."""
+
+import contextlib
+import re
+import traceback
+from pathlib import Path
+
+from gan_jax import runs
+from gan_jax.core.errors import Failure
+from gan_jax.runner.population import Group
+
+OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|unable to allocate", re.I)
+TRACE = "error.txt"
+
+
+def explain(error: Exception, group: Group, study: Path) -> Failure:
+  """The failure of a group's programs as one sentence; the stack trace goes to `error.txt` in the study's directory.
+
+  Out of memory names what decides the size of a program, and so what to lower.
+  """
+  with contextlib.suppress(OSError):
+    runs.write_atomic(study / TRACE, "".join(traceback.format_exception(error)).encode())
+  reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+  spec, members = group.spec, len(group.configs)
+  if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
+    return Failure(
+      f"out of memory in {group.name}: {members} member{'s' * (members != 1)} of model {spec.model} (widths "
+      f"{spec.generator_width} and {spec.discriminator_width}) with batch_size {spec.batch_size} and evaluation_samples "
+      f"{spec.evaluation_samples}; lower one of these, or the number of runs in one sweep ({_short(reason)}; {study / TRACE})"
+    )
+  return Failure(f"jax failed in {group.name}: {_short(reason)}; the stack trace is in {study / TRACE}")
+
+
+def _short(text: str) -> str:
+  return text if len(text) <= 200 else f"{text[:200]}..."

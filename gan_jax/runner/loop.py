@@ -1,0 +1,148 @@
+"""The loop over one group: chunks of compiled steps; between them rows, samples, quality, checkpoint and progress.
+
+The plan is a pure function of the cadence fields, so a resumed run executes the same chunks as one never stopped.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from gan_jax.core.types import Spec
+from gan_jax.runner import resume
+from gan_jax.runner.population import Group, Program
+from gan_jax.runner.progress import Pace, Progress, clock
+from gan_jax.runner.signals import Stop
+from gan_jax.runs.plan import Chunk, chunks
+
+
+def plan(spec: Spec) -> list[Chunk]:
+  """The chunks of a whole run; see `gan_jax.plan`."""
+  return chunks(spec.steps, spec.probe_every, spec.evaluate_every, spec.checkpoint_every)
+
+
+class Conduct(NamedTuple):
+  """What a group's loop reports to and asks while it runs."""
+
+  progress: Progress
+  stop: Stop
+  number: int  # of the group, from 1
+  groups: int
+
+  @property
+  def program(self) -> str:
+    return f"program {self.number} of {self.groups}"
+
+
+def run_group(study: Path, group: Group, program: Program, origin: resume.Origin, conduct: Conduct) -> None:
+  """Train a group to its end, from the newest intact checkpoint or from the start, and write everything to `study`.
+
+  A chunk after which `conduct.stop` was asked to stop is saved, whether that was planned or not: any chunk's end is one
+  from which the plan goes on.
+
+  Raises:
+    Stopped: asked to stop, and everything up to the step that the message names is saved.
+    BadInput: its checkpoints are of other members, other data or another program; nothing is touched.
+    OSError: something could not be read or written. What is on disk stays good, and the same call goes on from it.
+  """
+  progress, stop, *_ = conduct
+  writer = resume.Writer(study, group, program, origin, progress.say)
+  with progress.phase(f"compiling {conduct.program}: first state"):
+    found = resume.start(writer)
+  if found is None:
+    writer.mark()
+    return
+  first, state = found
+  _tell_kept(stop, group, first)
+  todo = [chunk for chunk in plan(group.spec) if chunk.first >= first]
+  for change in origin.changes if todo else ():
+    writer.doubt(change)
+  before, began = writer.seconds, time.monotonic()
+  writer.status(first, before, state)  # derived from the state, whatever stood there
+  pending: tuple[Chunk, Any] | None = None
+
+  def flush() -> None:
+    nonlocal pending
+    if pending is not None:
+      writer.rows(*pending)
+      pending = None
+
+  if first == 0:
+    with progress.phase(f"compiling {conduct.program}: measurement"):
+      writer.measure(state, 0)
+  told = _Told(conduct, group, program.members, todo, first)
+  with progress.phase(conduct.program, brief=True):
+    for chunk in todo:
+      with told.compiling(chunk):
+        state, rows = program.advance(program.hypers, state, program.data, chunk.windows, chunk.length)
+      stop.unsaved = True
+      flush()  # the rows of the chunk before, while the devices work on this one
+      pending = chunk, rows
+      jax.block_until_ready(state)
+      told.trained(chunk)
+      if chunk.evaluate:
+        with told.pause("measuring", chunk):
+          writer.measure(state, chunk.last)
+      save = chunk.save or stop.wanted
+      if save:
+        with told.pause("saving", chunk):
+          flush()  # rows first: a checkpoint never stands on rows that are not there
+          writer.save(state, chunk.last)
+      writer.status(chunk.last, before + time.monotonic() - began, state)
+      told.step(chunk)
+      if save:
+        stop.unsaved = False
+        _tell_kept(stop, group, chunk.last)
+        stop.check()
+
+
+def _tell_kept(stop: Stop, group: Group, step: int) -> None:
+  kept = f"step {step:,} of {group.spec.steps:,} of {group.name} is saved, and the same command goes on from there"
+  stop.outcome = kept if step else f"nothing of {group.name} was saved yet, and the same command starts it again"
+
+
+class _Told:
+  """What is told of one group's training, and the pace that its time left is reckoned from."""
+
+  def __init__(self, conduct: Conduct, group: Group, members: int, todo: list[Chunk], first: int):
+    self._conduct, self._steps, self._members = conduct, group.spec.steps, members
+    self._pace = Pace()
+    self._todo = {"measuring": sum(c.evaluate for c in todo), "saving": sum(c.save for c in todo)}
+    self._compiled: set[tuple[int, int]] = set()
+    self._fresh = True  # this chunk's program was compiled just before it
+    self._measured = first == 0  # the measurement's program was compiled at step 0
+    self._began = time.monotonic()
+
+  @contextlib.contextmanager
+  def compiling(self, chunk: Chunk) -> Iterator[None]:
+    """Around the call of the chunk's program, which the first call of its shape compiles."""
+    shape = (chunk.windows, chunk.length)
+    self._fresh = shape not in self._compiled
+    self._compiled.add(shape)
+    phase = self._conduct.progress.phase
+    with phase(f"compiling {self._conduct.program}: training") if self._fresh else contextlib.nullcontext():
+      self._began = time.monotonic()
+      yield
+
+  def trained(self, chunk: Chunk) -> None:
+    if not self._fresh:
+      self._pace.chunk(chunk.windows * chunk.length, time.monotonic() - self._began)
+
+  @contextlib.contextmanager
+  def pause(self, kind: str, chunk: Chunk) -> Iterator[None]:
+    with self._conduct.progress.phase(f"{kind} step {chunk.last:,} of {self._conduct.program}", brief=True):
+      began = time.monotonic()
+      yield
+    self._todo[kind] -= 1
+    if kind != "measuring" or self._measured:
+      self._pace.pause(kind, time.monotonic() - began)
+    self._measured |= kind == "measuring"
+
+  def step(self, chunk: Chunk) -> None:
+    rate, left = self._pace.rate(), self._pace.left(self._steps - chunk.last, self._todo)
+    speed = f"{rate:,.0f} steps/s x {self._members}" if rate else ""
+    remaining = f"  {clock(left)} left" if left is not None and chunk.last < self._steps else ""
+    self._conduct.progress.step(chunk.last, self._steps, speed + remaining)

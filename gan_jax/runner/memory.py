@@ -1,0 +1,59 @@
+"""The least that a group of runs needs of the machine's memory, so that what cannot fit is refused before it is begun."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from gan_jax.core.errors import BadInput, plural
+from gan_jax.core.types import Player, Spec
+from gan_jax.game.rules import Game
+
+CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container is allowed
+
+
+def available() -> int:
+  """Bytes: of all devices together where they have memory of their own, else of this machine or container."""
+  stats = [device.memory_stats() or {} for device in jax.local_devices()]
+  if jax.default_backend() != "cpu" and all("bytes_limit" in s for s in stats):
+    return sum(s["bytes_limit"] for s in stats)
+  whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+  try:
+    return min(whole, int(CGROUP.read_text()))
+  except (OSError, ValueError):  # no container, or "max"
+    return whole
+
+
+def size(player: Player) -> int:
+  """Bytes of one set of parameters."""
+  leaves = jax.tree.leaves(jax.eval_shape(player.init, jax.random.key(0)))
+  return sum(int(np.prod(leaf.shape, dtype=object)) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def check(spec: Spec, game: Game, members: int, limit: int | None = None) -> None:
+  """Raises `BadInput` where the parameters of all members, or their samples at an evaluation, cannot fit into memory.
+
+  Optimizers, activations and gradients come on top: what passes may still be too large.
+
+  Args:
+    spec: of the group.
+    game: of the spec.
+    members: runs side by side.
+    limit: bytes; by default `available()`.
+  """
+  limit = available() if limit is None else limit
+  # The averaged generator is a second one.
+  parameters = members * (2 * size(game.generator) + size(game.discriminator))
+  samples = members * spec.evaluation_samples * 4 * min(64, int(np.prod(game.image_shape)))
+  widths = f"generator_width={spec.generator_width}, discriminator_width={spec.discriminator_width}, depth={spec.depth}"
+  needs = {
+    f"the weights ({widths}, latent_size={spec.latent_size})": parameters,
+    f"the samples of one evaluation (evaluation_samples={spec.evaluation_samples})": samples,
+  }
+  for what, least in needs.items():
+    if least > limit:
+      raise BadInput(
+        f"{what} of {plural(members, 'run')} side by side expected at most the {limit / 2**30:.3g} GiB of memory there "
+        f"are, got at least {least / 2**30:.3g} GiB"
+      )

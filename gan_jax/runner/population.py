@@ -1,0 +1,335 @@
+"""A population: the runs of a sweep that one compiled program trains side by side.
+
+`group` turns configs into groups. Fields of `Hypers` become stacked arrays; any other difference splits the group. The
+program is `vmap` over members of `scan` over steps, with the member axis divided over the devices: members never talk
+to one another, so it scales by construction.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax import game as game_lib
+from gan_jax import losses, penalties, probes, settings, verdict
+from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.types import Data, GanState, Hypers, Params, Spec
+from gan_jax.data import Dataset, encode_for_view
+from gan_jax.data.order import scattered
+from gan_jax.data.shares import spread_labels
+from gan_jax.game.rules import Game
+from gan_jax.game.state import initial_state
+from gan_jax.game.step import build_step
+from gan_jax.inspections import duality, geometry
+from gan_jax.metrics import Quality
+from gan_jax.metrics.chunks import CHUNK
+from gan_jax.probes import lens
+
+GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
+REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec("members"), PartitionSpec(None, "members")
+
+
+RAW = "raw/"  # before a metric's name: of the generator as it is trained, beside that of its moving average
+
+
+class Group(NamedTuple):
+  """Runs that share a `Spec`, in the order of the sweep."""
+
+  name: str
+  spec: Spec
+  configs: tuple[Mapping[str, Any], ...]
+  hypers: Hypers  # numpy, each leaf [P]
+
+  @property
+  def ids(self) -> list[str]:
+    return [settings.identity(config) for config in self.configs]
+
+
+def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
+  """Divide full configs (`settings.resolve`) into groups that one program each can train.
+
+  Raises:
+    BadInput: a name that is not in its registry, a hyperparameter that a loss does not have, a penalty whose weight is
+      nothing in all runs, or a combination that `game.check` refuses.
+  """
+  static = [name for name, field in settings.FIELDS.items() if field.kind == "static"]
+  check_weights(configs)
+  found: dict[tuple, list[Mapping[str, Any]]] = {}
+  for config in configs:
+    check_member(config)
+    key = tuple(config[name] for name in static)
+    if game_lib.second_order(Spec(losses=(config["loss"],), **dict(zip(static, key, strict=True)))):
+      key = (*key, config["loss"])
+    found.setdefault(key, []).append(config)
+  groups = []
+  for number, (values, members) in enumerate(found.items()):
+    names = tuple(dict.fromkeys(member["loss"] for member in members))
+    spec = Spec(losses=names, **dict(zip(static, values[: len(static)], strict=True)))
+    game_lib.check(spec)
+    if "geometry" in probes.requested(spec.probes):
+      geometry.check(spec)
+    groups.append(Group(f"group-{number}", spec, tuple(members), stack(names, members)))
+  return groups
+
+
+def check_member(config: Mapping[str, Any]) -> None:
+  """Raises `BadInput` for traced fields that do not fit the static ones."""
+  losses.get(config["loss"], **config["loss_options"])
+  generator_weight(config)
+  verdict.check(config["verdict"])
+  there = penalties.names(config["penalty"])
+  for name in config["penalty_weights"]:
+    if not there:
+      raise BadInput(f"penalty_weights expected none with penalty 'none', got one for {name!r}")
+    if name not in there:
+      raise unknown("penalty of penalty_weights", name, there)
+  if config["penalty_every"] > 1 and min(config["beta1"], config["beta2"]) < 0:
+    raise BadInput(f"penalty_every above 1 takes powers of the betas; expected beta1 at least 0, got {config['beta1']}")
+
+
+def check_weights(configs: Sequence[Mapping[str, Any]]) -> None:
+  """Raises `BadInput` for a penalty whose weight is 0 in every run that has it."""
+  for player, field in (("penalty", "penalty_weight"), ("generator_penalty", "generator_penalty_weight")):
+    for text in dict.fromkeys(config[player] for config in configs):
+      for name in penalties.names(text):
+        weights = {weight_of(name, config, field) for config in configs if config[player] == text}
+        if weights == {0.0}:
+          default = penalties.get(name).default_weight
+          advice = f"leave {field} out for {default:g}, the weight of its source" if default else f"{field} above 0"
+          raise BadInput(f"{player} {name!r} has no effect with weight 0: expected {player} none, or {advice}")
+
+
+def weight_of(name: str, config: Mapping[str, Any], field: str) -> float:
+  """The weight of one penalty in one run; `field` is that of the player's weight."""
+  given = config["penalty_weights"].get(name) if field == "penalty_weight" else None
+  return penalties.weight(name, config[field] if given is None else given, field)
+
+
+def generator_weight(config: Mapping[str, Any]) -> float:
+  """The one weight of all penalties of the generator. Raises `BadInput` where it is not given and they differ in theirs."""
+  field = "generator_penalty_weight"
+  weights = {weight_of(name, config, field) for name in penalties.names(config["generator_penalty"])}
+  if len(weights) > 1:
+    raise BadInput(f"{field} expected a number for the penalties of {config['generator_penalty']!r}, got none")
+  return weights.pop() if weights else 0.0
+
+
+def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hypers:
+  """The traced fields of P configs as arrays [P]. Every member carries options for every branch of the loss switch."""
+
+  special = ("seed", "loss", "loss_options", "penalty_weight", "penalty_weights", "generator_penalty_weight")
+  plain = [n for n, field in settings.FIELDS.items() if field.kind == "traced" and n not in special]
+
+  def column(name: str, dtype: Any) -> np.ndarray:
+    return np.array([config[name] for config in configs], dtype)
+
+  def options(branch: str) -> dict[str, np.ndarray]:
+    default = losses.default_options(branch)
+    rows = [default | (c["loss_options"] if c["loss"] == branch else {}) for c in configs]
+    return {key: np.array([row[key] for row in rows], np.float32) for key in default}
+
+  return Hypers(
+    seed=column("seed", np.uint32),
+    loss_index=np.array([names.index(config["loss"]) for config in configs], np.int32),
+    loss_options=tuple(options(name) for name in names),
+    penalty_weights=tuple(
+      np.array([weight_of(name, c, "penalty_weight") for c in configs], np.float32)
+      for name in penalties.names(configs[0]["penalty"])
+    ),
+    generator_penalty_weight=np.array([generator_weight(c) for c in configs], np.float32),
+    **{name: column(name, np.int32 if type(settings.FIELDS[name].default) is int else np.float32) for name in plain},
+  )
+
+
+def view(samples: Array) -> Array:
+  """Samples as they are kept for the eye: images [..., H, W, C] as uint8, points [..., 2] as they are."""
+  return encode_for_view(samples) if samples.shape[-1] != 2 else samples
+
+
+def real_examples(dataset: Dataset) -> np.ndarray:
+  """As many real examples as a grid has, a sample of the data in whatever order; fewer data come again."""
+  size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
+  chosen = scattered(jnp.arange(count) % size, size)
+  return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
+
+
+class Program(NamedTuple):
+  """The compiled functions of one group. States have a leading axis of `padded` members."""
+
+  members: int
+  padded: int  # members, rounded up to a multiple of the devices; the overhang repeats the last member
+  hypers: Hypers  # on the devices
+  data: Data  # whole, on every device
+  place: Any  # a host pytree with leaves [members, ...] -> padded, on the devices
+  init: Any  # hypers -> state
+  advance: Any  # (hypers, state, data, windows, length) -> (state, rows [windows, padded]); the state is donated
+  evaluate: Any  # (hypers, state) -> quality metrics by name, `raw/` ones too, numpy [members]
+  inspect: Any  # (hypers, state, data) -> what `Spec.probes` asks for at evaluations, by name, numpy [members]
+  draw_grid: Any  # state -> samples from one fixed noise
+
+
+# What is measured at evaluations on request: `build` and `finish` as in metrics.Quality, and `explanations`.
+INSPECTIONS = {"geometry": geometry, "gap": duality}
+
+
+def explanations(spec: Spec, game: Game) -> dict[str, str]:
+  """What the names in the rows and inspections of a spec mean."""
+  asked = probes.requested(spec.probes)
+  layers: list[str] = []
+  if "layers" in asked:
+    for player, made in (("gen", game.generator), ("disc", game.discriminator)):
+      layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0)))]
+  spectral = spec.weight_constraint == "spectral"
+  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral)
+  for name in asked:
+    found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
+  return found
+
+
+def averages(group: Group) -> bool:
+  """Whether any member's generator is averaged, so that the generator itself is measured beside its average."""
+  return bool(np.any(np.asarray(group.hypers.ema_decay) > 0))
+
+
+def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str, str]:
+  """What the columns of `Program.evaluate` mean."""
+  found = dict(quality.explanations)
+  if any(averages(group) for group in groups):
+    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in quality.explanations}
+  return found
+
+
+def all_explanations(qualities: Mapping[tuple[str, str], Quality], groups: Sequence[Group]) -> dict[str, str]:
+  """The same of every dataset (name, folder) of a study: where their texts differ, each with its dataset's name."""
+  each = {key: quality_explanations(quality, groups) for key, quality in qualities.items()}
+  names = {name: None for texts in each.values() for name in texts}
+  said = {name: {key: texts[name] for key, texts in each.items() if name in texts} for name in names}
+  return {
+    name: next(iter(texts.values()))
+    if len(set(texts.values())) == 1
+    else "; ".join(f"of {dataset}: {text}" for (dataset, _), text in texts.items())
+    for name, texts in said.items()
+  }
+
+
+def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) -> Program:
+  """The programs of a group over all devices; each is compiled at its first call."""
+  mesh = Mesh(np.array(jax.devices()), ("members",))
+  sharding = NamedSharding(mesh, DIVIDED)
+  members = len(group.configs)
+  padded = -(-members // mesh.size) * mesh.size
+  step = build_step(group.spec, game)
+  asked = probes.requested(group.spec.probes)
+  generate = game.generator.apply
+
+  def place(tree):
+    pad = lambda x: np.concatenate([x, np.repeat(x[-1:], padded - members, axis=0)])  # noqa: E731
+    return jax.device_put(jax.tree.map(pad, tree), sharding)
+
+  def divide(function, inputs, outputs, **jit):
+    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False), **jit)
+
+  def step_all(hypers: Hypers, state: GanState, data: Data):
+    """One step of every member. Its number is one for all, so what hangs on it alone stays a branch under `vmap`."""
+    number = state.step[0]
+    return jax.vmap(lambda h, s: step(h, s._replace(step=number), data))(hypers, state)
+
+  def window(hypers: Hypers, state: GanState, data: Data, length: int):
+    """A row of the first step, then `length` steps whose traces nobody reads, and which the compiler therefore never makes.
+
+    The first step is taken twice, once for its row and behind a branch that always is: the compiler cannot look through
+    it, so what is asked of a step changes no bit of the training. Fused with a probe, a sum would round differently.
+    """
+
+    @functools.partial(jax.jit, inline=True)  # traced once, for the shapes of a row and for the row
+    def measured(s: GanState):
+      after, trace = step_all(hypers, s, data)
+      if "noise" in asked:
+        trace = trace._replace(next_gen_grads=step_all(hypers, after, data)[1].gen_grads)
+      return jax.vmap(lambda t: probes.measure(t, asked))(trace)
+
+    blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measured, state))
+    row = lax.cond(state.step[0] >= 0, measured, lambda s: blank, state)
+    state, _ = lax.scan(lambda s, _: (step_all(hypers, s, data)[0], None), state, None, length=length)
+    return state, row
+
+  def advance(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
+    return lax.scan(lambda carry, _: window(hypers, carry, data, length), state, None, length=windows)
+
+  def advance_divided(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
+    function = lambda h, s, d: advance(h, s, d, windows, length)  # noqa: E731
+    return jax.shard_map(
+      function, mesh=mesh, in_specs=(DIVIDED, DIVIDED, REPLICATED), out_specs=(DIVIDED, ROWS), check_vma=False
+    )(hypers, state, data)
+
+  # As many as the longest count of samples has, in whole chunks.
+  wanted = group.spec.evaluation_samples + CHUNK
+  labels = jnp.asarray(spread_labels(np.asarray(dataset.judged.labels), wanted))
+
+  def classes(indices: Array) -> Array:
+    return labels[indices]
+
+  def statistics(hypers: Hypers, gen_params: Params):
+    def one(h: Hypers, params: Params):
+      def draw(indices: Array) -> Array:
+        key = derive_key(h.seed, 0, Purpose.EVALUATION, indices[0])
+        noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
+        return generate(params, noise, classes(indices))
+
+      return quality.measure(draw, group.spec.evaluation_samples)
+
+    return jax.vmap(one)(hypers, gen_params)
+
+  statistics_divided = divide(statistics, (DIVIDED, DIVIDED), DIVIDED)
+
+  def evaluate(hypers: Hypers, state: GanState) -> dict[str, np.ndarray]:
+    generators = {"": state.gen_ema, RAW: state.gen_params} if averages(group) else {"": state.gen_ema}
+    columns: dict[str, np.ndarray] = {}
+    for prefix, gen_params in generators.items():
+      found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, gen_params)))
+      with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+        columns |= {prefix + name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
+    return columns
+
+  def inspection(module):
+    measure = module.build(group.spec, game)
+
+    def all_members(hypers: Hypers, state: GanState, data: Data):
+      number = state.step[0]  # as in `step_all`
+      return jax.vmap(lambda h, s: measure(h, s._replace(step=number), data))(hypers, state)
+
+    return divide(all_members, (DIVIDED, DIVIDED, REPLICATED), DIVIDED), module.finish
+
+  inspections = [inspection(INSPECTIONS[name]) for name in asked if name in INSPECTIONS]
+
+  def inspect(hypers: Hypers, state: GanState, data: Data) -> dict[str, np.ndarray]:
+    columns: dict[str, np.ndarray] = {}
+    for measure, finish in inspections:
+      columns |= finish(jax.tree.map(lambda x: x[:members], jax.device_get(measure(hypers, state, data))))
+    return columns
+
+  def draw_grid(state: GanState) -> Array:
+    count = GRID[len(game.image_shape)]
+    noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (count, group.spec.latent_size))
+    in_turn = jnp.arange(count) % game.num_classes  # the eye wants to see every class, however rare
+    samples = jax.vmap(lambda params: generate(params, noise, in_turn))(state.gen_ema)
+    return view(samples)
+
+  return Program(
+    members=members,
+    padded=padded,
+    hypers=place(group.hypers),
+    data=jax.device_put(dataset.data, NamedSharding(mesh, REPLICATED)),
+    place=place,
+    init=divide(lambda h: jax.vmap(lambda one: initial_state(one, group.spec, game))(h), (DIVIDED,), DIVIDED),
+    advance=jax.jit(advance_divided, static_argnums=(3, 4), donate_argnums=1),
+    evaluate=evaluate,
+    inspect=inspect,
+    draw_grid=divide(draw_grid, (DIVIDED,), DIVIDED),
+  )

@@ -1,0 +1,224 @@
+"""What a person is told while a study goes on: which phase it is in, how far, and how long it will take. No jax import.
+
+On a terminal one live line, drawn by rich; in a log or a pipe a line when a phase begins, and never longer than
+`SILENCE` seconds without one. A reader who has gone (`| head -1`) or a terminal that was closed stops nothing.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TextIO
+
+Say = Callable[[str], None]
+
+SILENCE = 8.0  # seconds
+RECENT = 10  # chunks, pauses of one kind: what the time left is reckoned from
+
+
+class Pace:
+  """How long the rest takes, from the recent chunks and pauses.
+
+  A chunk whose program was compiled just before, and the first pause of each kind if it compiles, are left out.
+  """
+
+  def __init__(self) -> None:
+    self._chunks: deque[tuple[int, float]] = deque(maxlen=RECENT)
+    self._pauses: dict[str, deque[float]] = {}
+
+  def chunk(self, steps: int, seconds: float) -> None:
+    self._chunks.append((steps, seconds))
+
+  def pause(self, kind: str, seconds: float) -> None:
+    self._pauses.setdefault(kind, deque(maxlen=RECENT)).append(seconds)
+
+  def rate(self) -> float | None:
+    """Steps a second while training; None until it is known."""
+    seconds = sum(s for _, s in self._chunks)
+    return sum(n for n, _ in self._chunks) / seconds if seconds > 0 else None
+
+  def left(self, steps: int, pauses: dict[str, int]) -> float | None:
+    """Seconds for `steps` more steps and so many more pauses of each kind; None until the rate is known."""
+    rate = self.rate()
+    if rate is None:
+      return None
+    known = {kind: sum(values) / len(values) for kind, values in self._pauses.items()}
+    return steps / rate + sum(count * known.get(kind, 0.0) for kind, count in pauses.items())
+
+
+class _Phase(NamedTuple):
+  name: str
+  began: float
+  task: Any  # of the live display
+  detail: str = ""  # of training: step, rate, time left
+  done: int = 0
+  total: int = 0
+
+
+class Progress:
+  """Tells of the phases of one study; a context manager, after whose end nothing more is printed."""
+
+  def __init__(self, say: Say = print, terminal: TextIO | None = None, clock: Callable[[], float] = time.monotonic):
+    """`say` is given whole lines, from here and, one at a time, from a helper thread; `terminal` is by default stderr."""
+    stream = terminal or sys.stderr
+    live = stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    # With both on one terminal the live line says it all; a log beside it gets its lines all the same.
+    self._lines = not (live and say is print and sys.stdout is not None and sys.stdout.isatty())
+    self._write, self._clock = say, clock
+    self._phases: list[_Phase] = []
+    self._told = clock()
+    self._deaf = False  # nobody reads any more
+    self._lock = threading.Condition()
+    self._ended = False
+    self._terminal = stream if live else None
+    self._bar: Any = None  # rich's, imported with the first phase: what is said before need not wait for it
+    self._thread = threading.Thread(target=self._beat, name="progress", daemon=True)
+
+  def __enter__(self) -> "Progress":
+    if self._lines:
+      self._thread.start()
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    with self._lock:
+      self._ended = True
+      self._lock.notify_all()
+    if self._thread.is_alive():
+      self._thread.join()
+    if self._bar:
+      self._bar.stop()
+
+  def say(self, line: str) -> None:
+    """A line that stays."""
+    with self._lock:
+      self._told = self._clock()
+      if self._deaf:
+        return
+      try:
+        if self._bar and not self._lines:
+          self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)  # above the live line
+        else:
+          self._write(line)
+        if self._write is print and sys.stdout is not None:
+          sys.stdout.flush()
+      except (OSError, ValueError) as error:  # a closed pipe, a full disk; ValueError: a closed file
+        if isinstance(error, ValueError) and "closed" not in str(error):
+          raise
+        self._deaf = True
+
+  @contextlib.contextmanager
+  def phase(self, name: str, brief: bool = False) -> Iterator[None]:
+    """What the body does, in a few words; a `brief` one is named only if it takes long."""
+    with self._lock:
+      if self._terminal and not self._bar:
+        self._bar = _bar(self._terminal)
+        self._bar.start()
+      task = self._bar.add_task(name, total=None, detail="", began=self._clock()) if self._bar else None
+      self._phases.append(_Phase(name, self._clock(), task))
+      self._show_innermost()
+      if self._lines and not brief:
+        self.say(f"{name} ...")
+    try:
+      yield
+    finally:
+      with self._lock:
+        self._phases.pop()
+        if self._bar:
+          self._bar.remove_task(task)
+        if self._phases:  # what was interrupted begins again
+          self._phases[-1] = self._phases[-1]._replace(began=self._clock())
+        self._show_innermost()
+
+  def step(self, done: int, total: int, detail: str) -> None:
+    """How far the innermost phase is, after a chunk."""
+    with self._lock:
+      self._phases[-1] = phase = self._phases[-1]._replace(detail=detail, done=done, total=total)
+      if self._bar:
+        self._bar.update(phase.task, completed=done, total=total, detail=self._steps(phase))
+      if done >= total or (self._lines and self._clock() - self._told >= SILENCE):
+        self.say(self._line())
+
+  def _steps(self, phase: _Phase) -> str:
+    return f"step {phase.done:,}/{phase.total:,}  {phase.detail}".rstrip()
+
+  def _line(self) -> str:
+    phase = self._phases[-1]
+    if phase.total:
+      return f"{phase.name}: {self._steps(phase)}"
+    seconds = int(self._clock() - phase.began)
+    return f"still {phase.name}, {seconds} s" if seconds else f"{phase.name} ..."
+
+  def _show_innermost(self) -> None:
+    if self._bar:
+      for number, phase in enumerate(self._phases, 1):
+        self._bar.update(phase.task, visible=number == len(self._phases))
+
+  def _beat(self) -> None:
+    """In a thread: a line whenever it was silent for too long."""
+    with self._lock:
+      while not self._ended:
+        wait = self._told + SILENCE - self._clock()
+        if wait > 0:
+          self._lock.wait(wait)
+        elif self._phases:
+          self.say(self._line())
+        else:
+          self._told = self._clock()
+
+
+class _Dropping:
+  """The terminal's stream; what cannot be written to it any more is dropped."""
+
+  def __init__(self, stream: TextIO):
+    self._stream = stream
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self._stream, name)
+
+  def write(self, text: str) -> int:
+    with contextlib.suppress(OSError):
+      self._stream.write(text)
+    return len(text)
+
+  def flush(self) -> None:
+    with contextlib.suppress(OSError):
+      self._stream.flush()
+
+
+def _bar(stream: TextIO) -> Any:
+  """rich's live display of one task, without a cursor that a killed process would leave hidden."""
+  from rich.console import Console
+  from rich.progress import BarColumn, SpinnerColumn, TextColumn
+  from rich.progress import Progress as Bar
+  from rich.text import Text
+
+  class Terminal(Console):
+    def show_cursor(self, show: bool = True) -> bool:
+      return False
+
+  class Detail(TextColumn):
+    """How far a phase is that counts steps, and for how long another has lasted."""
+
+    def render(self, task: Any) -> Any:
+      return super().render(task) if task.total else Text(clock(time.monotonic() - task.fields["began"]))
+
+  return Bar(
+    SpinnerColumn(),
+    TextColumn("{task.description}", markup=False),
+    BarColumn(bar_width=10),
+    Detail("{task.fields[detail]}", markup=False),
+    console=Terminal(file=_Dropping(stream), highlight=False),  # type: ignore[arg-type]
+    refresh_per_second=4,
+    transient=True,
+    redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+  )
+
+
+def clock(seconds: float) -> str:
+  """Minutes and seconds, and hours where there are any: 0:07, 12:30, 1:02:03."""
+  whole = int(seconds)
+  minutes = f"{whole // 60 % 60:02d}" if whole >= 3600 else f"{whole // 60}"
+  return f"{f'{whole // 3600}:' if whole >= 3600 else ''}{minutes}:{whole % 60:02d}"

@@ -1,0 +1,153 @@
+"""Signals that ask a run to stop, and what becomes of the run. No jax import.
+
+SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 (what Slurm, a closed terminal and `timeout` send): the chunk under way is finished
+and saved, and the command exits with 75 (EX_TEMPFAIL of sysexits.h: try again later). Where there is nothing to save it
+exits at once, and so it does at a second signal. Ctrl-C (SIGINT) exits at once with 130.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gan_jax.core.errors import Stopped
+
+TRY_AGAIN = 75
+INTERRUPTED = 130
+ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"))
+
+
+class Stop:
+  """A request to stop. Signals set it, and the loop looks at it after each chunk.
+
+  Attributes:
+    asked: the signal that asked to finish the chunk, save and stop; None until then.
+    interrupted: whether Ctrl-C was pressed.
+    unsaved: whether steps were taken since the last checkpoint, so that stopping at once would lose them.
+    outcome: what is kept when the process ends now, and what the same command does next; part of the last sentence.
+  """
+
+  def __init__(self, leave: Callable[[int, str], None] | None = None):
+    """`leave(exit code, sentence)` ends the process. Without it, in a notebook or a program, `check` raises instead."""
+    self.leave = leave
+    self.asked: int | None = None
+    self.interrupted = False
+    self.unsaved = False
+    self.outcome = "what was not finished is done again by the same command"
+
+  def ask(self, number: int) -> None:
+    """A signal came. Called by a signal handler or by the thread of `attended`."""
+    if self.leave and (number == signal.SIGINT or self.asked is not None or not self.unsaved):
+      self.leave(INTERRUPTED if number == signal.SIGINT else TRY_AGAIN, self._sentence(number))
+    self.asked = number
+
+  @property
+  def wanted(self) -> bool:
+    return self.interrupted or self.asked is not None
+
+  def check(self) -> None:
+    """Stop here if asked to: everything is saved.
+
+    Raises:
+      Stopped: a signal asked for it.
+      KeyboardInterrupt: Ctrl-C was pressed, and whatever was running then swallowed the exception.
+    """
+    if self.interrupted:
+      raise KeyboardInterrupt
+    if self.asked is not None:
+      raise Stopped(self._sentence(self.asked))
+
+  def _sentence(self, number: int) -> str:
+    return f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}: {self.outcome}"
+
+
+@contextlib.contextmanager
+def attended(stop: Stop) -> Iterator[None]:
+  """Answer signals at once, from a thread of their own, while the body runs: for the command line, whose process is ours.
+
+  A Python signal handler runs only between two instructions of the main thread, so it would wait for a compilation; and a
+  KeyboardInterrupt raised inside a callback of jax or Orbax is printed and dropped. Here no such exception is raised.
+  Signals that the caller of the process has chosen to ignore (`nohup`, `&` in a script) stay ignored.
+  """
+  numbers = [n for n in (signal.SIGINT, *ASKING) if signal.getsignal(n) is not signal.SIG_IGN]
+  if threading.current_thread() is not threading.main_thread():
+    yield
+    return
+  once = _Once(stop.ask)
+  reader, writer = os.pipe()
+  os.set_blocking(writer, False)
+
+  def attend() -> None:
+    while received := os.read(reader, 1):  # the signal's number, written by Python's handler in C
+      if received[0] in numbers:
+        once.tell("thread", received[0])
+
+  thread = threading.Thread(target=attend, name="signals", daemon=True)
+  thread.start()
+  handlers = {n: signal.signal(n, lambda number, _: once.tell("handler", number)) for n in numbers}
+  wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+  try:
+    yield
+  finally:
+    signal.set_wakeup_fd(wakeup)
+    for number, handler in handlers.items():
+      signal.signal(number, handler)
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+
+
+class _Once:
+  """A signal is told of twice, by the thread and by the handler in the main thread, and must count once.
+
+  An event loop in the main thread (uvloop's, in Orbax) takes the thread's messages for itself while it runs: then only the
+  handler tells of the signal.
+  """
+
+  def __init__(self, ask: Callable[[int], None]):
+    self._ask = ask
+    self._lock = threading.RLock()  # re-entrant: a handler may interrupt a handler
+    self._ahead: dict[tuple[str, int], int] = {}
+
+  def tell(self, source: str, number: int) -> None:
+    other = ("handler" if source == "thread" else "thread", number)
+    with self._lock:
+      if self._ahead.get(other, 0):
+        self._ahead[other] -= 1
+        return
+      self._ahead[source, number] = self._ahead.get((source, number), 0) + 1
+    self._ask(number)
+
+
+@contextlib.contextmanager
+def noticed(stop: Stop) -> Iterator[None]:
+  """Take note of signals while the body runs: for a study that is called by a notebook or another program.
+
+  Only in the main thread, where Python allows it, and only signals that the caller does not handle itself. Ctrl-C raises
+  KeyboardInterrupt as ever, and `Stop.check` raises it again should the first have been swallowed. A second signal of the
+  others does what it did before. Afterwards the handlers are as they were.
+  """
+
+  def interrupt(number: int, frame: object) -> None:
+    stop.interrupted = True
+    raise KeyboardInterrupt
+
+  def ask(number: int, frame: object) -> None:
+    if stop.asked is not None:
+      signal.signal(number, signal.SIG_DFL)
+      os.kill(os.getpid(), number)
+    stop.ask(number)
+
+  ours = {signal.SIGINT: interrupt, **dict.fromkeys(ASKING, ask)}
+  defaults: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(ASKING, signal.SIG_DFL)}
+  main = threading.current_thread() is threading.main_thread()
+  taken = [number for number in ours if main and signal.getsignal(number) == defaults[number]]
+  try:
+    for number in taken:
+      signal.signal(number, ours[number])
+    yield
+  finally:
+    for number in taken:
+      signal.signal(number, defaults[number])

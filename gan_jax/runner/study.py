@@ -1,0 +1,395 @@
+"""A study from a config file to its report: the one path that `train` and `sweep` share.
+
+Everything that can be refused is refused before the first byte is written; then groups are trained one after another.
+"""
+
+import contextlib
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gan_jax import report, runs, settings
+from gan_jax.core import paths
+from gan_jax.core.errors import BadInput, plural
+from gan_jax.runner import devices, signals
+from gan_jax.runner.progress import Progress
+from gan_jax.runner.signals import Stop
+from gan_jax.runs import schema
+from gan_jax.settings import sweeps
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+
+Say = Callable[[str], None]
+
+
+def run(
+  config: str, arguments: Sequence[str], out: Path | None, single: bool, say: Say = print, stop: Stop | None = None
+) -> Path:
+  """Run a study, or go on with it, and write its report; returns its directory.
+
+  Args:
+    config: path of a config file.
+    arguments: `--config.field=value` overrides.
+    out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
+    single: only the one run of `get_config()`, without the file's sweep.
+    say: where progress goes, a line at a time; also called from a helper thread, never twice at once.
+    stop: the request to stop that the caller's signals make. Without one, signals are taken note of here, in the main
+      thread: SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish and save the chunk under way.
+
+  Raises:
+    BadInput: input that cannot be used. Nothing on disk has been touched.
+    Stopped: a signal asked to stop; what the message names is saved, and the same call goes on from it.
+    Failure: the machine could not do it (too little memory, a directory that was removed).
+    OSError: something could not be written. What was saved is good, and the same call goes on from it; the error's notes
+      say from which step, or that nothing is saved yet.
+  """
+  alone, swept = sweeps.load(config, arguments, single, _registered)
+  configs = alone if single else swept
+  stem = Path(config).stem
+  default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
+  study = paths.usable(default if out is None else out, "output directory")
+  own = Stop() if stop is None else stop
+  own.outcome = "it had trained nothing yet, and the same command does so"
+  with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
+    page = _conduct(config, study, configs, progress, own)
+  last = Progress(say)  # without the live line: the table stays
+  last.say(report.terminal_table(study))
+  last.say(f"report: {page}")
+  return study
+
+
+def _registered(field: str) -> list[str]:
+  """`game.registered`, for the configs that ask: it imports jax, which the others need not wait for here."""
+  from gan_jax import game
+
+  return game.registered(field)
+
+
+def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progress: Progress, stop: Stop) -> Path:
+  """`run`, told by `progress`; returns the report."""
+  manifest = existing(study, configs)
+  progress.say(f"{study}: {plural(len(configs), 'run')} of {config}")
+  with progress.phase("starting jax"):
+    devices.configure(len(configs), manifest and manifest["layout"])
+
+    from gan_jax.runner import checkpoint, population  # jax only now: the layout is set
+
+  checkpoint.quiet()
+  with devices.undisturbed(progress.say):
+    groups = population.group(configs)
+    with progress.phase("reading the data", brief=True):
+      inputs = _inputs(study, manifest, groups)
+    stop.check()
+    prepare(study)
+    with runs.writer_lock(study), truthful(study):
+      unchanged(study, configs, manifest)
+      runs.mend(study, progress.say)
+      if finished(study, manifest):
+        progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
+      else:
+        _train(config, study, manifest, groups, inputs, progress, stop)
+      stop.check()
+      stop.outcome = "everything is trained and saved, and the same command writes the report"
+      with progress.phase("writing the report", brief=True):
+        return report.build(study)
+
+
+class _Inputs(NamedTuple):
+  """What the groups of a study train on."""
+
+  datasets: dict[tuple[str, str], Any]  # by name and folder
+  meanings: dict[str, str]  # of the rows and inspections
+  origins: dict[str, Any]  # resume.Origin by group
+  changed: list[str]  # what differs from when the study began
+
+
+def _key(group: Any) -> tuple[str, str]:
+  return group.spec.dataset, group.spec.data_dir
+
+
+def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
+  """Load the data, and refuse whatever does not fit them or what is on disk. Nothing is written."""
+  from gan_jax import data, game, metrics
+  from gan_jax.runner import memory, population, resume
+
+  here = platform_facts()
+  found = _Inputs({}, {}, {}, changes(manifest, here))
+  for group in groups:
+    key = _key(group)
+    if key not in found.datasets:
+      found.datasets[key] = data.load(*key)
+      metrics.check(key[0], found.datasets[key])
+    played = game.build(group.spec, found.datasets[key])
+    memory.check(group.spec, played, len(group.configs))
+    found.meanings.update(population.explanations(group.spec, played))
+    found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
+  refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
+  for group in groups:
+    resume.check(study, group, game.build(group.spec, found.datasets[_key(group)]), found.origins[group.name])
+  return found
+
+
+def _train(
+  config: str,
+  study: Path,
+  manifest: dict[str, Any] | None,
+  groups: Sequence[Any],
+  inputs: _Inputs,
+  progress: Progress,
+  stop: Stop,
+) -> None:
+  """Train what is not yet trained of a study, the lock held."""
+  import jax
+
+  from gan_jax import game, metrics
+  from gan_jax.runner import failures, loop, population
+
+  with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
+    qualities = {key: metrics.build(data, devices.cache_directory()) for key, data in inputs.datasets.items()}
+  if manifest is None:
+    meanings = inputs.meanings | population.all_explanations(qualities, groups)
+    manifest = describe(config, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
+    runs.write_manifest(study, manifest)
+  for change in inputs.changed:
+    progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
+  members = sum(len(group.configs) for group in groups)
+  progress.say(f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')}")
+  for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
+    if whole(study, entry):
+      continue
+    dataset, quality = inputs.datasets[_key(group)], qualities[_key(group)]
+    note(study, group.name, quality.notes)
+    try:
+      runs.write_samples(study, group.name, None, population.real_examples(dataset))
+      program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      conduct = loop.Conduct(progress, stop, number, len(groups))
+      loop.run_group(study, group, program, inputs.origins[group.name], conduct)
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+      raise failures.explain(error, group, study) from error
+    for gap in missing(study, entry):
+      progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
+
+
+def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+  """The manifest of a study that asks for just these runs, or None where there is nothing yet.
+
+  Raises:
+    BadInput: the directory holds something else, or an unfinished study of format 1.
+  """
+  if not study.exists() or (study.is_dir() and not runs.is_study(study)):
+    strangers = runs.strangers(study) if study.is_dir() else []
+    if strangers:
+      raise BadInput(
+        f"{study} holds other files ({strangers[0]}, ...): expected a new directory or this study's; see --out"
+      )
+    return None
+  manifest = runs.read_manifest(study)
+  there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
+  asked = {settings.identity(config): config for config in configs}
+  if there.keys() != asked.keys():
+    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
+  if manifest["format"] < runs.FORMAT and not finished(study, manifest):
+    raise BadInput(
+      f"{study} was begun by an earlier version, which kept no digests: it can be reported and exported, but not "
+      "continued; choose another directory with --out"
+    )
+  layout = manifest.get("layout", {})
+  wrong = schema.wrong(layout, {"backend": str, "devices": int, "cores": int}, "layout")
+  if wrong or not all(1 <= layout[name] <= 4096 for name in ("devices", "cores")):
+    raise BadInput(f"{study / runs.MANIFEST} does not say on what it began ({wrong or layout}): see --out")
+  return manifest
+
+
+def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:
+  """With the lock held: what was found before is still what is there.
+
+  Raises:
+    BadInput: another process has written the study in between.
+  """
+  if existing(study, configs) != manifest:
+    raise BadInput(f"{study} has just been written by another process; the same command goes on from there")
+
+
+def refuse_other_data(
+  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], digests: Mapping[str, str]
+) -> None:
+  """Raises `BadInput` where the data are not those that the study began with."""
+  began = {g["name"]: g.get("data", {}).get("sha256") for g in manifest["groups"]} if manifest else {}
+  for group in groups:
+    there, here = began.get(group.name), digests[group.name]
+    if there not in (None, here):
+      folder = group.spec.data_dir
+      raise BadInput(
+        f"the dataset {group.spec.dataset!r}{f' in {folder}' * bool(folder)} is not the one that {study} began with: "
+        f"expected sha256 {there[:12]}, got {here[:12]}; "
+        f"{'put its files back' if folder else 'go back to the version that made it'}, or choose another directory with --out"
+      )
+
+
+def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]) -> str:
+  """What sets two sets of runs apart, in a few words."""
+  if len(there) != len(asked):
+    return f"{plural(len(there), 'run')} there, {len(asked):,} asked for"
+  one = there[next(i for i in there if i not in asked)]
+
+  def fields(other: Mapping[str, Any]) -> list[str]:
+    return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+
+  other = min((asked[i] for i in asked if i not in there), key=lambda config: len(fields(config)))
+  return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
+
+
+def prepare(study: Path) -> None:
+  """Make the directory, and be sure that it can be written before anything is trained."""
+  try:
+    study.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=study):  # it has no name: nothing is left of it, whenever we are killed
+      pass
+  except OSError as error:
+    if error.errno == 28:  # no space left: not the directory's fault
+      raise
+    raise BadInput(f"output directory {study} cannot be written: {error.strerror or error}") from error
+
+
+def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
+  """What a group of the manifest should have by now and has not."""
+  return runs.gaps(study, group, runs.read_status(study)["groups"].get(group["name"], {}))
+
+
+def whole(study: Path, group: Mapping[str, Any]) -> bool:
+  """Whether a group of the manifest is trained to its end and everything is there."""
+  complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
+  return bool(complete) and not missing(study, group)
+
+
+def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
+  return manifest is not None and all(whole(study, group) for group in manifest["groups"])
+
+
+@contextlib.contextmanager
+def truthful(study: Path) -> Iterator[None]:
+  """An `OSError` within takes along what is true of the study's checkpoints then."""
+  try:
+    yield
+  except OSError as error:
+    with contextlib.suppress(OSError):  # what cannot be looked at is not spoken of
+      error.add_note(saved(study / "checkpoints"))
+    raise
+
+
+def saved(checkpoints: Path) -> str:
+  """What the same command would go on from, in words."""
+  groups = sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []
+  for group in reversed(groups):
+    step = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0)
+    if step:
+      return f"step {step:,} of {group.name} is saved: once that is mended, the same command goes on from there"
+  return "nothing is saved yet: once that is mended, the same command starts it again"
+
+
+def describe(
+  config: str,
+  name: str,
+  groups: Sequence[Any],
+  meanings: Mapping[str, str],
+  digests: Mapping[str, str] | None = None,
+  tables: Sequence[str] = runs.TABLES,
+) -> dict[str, Any]:
+  """The manifest: all that was asked for, and what it runs on.
+
+  Args:
+    config: path of the config file.
+    name: of the study.
+    groups: `population.Group`s.
+    meanings: what each metric is, by name.
+    digests: of each group's dataset, by the group's name; without them data are not compared when it is resumed.
+    tables: what a complete group has of `runs.TABLES`.
+  """
+  text = inspect.cleandoc(ast_docstring(Path(config)) or "")
+  return {
+    "format": runs.FORMAT,
+    "study": name,
+    "description": text.split("\n\n")[0].replace("\n", " "),
+    "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    **platform_facts(),
+    "metrics": dict(meanings),
+    "groups": [
+      {
+        "name": group.name,
+        "tables": list(tables),
+        **({"data": {"sha256": digests[group.name]}} if digests else {}),
+        "members": [{"id": i, "config": dict(c)} for i, c in zip(group.ids, group.configs, strict=True)],
+      }
+      for group in groups
+    ],
+  }
+
+
+def platform_facts() -> dict[str, Any]:
+  """What a study is computed by: commit, digest of our own source, versions, layout."""
+  return {
+    "commit": commit(),
+    "source": source(),
+    "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in PACKAGES}},
+    "layout": devices.layout(),
+  }
+
+
+def changes(manifest: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list[str]:
+  """What differs from when a study began, one sentence a field; empty for a new study."""
+  if manifest is None:
+    return []
+  found = []
+  for name, now in here.items():
+    then = manifest.get(name)
+    pairs = [(name, then, now)]
+    if isinstance(now, dict):
+      then = then if isinstance(then, dict) else {}
+      pairs = [
+        (f"{name} {key}".replace("versions ", ""), then.get(key), now.get(key)) for key in dict.fromkeys([*then, *now])
+      ]
+    found += [f"begun with {what} {a}, continued with {b}" for what, a, b in pairs if a != b]
+  return found
+
+
+@functools.cache
+def source() -> str:
+  """A digest of the package's own files: what a commit does not say of a changed working tree."""
+  hasher = hashlib.sha256()
+  root = Path(__file__).resolve().parents[1]
+  for path in sorted(root.rglob("*.py")):
+    hasher.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+  return hasher.hexdigest()[:12]
+
+
+def ast_docstring(path: Path) -> str | None:
+  import ast
+
+  return ast.get_docstring(ast.parse(path.read_bytes()))
+
+
+def commit() -> str | None:
+  """The git commit of this checkout, with `+changes` where the working tree differs; None outside git."""
+  here = Path(__file__).resolve().parent
+  try:
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout
+    dirty = subprocess.run(
+      ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True
+    ).stdout
+  except (OSError, subprocess.CalledProcessError):
+    return None
+  return head.strip() + ("+changes" if dirty.strip() else "")
+
+
+def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:
+  status = runs.read_status(study)
+  status["groups"].setdefault(group, {})["notes"] = dict(notes)
+  runs.write_status(study, status)

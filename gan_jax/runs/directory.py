@@ -1,0 +1,256 @@
+"""A study's directory: manifest, rows, samples, status. Plain files, written whole and renamed into place. No jax import.
+
+    runs/<study>/
+      manifest.json                 what was asked for, written once: every member's full config and id, versions, layout
+      status.json                   how far each group is, which members diverged and where; replaced after each chunk
+      rows/<group>/A-B.npz          diagnostics of steps [A, B): 'step' [rows] and one float32 [rows, members] per metric
+      quality/<group>/A-B.npz       sample quality measured at step A, same columns
+      samples/<group>/S.npz         'samples' [members, n, ...] from one fixed noise after S steps
+      samples/<group>/real.npz      'samples' [n, ...] of the data, and 'points' or 'images' as 'kind'
+      checkpoints/<group>/          Orbax; only `checkpoint.py` looks inside
+      set_aside/<time>-<why>/       what was damaged, or in the way, at its old place below that folder: never deleted
+      report.html
+
+A reader never sees half a row: a part is complete or absent, and `.npz` carries a CRC that reading verifies. Manifest and
+status carry the digest of their contents, and each has a copy (`manifest.copy.json`) that stands in for it.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_jax.core.errors import BadInput, Failure
+from gan_jax.runs import schema
+from gan_jax.runs.files import (
+  SET_ASIDE,
+  Damaged,
+  read_arrays,
+  read_json,
+  seal,
+  sealed,
+  set_aside,
+  write_arrays,
+  write_atomic,
+  write_json,
+)
+from gan_jax.runs.tables import (
+  Found,
+  Gap,
+  Table,
+  append,
+  damaged_samples,
+  parts,
+  read_samples,
+  read_table,
+  row_gaps,
+  sample_steps,
+  step_gaps,
+  survey,
+  write_samples,
+)
+
+__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_samples"]
+__all__ += [
+  "read_table",
+  "sample_steps",
+  "set_aside",
+  "survey",
+  "write_arrays",
+  "write_atomic",
+  "write_json",
+  "write_samples",
+]
+
+FORMAT = 2  # 1 had neither digests nor copies; it can be read
+MANIFEST, STATUS = "manifest.json", "status.json"
+TABLES = ("rows", "quality", "samples")
+OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
+# What a launch leaves that is killed in its first second; the first two are of an earlier version.
+SCRATCH = (".writable", "..writable.tmp", ".report.html.tmp", *(f".{name}.tmp" for name in OUR_JSON))
+
+
+def copy_of(name: str) -> str:
+  """`manifest.json` -> `manifest.copy.json`."""
+  return name.replace(".json", ".copy.json")
+
+
+def is_study(study: Path) -> bool:
+  """Whether there is a manifest, or the copy of one."""
+  return any((study / name).exists() for name in (MANIFEST, copy_of(MANIFEST)))
+
+
+def strangers(study: Path) -> list[str]:
+  """What is in a directory that no launch of ours would have left there."""
+  ours = {"lock", SET_ASIDE, *SCRATCH}
+  return sorted(path.name for path in study.iterdir() if path.name not in ours)
+
+
+def _checked(path: Path) -> dict[str, Any]:
+  """One of our JSON files, its digest and its shape verified. Raises `Damaged`, and as `read_json`."""
+  value = read_json(path)
+  if not isinstance(value, dict):
+    raise Damaged(path, f"expected a mapping, got {type(value).__name__}")
+  manifest = path.name in (MANIFEST, copy_of(MANIFEST))
+  if manifest and (type(value.get("format")) is not int or not 1 <= value["format"] <= FORMAT):
+    raise Damaged(path, f"expected a gan_jax manifest of format 1 to {FORMAT}, got {str(value.get('format'))[:20]}")
+  if ("sha256" in value or value.get("format", 1) != 1) and not sealed(value):
+    raise Damaged(path, "its contents do not have the digest that it carries")
+  found = (schema.wrong_manifest if manifest else schema.wrong_status)(value)
+  if found:
+    raise Damaged(path, found)
+  return value
+
+
+def read_checked(study: Path, name: str) -> tuple[dict[str, Any], str]:
+  """(`manifest.json` or `status.json`, what to say of it): of the copy where the file itself is damaged or missing."""
+  try:
+    return _checked(study / name), ""
+  except BadInput as error:
+    try:
+      value = _checked(study / copy_of(name))
+    except BadInput:
+      raise error from None
+    return value, f"{error}; {copy_of(name)} is intact and is read instead"
+
+
+def read_manifest(study: Path) -> dict[str, Any]:
+  """Raises `BadInput` where `study` is no study directory, one of another format, or one whose manifest is damaged."""
+  if not study.is_dir():
+    raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found no such directory")
+  if not is_study(study):
+    raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found none in it")
+  return read_checked(study, MANIFEST)[0]
+
+
+def read_status(study: Path) -> dict[str, Any]:
+  """Raises `BadInput` where it is damaged, and its copy too."""
+  there = any(os.path.lexists(study / name) for name in (STATUS, copy_of(STATUS)))
+  return read_checked(study, STATUS)[0] if there else {"groups": {}}
+
+
+def write_manifest(study: Path, manifest: Mapping[str, Any]) -> None:
+  _write_twice(study, MANIFEST, manifest)
+
+
+def write_status(study: Path, status: Mapping[str, Any]) -> None:
+  _write_twice(study, STATUS, {"format": FORMAT, **status})
+
+
+def _write_twice(study: Path, name: str, value: Mapping[str, Any]) -> None:
+  for file in (name, copy_of(name)):
+    write_json(study / file, seal(value))
+
+
+def mend(study: Path, say: Callable[[str], None]) -> None:
+  """Put the directory in order, the lock held: leftovers of a kill go, a damaged manifest or status gives way to its copy.
+
+  Where a status and its copy are damaged both are set aside: it is derived again from the checkpoints.
+  """
+  for path in (study / name for name in SCRATCH):
+    path.unlink(missing_ok=True)
+  for table in TABLES:
+    for path in (study / table).glob("*/.*.npz.tmp"):  # a part of which half was written
+      path.unlink(missing_ok=True)
+  for name in (MANIFEST, STATUS):
+    found: dict[str, dict[str, Any]] = {}
+    for file in (name, copy_of(name)):
+      try:
+        found[file] = _checked(study / file)
+      except Damaged as error:
+        say(f"{error}; set aside as {set_aside(study, study / file, 'damaged')}")
+      except BadInput:
+        if (study / file).exists():
+          raise
+    if len(found) == 1:
+      ((intact, value),) = found.items()
+      if value.get("format") == FORMAT:
+        missing = copy_of(name) if intact == name else name
+        write_json(study / missing, value)
+        if missing == name:
+          say(f"{study / name} is restored from {intact}")
+
+
+def gaps(
+  study: Path, group: Mapping[str, Any], status: Mapping[str, Any], found: Mapping[str, Found] | None = None
+) -> list[Gap]:
+  """All that a group should have at the step of its status and has not, or that is damaged.
+
+  Args:
+    study: its directory.
+    group: its part of the manifest.
+    status: its part of the status.
+    found: its tables by name, where they were read already.
+  """
+  name, config, members = group["name"], group["members"][0]["config"], len(group["members"])
+  wanted = group.get("tables") or [t for t in TABLES if (study / t / name).is_dir()]
+  there = {t: (found or {}).get(t) or survey(study, t, name, members) for t in ("rows", "quality") if t in wanted}
+  known = "step" in status
+  done = int(status["step"]) if known else config["steps"]
+  missing: list[Gap] = []
+  if "rows" in there:
+    missing += row_gaps(name, there["rows"], done, bool(status.get("complete")))
+  if "quality" in there and known:
+    bad = {first: f"damaged ({path.name}: {why})" for first, _, path, why in there["quality"].damaged}
+    missing += step_gaps(name, "quality", config, there["quality"].table.steps.tolist(), bad, done)
+  if "samples" in wanted and known:
+    wrong = damaged_samples(study, name, members)
+    files = sample_steps(study, name)
+    bad = {step: f"damaged ({path.name}: {wrong[path]})" for step, path in files if path in wrong}
+    missing += step_gaps(name, "samples", config, [step for step, path in files if path not in wrong], bad, done)
+    real = study / "samples" / name / "real.npz"
+    if real in wrong or not real.exists():
+      missing.append(Gap(name, "real", 0, 0, f"damaged ({wrong[real]})" if real in wrong else "missing"))
+  return missing
+
+
+@contextlib.contextmanager
+def writer_lock(study: Path) -> Iterator[None]:
+  """Hold the study for writing; released by the kernel even after SIGKILL.
+
+  Raises:
+    BadInput: another process holds it; the message says which.
+  """
+  study.mkdir(parents=True, exist_ok=True)
+  with open(study / "lock", "a+") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      file.seek(0)
+      raise BadInput(f"{study} is being written by another process ({file.read().strip() or 'unknown'})") from None
+    file.seek(0)
+    file.truncate()
+    file.write(f"host {os.uname().nodename}, pid {os.getpid()}")
+    file.flush()
+    yield
+
+
+def still_there(study: Path) -> Callable[[], None]:
+  """A check that `study` is the directory that it is now; to be called before each write, which would make a new one.
+
+  The check raises `Failure` where the directory was removed, moved or replaced meanwhile.
+  """
+  before = os.stat(study)
+
+  def check() -> None:
+    try:
+      now = os.stat(study)
+    except OSError:
+      raise Failure(f"{study} was removed or moved while it was being written; nothing more was written") from None
+    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
+      raise Failure(f"{study} was replaced by another directory while it was being written; nothing more was written")
+
+  return check
+
+
+def run_status(config: Mapping[str, Any], run_id: str, group_status: Mapping[str, Any]) -> tuple[str, int]:
+  """(status, last step) of one run: `diverged` at that step, `done`, `unfinished` or `waiting`."""
+  diverged = group_status.get("diverged", {})
+  step = int(group_status.get("step", 0))
+  if run_id in diverged:
+    return "diverged", int(diverged[run_id])
+  if step >= config["steps"] and group_status.get("complete"):
+    return "done", step
+  return ("unfinished" if step else "waiting"), step

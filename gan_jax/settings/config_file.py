@@ -1,0 +1,90 @@
+"""A config file, run once and read as plain values; what it may return is held to it. No jax import."""
+
+import importlib.util
+import inspect
+import itertools
+import stat
+import types
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_jax import settings
+from gan_jax.core.errors import BadInput, shown, unknown
+
+MOST_RUNS = 100_000  # of a study: what asks for more, or does not end, is a mistake
+
+
+def few(sweep: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+  """`sweep` as it is; raises `BadInput` where it has more than `MOST_RUNS` runs."""
+  if len(sweep) > MOST_RUNS:
+    raise BadInput(f"{what} expected at most {MOST_RUNS:,} runs, got more")
+  return sweep
+
+
+def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+  """What a config file's `get_config()` and `sweep(composers)` return: plain values by name, and at least one override.
+
+  Raises:
+    BadInput: the file cannot be read or run, or returns something else.
+  """
+  module = types.ModuleType("gan_jax_config")
+  module.__file__ = path
+  source = _source(path)
+  try:
+    exec(compile(importlib.util.decode_source(source), path, "exec"), module.__dict__)
+    if not hasattr(module, "get_config"):
+      raise BadInput(f"config {path} expected a function get_config(), found none")
+    base = _fields(module.get_config(), f"get_config() of {path}")
+    return base, _runs(_call(module.sweep, composers), path) if hasattr(module, "sweep") else [{}]
+  except BadInput:
+    raise
+  except SystemExit as error:
+    raise BadInput(f"config {path} cannot be read: it ends the program, with sys.exit({error.code!r})") from error
+  except Exception as error:  # the user's file: whatever it raises, say where
+    raise BadInput(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _source(path: str) -> bytes:
+  """The text of a config file as it is stored; Python finds its encoding."""
+  file = Path(path)
+  try:
+    kind = file.stat().st_mode
+    if stat.S_ISREG(kind) and file.suffix == ".py":
+      return file.read_bytes()
+  except FileNotFoundError:
+    raise BadInput(_no_config(path, file.parent if file.parent.is_dir() else Path("configs"))) from None
+  except (OSError, ValueError) as error:
+    raise BadInput(f"config {shown(path)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+  is_what = "a directory" if stat.S_ISDIR(kind) else "no regular file" if not stat.S_ISREG(kind) else "another file"
+  raise BadInput(f"config {path} expected a Python file (.py), got {is_what}")
+
+
+def _fields(value: Any, what: str) -> dict[str, Any]:
+  """A dict or ConfigDict of fields by name, with plain values."""
+  value = value.to_dict() if hasattr(value, "to_dict") else value
+  if not isinstance(value, Mapping):
+    raise BadInput(f"{what} expected a dict of fields, got {type(value).__name__} {shown(value)}")
+  strange = [key for key in value if not isinstance(key, str)]
+  if strange:
+    raise BadInput(f"{what} expected names of fields as keys, got {shown(strange[0])}")
+  return {key: settings.plain(v) for key, v in value.items()}
+
+
+def _runs(value: Any, path: str) -> list[dict[str, Any]]:
+  """What `sweep` returned or yields, as a list."""
+  if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+    raise BadInput(f"sweep() of {path} expected a list of dicts, got {type(value).__name__} {shown(value)}")
+  found = [_fields(run, f"a run of sweep() of {path}") for run in itertools.islice(value, MOST_RUNS + 1)]
+  if not found:
+    raise BadInput(f"sweep() of {path} expected at least one run, got none")
+  return few(found, f"sweep() of {path}")
+
+
+def _call(sweep: Callable[..., Any], composers: Any) -> Any:
+  return sweep(composers) if inspect.signature(sweep).parameters else sweep()
+
+
+def _no_config(path: str, folder: Path) -> str:
+  there = sorted(str(folder / p.name) for p in folder.glob("*.py")) if folder.is_dir() else []
+  return str(unknown("config file", path, there)) if there else f"no config file {path}"

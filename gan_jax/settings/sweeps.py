@@ -1,0 +1,153 @@
+"""Sweeps: a sweep is a list of dicts of overrides, and five functions compose it. No jax import.
+
+def sweep(s):  # s has these functions, so that a config file imports nothing
+  losses = s.param("loss", ["minimax", "non_saturating", "hinge"])
+  return s.chain(
+    s.product(losses, s.param("seed", range(5))),
+    s.product(s.fixed(panel="strong discriminator", n_critic=5), losses, s.param("seed", range(5))),
+  )
+"""
+
+import itertools
+import math
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from gan_jax import settings
+from gan_jax.core.errors import BadInput, shown
+from gan_jax.settings import effects, labels
+from gan_jax.settings.command_line import overrides
+from gan_jax.settings.config_file import MOST_RUNS, execute, few
+
+Sweep = list[dict[str, Any]]
+Names = Callable[[str], list[str]]  # of a field, such as `loss`: every name that is registered for it
+
+
+def param(name: str, values: Iterable[Any]) -> Sweep:
+  """One field, each of its values in turn. Raises `BadInput` for text or a single value, for none, or without an end."""
+  if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    raise BadInput(f"a sweep over {name!r} expected a list of values, got {shown(values)}")
+  found = [{name: value} for value in itertools.islice(values, MOST_RUNS + 1)]
+  if not found:
+    raise BadInput(f"a sweep over {name!r} expected at least one value, got none")
+  return few(found, f"a sweep over {name!r}")
+
+
+def fixed(**fields: Any) -> Sweep:
+  """Several fields, one value each."""
+  return [fields]
+
+
+def composers(every: Names) -> types.SimpleNamespace:
+  """What a config's `sweep(s)` gets: the functions of this module, and `s.every(field)`, a field's registered names."""
+  return types.SimpleNamespace(param=param, fixed=fixed, product=product, zipit=zipit, chain=chain, every=every)
+
+
+def no_names(field: str) -> list[str]:
+  """`s.every` where nobody knows the registries."""
+  raise BadInput(f"s.every({field!r}) expected a command that trains, which knows the registered names")
+
+
+def _join(overrides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+  joined: dict[str, Any] = {}
+  for override in overrides:
+    twice = sorted(joined.keys() & override.keys())
+    if twice:
+      raise BadInput(f"a sweep sets {twice[0]!r} twice in one run: give each field to one of the joined sweeps")
+    joined |= override
+  return joined
+
+
+def product(*sweeps: Sweep) -> Sweep:
+  """Every combination, the last sweep running fastest. Raises `BadInput` for a field set twice, or too many runs."""
+  if math.prod(len(s) for s in sweeps) > MOST_RUNS:
+    raise BadInput(f"a product of sweeps expected at most {MOST_RUNS:,} runs, got lengths {[len(s) for s in sweeps]}")
+  return [_join(combination) for combination in itertools.product(*sweeps)]
+
+
+def zipit(*sweeps: Sweep) -> Sweep:
+  """The first of each joined, the second of each, ... Raises `BadInput` for unequal lengths."""
+  if len({len(s) for s in sweeps}) > 1:
+    raise BadInput(f"zipit expected sweeps of one length, got lengths {[len(s) for s in sweeps]}")
+  return [_join(combination) for combination in zip(*sweeps, strict=True)]
+
+
+def chain(*sweeps: Sweep) -> Sweep:
+  """One sweep after the other."""
+  return few([dict(override) for s in sweeps for override in s], "a chain of sweeps")
+
+
+def expand(base: Mapping[str, Any], sweep: Sweep, pinned: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """The full config of every run, equal ones once, in order; fields without effect at their defaults.
+
+  `pinned` fields (those given on the command line) win over the sweep's: `--config.seed=3` reduces a sweep over five
+  seeds to one, `--config.steps=100` shortens all its runs. So do runs that differ only in what has no effect: without a
+  penalty, all its weights are one run.
+
+  Raises:
+    BadInput: an unknown field, or a value of the wrong type or out of range.
+  """
+  configs = [effects.settled(settings.resolve(base, override, pinned)) for override in sweep]
+  return list({settings.identity(config): config for config in configs}.values())
+
+
+def load(
+  path: str, arguments: Iterable[str] = (), single: bool | None = None, every: Names = no_names
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+  """Read a config file and the `--config.field=value` arguments: (the single run, the runs of its sweep).
+
+  A config file has `get_config() -> ConfigDict | dict`, and, for a study, `sweep(s) -> list[dict]` (`s` has the
+  functions of this module; a `sweep()` that imports them is as good). Without `sweep`, the study is the single run.
+
+  Args:
+    path: of the config file.
+    arguments: `--config.field=value`.
+    single: whether the single run is asked for, or the sweep; None: either. What is given in `arguments` must have an
+      effect there.
+    every: what the file's `s.every` returns; `game.registered` in a study.
+
+  Raises:
+    BadInput: no such file, no `get_config` in it, an unknown field, a value of the wrong type, or a field without effect
+      (see `effects`).
+  """
+  base, sweep = execute(path, composers(every))
+  alone = settings.resolve(base)
+  # A field that may be None may be given as that, whatever the file says.
+  pinned = overrides(
+    {name: None if settings.FIELDS[name].default is None else v for name, v in alone.items()}, arguments
+  )
+  file_runs = [alone, *(settings.resolve(base, override) for override in sweep)]
+  effects.check(effects.changed(file_runs), file_runs)
+  runs = [settings.resolve(base, override, pinned) for override in sweep]
+  asked = [settings.resolve(base, pinned)] * (single is not False) + runs * (single is not True)
+  effects.check(pinned, asked)
+  effects.check_sizes(asked)
+  swept = expand(base, sweep, pinned)
+  _check_baselines(swept, lambda: expand(base, sweep, {k: v for k, v in pinned.items() if k == "baseline"}))
+  return expand(base, [{}], pinned), swept
+
+
+def _check_baselines(configs: Sequence[Mapping[str, Any]], whole: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+  """A baseline that the command line's other fields take out of the study is no mistake: the report says it is not there."""
+  try:
+    labels.check_baselines(configs)
+  except BadInput:
+    labels.check_baselines([*configs, *whole()])
+
+
+def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
+  """The config of a study that trains nothing: the file's own fields, overridden by `--config.field=value`.
+
+  The fields are the keys of the dict that `get_config()` returns, their types those of its values.
+
+  Raises:
+    BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
+  """
+  base, _ = execute(path, composers(no_names))
+  base = {name: [settings.plain(v) for v in value] if _is_list(value) else value for name, value in base.items()}
+  return {**base, **overrides(base, arguments)}
+
+
+def _is_list(value: Any) -> bool:
+  return isinstance(value, Iterable) and not isinstance(value, (str, Mapping)) and getattr(value, "shape", None) != ()

@@ -1,0 +1,341 @@
+"""Sample quality against closed forms (ground truth 4.1 and 6), and the classifier against data it has not seen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import data, metrics
+from gan_jax.core.errors import BadInput
+from gan_jax.core.types import Data
+from gan_jax.data.shares import spread_labels
+from gan_jax.metrics import classifier, frechet, images, modes, shares, variety
+from gan_jax.metrics.chunks import in_chunks
+
+
+def gaussian(mean, covariance):
+  return frechet.Gaussian(np.asarray(mean, float), np.asarray(covariance, float))
+
+
+def test_frechet_of_known_gaussians():
+  """N(0, 1) against N(1, 4): 1 + (1 - 2)^2 = 2; isotropic in D dimensions: |m|^2 + D (s1 - s2)^2."""
+  assert frechet.frechet_distance(gaussian([0], [[1]]), gaussian([1], [[4]])) == pytest.approx(2)
+  a, b = gaussian(np.zeros(3), np.eye(3)), gaussian([1, 2, 2], 4 * np.eye(3))
+  assert frechet.frechet_distance(a, b) == pytest.approx(9 + 3)
+
+
+def test_frechet_of_covariances_that_do_not_commute():
+  """tr((A B)^(1/2)) of 2x2 matrices in closed form: sqrt(tr(AB) + 2 sqrt(det(AB)))."""
+  a, b = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[1.0, -0.3], [-0.3, 3.0]])
+  overlap = np.sqrt(np.trace(a @ b) + 2 * np.sqrt(np.linalg.det(a @ b)))
+  expected = np.trace(a) + np.trace(b) - 2 * overlap
+  assert frechet.frechet_distance(gaussian([0, 0], a), gaussian([0, 0], b)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_frechet_uses_the_unbiased_covariance():
+  """compare_gan's unit test: 80 + 900/99 with divisor N - 1 (ground truth 6)."""
+  real = np.repeat([[2.0, 1.0], [1.0, 1.0]], 50, axis=0)
+  fake = np.repeat([[9.0, 9.0], [2.0, 9.0]], 50, axis=0)
+  found = frechet.frechet_distance(frechet.fit(jnp.array(real)), frechet.fit(jnp.array(fake)))
+  assert found == pytest.approx(80 + 900 / 99, rel=1e-6)
+
+
+def test_frechet_of_a_batch_is_that_of_its_members():
+  rng = np.random.default_rng(0)
+  members = [frechet.fit(jnp.array(rng.normal(size=(200, 5)) * s, jnp.float32)) for s in (1, 2, 3)]
+  reference = frechet.fit(jnp.array(rng.normal(size=(300, 5)), jnp.float32))
+  stacked = frechet.Gaussian(*(np.stack(x) for x in zip(*members, strict=True)))
+  np.testing.assert_allclose(
+    frechet.frechet_distance(stacked, reference), [frechet.frechet_distance(m, reference) for m in members]
+  )
+
+
+def test_frechet_survives_a_collapsed_generator():
+  one_point = frechet.fit(jnp.ones((200, 5)))
+  spread = gaussian(np.zeros(5), np.eye(5))
+  assert frechet.frechet_distance(one_point, spread) == pytest.approx(5 + 5, rel=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, np.finfo(np.float32).max])
+@pytest.mark.parametrize("part", ["mean", "covariance"])
+def test_what_is_wrong_with_one_member_is_its_own(wrong, part):
+  rng = np.random.default_rng(3)
+  members = [frechet.fit(jnp.array(rng.normal(size=(200, 5)), jnp.float32)) for _ in range(3)]
+  reference = frechet.fit(jnp.array(rng.normal(size=(300, 5)), jnp.float32))
+  stacked = frechet.Gaussian(*(np.stack(x) for x in zip(*members, strict=True)))
+  alone = frechet.frechet_distance(stacked, reference)
+  broken = stacked._asdict()
+  broken[part] = broken[part].copy()
+  broken[part][1].flat[0] = wrong
+  found = frechet.frechet_distance(frechet.Gaussian(**broken), reference)
+  np.testing.assert_array_equal(found[[0, 2]], alone[[0, 2]])  # the very bits
+  assert np.isnan(found[1]) or (np.isfinite(wrong) and found[1] > 1e30)
+
+
+def test_frechet_refuses_too_few_examples():
+  with pytest.raises(ValueError, match=r"N > D"):
+    frechet.fit(jnp.ones((5, 5)))
+
+
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_modes_of_the_data_itself(name):
+  """All modes; 1 - exp(-9/2) within three standard deviations; KL about (K - 1) / 2N."""
+  dataset = data.load(name)
+  points = dataset.data.images[np.random.default_rng(1).choice(100_000, 10_000, replace=False)]
+  k = len(dataset.modes)
+  found = modes.mode_metrics(jnp.asarray(points), jnp.asarray(dataset.modes), dataset.std)
+  assert float(found["modes/covered"]) == k
+  assert float(found["modes/high_quality"]) == pytest.approx(1 - np.exp(-4.5), abs=0.005)
+  assert 0 < float(found["modes/reverse_kl"]) < 4 * (k - 1) / (2 * 10_000)
+
+
+def test_modes_of_a_generator_that_knows_m_of_k():
+  """Reverse KL of m even modes of K is log(K / m)."""
+  dataset = data.load("ring")
+  centres = jnp.asarray(dataset.modes)
+  for m in (1, 2, 5, 8):
+    points = jnp.concatenate([jnp.tile(centres[:m], (10, 1)), jnp.full((30, 2), 7.0)])
+    found = modes.mode_metrics(points, centres, dataset.std)
+    assert float(found["modes/covered"]) == m
+    assert float(found["modes/high_quality"]) == pytest.approx(10 * m / (10 * m + 30))
+    assert float(found["modes/reverse_kl"]) == pytest.approx(np.log(8 / m), abs=1e-6)
+
+
+def test_a_generator_far_from_all_modes_has_no_divergence():
+  found = modes.mode_metrics(jnp.full((10, 2), 50.0), jnp.zeros((3, 2)), 0.1)
+  assert float(found["modes/covered"]) == 0
+  assert np.isnan(float(found["modes/reverse_kl"]))
+
+
+def test_chunks_join_to_the_whole():
+  found = in_chunks(lambda i: (i * 2, jnp.stack([i, -i], 1)), 601)
+  np.testing.assert_array_equal(found[0], 2 * np.arange(601))
+  assert found[1].shape == (601, 2)
+
+
+def sample(quality, draw, count):
+  """The columns of one generator."""
+  found = jax.jit(lambda: quality.measure(draw, count))()
+  return {name: x[0] for name, x in quality.finish(jax.tree.map(lambda x: np.asarray(x)[None], found)).items()}
+
+
+def of(dataset, chosen=None):
+  """A generator that returns the data, or those `chosen`, in turn."""
+  chosen = jnp.arange(len(dataset.data.images)) if chosen is None else jnp.asarray(chosen)
+  return lambda i: dataset.decode(dataset.data.images[chosen[i % len(chosen)]])
+
+
+def stored(dataset, order):
+  return dataset._replace(data=Data(dataset.data.images[order], dataset.data.labels[order]))
+
+
+@pytest.fixture(scope="module")
+def digits():
+  return data.load("digits")
+
+
+@pytest.fixture(scope="module")
+def quality(digits, tmp_path_factory):
+  return metrics.build(digits, tmp_path_factory.mktemp("classifier"))
+
+
+def test_classifier_is_cached_accurate_and_survives_a_damaged_cache(digits, tmp_path):
+  first = classifier.load_or_train(digits, tmp_path)
+  assert not first.cached
+  assert first.accuracy > 0.95
+  again = classifier.load_or_train(digits, tmp_path)
+  assert again.cached
+  assert again.accuracy == first.accuracy
+  (file,) = tmp_path.glob("*.npz")
+  file.write_bytes(file.read_bytes()[:1000])
+  assert not classifier.load_or_train(digits, tmp_path).cached
+
+
+def test_the_data_are_the_data_and_black_is_not(digits, quality):
+  same, black = (sample(quality, draw, 1797) for draw in (of(digits), lambda i: -jnp.ones((len(i), 8, 8, 1))))
+  assert same["frechet/distance"] == pytest.approx(0, abs=1e-3)
+  assert same["classes/present"] == same["classes/in_data"] == 10
+  assert same["classes/entropy"] == pytest.approx(np.log(10), abs=0.01)
+  assert same["classes/divergence"] == pytest.approx(0, abs=1e-3)
+  assert same["samples/spread"] == pytest.approx(1, abs=0.01)
+  assert same["samples/duplicates"] < 0.02
+  assert same["samples/nearest_real"] == 0
+  assert black["frechet/distance"] > 50
+  assert black["classes/present"] == 1
+  assert black["classes/divergence"] == pytest.approx(np.log(10), abs=0.1)
+  assert set(same) == set(quality.explanations)
+
+
+@pytest.mark.parametrize("order", ["sorted", "every fifth of one class"])
+def test_the_order_of_the_data_is_not_their_quality(digits, order, tmp_path, monkeypatch):
+  """The reference is smaller than the data, as it is for large ones: the first of them would be half of the classes."""
+  monkeypatch.setattr(images, "REFERENCE", 600)
+  by_class = np.argsort(digits.data.labels, kind="stable")
+  if order != "sorted":
+    zeros, others = by_class[:178], by_class[178 : 178 + 4 * 178]  # zeros where the held-out ones used to be
+    by_class = np.concatenate([zeros[:, None], np.random.default_rng(0).permutation(others).reshape(-1, 4)], 1).ravel()
+  dataset = stored(digits, by_class)
+  measured = metrics.build(dataset, tmp_path)
+  assert measured.notes["classifier_accuracy"] > 0.95
+  whole, half = (
+    sample(measured, of(dataset), 600),
+    sample(measured, of(dataset, np.flatnonzero(dataset.data.labels < 2)), 600),
+  )
+  spread = sample(measured, of(dataset, np.random.default_rng(1).permutation(len(by_class))), 600)
+  assert spread["frechet/distance"] < 0.1 * half["frechet/distance"]
+  assert half["frechet/distance"] > 20
+  if order != "sorted":
+    assert whole["frechet/distance"] < 0.1 * half["frechet/distance"]
+
+
+def test_uneven_data_are_their_own_measure(digits, tmp_path):
+  """91.6 % zeros and 0.9 % of each other digit: the data have all ten classes, and those who make only zeros have one."""
+  rng = np.random.default_rng(0)
+  counts = [1649, *[17] * 9]
+  order = [rng.choice(np.flatnonzero(digits.data.labels == k), n) for k, n in enumerate(counts)]
+  dataset = stored(digits, np.concatenate(order))
+  measured = metrics.build(dataset, tmp_path)
+  ready = [jnp.asarray(chosen) for chosen in order]
+
+  def conditional(labels):
+    """Perfect: of each class asked for, images of that class."""
+    return lambda i: dataset.decode(
+      jnp.stack([digits.data.images[chosen[i % len(chosen)]] for chosen in ready])[
+        jnp.asarray(labels)[i], jnp.arange(len(i))
+      ]
+    )
+
+  asked = conditional(spread_labels(np.asarray(dataset.data.labels), 2250))
+  same, perfect, even, zeros = (
+    sample(measured, draw, 2000)
+    for draw in (
+      of(dataset, rng.permutation(1802)),
+      asked,
+      conditional(np.arange(2250) % 10),
+      conditional(np.zeros(2250, int)),
+    )
+  )
+  for good in (same, perfect):
+    assert good["classes/present"] == good["classes/in_data"] == 10
+    assert good["classes/divergence"] < 0.02
+    assert good["frechet/distance"] < 0.02 * even["frechet/distance"]
+  assert even["classes/divergence"] > 1
+  assert zeros["classes/present"] == 1
+  assert zeros["frechet/distance"] > 5 * perfect["frechet/distance"]
+
+
+def test_two_classes_of_ten_are_all_the_classes_there_are(tmp_path):
+  dataset = data.load("digits_two")
+  measured = metrics.build(dataset, tmp_path)
+  same, ones = (sample(measured, of(dataset, x), 361) for x in (None, np.flatnonzero(dataset.data.labels == 1)))
+  assert same["classes/present"] == same["classes/in_data"] == 2
+  assert same["classes/divergence"] < 5e-3
+  assert ones["classes/present"] == 1
+  assert ones["classes/divergence"] == pytest.approx(np.log(2), abs=0.05)
+
+
+@pytest.mark.parametrize("num_classes", [1, 10])
+def test_data_of_one_class_are_measured_without_classes(digits, num_classes, tmp_path):
+  zeros = np.flatnonzero(digits.data.labels == 0)
+  labels = digits.data.labels[zeros] if num_classes == 10 else jnp.zeros(len(zeros), jnp.int32)
+  dataset = digits._replace(data=Data(digits.data.images[zeros], labels), num_classes=num_classes)
+  measured = metrics.build(dataset, tmp_path)
+  same, ones = (
+    sample(measured, of(dataset), 178),
+    sample(measured, of(digits, np.flatnonzero(digits.data.labels == 1)), 178),
+  )
+  assert same["frechet/distance"] == pytest.approx(0, abs=1e-3)
+  assert ones["frechet/distance"] > 20
+  assert same["samples/spread"] == pytest.approx(1, abs=0.01)
+  assert not [name for name in same if name.startswith("classes/")]
+  assert set(same) == set(measured.explanations)
+  assert measured.notes["classifier_accuracy"] > 0.4  # of four ways to mirror an image; zeros look much alike
+
+
+def test_one_image_of_each_class_has_no_variety(digits, quality):
+  """All classes, none of them wider than a point: spread 0, all near-duplicates, all copies of the data."""
+  ten = np.unique(digits.data.labels, return_index=True)[1]
+  found = sample(quality, of(digits, ten), 2000)
+  assert found["classes/present"] == 10
+  assert found["samples/spread"] == pytest.approx(0, abs=1e-3)
+  assert found["samples/duplicates"] == pytest.approx(1, abs=0.01)
+  assert found["samples/nearest_real"] == 0
+
+
+def test_ten_images_of_one_class_are_near_duplicates(digits, quality):
+  """Where the spread within a class sees nothing amiss, the neighbours do."""
+  found = sample(quality, of(digits, np.flatnonzero(digits.data.labels == 3)[:10]), 500)
+  assert found["samples/spread"] > 0.5
+  assert found["samples/duplicates"] == pytest.approx(1, abs=0.01)
+
+
+def test_duplicates_of_the_data_are_not_the_generators():
+  own = np.concatenate([np.zeros(30), np.ones(70)])
+  assert variety.copies(own[None], own) == 0
+  assert variety.copies(np.zeros((1, 100)), own) == 1
+  assert variety.copies(np.concatenate([np.zeros(65), np.ones(35)]), own) == pytest.approx(0.5)
+  assert variety.copies(np.zeros((1, 100)), np.zeros(100)) == 0
+
+
+def test_neighbours_and_spread_by_brute_force():
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(5, 1, (300, 7)).astype(np.float32), rng.normal(5, 1, (80, 7)).astype(np.float32)
+  apart = np.linalg.norm(x[:, None] - y[None], axis=-1)
+  np.testing.assert_allclose(variety.nearest(jnp.asarray(x), jnp.asarray(y), False), apart.min(1), rtol=1e-4)
+  same = np.linalg.norm(x[:, None] - x[None], axis=-1) + np.diag(np.full(300, np.inf))
+  np.testing.assert_allclose(variety.nearest(jnp.asarray(x), jnp.asarray(x), True), same.min(1), rtol=1e-4)
+  classes = np.arange(300) % 4  # 0 and 1 are classes, 2 and 3 none
+  members = np.eye(4)[classes][:, :2]
+  expected = sum(x[classes == k].var(axis=0, ddof=1).sum() * 74 for k in (0, 1)) / 148
+  assert float(variety.within(jnp.asarray(x), jnp.asarray(members, jnp.float32))) == pytest.approx(expected, rel=1e-4)
+
+
+def test_shares_against_closed_forms():
+  """KL((1/2, 1/2) || (3/4, 1/4)) = log(2) / 2 + ... ; presence counts what could be expected."""
+  counts = np.array([75_000, 25_000])
+  expected = 0.5 * np.log(0.5 / 0.75) + 0.5 * np.log(0.5 / 0.25)
+  assert float(shares.divergence(jnp.array([0.5, 0.5]), counts)) == pytest.approx(expected, abs=1e-4)
+  rare = np.array([9_960, 30, 10, 0])  # of 1,000 samples 996, 3, 1 and none are expected
+  there, due = shares.presence(jnp.array([1.0, 0.0, 0.0, 0.0]), rare, 1000)
+  assert (float(there), float(due)) == (1, 2)
+  assert np.isfinite(float(shares.divergence(jnp.array([0.0, 0.0, 0.0, 1.0]), rare)))
+
+
+def test_a_mixture_is_as_wide_as_its_modes(tmp_path):
+  """The data have spread 1; eight exact spots have 0, though all are of high quality and every mode is there."""
+  ring = data.load("ring")
+  measured = metrics.build(ring, tmp_path)
+  order = jnp.asarray(np.random.default_rng(0).permutation(len(ring.data.images)))
+  same, spots = (sample(measured, draw, 2000) for draw in (of(ring, order), lambda i: jnp.asarray(ring.modes)[i % 8]))
+  assert same["samples/spread"] == pytest.approx(1, abs=0.05)
+  assert spots["samples/spread"] == pytest.approx(0, abs=1e-3)
+  assert spots["modes/present"] == spots["modes/covered"] == same["modes/in_data"] == 8
+  assert same["points/frechet"] < 1e-3
+  assert set(same) == set(measured.explanations)
+
+
+def test_an_uneven_mixture_is_its_own_measure(tmp_path):
+  ring = data.load("ring")
+  labels = np.repeat(np.arange(8), [5000, *[100] * 7])
+  rng = np.random.default_rng(0)
+  points = ring.modes[labels] + 0.01 * rng.standard_normal((len(labels), 2))
+  order = rng.permutation(len(labels))
+  dataset = ring._replace(data=Data(jnp.asarray(points[order], jnp.float32), jnp.asarray(labels[order], jnp.int32)))
+  measured = metrics.build(dataset, tmp_path)
+  same, even = sample(measured, of(dataset), 2000), sample(measured, of(ring, rng.permutation(100_000)), 2000)
+  assert same["modes/reverse_kl"] < 0.02
+  assert same["modes/present"] == same["modes/in_data"] == 8
+  assert even["modes/reverse_kl"] > 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 64])
+def test_too_few_images_to_judge_by_are_refused(digits, size, tmp_path):
+  few = stored(digits, np.arange(size))
+  with pytest.raises(BadInput, match=f"dataset 'mine' expected more than 64 images, .*, got {size}$"):
+    metrics.check("mine", few)
+  with pytest.raises(BadInput, match="expected more than 64 images"):
+    metrics.build(few, tmp_path)
+  metrics.check("mine", stored(digits, np.arange(65)))
+  metrics.check("mine", few._replace(reference=digits.data))  # judged by others than those trained on
+  with pytest.raises(BadInput, match="`modes` and `std`, or `line`"):
+    metrics.check("mine", data.load("ring")._replace(modes=None, std=None))

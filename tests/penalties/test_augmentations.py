@@ -1,0 +1,97 @@
+"""Augmentations: a contract for all, and for each what exactly it may do."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.core.errors import BadInput
+from gan_jax.penalties import augmentations
+
+KEY = jax.random.key(0)
+NAMES = sorted(augmentations.AUGMENTATIONS)
+
+
+def test_those_that_need_images_are_known():
+  assert set(NAMES) >= set(augmentations.OF_IMAGES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(16, 8, 12, 2), (16, 2)], ids=["images", "points"])
+def test_contract(name, shape):
+  """Shape and dtype kept; a function of the key, different per example; a gradient that reaches the images."""
+  if len(shape) == 2 and name in augmentations.OF_IMAGES:
+    with pytest.raises(
+      BadInput, match=rf"augmentation '{name}' expected images \[H, W, C\], got examples of shape \[2\]"
+    ):
+      augmentations.get(name, shape[1:])
+    return
+  augment, rng = jax.jit(augmentations.get(name, shape[1:])), np.random.default_rng(0)
+  images = jnp.asarray(np.tile(rng.normal(size=(1, *shape[1:])), (16, *[1] * (len(shape) - 1))), jnp.float32)
+  one, again, other = augment(images, KEY), augment(images, KEY), augment(images, jax.random.key(1))
+  assert one.shape == images.shape
+  assert one.dtype == images.dtype
+  assert jax.eval_shape(augment, images.astype(jnp.bfloat16), KEY).dtype == jnp.bfloat16
+  np.testing.assert_array_equal(one, again)
+  if name == "none":
+    np.testing.assert_array_equal(one, images)
+  else:
+    assert not np.array_equal(one, other)
+    assert len(np.unique(np.asarray(one).reshape(16, -1), axis=0)) > 1
+  weights = rng.normal(size=shape)
+  gradient = jax.grad(lambda x: (weights * augment(x, KEY)).sum())(images)
+  assert np.isfinite(gradient).all()
+  assert (np.abs(gradient).reshape(16, -1).max(1) > 0).all()
+
+
+def test_unknown_augmentation_names_the_choices():
+  with pytest.raises(BadInput, match="unknown augmentation 'flop'; did you mean 'flip'"):
+    augmentations.get("flop")
+
+
+def test_jitter_adds_a_tenth():
+  moved = augmentations.jitter(jnp.full((5000, 2), 4.0), KEY) - 4
+  assert float(moved.std()) == pytest.approx(0.1, rel=0.05)
+  assert float(moved.mean()) == pytest.approx(0, abs=0.005)
+
+
+def test_flip_mirrors_half_of_the_images():
+  """Each is its own or its mirror image, half of them each, and twice by one key is the image itself."""
+  images = jax.random.normal(KEY, (1000, 3, 4, 1))
+  flipped = augmentations.flip(images, KEY)
+  mirrored = (np.asarray(flipped) == np.asarray(images)[:, :, ::-1]).all((1, 2, 3))
+  kept = (np.asarray(flipped) == np.asarray(images)).all((1, 2, 3))
+  assert (mirrored ^ kept).all()
+  assert mirrored.mean() == pytest.approx(0.5, abs=0.08)
+  np.testing.assert_array_equal(augmentations.flip(flipped, KEY), images)
+
+
+def test_shift_repeats_edges():
+  """Each image is an indexing with clipped rows and columns; all offsets to an eighth (rounded up), and no others."""
+  height, width = 9, 17
+  image = np.random.default_rng(0).normal(size=(height, width, 2)).astype(np.float32)  # not exact in 10 bits
+  shifted = np.asarray(jax.jit(augmentations.shift)(jnp.tile(image, (400, 1, 1, 1)), KEY))
+  candidates = {
+    (i, j): image[np.clip(np.arange(height) + i, 0, height - 1)][:, np.clip(np.arange(width) + j, 0, width - 1)]
+    for i in range(-3, 4)
+    for j in range(-5, 6)
+  }
+  found = {offset: (shifted == moved).all((1, 2, 3)).sum() for offset, moved in candidates.items()}
+  assert sum(found.values()) == 400
+  assert {offset for offset, count in found.items() if count} == {(i, j) for i in range(-2, 3) for j in range(-3, 4)}
+
+
+def test_cutout_zeroes_a_quarter_at_most():
+  """A pixel at y (of height 1) is in the hole with the length of [y - 1/4, y + 1/4] within [0, 1], each side alone."""
+  height, width, draws = 4, 6, 16_000
+  cut = np.asarray(jax.jit(augmentations.cutout)(jnp.full((draws, height, width, 2), 3.0), KEY))
+  assert set(np.unique(cut)) == {0.0, 3.0}
+  np.testing.assert_array_equal(cut[..., 0], cut[..., 1])
+  hole = cut[..., 0] == 0
+  np.testing.assert_array_equal(hole, hole.any(2)[:, :, None] & hole.any(1)[:, None])  # a rectangle
+  assert hole.sum((1, 2)).max() == height * width // 4
+  chances = [
+    np.minimum(centres + 0.25, 1) - np.maximum(centres - 0.25, 0)
+    for centres in ((np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width)
+  ]
+  np.testing.assert_allclose(hole.mean(0), np.outer(*chances), atol=5 * 0.5 / draws**0.5)

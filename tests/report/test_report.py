@@ -1,0 +1,1040 @@
+"""The report: its statistics against closed forms and scipy, its page against hostile names, holes and divergence."""
+
+import html.parser
+import io
+import itertools
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.studies.coverage import study as coverage
+from gan_jax import runs, settings
+from gan_jax.core.errors import BadInput
+from gan_jax.report import (
+  build,
+  charts,
+  factors,
+  figures,
+  lens_map,
+  phase,
+  pictures,
+  records,
+  search,
+  selection,
+  statistics,
+  summary,
+  terminal_table,
+  timeline,
+  verdicts,
+  wording,
+)  # fmt: skip
+from gan_jax.report.comparison import QUALITIES, compare
+from gan_jax.settings import sweeps
+
+LOSSES = (
+  "minimax",
+  "non_saturating",
+  "least_squares",
+  "wasserstein",
+  "hinge",
+  "relativistic",
+  "relativistic_average",
+)
+LENS = ("minimax", "non_saturating", "hinge", "wasserstein")  # the last two have one gradient
+EXPLANATIONS = {
+  "disc/loss": "discriminator loss, mean over the batch",
+  "gen/loss": "generator loss, mean over the batch",
+  "disc/auc": "chance that a real example scores above a generated one",
+  "disc/accuracy_real": "share of real examples with a logit above 0",
+  "disc/accuracy_fake": "share of generated examples with a logit below 0",
+  "gen/grad_norm": "norm of the generator's gradient; exactly the product of the three factors",
+  "factor/loss": "the loss's factor",
+  "factor/critic": "the critic's factor",
+  "factor/generator": "the generator's factor",
+  "frechet/distance": "Frechet distance in the features of a small classifier",
+  "classes/present": "classes with at least 1 % of the samples",
+  "modes/covered": "modes with at least 20 samples within three deviations",
+  "modes/high_quality": "share of samples within three deviations of a mode",
+  "modes/reverse_kl": "KL of the generated modes from the true ones, nats",
+}
+
+
+def configs():
+  """Seven losses x five seeds; two losses x five seeds with a head start; two losses x three seeds in the plane."""
+  common = {"steps": 6000, "probe_every": 50}
+  yield [settings.resolve(common, {"loss": loss, "seed": seed}) for loss in LOSSES for seed in range(5)]
+  strong = {"panel": "a discriminator with a head start", "head_start": 2000, "lens": "+".join(LENS)}
+  yield [settings.resolve(common, strong, {"loss": x, "seed": s}) for x in LOSSES[:2] for s in range(5)]
+  ring = {"panel": "eight modes on a ring", "dataset": "ring", "batch_size": 256}
+  yield [settings.resolve(common, ring, {"loss": x, "seed": s}) for x in LOSSES[:2] for s in range(3)]
+
+
+def write_study(path, groups=None, until=6000, diverged=(("wasserstein", 3),), images=None, name="compare losses"):
+  """A study as a finished (or interrupted) sweep leaves it, with plausible numbers. Returns its path."""
+  rng = np.random.default_rng(0)
+  groups = list(configs() if groups is None else groups)
+  manifest = {
+    "format": 1,
+    "study": name,
+    "description": "Seven losses, five seeds each, on the 8x8 digits: which one learns, and where does it stop?",
+    "created": "2026-01-02T03:04:05+00:00",
+    "commit": "0123456789abcdef",
+    "versions": {"jax": "0.10.2", "numpy": "2.4.6", "python": "3.11.9"},
+    "layout": {"backend": "cpu", "device_kind": "cpu", "devices": 2, "cores": 2},
+    "metrics": EXPLANATIONS,
+    "groups": [
+      {"name": f"group-{g}", "members": [{"id": settings.identity(c), "config": c} for c in group]}
+      for g, group in enumerate(groups)
+    ],
+  }
+  runs.write_json(path / "manifest.json", manifest)
+  status = {}
+  for g, group in enumerate(groups):
+    gone = {settings.identity(c): 2350 for c in group if (c["loss"], c["seed"]) in diverged and not c["panel"]}
+    done = until >= group[0]["steps"]
+    notes = {"classifier_accuracy": 0.97} if group[0]["dataset"] == "digits" else {}
+    status[f"group-{g}"] = {"step": until, "complete": done, "seconds": 41.5, "diverged": gone, "notes": notes}
+    if until:
+      _write_group(path, f"group-{g}", group, until, gone, rng, images)
+  runs.write_json(path / "status.json", {"groups": status})
+  return path
+
+
+def _write_group(path, name, group, until, gone, rng, images):
+  members = len(group)
+  steps = np.arange(0, until, 50)
+  wobble = np.cumsum(rng.normal(0, 0.04, (len(steps), members)), 0)
+  fate = np.array([[3.9 if c["loss"] == "minimax" and c["head_start"] else 0.5 for c in group]])
+  time = (steps / max(c["steps"] for c in group))[:, None]
+  factors = {
+    "factor/loss": 10 ** (-fate * np.minimum(1, 3 * time) + wobble),
+    "factor/critic": 10 ** (0.4 * time - wobble * 0.3),
+    "factor/generator": 3 * 10 ** (0.2 * wobble),
+  }
+  auc = np.clip(0.5 + 0.45 * (1 - np.exp(-4 * time)) * np.minimum(fate, 1.05) + wobble * 0.1, 0, 1)
+  columns = {
+    "disc/loss": 1.4 - auc,
+    "gen/loss": 0.7 + auc,
+    "disc/auc": auc,
+    "disc/accuracy_real": np.clip(auc + 0.05, 0, 1),
+    "disc/accuracy_fake": np.clip(auc - 0.05 + wobble * 0.1, 0, 1),
+    **factors,
+    "gen/grad_norm": np.prod(list(factors.values()), axis=0),
+    "extra/unheard_of": np.ones_like(auc),
+  }
+  if group[0]["lens"] != "none":
+    for loss in LENS:
+      fall = factors["factor/loss"] if loss == "minimax" else 1.5 + 0 * auc
+      columns[f"lens/norm/{loss}"] = fall * factors["factor/critic"] * factors["factor/generator"]
+      columns[f"lens/cosine_in_use/{loss}"] = columns[f"lens/cosine_non_saturating/{loss}"] = (
+        0.9 - 0.5 * time * (loss == "minimax") + 0 * auc
+      )
+  for member, config in enumerate(group):
+    if settings.identity(config) in gone:
+      for column in columns.values():
+        column[steps >= 2350, member] = np.nan
+  columns = {metric: column.astype(np.float32) for metric, column in columns.items()}
+  half = len(steps) // 2
+  for first, last in ((0, half), (half, len(steps))):
+    if last > first:
+      part = runs.Table(steps[first:last], {metric: column[first:last] for metric, column in columns.items()})
+      runs.append(path, "rows", name, first * 50, last * 50, part)
+  planar = group[0]["dataset"] == "ring"
+  for step in range(0, until + 1, 1000):
+    level = {"minimax": 0.9, "wasserstein": 40, "non_saturating": 1.6}
+    goal = np.array(
+      [level.get(c["loss"], 0.7) * (40 if c["loss"] == "minimax" and c["head_start"] else 1) for c in group]
+    )
+    value = (goal + 134 * np.exp(-step / 400)) * np.exp(rng.normal(0, 0.15, members))
+    measured = (
+      {
+        "modes/reverse_kl": value / 10,
+        "modes/covered": np.full(members, min(8, step // 600)),
+        "modes/high_quality": 1 / (1 + value / 9),
+      }
+      if planar
+      else {"frechet/distance": value, "classes/present": np.full(members, min(10, 3 + step // 500))}
+    )
+    table = {metric: np.asarray(column, np.float32)[None] for metric, column in measured.items()}
+    runs.append(path, "quality", name, step, step + 1, runs.Table(np.array([step]), table))
+  if planar:
+    angle = rng.integers(0, 8, (members, 300)) * np.pi / 4
+    points = np.stack([np.cos(angle), np.sin(angle)], -1) + rng.normal(0, 0.06, (members, 300, 2))
+    samples, real = points.astype(np.float32), points[0].astype(np.float32)
+  else:
+    real = rng.integers(0, 256, (64, 8, 8)).astype(np.uint8) if images is None else images
+    noise = rng.normal(0, 25, (members, *real.shape))
+    samples = np.clip(real[None] + noise, 0, 255).astype(np.uint8)
+  runs.write_arrays(path / "samples" / name / f"{until:09d}.npz", samples=samples)
+  runs.write_arrays(path / "samples" / name / "real.npz", samples=real, kind=np.array("points" if planar else "images"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+  return write_study(tmp_path_factory.mktemp("runs") / "compare")
+
+
+@pytest.fixture(scope="module")
+def page(study):
+  return build(study).read_text()
+
+
+# Statistics
+
+
+def test_the_interval_of_a_mean_is_students():
+  e = statistics.estimate([1.0, 2.0, 3.0, 4.0])
+  # t(0.975, 3) = 3.182446 (any table), s = 1.290994, s / sqrt(4) = 0.645497
+  assert e.mean == 2.5
+  assert e.high - e.mean == pytest.approx(3.182446 * 0.645497, rel=1e-6)
+  assert e.low + e.high == pytest.approx(5)
+  x = [0.3, 1.7, -2.0, 5.5, 0.01]
+  low, high = stats.t.interval(0.95, 4, np.mean(x), stats.sem(x))
+  assert statistics.estimate(x)[1:3] == pytest.approx((low, high), rel=1e-12)
+
+
+def test_one_run_has_a_mean_and_no_interval_and_what_is_missing_is_counted():
+  one = statistics.estimate([3.0, math.nan])
+  assert (one.mean, one.n, one.missing) == (3.0, 1, 1)
+  assert math.isnan(one.low)
+  assert math.isnan(one.high)
+  none = statistics.estimate([math.inf])
+  assert math.isnan(none.mean)
+  assert (none.n, none.missing) == (0, 1)
+  assert "1 run" in wording.plus_minus(one)
+  assert "n = 2" in wording.plus_minus(statistics.estimate([1.0, 2.0, math.nan]))
+
+
+def test_the_paired_difference_is_the_paired_t_test_over_common_seeds():
+  ours = {0: 1.0, 1: 2.5, 2: 2.0, 3: 4.0, 9: 100.0}
+  theirs = {0: 2.0, 1: 3.0, 2: 4.0, 3: 4.5, 7: -100.0}
+  found = statistics.paired(ours, theirs)
+  seeds = [0, 1, 2, 3]
+  expected = stats.ttest_rel([ours[s] for s in seeds], [theirs[s] for s in seeds])
+  interval = expected.confidence_interval(0.95)
+  assert found[:5] == pytest.approx((-1.0, interval.low, interval.high, expected.pvalue, 4), rel=1e-10)
+  assert not found.certain  # 0.0663 > 0.05, and the interval holds zero
+  assert statistics.paired({0: 1.0}, {1: 1.0}) is None
+  assert statistics.paired({0: math.nan}, {0: 1.0}) is None
+
+
+def test_the_paired_ratio_is_the_test_of_logarithms():
+  ours, theirs = {0: 2.0, 1: 8.0, 2: -1.0}, {0: 1.0, 1: 2.0, 2: 1.0}
+  found = statistics.paired_ratio(ours, theirs)
+  assert found.mean == pytest.approx(math.sqrt(2 * 4))
+  assert found.n == 2  # the negative value has no logarithm
+  assert found.p == pytest.approx(stats.ttest_1samp(np.log([2.0, 4.0]), 0).pvalue)
+
+
+def test_a_positive_quantity_has_students_interval_of_its_logarithms():
+  x = [0.5, 2.0, 8.0]
+  e = statistics.estimate(x, log=True)
+  low, high = stats.t.interval(0.95, 2, np.mean(np.log(x)), stats.sem(np.log(x)))
+  assert e[:5] == pytest.approx((2.0, math.exp(low), math.exp(high), 3, 0))
+  assert e.log
+  assert not statistics.estimate([0.0, 1.0], log=True).log  # zero has no logarithm
+  assert wording.plus_minus(statistics.Estimate(2.0, 0.5, 8.0, 3, 0, True)) == "2.00 [0.500, 8.00]"
+
+
+@pytest.mark.parametrize("kind", coverage.KINDS)
+def test_intervals_of_five_seeds_hold_what_they_say_they_hold(kind):
+  """2,000 studies: four standard errors below 0.95 is 0.93. The mean on the plain scale, used before, is what fails."""
+  repeats = 2000
+  error = math.sqrt(0.95 * 0.05 / repeats)
+  found = coverage.coverage(kind, seeds=5, repeats=repeats, seed=1)
+  assert found["median"] > 0.95 - 4 * error
+  assert found["ratio"] > 0.95 - 4 * error
+  if kind != "normal":
+    assert found["mean"] < 0.95 - 4 * error
+  if kind == "one in ten fails":  # no interval of the mean of all seeds covers, and the page says so
+    assert found["geometric mean"] < 0.75
+
+
+def test_a_family_without_differences_is_called_certain_in_one_study_of_twenty_at_most():
+  repeats = 400
+  found = coverage.false_alarms("normal", seeds=5, repeats=repeats, seed=2)
+  assert found["Holm"] < 0.05 + 4 * math.sqrt(0.05 * 0.95 / repeats)
+  assert found["uncorrected"] > 0.15
+
+
+def test_holms_correction_is_that_of_its_paper():
+  # By hand: 0.01 * 4, 0.02 * 3, then max(0.06, 0.03 * 2), then max(0.06, 0.04).
+  assert statistics.adjust([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+  assert statistics.adjust([0.9, 0.8]) == [1.0, 1.0]
+  one = statistics.Paired(1, 0, 2, 0.03, 5)
+  assert one.certain
+  untested = one._replace(n=1, p=math.nan)
+  found = statistics.holm([one, None, untested, one._replace(p=0.2)])
+  assert [x and x.family for x in found] == [2, None, 1, 2]
+  assert found[0].adjusted == pytest.approx(0.06)
+  assert not found[0].certain  # it was, alone
+  assert not found[2].certain
+  assert wording.p_value(found[0]) == "p = 0.06 (Holm, of 2), n = 5"
+
+
+def test_equal_differences_are_certain_unless_they_are_zero():
+  assert statistics.paired({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}).p == 0
+  assert statistics.paired({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}).p == 1
+
+
+def test_bands_never_average_over_fewer_runs_than_they_say():
+  values = np.array([[1.0, 2.0, 1e-4], [100.0, np.nan, 0.0]])
+  centre, low, high = statistics.band(values, log=True)
+  assert centre[0] == pytest.approx(10)  # the geometric mean
+  assert (low[0], high[0]) == (1, 100)
+  assert np.isnan(centre[1])
+  assert low[2] == np.finfo(np.float32).tiny  # zero is drawn at the smallest normal number, not dropped
+  assert statistics.band(values[:, :1], log=False)[0] == 50.5
+
+
+def test_decades_add_up_and_name_the_factor():
+  rows = 40
+  decay = 10.0 ** -np.linspace(0, 4, rows)
+  columns = {
+    "factor/loss": decay,
+    "factor/critic": np.full(rows, 2.0),
+    "factor/generator": 10 ** np.linspace(0, 0.5, rows),
+  }
+  columns["gen/grad_norm"] = np.prod(list(columns.values()), axis=0)
+  columns = {name: np.concatenate([[np.nan], column]) for name, column in columns.items()}  # no gradient at first
+  found = statistics.decades(np.arange(0, 41 * 50, 50), columns)
+  # The median of the last five rows is the third from the end: 37 of 39 intervals.
+  assert found.total == pytest.approx(-3.5 * 37 / 39)
+  assert found.factors == pytest.approx({"loss": -4 * 37 / 39, "critic": 0, "generator": 0.5 * 37 / 39})
+  assert sum(found.factors.values()) == pytest.approx(found.total)
+  assert found.end == found.total
+  assert (found.first, found.lowest) == (50, 1900)
+  text = wording.decades_sentence(found)
+  parts = "(loss −3.8, critic 0.0, generator +0.5) and −3.3 at the end"
+  assert text == f"generator gradient −3.3 decades at its lowest {parts}"
+
+
+def test_a_gradient_that_came_back_is_told_by_its_lowest_point_and_its_end():
+  norm = np.array([1.0, *([1e-3] * 6), *([10.0] * 6)])
+  norm[9] = 1e-9  # one row alone is noise
+  columns = {"gen/grad_norm": norm, "factor/loss": norm, "factor/critic": norm**0, "factor/generator": norm**0}
+  found = statistics.decades(np.arange(13) * 50, columns)
+  assert (found.total, found.end) == pytest.approx((-3, 1))
+  assert 50 <= found.lowest <= 300
+  assert wording.decades_sentence(found).endswith(
+    "−3.0 decades at its lowest (loss −3.0, critic 0.0, generator 0.0) and +1.0 at the end"
+  )
+  columns = {name: 1 / column[:9] for name, column in columns.items()}
+  rising = statistics.decades(np.arange(9) * 50, columns | {"gen/grad_norm": np.array([1.0] + [5.0] * 8)})
+  assert wording.decades_sentence(rising) == "generator gradient never below its start, +0.7 decades at the end"
+
+
+def test_a_gradient_that_underflows_fell_at_least_so_far():
+  columns = {name: np.array([1.0, 0.0]) for name in ("gen/grad_norm", "factor/loss")}
+  columns |= {name: np.array([1.0, np.nan]) for name in ("factor/critic", "factor/generator")}
+  found = statistics.decades(np.array([0, 50]), columns)
+  assert found.total == pytest.approx(math.log10(np.finfo(np.float32).tiny))
+  assert "−37.9 decades or more at its lowest (loss −37.9, critic –" in wording.decades_sentence(found)
+  assert statistics.decades(np.array([0]), {name: column[:1] for name, column in columns.items()}) is None
+  assert statistics.decades(np.array([0, 50]), {}) is None
+
+
+def test_numbers_are_readable_and_keep_their_magnitude():
+  assert [wording.number(x) for x in (0.0, 999.9, 1234.5, -0.0123, 1.234e-9, math.nan)] == [
+    "0", "1,000", "1,234", "−0.0123", "1.23e-09", "–",
+  ]  # fmt: skip
+  assert wording.plus_minus(statistics.Estimate(1.234, 0.777, 1.691, 5, 0)) == "1.23 ± 0.46"
+  assert wording.interval(statistics.Paired(-1.2, -2.0, -0.4, 0.01, 5)) == "−1.20 [−2.00, −0.40]"
+
+
+# Records
+
+
+def test_labels_say_what_varies_and_nothing_else(study):
+  panels = records.read(study).panels
+  assert [panel.title for panel in panels] == [
+    "compare losses",
+    "a discriminator with a head start",
+    "eight modes on a ring",
+  ]
+  assert [variant.label for variant in panels[0].variants] == list(LOSSES)
+  assert [[run.seed for run in variant.runs] for variant in panels[1].variants] == [list(range(5))] * 2
+
+
+@pytest.mark.parametrize(
+  ("changes", "labels"),
+  [
+    ([{"head_start": 0}, {"head_start": 2000}], ["head_start=0", "head_start=2000"]),
+    (
+      [{}, {"loss": "hinge", "head_start": 9}],
+      ["non_saturating, head_start=0", "hinge, head_start=9"],
+    ),
+    ([{"loss": "hinge", "loss_options": {"a": 2}}, {"loss": "minimax"}], ["hinge, a=2.0", "minimax"]),
+    ([{}], ["non_saturating"]),
+  ],
+)
+def test_labels(tmp_path, changes, labels):
+  group = [settings.resolve({"steps": 100}, change) for change in changes]
+  found = [v.label for v in records.read(write_study(tmp_path / "s", [group], until=0)).panels[0].variants]
+  assert found == labels
+
+
+def test_the_baseline_differs_in_its_loss_alone(tmp_path):
+  group = [
+    settings.resolve({"steps": 100, "loss": loss, "head_start": start})
+    for loss in ("minimax", "non_saturating")
+    for start in (0, 50)
+  ] + [settings.resolve({"steps": 100, "loss": "hinge", "head_start": 7})]
+  panel = records.read(write_study(tmp_path / "s", [group], until=0)).panels[0]
+  assert [v and v.label for v in records.baselines(panel)] == [
+    "minimax, head_start=0", "minimax, head_start=50", "minimax, head_start=0", "minimax, head_start=50",
+    "minimax, head_start=0",
+  ]  # fmt: skip
+
+
+def test_the_baseline_is_what_the_study_names(tmp_path):
+  def found(name, changes, **fields):
+    group = [settings.resolve({"steps": 100}, fields, change) for change in changes]
+    panel = records.read(write_study(tmp_path / name, [group], until=0)).panels[0]
+    return [v and v.label for v in records.baselines(panel)]
+
+  losses = [{"loss": x} for x in ("minimax", "hinge")]
+  assert found("a", losses) == ["minimax"] * 2
+  assert found("b", losses, baseline="hinge") == ["hinge"] * 2
+  assert found("c", losses, baseline="wasserstein") == [None] * 2
+  rates = [{"discriminator_rate": x} for x in (0.1, 0.2)]
+  assert found("d", rates) == ["discriminator_rate=0.1"] * 2  # of one loss, the first
+  assert found("e", rates, baseline="discriminator_rate=0.2") == ["discriminator_rate=0.2"] * 2
+  assert found("f", rates, baseline="non_saturating") == ["discriminator_rate=0.1"] * 2
+
+
+def test_a_study_without_non_saturating_is_compared_and_no_text_names_it(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in ("minimax", "hinge") for s in range(5)]
+  path = write_study(tmp_path / "s", [group])
+  rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
+  assert rows["hinge"].versus.n == 5
+  page, text = build(path).read_text(), terminal_table(path)
+  body = page[page.index("<main>") : page.index("How to read this")]
+  assert "non_saturating" not in body.replace("lens/cosine_non_saturating", "")
+  assert "ratio to minimax, by seed" in body
+  assert "baseline: minimax; ratio to it by seed" in text
+
+
+def test_a_baseline_that_is_not_there_is_refused_or_said(tmp_path):
+  config = tmp_path / "c.py"
+  config.write_text(
+    "def get_config():\n  return {'baseline': 'hinge', 'steps': 100}\n"
+    "def sweep(s):\n  return s.product(s.param('loss', ['minimax', 'hinge']), s.param('seed', [0, 1]))\n"
+  )
+  assert len(sweeps.load(str(config))[1]) == 4
+  with pytest.raises(BadInput, match="unknown baseline 'hing'; did you mean 'hinge'"):
+    sweeps.load(str(config), ["--config.baseline=hing"])
+  assert len(sweeps.load(str(config), ["--config.loss=minimax"])[1]) == 2  # taken out by the command line
+  group = [settings.resolve({"steps": 100, "baseline": "gone", "loss": x}) for x in ("minimax", "hinge")]
+  path = write_study(tmp_path / "s", [group], until=100, diverged=())
+  assert "the baseline gone is not in this panel" in build(path).read_text()
+  assert "baseline: gone is not in this panel" in terminal_table(path)
+
+
+def test_runs_that_learnt_nothing_are_counted_and_in_no_average(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in LOSSES[:2] for s in range(5)]
+  path = write_study(tmp_path / "s", [group], diverged=())
+  *_, (first, last, part) = runs.parts(path, "quality", "group-0")
+  table = runs.read_table(path, "quality", "group-0")
+  columns = {name: x[-1:].copy() for name, x in table.columns.items()}
+  columns["frechet/distance"][0, 3] = 0.6 * table.columns["frechet/distance"][0, 3]  # of minimax, seed 3: not halved
+  part.unlink()
+  runs.append(path, "quality", "group-0", first, last, runs.Table(table.steps[-1:], columns))
+  rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
+  kept = [float(columns["frechet/distance"][0, i]) for i in (0, 1, 2, 4)]
+  assert rows["minimax"].failed == 1
+  assert rows["minimax"].finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
+  assert rows["non_saturating"].versus.n == 4
+  assert wording.counts(rows["minimax"]) == "5/5 runs, 1 learnt nothing"
+  assert "1 of 5 of minimax" in terminal_table(path)
+
+
+def test_diverged_runs_are_counted_and_in_no_mean(study):
+  panel = records.read(study).panels[0]
+  row = next(row for row in compare(panel).rows if row.variant.label == "wasserstein")
+  assert wording.counts(row) == "4/5 runs, 1 diverged"
+  kept = [records.final(run, "frechet/distance") for run in row.variant.runs if run.seed != 3]
+  assert row.finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
+  assert row.finals["frechet/distance"].n == row.versus.n == 4
+
+
+def test_the_table_is_ranked_and_paired_by_seed(study):
+  comparison = compare(records.read(study).panels[0])
+  means = [row.finals["frechet/distance"].mean for row in comparison.rows]
+  assert means == sorted(means)
+  by_label = {row.variant.label: row for row in comparison.rows}
+  ours, theirs = (
+    np.log([records.final(run, "frechet/distance") for run in by_label[x].variant.runs]) for x in ("hinge", "minimax")
+  )
+  expected = stats.ttest_rel(ours, theirs)
+  assert by_label["hinge"].versus.p == pytest.approx(expected.pvalue)
+  assert by_label["hinge"].versus.mean == pytest.approx(np.exp(np.mean(ours - theirs)))
+  assert by_label["minimax"].is_baseline  # the study's first
+  assert by_label["minimax"].versus is None
+
+
+def test_runs_measured_at_different_steps_are_not_paired(tmp_path):
+  groups = [[settings.resolve({"loss": x, "seed": s}) for s in range(3)] for x in ("minimax", "non_saturating")]
+  path = write_study(tmp_path / "s", groups, until=2000)
+  assert compare(records.read(path).panels[0]).rows[-1].versus is not None
+  for _, _, part in runs.parts(path, "quality", "group-1")[-1:]:
+    part.unlink()
+  assert all(row.versus is None for row in compare(records.read(path).panels[0]).rows)
+
+
+# Random searches
+
+
+def draws(losses=12, count=16, seed=0, shared=False):
+  """A search as one would write it: log-uniform rates, beta1 and weight, one seed each."""
+  rng = np.random.default_rng(seed)
+  names = [*LOSSES, "tilted_gan_a", "x1", "x2", "x3", "x4", "x5"][:losses]
+  drawn = [
+    {
+      "generator_rate": float(10 ** rng.uniform(-4, -2)),
+      "discriminator_rate": float(10 ** rng.uniform(-4, -2)),
+      "beta1": float(rng.uniform(0, 0.9)),
+      "penalty_weight": float(10 ** rng.uniform(-2, 1)),
+    }
+    for _ in range(count if shared else losses * count)
+  ]
+  return [
+    settings.resolve({"steps": 6000, "penalty": "r1", "loss": name, "seed": i}, drawn[i if shared else count * k + i])
+    for k, name in enumerate(names)
+    for i in range(count)
+  ]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_random_search_compares_losses_over_its_draws(tmp_path, shared):
+  path = write_study(tmp_path / "s", [draws(shared=shared)], diverged=())
+  table = runs.read_table(path, "quality", "group-0").columns["frechet/distance"]
+  found = search.search(records.read(path).panels[0])
+  assert set(found.drawn) == {"generator_rate", "discriminator_rate", "beta1", "penalty_weight"}
+  assert found.compared == ("loss",)
+  assert found.baseline == "minimax"
+  assert len(found.entries) == 12
+  by_label = {entry.label: entry for entry in found.entries}
+  for k, name in enumerate(LOSSES):
+    final, first = np.sort(table[-1, 16 * k : 16 * k + 16].astype(float)), table[0, 16 * k : 16 * k + 16]
+    entry = by_label[name]
+    np.testing.assert_allclose(entry.values, final)
+    assert entry.quartiles == pytest.approx(np.quantile(final, (0.25, 0.5, 0.75)))
+    assert (entry.learnt, entry.runs) == ((table[-1, 16 * k : 16 * k + 16] <= first / 2).sum(), 16)
+    assert entry.expected[0] == pytest.approx(np.exp(np.log(final).mean()))
+    assert entry.expected[-1] == pytest.approx(final[0])
+  wasserstein = by_label["wasserstein"]
+  reference = stats.mannwhitneyu(by_label["minimax"].values, wasserstein.values)
+  assert wasserstein.wins == pytest.approx(reference.statistic / 256)
+  assert wasserstein.certain  # forty times as far from the data
+  assert found.entries[-1].label == "wasserstein"
+
+
+def test_a_search_has_a_line_a_loss_on_the_page_the_terminal_and_in_the_object(tmp_path):
+  path = write_study(tmp_path / "s", [draws(losses=4)], diverged=(("hinge", 2), ("least_squares", 3)))
+  text, page = terminal_table(path), build(path).read_text()
+  lines = text.splitlines()
+  assert [sum(line.startswith(name + " ") for line in lines) for name in LOSSES[:4]] == [1] * 4
+  assert max(map(len, lines)) <= 120
+  assert "16 " in next(line for line in lines if line.startswith("minimax"))
+  assert "diverged, in no mean: least_squares" in text
+  body = page[page.index("<main>") :]
+  assert "Over the draws" in body
+  assert body.count('<th scope="row">') == 2 * 4  # over the draws, and the best draw of each
+  (found,) = summary(path)["searches"]
+  assert [len(entry["expected_best"]) for entry in found["entries"]] == [16] * 4
+  assert {entry["label"]: entry["draws"] for entry in found["entries"]} == dict.fromkeys(LOSSES[:4], 16)
+  gone = next(entry for entry in found["entries"] if entry["label"] == "least_squares")
+  assert gone["learnt"] == 15
+  assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+@pytest.mark.parametrize("until", [0, 50])
+def test_a_search_that_has_measured_nothing_or_little_has_a_page(tmp_path, until):
+  path = write_study(tmp_path / "s", [draws(losses=3)], until=until, diverged=())
+  if until:
+    for first, last, part in runs.parts(path, "quality", "group-0"):
+      table = runs.read_arrays(part)
+      steps = table.pop("step")
+      columns = {name: np.full_like(column, np.nan) for name, column in table.items()}
+      runs.append(path, "quality", "group-0", first, last, runs.Table(steps, columns))
+  assert "not finished" in build(path).read_text()
+  assert terminal_table(path)
+  assert summary(path)["searches"] == []
+
+
+def test_the_expected_best_is_the_mean_over_all_choices():
+  from itertools import combinations
+
+  values = np.array([1.0, 2.0, 5.0, 30.0, 31.0])
+  low, high = (next(q for q in QUALITIES if q.metric == m) for m in ("frechet/distance", "modes/covered"))
+  for k in range(1, 6):
+    best = [min(choice) for choice in combinations(values, k)]
+    assert search.expected_best(values, low)[k - 1] == pytest.approx(np.exp(np.mean(np.log(best))))
+    best = [max(choice) for choice in combinations(values, k)]
+    assert search.expected_best(values[::-1], high)[k - 1] == pytest.approx(np.mean(best))
+  assert np.isfinite(search.expected_best(np.geomspace(1, 9, 2000), low)).all()
+
+
+def grid(**fields):
+  names, values = zip(*fields.items(), strict=True)
+  return [dict(zip(names, one, strict=True)) for one in itertools.product(*values)]
+
+
+@pytest.mark.parametrize(
+  ("configs", "runs_each", "drawn"),
+  [
+    (grid(loss=["a", "b"], rate=[1, 2, 3, 4, 5, 6, 7, 8]), 1, []),  # an axis that all share
+    (grid(loss=["a", "b"], rate=[1, 2, 3, 4], beta=[0, 0.5]), 1, []),  # a product
+    (grid(loss=list("abcdefg")), 5, []),
+    ([{"rate": 0.1 * i} for i in range(8)], 1, []),  # one loss along one axis
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(3)], 1, []),  # too few
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(5)], 5, []),  # few, seeds each
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.01 * i} for x in "ab" for i in range(5)], 1, ["rate", "beta"]),
+    ([{"loss": x, "rate": i + 20 * (x == "b")} for x in "ab" for i in range(8)], 1, ["rate"]),  # each its own
+    ([{"loss": x, "rate": 0.1 * i, "beta": 0.1 * i, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)], 1,
+     []),  # values twice: not drawn
+    ([{"loss": x, "rate": i + 9 * c, "beta": i + 7.5 * c, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)],
+     1, ["rate", "beta"]),  # critic steps are compared: as many draws of each
+    ([{"loss": x, "rate": i, "beta": i / 7, "critic": 1 + (i % 7) // 3} for x in "ab" for i in range(16)], 1,
+     ["rate", "beta", "critic"]),
+    ([{"loss": x, "rate": i, "beta": i / 7} | ({"options.margin": i / 3} if x == "b" else {}) for x in "ab"
+      for i in range(9)], 1, ["rate", "beta", "options.margin"]),
+  ],
+)  # fmt: skip
+def test_what_was_drawn_is_told_from_a_grid(configs, runs_each, drawn):
+  assert search.drawn_fields(configs, runs_each) == drawn
+
+
+# Many variants
+
+
+def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatch):
+  group = [settings.resolve({"steps": 100, "data_dir": f"d{i}"}) for i in range(70)]
+  path = write_study(tmp_path / "s", [group[:35], group[35:]], until=100, diverged=())
+  opened = []
+  read = runs.read_arrays
+  monkeypatch.setattr(runs, "read_arrays", lambda file: opened.append(file) or read(file))
+  text = build(path).read_text()
+  samples = [file for file in opened if file.parent.parent.name == "samples" and file.stem.isdigit()]
+  assert len(samples) == len(set(samples)) <= 2
+  assert text.count("data:image/png;base64,") <= selection.MOST + 1
+  assert "58 are left out of the pictures" in text
+  chosen = pictures.latest(path, records.read(path).runs[:3])
+  assert all(x.base is None for _, x in chosen.values())  # a view would keep the whole group in memory
+
+
+def test_a_page_of_many_variants_does_not_grow_with_them(tmp_path):
+  def size(count):
+    group = [settings.resolve({"steps": 300, "data_dir": f"d{i}"}) for i in range(count)]
+    return len(build(write_study(tmp_path / str(count), [group], until=300, diverged=())).read_text())
+
+  few, many = size(130), size(390)
+  assert many < 1.05 * few
+
+
+def test_the_best_the_middle_and_the_worst_are_shown():
+  assert selection.shown(range(12)) == list(range(12))
+  assert selection.shown(range(100)) == [0, 1, 2, 3, 48, 49, 50, 51, 96, 97, 98, 99]
+  first, last = selection.ends(range(1000))
+  assert len(first) + len(last) == selection.LINES
+  assert (first[0], last[-1]) == (0, 999)
+  assert selection.named(["a", "b"]) == "a, b"
+  assert selection.named([str(i) for i in range(20)], 4) == "0, 1 and 18 others"
+
+
+# The page
+
+
+class Skeleton(html.parser.HTMLParser):
+  """The tags and attribute names of a page, and its text."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.tags, self.words, self.loose, self.ids = [], [], [], []
+    self.feed(text)
+    self.close()
+
+  def handle_starttag(self, tag, attributes):
+    self.tags.append((tag, tuple(name for name, _ in attributes)))
+    self.ids += [value for name, value in attributes if name == "id"]
+    self.loose += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+  def handle_data(self, data):
+    self.words.append(data)
+
+
+def test_the_page_shows_what_was_found(page):
+  text = " ".join(" ".join(Skeleton(page).words).split())
+  for said in (
+    "4/5 runs",
+    "1 diverged",
+    "it was lost in the loss's factor",
+    "times the baseline minimax, paired by seed",
+    "surely another",
+    "p: Holm, of 6",
+    "(Holm, of 6), n = 5",
+    "AUC of real against fake logits",
+    "extra/unheard_of",
+    "not explained in the manifest",
+    "norm of the generator's gradient",
+    "2,350",
+    "classifier accuracy 0.97",
+    "discriminator dominates: the loss's factor died (4 of 5 runs)",
+    "AUC above 0.98 since step",
+    "Which factor died, and when",
+    "What every loss would have said to the generator",
+    "hinge = wasserstein",
+  ):
+    assert said in text, said
+  assert "nan" not in re.findall(r"[a-z]+", text.lower())
+  assert "not finished" not in text
+
+
+def test_the_page_is_self_contained_small_and_the_same_again(study, page):
+  skeleton = Skeleton(page)
+  assert len(page) < 2_000_000
+  assert all(link.startswith(("#", "data:image/png;base64,")) for link in skeleton.loose)
+  assert "url(http" not in page
+  assert "default-src 'none'" in page
+  assert len(skeleton.ids) == len(set(skeleton.ids))
+  assert "<script" not in page
+  assert page.count("<style") == 1  # a figure's own style sheet would restyle the whole page
+  assert {tag for tag, _ in skeleton.tags} >= {"svg", "img", "table", "figure", "details"}
+  assert build(study).read_text() == page
+
+
+def test_every_figure_is_drawn_and_downsampled(study):
+  panel = records.read(study).panels[0]
+  variants = [(variant, figures.style(i)) for i, variant in enumerate(panel.variants)]
+  svg = figures.curves(variants, "disc/auc", "a")
+  for index in range(len(LOSSES)):
+    assert figures.style(index).colour.lower() in svg
+  assert figures.curves(variants, "no/such", "a") is None
+  steps = np.arange(10_000)
+  values = np.where(steps == 5001, 100.0, 1.0)
+  at, centre, _, high = figures._thin(steps, values, values, values)
+  assert len(at) == len(centre) == figures.POINTS
+  assert high.max() == 100  # a spike between two drawn points still shows in the band
+  assert at[-1] == 9999
+
+
+HOSTILE = "<script>alert(1)</script>\"' onload=x %s {{ 7*7 }} &amp; \n\t\u202egnp\u2067 \ud800 ]]> $\\frac$ <!--"
+
+
+def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
+  def skeleton(name, folder):
+    field = name.replace("\ud800", "")  # which no config may hold
+    group = [settings.resolve({"loss": x, "panel": field, "data_dir": field + x, "steps": 100}) for x in LOSSES[:2]]
+    path = write_study(tmp_path / folder, [group], until=100, diverged=(), name=name)
+    manifest = runs.read_json(path / "manifest.json")
+    manifest |= {"description": name, "commit": name, "layout": {name: name}, "metrics": {name: name, **EXPLANATIONS}}
+    runs.write_json(path / "manifest.json", manifest)
+    assert all(c.isprintable() or c == "\n" for c in terminal_table(path))
+    return Skeleton(build(path).read_text())
+
+  plain, hostile = skeleton("harmless", "a"), skeleton(HOSTILE, "b")
+  assert hostile.tags == plain.tags
+  text = "".join(hostile.words)
+  assert "<script>alert(1)</script>" in text  # shown as what it is
+  assert "{{ 7*7 }}" in text
+
+
+@pytest.mark.parametrize("until", [0, 50, 2000])
+def test_unfinished_studies_have_a_page_that_says_so(tmp_path, until):
+  path = write_study(tmp_path / "s", list(configs())[:1], until=until, diverged=())
+  text = build(path).read_text()
+  assert "This study is not finished." in text
+  assert f"step {until:,} of 6,000" in text
+  assert "not finished" in terminal_table(path)
+  status = {run["status"] for run in summary(path)["runs"]}
+  assert status == {"unfinished" if until else "waiting"}
+
+
+def test_a_study_without_status_quality_or_samples_has_a_page(tmp_path):
+  path = write_study(tmp_path / "s", list(configs())[1:2], until=2000)
+  for file in [*path.glob("quality/*/*"), *path.glob("samples/*/*"), path / "status.json"]:
+    file.unlink()
+  assert "0/5 runs" in build(path).read_text()
+  assert "frechet/distance" not in summary(path)["runs"][0]["metrics"]
+  assert terminal_table(path)
+
+
+def test_all_runs_diverged(tmp_path):
+  group = [settings.resolve({"loss": x, "steps": 6000}) for x in LOSSES[:2]]
+  path = write_study(tmp_path / "s", [group], diverged=((LOSSES[0], 0), (LOSSES[1], 0)))
+  text = build(path).read_text()
+  assert text.count("1 diverged") >= 2
+  assert "0/1" in terminal_table(path)
+
+
+# Verdicts and the pictures that need more than curves
+
+
+def test_the_table_the_terminal_and_the_object_say_one_verdict(study, page):
+  panels = records.read(study).panels
+  ahead = {row.variant.label: verdicts.majority(row.verdicts) for row in compare(panels[1]).rows}
+  assert (ahead["minimax"].state, ahead["minimax"].factor) == ("discriminator_dominates", "loss")
+  assert ahead["non_saturating"].state == "healthy"
+  assert verdicts.short(ahead["minimax"]) == "D wins: loss 4/5"
+  assert "D wins: loss 4/5" in terminal_table(study)
+  found = {run["id"]: run for run in summary(study)["runs"]}
+  gone = [run for run in found.values() if run["status"] == "diverged"]
+  assert [run["verdict"]["state"] for run in gone] == ["diverged"]
+  assert gone[0]["verdict"]["periods"][-1] == [2350, "diverged"]
+  some = next(run for run in found.values() if run["panel"] == panels[1].title and run["config"]["loss"] == "minimax")
+  assert some["verdict"]["factor"] == "loss"
+  assert some["verdict"]["evidence"] in page.replace("&#39;", "'")
+  assert any(sentence.startswith("How they end: ") for sentence in wording.findings(compare(panels[1])))
+
+
+def test_a_threshold_of_the_config_moves_the_verdict(tmp_path):
+  group = [settings.resolve({"steps": 6000, "head_start": 9, "loss": "minimax", "verdict": {"auc_dominated": 1.0}})]
+  run = records.read(write_study(tmp_path / "s", [group])).runs[0]
+  assert verdicts.of(run).final != "discriminator_dominates"
+
+
+def test_the_majority_of_runs_and_its_share():
+  ends = [verdicts.verdict.Verdict((), (), s, f, e, {}) for s, f, e in (
+    ("healthy", "", "a"), ("discriminator_dominates", "none", "b"), ("discriminator_dominates", "loss", "c"),
+    ("discriminator_dominates", "loss", "d"),
+  )]  # fmt: skip
+  found = verdicts.majority(ends)
+  assert found == ("discriminator_dominates", "loss", 3, 4, "c")
+  assert verdicts.short(found) == "D wins: loss 3/4"
+  assert verdicts.words(found) == "discriminator dominates: the loss's factor died"
+  assert verdicts.majority(ends[:2]).state == "healthy"  # a tie goes to the earlier run
+
+
+def test_strips_cover_the_steps_that_were_measured():
+  found = verdicts.verdict.Verdict(np.array([0, 50, 100]), ("healthy", "healthy", "stalled"), "stalled", "", "", {})
+  svg = timeline.strips([found], 200, "a")
+  spans = re.findall(r'<rect x="([\d.]+)" y="0" width="([\d.]+)" height="12" fill="(#\w+)"', svg)
+  # 200 steps are 1000 units: healthy from 0 to 100, stalled for one row more, and nothing beyond.
+  assert spans == [
+    ("0.0", "500.0", verdicts.LOOKS["healthy"].colour), ("500.0", "250.0", verdicts.LOOKS["stalled"].colour),
+  ]  # fmt: skip
+  assert "<rect" not in timeline.strips([found._replace(steps=np.zeros(0, int), states=())], 200, "a")
+
+
+def test_no_state_and_no_factor_has_the_colour_of_a_variant():
+  variants = {colour.lower() for colour in figures.COLOURS}
+  assert not variants & {look.colour.lower() for look in verdicts.LOOKS.values()}
+  assert not variants & {line["color"].lower() for line in factors.LINES.values()}
+  assert len({tuple(line.get("dashes", ())) for line in factors.LINES.values()}) >= 3  # told apart without colour too
+
+
+def test_seven_ranges_are_drawn_one_by_one_and_three_together(study):
+  panel = records.read(study).panels[0]
+  variants = [(variant, figures.style(i)) for i, variant in enumerate(panel.variants)]
+  assert "opacity: 0.16" not in figures.curves(variants, "disc/auc", "a")
+  assert figures.curves(variants[:3], "disc/auc", "a").count("opacity: 0.16") == 3
+  each = figures.each(variants, "disc/auc", "a")
+  assert len(re.findall(r"opacity: 0\.3\b", each)) == len(LOSSES)
+  for name in LOSSES:
+    assert f">{name}<" in each
+    assert f">{name}<" in figures.curves(variants, "disc/auc", "a")  # at the end of its line
+  assert figures.each(variants[:3], "disc/auc", "a") is None
+
+
+def test_the_generator_without_averaging_is_a_column_and_a_thin_line(tmp_path):
+  group = [settings.resolve({"steps": 6000, "loss": x, "seed": s}) for x in LOSSES[:2] for s in range(3)]
+  path = write_study(tmp_path / "s", [group], diverged=())
+  for first, last, part in runs.parts(path, "quality", "group-0"):
+    table = runs.read_arrays(part)
+    steps = table.pop("step")
+    table["raw/frechet/distance"] = 3 * table["frechet/distance"]
+    runs.append(path, "quality", "group-0", first, last, runs.Table(steps, table))
+  comparison = compare(records.read(path).panels[0])
+  for row in comparison.rows:
+    three = row.finals["raw/frechet/distance"].mean / row.finals["frechet/distance"].mean
+    assert three == pytest.approx(3, rel=1e-5)
+  assert comparison.columns[0][0] == "raw/frechet/distance"
+  assert " raw " in terminal_table(path)
+  text = build(path).read_text()
+  assert "raw: without averaging" in text
+  assert "thin dashes: the generator itself" in text
+
+
+def test_a_lens_of_two_losses_has_a_colour_bar_whose_numbers_do_not_touch(study):
+  variant = records.read(study).panels[1].variants[0]
+  found = lens_map.look(variant.counted)
+  assert len(found.groups) == 2
+  svg = lens_map.norm_figure(found, "a")
+  places = sorted(
+    float(y) for y in re.findall(r'text-anchor: start[^"]*" x="[^"]*" y="([^"]*)"[^>]*>[+−]?[\d.]+<', svg)
+  )
+  assert len(places) == 3
+  assert min(np.diff(places)) > 8.5  # the size of the letters
+
+
+def test_the_course_of_the_factors_adds_up(study):
+  variant = records.read(study).panels[1].variants[0]
+  course = factors.course(variant.counted)
+  assert course.steps[0] == 0
+  total = sum(course.changes[name] for name in statistics.FACTORS)
+  np.testing.assert_allclose(course.changes["gradient"], total, atol=1e-4)
+  expected = np.mean(
+    [np.log10(r.rows.columns["factor/loss"][-1] / r.rows.columns["factor/loss"][0]) for r in variant.runs]
+  )
+  assert course.changes["loss"][-1] == pytest.approx(expected, abs=1e-6)
+  low, high = factors.limits([course])
+  assert low < course.changes["gradient"].min()
+  assert high > 0
+  assert factors.course(()) is None
+
+
+def test_losses_with_one_gradient_share_a_line(study):
+  variant = records.read(study).panels[1].variants[0]
+  found = lens_map.look(variant.counted)
+  assert {frozenset(group) for group in found.groups} == {
+    frozenset(["minimax"]), frozenset(["non_saturating", "hinge", "wasserstein"]),
+  }  # fmt: skip
+  assert found.groups[0][0] != "minimax"  # the longest gradient comes first
+  assert found.norms.shape == found.cosines.shape == (2, len(found.steps))
+  np.testing.assert_allclose(found.norms[1], 0, atol=1e-6)  # minimax is what trains: as long as itself
+  np.testing.assert_allclose(found.cosines[0], 0.9, atol=1e-6)
+  assert lens_map.label(("hinge", "wasserstein", "a", "b")) == "hinge, wasserstein + 2"
+  assert lens_map.look(records.read(study).panels[0].variants[0].counted) is None
+
+
+def test_a_lens_whose_every_gradient_is_zero_has_a_map(study):
+  variant = records.read(study).panels[1].variants[0]
+  blank = [
+    run._replace(rows=runs.Table(run.rows.steps, {n: 0 * x for n, x in run.rows.columns.items()}))
+    for run in variant.runs
+  ]
+  found = lens_map.look(tuple(blank))
+  assert np.isnan(found.norms).all()
+  assert "<svg" in lens_map.norm_figure(found, "a")
+
+
+def test_a_panel_of_two_fields_is_a_phase_diagram(tmp_path):
+  group = [
+    settings.resolve({"loss": loss, "discriminator_rate": rate, "seed": seed, "steps": 6000})
+    for loss in LOSSES[:2] for rate in (1e-2, 1e-3) for seed in range(2)
+  ]  # fmt: skip
+  path = write_study(tmp_path / "s", [group])
+  chart = charts.phase_diagram(compare(records.read(path).panels[0]), "a")
+  assert chart.caption == "How runs end, by loss and discriminator_rate"
+  for said in ("minimax", "non_saturating", "0.01", "0.001", "healthy"):
+    assert f">{said}<" in chart.svg, said
+  assert chart.svg.index(">0.001<") < chart.svg.index(">0.01<")
+  assert "How runs end, by" in build(path).read_text()
+  assert charts.phase_diagram(compare(records.read(path).panels[0])._replace(rows=()), "a") is None
+
+
+def test_a_phase_diagram_of_plain_data_shows_its_holes_and_escapes():
+  cells = [phase.Cell("1", "a", "healthy", "0.1"), phase.Cell("2", "<b>&", "stalled", "0.2", "3/5")]
+  svg = phase.figure(cells, "ratio", "loss", "a")
+  assert svg == phase.figure(cells, "ratio", "loss", "a")
+  for state, there in (("healthy", True), ("stalled", True), ("oscillating", False)):
+    assert (verdicts.LOOKS[state].colour.lower() in svg.lower()) is there
+  assert "<b>" not in svg
+  assert ">stalled 3/5<" in svg
+
+
+SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def labelled_value(text):
+  """The number that a tick label says: `2·10⁴` is 20,000."""
+  mantissa, _, power = text.rpartition("·") if "10" in text and text[-1] in "⁰¹²³⁴⁵⁶⁷⁸⁹" else (text, "", "")
+  return float(mantissa or 1) * 10.0 ** float(power[2:].translate(SUPERSCRIPTS) or 0)
+
+
+def test_every_level_of_a_log_axis_is_labelled_as_what_it_is():
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
+  for y in (m * 10.0**e for m in (1, 2, 5) for e in range(-39, 39)):
+    assert labelled_value(figures.level_text(y)) == pytest.approx(y, rel=1e-9), y
+  for low, high in ((3e3, 2.5e4), (4e4, 3e5), (2e-4, 9e-4), (1e-3, 2.0), (1e-9, 1e9), (9.9e3, 1.01e4)):
+    drawing = Figure()
+    FigureCanvasAgg(drawing)
+    axes = drawing.subplots()
+    axes.plot([0, 1], [low, high])
+    axes.set_yscale("log")
+    figures._log_axis(axes, 1.0)
+    drawing.canvas.draw()
+    bottom, top = axes.get_ylim()
+    ticks = [(y, label.get_text()) for y, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)]
+    shown = [(y, text) for y, text in ticks if bottom <= y <= top]
+    assert len(shown) >= 2
+    assert len({text for _, text in shown}) == len(shown)
+    for y, text in shown:
+      assert labelled_value(text) == pytest.approx(y, rel=1e-9)
+
+
+def test_what_a_study_says_is_harmless_inside_a_figure():
+  assert figures.plain("$x$ <script>") == "?x? ?script?"
+  assert figures.plain("a" * 50, 10) == "a" * 9 + "…"
+
+
+# Terminal and JSON
+
+
+def test_the_terminal_table_fits_and_is_plain(study):
+  text = terminal_table(study)
+  assert max(map(len, text.splitlines())) <= 120
+  assert text.isascii()
+  for said in ("compare losses", "eight modes on a ring", "4/5", "wasserstein, seed 3, at step 2,350", "baseline"):
+    assert said in text
+
+
+def test_the_summary_is_strict_json_with_every_metric(study):
+  found = summary(study)
+  assert json.loads(json.dumps(found, allow_nan=False)) == found
+  assert len(found["runs"]) == 51
+  gone = next(run for run in found["runs"] if run["status"] == "diverged")
+  assert gone["last_step"] == 2350
+  assert gone["metrics"]["disc/auc"] is None  # NaN since it diverged
+  rows, quality = (runs.read_table(study, table, "group-1") for table in ("rows", "quality"))
+  run = next(r for r in found["runs"] if r["id"] == settings.identity(list(configs())[1][4]))
+  assert run["metrics"]["gen/grad_norm"] == float(rows.columns["gen/grad_norm"][-1, 4])
+  assert run["metrics"]["frechet/distance"] == float(quality.columns["frechet/distance"][-1, 4])
+  assert run["metrics"]["modes/covered"] is None
+  assert run["metrics"]["extra/unheard_of"] == 1
+  assert run["panel"] == "a discriminator with a head start"
+  assert {run["status"] for run in found["runs"]} == {"done", "diverged"}
+
+
+# Pictures and bad input
+
+
+def test_a_sheet_holds_the_images_pixel_by_pixel():
+  from PIL import Image
+
+  images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 1)).astype(np.uint8)
+  png, shape = pictures.sheet(images)
+  got = np.asarray(Image.open(io.BytesIO(png)))
+  assert got.shape == shape == (2 * 4 - 1, 3 * 5 - 1)
+  assert (got[4:7, 5:9] == images[4, ..., 0]).all()  # the fifth: second row, second column
+  assert pictures.sheet(images.repeat(3, -1))[1] == shape
+  with pytest.raises(BadInput, match=r"uint8 samples .* got float64"):
+    pictures.sheet(np.zeros((2, 3, 4)))
+
+
+def test_points_outside_of_the_box_are_counted():
+  svg, outside = pictures.scatter(np.array([[0, 0], [9, 0], [np.nan, 0], [1, 1]]), np.array([0, 0, 1.0]), "red")
+  assert outside == 2
+  assert "M100.0 100.0" in svg
+  assert "M200.0 0.0" in svg  # up is up
+
+
+def test_bad_studies_are_refused_by_name(tmp_path, study):
+  for read in (build, terminal_table, summary):
+    with pytest.raises(BadInput, match="not a study"):
+      read(tmp_path)
+  assert not list(tmp_path.iterdir())
+  path = write_study(tmp_path / "s", list(configs())[2:], until=1000)
+  part = runs.parts(path, "rows", "group-0")[0][2]
+  content = bytearray(part.read_bytes())
+  content[len(content) // 3] ^= 1
+  part.write_bytes(content)
+  for text in (build(path).read_text(), terminal_table(path), json.dumps(summary(path)["remarks"])):
+    assert f"damaged ({part.name}: " in text

@@ -1,0 +1,243 @@
+"""How a study ends before its end: real processes, real signals, closed pipes, and a directory that is removed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from gan_jax import runs
+from gan_jax.core.errors import Failure, Stopped
+from gan_jax.runner import signals, study
+from tests.conftest import ROOT
+
+# Three chunks of 100 steps, and no checkpoint planned before the end.
+CONFIG = """
+def get_config():
+  return {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1, "steps": 300,
+          "probe_every": 10, "evaluation_samples": 100, "evaluate_every": 300, "checkpoint_every": 300}
+
+def sweep(s):
+  return s.param("seed", [0, 1])
+"""
+# The command line, with something that happens right after the rows of the first chunk are written, while the devices
+# work on the second.
+DRIVER = """
+import os, shutil, signal, sys, time
+from pathlib import Path
+from experiments import command, sweep
+from gan_jax import runs
+
+append = runs.append
+
+def asked():
+  while command.stop().asked is None:
+    time.sleep(0.001)
+
+def then(study, table, group, first, last, rows):
+  append(study, table, group, first, last, rows)
+  if (table, first) == ("rows", 0):
+    {what}
+
+runs.append = then
+command.run(sweep.main)
+"""
+KILL = "os.kill(os.getpid(), signal.{}); "
+SWALLOWED = """
+    try:
+      os.kill(os.getpid(), signal.SIGINT)
+      time.sleep(60)
+    except BaseException:
+      pass
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+  path = tmp_path_factory.mktemp("config") / "three_chunks.py"
+  path.write_text(CONFIG)
+  return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+  """One cache of compiled programs for all processes of this module, and none of the user's."""
+  return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def call(cache, config):
+  def call(directory: Path, what: str | None = None, **streams: object) -> subprocess.CompletedProcess:
+    env = {k: v for k, v in os.environ.items() if k != "JAX_NUMPY_RANK_PROMOTION"}
+    env |= {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2", "XDG_CACHE_HOME": str(cache)}
+    code = ["-m", "experiments.sweep"] if what is None else ["-c", DRIVER.format(what=what)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    arguments = [sys.executable, *code, str(config), "--out", str(directory)]
+    return subprocess.run(arguments, env=env, text=True, cwd=ROOT, timeout=240, check=False, **pipes)
+
+  return call
+
+
+def contents(directory: Path) -> dict[str, object]:
+  """Everything that must be the same bits: rows, quality, samples, and the digests of the last checkpoint."""
+  tables = [p for table in ("rows", "quality", "samples") for p in sorted((directory / table).rglob("*.npz"))]
+  meta = json.loads((directory / "checkpoints" / "group-0" / "300" / "meta" / "metadata").read_text())
+  return {str(p.relative_to(directory)): p.read_bytes() for p in tables} | meta["leaves"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, cache, config):
+  """A study that nobody listened to: both of its pipes were closed before it said its first line."""
+  directory = tmp_path_factory.mktemp("whole") / "study"
+  reader, writer = os.pipe()
+  os.close(reader)
+  try:
+    done = call.__wrapped__(cache, config)(directory, stdout=writer, stderr=writer)
+  finally:
+    os.close(writer)
+  assert done.returncode == 0
+  return directory
+
+
+def test_closed_pipes_do_not_stop_a_study(whole):
+  assert runs.read_status(whole)["groups"]["group-0"]["complete"]
+  assert runs.read_table(whole, "rows", "group-0").steps.tolist() == list(range(0, 300, 10))
+  assert (whole / "report.html").exists()
+
+
+def test_a_signal_saves_at_the_chunk_end_and_the_same_command_ends_with_the_same_bits(whole, call, tmp_path):
+  """At step 200 no checkpoint was planned, so that the resumed study has one more in its past."""
+  stopped = call(tmp_path / "study", KILL.format("SIGTERM") + "asked()")
+  assert stopped.returncode == 75
+  assert stopped.stderr == (
+    "stopped by SIGTERM: step 200 of 300 of group-0 is saved, and the same command goes on from there\n"
+  )
+  assert [p.name for p in (tmp_path / "study" / "checkpoints" / "group-0").iterdir()] == ["200"]
+  done = call(tmp_path / "study")
+  assert done.returncode == 0, done.stderr
+  assert "resuming at step 200" in done.stdout
+  assert contents(tmp_path / "study") == contents(whole)
+
+
+@pytest.mark.parametrize("number", signals.ASKING)
+def test_what_a_signal_does(number):
+  """Nothing to save: leave at once. Something to save: take note, and leave at once at the next one, or at Ctrl-C."""
+  left = []
+  name = signal.Signals(number).name
+  stop = signals.Stop(lambda code, sentence: left.append((code, sentence)))
+  stop.outcome = "so be it"
+  with signals.attended(stop):
+    stop.unsaved = True
+    signal.raise_signal(number)
+    assert left == []
+    with pytest.raises(Stopped, match=f"stopped by {name}: so be it"):
+      stop.check()
+    signal.raise_signal(number)
+    assert left == [(75, f"stopped by {name}: so be it")]
+    signal.raise_signal(signal.SIGINT)
+    assert left[1:] == [(130, "stopped by Ctrl-C: so be it")]
+    stop.asked, stop.unsaved = None, False
+    signal.raise_signal(number)
+    assert left[2:] == [(75, f"stopped by {name}: so be it")]
+
+
+def test_a_signal_is_answered_while_the_main_thread_is_busy():
+  """The handler of the main thread cannot run in here: it waits for a lock, as it would for a compilation."""
+  answered = threading.Event()
+  stop = signals.Stop(lambda code, sentence: answered.set())
+  with signals.attended(stop):
+    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Thread(target=lambda: (answered.wait(60), lock.release())).start()
+    with lock:
+      assert answered.is_set()
+
+
+def test_ctrl_c_cannot_be_swallowed(call, tmp_path):
+  stopped = call(tmp_path / "study", SWALLOWED)
+  assert stopped.returncode == 130
+  assert stopped.stderr == (
+    "stopped by Ctrl-C: nothing of group-0 was saved yet, and the same command starts it again\n"
+  )
+
+
+def test_a_directory_that_is_removed_while_it_is_written(call, tmp_path):
+  """It is not made again as a torso."""
+  failed = call(tmp_path / "study", "shutil.rmtree(study)")
+  assert failed.returncode == 1
+  assert failed.stderr == (
+    f"error: {tmp_path / 'study'} was removed or moved while it was being written; nothing more was written\n"
+  )
+  assert not (tmp_path / "study").exists()
+
+
+def test_a_directory_that_is_replaced_while_it_is_written(tmp_path):
+  (tmp_path / "study").mkdir()
+  check = runs.still_there(tmp_path / "study")
+  check()
+  (tmp_path / "study").rename(tmp_path / "moved")
+  (tmp_path / "study").mkdir()
+  with pytest.raises(Failure, match="was replaced by another directory"):
+    check()
+
+
+def test_before_training_a_signal_leaves_at_once(call, tmp_path):
+  code = "from gan_jax import data; data.load = lambda *_: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60))"
+  stopped = call(tmp_path / "study", f"pass\n{code}\ndef unused():\n  if True:\n    pass")
+  assert stopped.returncode == 75
+  assert stopped.stderr == ("stopped by SIGTERM: it had trained nothing yet, and the same command does so\n")
+  assert not (tmp_path / "study").exists()
+
+
+def test_in_a_program_of_ones_own_signals_are_noticed_and_handlers_restored(config, cache, tmp_path, monkeypatch):
+  """Called from the main thread: SIGTERM, then a Ctrl-C that what was running swallows. Then from a thread."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+  before = [signal.getsignal(number) for number in (signal.SIGINT, *signals.ASKING)]
+  append = runs.append
+
+  def sent(number):
+    numbers = [number]
+
+    def then(study, table, group, first, last, rows):
+      append(study, table, group, first, last, rows)
+      if table == "rows" and numbers:
+        try:
+          os.kill(os.getpid(), numbers.pop())
+        except BaseException:
+          return
+
+    return then
+
+  def run():
+    return study.run(str(config), [], tmp_path / "study", single=True, say=lambda line: None)
+
+  monkeypatch.setattr(runs, "append", sent(signal.SIGTERM))
+  with pytest.raises(Stopped, match="stopped by SIGTERM: step 200 of 300 of group-0 is saved"):
+    run()
+  monkeypatch.setattr(runs, "append", sent(signal.SIGINT))
+  with pytest.raises(KeyboardInterrupt):
+    run()
+  assert [signal.getsignal(number) for number in (signal.SIGINT, *signals.ASKING)] == before
+  monkeypatch.setattr(runs, "append", append)
+  thread = threading.Thread(target=run)
+  thread.start()
+  thread.join()
+  assert runs.read_status(tmp_path / "study")["groups"]["group-0"]["complete"]
+
+
+def test_a_handler_of_the_callers_own_stays():
+  before = signal.signal(signal.SIGTERM, lambda *_: None)
+  mine = signal.getsignal(signal.SIGTERM)
+  try:
+    with signals.noticed(signals.Stop()):
+      assert signal.getsignal(signal.SIGTERM) is mine
+    with signals.attended(signals.Stop()):
+      assert signal.getsignal(signal.SIGTERM) is not mine
+    assert signal.getsignal(signal.SIGTERM) is mine
+  finally:
+    signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,460 @@
+"""What every loss must be, written a second time: the papers' formulas in plain NumPy, composed as they are printed.
+
+`KNOWN` has one row per loss; `CHECKS` are the properties that `test_losses.py` asserts for each of them and that
+`mutants.py` uses to catch a loss that was broken on purpose.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special
+
+from gan_jax.core.types import Loss
+from gan_jax.losses import Card
+from gan_jax.losses.f_divergences import Divergence
+from tests.support import formulas
+
+Formula = Callable[..., np.ndarray]
+
+# TF-GAN's minibatch, and a second one without its large gaps, on both sides of every kink. One shape: compiled once.
+GOLDEN = (np.array([-5, 1.4, 12.5, 2.7]), np.array([10, 4.4, -5.5, 3.6]))
+BATCHES = (GOLDEN, (np.array([0.3, -1.2, 2.5, 0.9]), np.array([-0.45, 1.6, -2.8, 0.7])))
+
+
+class Known(NamedTuple):
+  discriminator: Formula  # (r, f, **options) -> [B], as the paper prints it
+  generator: Formula
+  golden: tuple[float, float]  # means over `GOLDEN`, default hyperparameters
+  other: Mapping[str, float] = {}  # hyperparameters other than the defaults, at which the formulas must hold too
+  kinked: bool = False  # the best discriminator's logits lie on kinks of its loss, where no slope is zero
+  highest: float = np.inf  # the logit above which the discriminator's formula is not meant
+  unlevelled: bool = False  # a loss of pairing 'none' that a common shift of all logits leaves as it is
+
+
+def sg(x):
+  return 1 / (1 + np.exp(-x))
+
+
+def sp(x):
+  return np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0)
+
+
+def pos(x):
+  return np.maximum(x, 0)
+
+
+def bce(r, f):
+  return -np.log(sg(r)) - np.log(1 - sg(f))
+
+
+def wright(z):
+  return special.wrightomega(z)
+
+
+# Activation g and conjugate f* of the table in f-GAN (ground truth 3.3), before any simplification.
+ACTIVATION: dict[str, Formula] = {
+  "kl": lambda v: v,
+  "reverse_kl": lambda v: -np.exp(-v),
+  "pearson": lambda v: v,
+  "neyman": lambda v: 1 - np.exp(-v),
+  "squared_hellinger": lambda v: 1 - np.exp(-v),
+  "jeffreys": lambda v: v,
+  "jensen_shannon": lambda v: np.log(2) - np.log(1 + np.exp(-v)),
+  "weighted_jensen_shannon": lambda v, pi=0.3: -pi * np.log(pi) - np.log(1 + np.exp(-v)),
+  "gan": lambda v: -np.log(1 + np.exp(-v)),
+  "alpha_above_one": lambda v, alpha=2.0: v,
+  "alpha_below_one": lambda v, alpha=0.5: 1 / (1 - alpha) - np.log(1 + np.exp(-v)),
+  "total_variation": lambda v: 0.5 * np.tanh(v),
+}
+CONJUGATE: dict[str, Formula] = {
+  "kl": lambda t: np.exp(t - 1),
+  "reverse_kl": lambda t: -1 - np.log(-t),
+  "pearson": lambda t: t**2 / 4 + t,
+  "neyman": lambda t: 2 - 2 * np.sqrt(1 - t),
+  "squared_hellinger": lambda t: t / (1 - t),
+  "jeffreys": lambda t: wright(1 - t) + 1 / wright(1 - t) + t - 2,
+  "jensen_shannon": lambda t: -np.log(2 - np.exp(t)),
+  "weighted_jensen_shannon": lambda t, pi=0.3: (1 - pi) * np.log((1 - pi) / (1 - pi * np.exp(t / pi))),
+  "gan": lambda t: -np.log(1 - np.exp(t)),
+  "alpha_above_one": lambda t, alpha=2.0: (pos(t * (alpha - 1) + 1) ** (alpha / (alpha - 1)) - 1) / alpha,
+  "alpha_below_one": lambda t, alpha=0.5: ((t * (alpha - 1) + 1) ** (alpha / (alpha - 1)) - 1) / alpha,
+  "total_variation": lambda t: t,
+}
+# The generator functions f(u) of the same table.
+GENERATOR_FUNCTION: dict[str, Formula] = {
+  "kl": lambda u: u * np.log(u),
+  "reverse_kl": lambda u: -np.log(u),
+  "pearson": lambda u: (u - 1) ** 2,
+  "neyman": lambda u: (1 - u) ** 2 / u,
+  "squared_hellinger": lambda u: (np.sqrt(u) - 1) ** 2,
+  "jeffreys": lambda u: (u - 1) * np.log(u),
+  "jensen_shannon": lambda u: -(u + 1) * np.log((1 + u) / 2) + u * np.log(u),
+  "weighted_jensen_shannon": lambda u, pi: pi * u * np.log(u) - (1 - pi + pi * u) * np.log(1 - pi + pi * u),
+  "gan": lambda u: u * np.log(u) - (u + 1) * np.log(u + 1),
+  "alpha_above_one": lambda u, alpha: (u**alpha - 1 - alpha * (u - 1)) / (alpha * (alpha - 1)),
+  "alpha_below_one": lambda u, alpha: (u**alpha - 1 - alpha * (u - 1)) / (alpha * (alpha - 1)),
+  "total_variation": lambda u: 0.5 * np.abs(u - 1),
+}
+F_GAN_OTHER = {
+  "weighted_jensen_shannon": {"pi": 0.7},
+  "alpha_above_one": {"alpha": 3.0},
+  "alpha_below_one": {"alpha": 0.3},
+}
+
+
+def f_gan(name: str, practical: bool, golden: tuple[float, float]) -> Known:
+  g, conjugate = ACTIVATION[name], CONJUGATE[name]
+
+  def discriminator(r, f, **o):
+    return -g(r, **o) + conjugate(g(f, **o), **o)
+
+  def generator(r, f, **o):
+    return -g(f, **o) if practical else -conjugate(g(f, **o), **o)
+
+  return Known(discriminator, generator, golden, F_GAN_OTHER.get(name, {}))
+
+
+def alpha_term(probability, alpha):
+  return alpha / (alpha - 1) * (1 - probability ** ((alpha - 1) / alpha)) if alpha != 1 else -np.log(probability)
+
+
+def alpha_discriminator(r, f, alpha):
+  return alpha_term(sg(r), alpha) + alpha_term(1 - sg(f), alpha)
+
+
+def all_pairs(phi, own, other):
+  return np.array([np.mean([phi(x - y) for y in other]) for x in own])
+
+
+def square(t):
+  return 0.5 * (t - 1) ** 2
+
+
+def average(phi, own, other):
+  """One term of a relativistic-average loss: `own` should exceed the mean of `other`."""
+  return phi(own - other.mean())
+
+
+def logistic(t):
+  return -np.log(sg(t))
+
+
+def margin(t):
+  return pos(1 - t)
+
+
+def average_known(phi, golden):
+  return Known(
+    lambda r, f: average(phi, r, f) + average(phi, -f, -r),
+    lambda r, f: average(phi, -r, -f) + average(phi, f, r),
+    golden,
+  )
+
+
+def tilted_mean(x, tilt):
+  return np.full_like(x, np.log(np.mean(np.exp(tilt * x))) / tilt)
+
+
+KNOWN: dict[str, Known] = {
+  # Golden means of these seven, from ground truth 3.6 (V-num), and of the paired and average losses from sums by hand.
+  "minimax": Known(bce, lambda r, f: np.log(1 - sg(f)), (5.833865891654, -4.510820879946)),
+  "non_saturating": Known(bce, lambda r, f: -np.log(sg(f)), (5.833865891654, 1.385820879946)),
+  "least_squares": Known(
+    lambda r, f, fake=0.0, real=1.0, target=1.0: 0.5 * (r - real) ** 2 + 0.5 * (f - fake) ** 2,
+    lambda r, f, fake=0.0, real=1.0, target=1.0: 0.5 * (f - target) ** 2,
+    (41.73375, 17.69625),
+    {"fake": -1.0, "real": 0.8, "target": 0.3},
+  ),
+  "wasserstein": Known(lambda r, f: -(r - f), lambda r, f: -f, (0.225, -3.125), unlevelled=True),
+  "hinge": Known(lambda r, f: pos(1 - r) + pos(1 + f), lambda r, f: -f, (6.75, -3.125), kinked=True),
+  "relativistic": Known(lambda r, f: logistic(r - f), lambda r, f: logistic(f - r), (4.82243538686, 4.59743538686)),
+  "relativistic_average": average_known(logistic, (5.212013031707, 4.762013031707)),
+  "non_saturating_smoothed": Known(
+    lambda r, f, real_target=0.9: -real_target * np.log(sg(r)) - (1 - real_target) * np.log(1 - sg(r)) + sp(f),
+    lambda r, f, real_target=0.9: -np.log(sg(f)),
+    (6.123865891654, 1.385820879946),
+    {"real_target": 0.7},
+  ),
+  "least_squares_probabilities": Known(
+    lambda r, f: 0.5 * (sg(r) - 1) ** 2 + 0.5 * sg(f) ** 2,
+    lambda r, f: 0.5 * (sg(f) - 1) ** 2,
+    (0.49413567052, 0.12409134896),
+  ),
+  "energy_margin": Known(  # energies are -r and -f
+    lambda r, f, margin=1.0: (-r) + pos(margin - (-f)),
+    lambda r, f, margin=1.0: -f,
+    (2.35, -3.125),
+    {"margin": 0.4},
+    kinked=True,
+    highest=0.0,
+  ),
+  "relativistic_zero_sum": Known(
+    lambda r, f: logistic(r - f), lambda r, f: np.log(sg(r - f)), (4.82243538686, -4.82243538686)
+  ),
+  "relativistic_least_squares": Known(
+    lambda r, f: square(r - f), lambda r, f: 0.5 * (f - r - 1) ** 2, (70.57625, 70.12625)
+  ),
+  "relativistic_least_squares_zero_sum": Known(
+    lambda r, f: square(r - f), lambda r, f: -0.5 * (r - f - 1) ** 2, (70.57625, -70.57625)
+  ),
+  "relativistic_hinge": Known(lambda r, f: margin(r - f), lambda r, f: pos(1 - (f - r)), (5.475, 4.775)),
+  "relativistic_hinge_zero_sum": Known(lambda r, f: margin(r - f), lambda r, f: -pos(1 - (r - f)), (5.475, -5.475)),
+  "relativistic_all_pairs": Known(
+    lambda r, f: all_pairs(logistic, r, f), lambda r, f: all_pairs(logistic, f, r), (3.619901599414, 3.394901599414)
+  ),
+  "relativistic_average_least_squares": average_known(square, (36.5465625, 35.6465625)),
+  "relativistic_average_hinge": average_known(margin, (6.39375, 5.1625)),
+  "alpha_loss": Known(
+    lambda r, f, alpha=2.0: alpha_discriminator(r, f, alpha),
+    lambda r, f, alpha=2.0: -alpha_term(1 - sg(f), alpha),
+    (1.888313895088, -1.361042164219),
+    {"alpha": 0.6},
+  ),
+  "alpha_loss_dual": Known(
+    lambda r, f, discriminator_alpha=0.5, generator_alpha=1.0: alpha_discriminator(r, f, discriminator_alpha),
+    lambda r, f, discriminator_alpha=0.5, generator_alpha=1.0: -alpha_term(1 - sg(f), generator_alpha),
+    (5573.311487498183, -4.510820879946),
+    {"discriminator_alpha": 0.8, "generator_alpha": 3.0},
+  ),
+  "alpha_loss_dual_non_saturating": Known(
+    lambda r, f, discriminator_alpha=0.5, generator_alpha=1.0: alpha_discriminator(r, f, discriminator_alpha),
+    lambda r, f, discriminator_alpha=0.5, generator_alpha=1.0: alpha_term(sg(f), generator_alpha),
+    (5573.311487498183, 1.385820879946),
+    {"discriminator_alpha": 0.8, "generator_alpha": 3.0},
+  ),
+  "cumulant": Known(
+    lambda r, f, beta=0.5, gamma=0.5: tilted_mean(r, -beta) * -1 + tilted_mean(f, gamma),
+    lambda r, f, beta=0.5, gamma=0.5: -tilted_mean(f, gamma),
+    (9.769766652662, -7.421670160456),
+    {"beta": 0.2, "gamma": 1.3},
+  ),
+  "f_gan_kl": f_gan("kl", False, (2033.728317272244, -2036.628317272244)),
+  "f_gan_kl_practical": f_gan("kl", True, (2033.728317272244, -3.125)),
+  "f_gan_reverse_kl": f_gan("reverse_kl", False, (39.306741326478, -2.125)),
+  "f_gan_reverse_kl_practical": f_gan("reverse_kl", True, (39.306741326478, 61.182894681625)),
+  "f_gan_pearson": f_gan("pearson", False, (10.385625, -13.285625)),
+  "f_gan_pearson_practical": f_gan("pearson", True, (10.385625, -3.125)),
+  "f_gan_neyman": f_gan("neyman", False, (30.219005387592, 5.962735938886)),
+  "f_gan_neyman_practical": f_gan("neyman", True, (30.219005387592, 60.182894681625)),
+  "f_gan_squared_hellinger": f_gan("squared_hellinger", False, (5571.311487498178, -5535.129746171700)),
+  "f_gan_squared_hellinger_practical": f_gan("squared_hellinger", True, (5571.311487498178, 60.182894681625)),
+  "f_gan_jeffreys": f_gan("jeffreys", False, (2036.894061166760, -2039.794061166760)),
+  "f_gan_jeffreys_practical": f_gan("jeffreys", True, (2036.894061166760, -3.125)),
+  "f_gan_jensen_shannon": f_gan("jensen_shannon", False, (4.447571530534, -3.817673699386)),
+  "f_gan_jensen_shannon_practical": f_gan("jensen_shannon", True, (4.447571530534, 0.692673699386)),
+  "f_gan_weighted_jensen_shannon": f_gan("weighted_jensen_shannon", False, (3.244895697044, -2.283042526634)),
+  "f_gan_weighted_jensen_shannon_practical": f_gan("weighted_jensen_shannon", True, (3.244895697044, 1.024629038649)),
+  "f_gan_gan": f_gan("gan", False, (5.833865891654, -4.510820879946)),
+  "f_gan_gan_practical": f_gan("gan", True, (5.833865891654, 1.385820879946)),
+  "f_gan_alpha_above_one": f_gan("alpha_above_one", False, (18.015, -20.915)),
+  "f_gan_alpha_above_one_practical": f_gan("alpha_above_one", True, (18.015, -3.125)),
+  "f_gan_alpha_below_one": f_gan("alpha_below_one", False, (22143.516359324, -22144.193314313)),
+  "f_gan_alpha_below_one_practical": f_gan("alpha_below_one", True, (22143.516359324, -0.614179120054)),
+  "f_gan_total_variation": f_gan("total_variation", False, (0.015223752843, -0.249779990042)),
+  "f_gan_total_variation_practical": f_gan("total_variation", True, (0.015223752843, -0.249779990042)),
+}
+
+Builder = Callable[..., Loss]
+
+
+def slope_of(half: Callable[..., Any], argument: int, real: Any, fake: Any) -> np.ndarray:
+  """d (sum of the half's values) / d logits, by autodiff."""
+  return np.asarray(jax.grad(lambda *logits: jnp.sum(half(*logits)), argument)(jnp.asarray(real), jnp.asarray(fake)))
+
+
+def close(got: Any, expected: Any, rtol: float, what: str, atol: float = 0.0) -> None:
+  np.testing.assert_allclose(np.asarray(got), np.asarray(expected), rtol=rtol, atol=atol, err_msg=what)
+
+
+def check_values(name: str, build: Builder, card: Card) -> None:
+  """Both halves agree with the paper's formula, example by example, at the default and at other hyperparameters."""
+  known = KNOWN[name]
+  for options in ({}, dict(known.other)):
+    loss = build(**options)
+    for real, fake in BATCHES:
+      for half, formula in ((loss.discriminator, known.discriminator), (loss.generator, known.generator)):
+        got = half(jnp.asarray(real), jnp.asarray(fake))
+        assert got.shape == real.shape
+        close(got, formula(real, fake, **options), 1e-9, f"{name} {options}", atol=1e-11)
+  real, fake = GOLDEN
+  means = [float(jnp.mean(half(jnp.asarray(real), jnp.asarray(fake)))) for half in build()]
+  close(means, known.golden, 2e-11, f"{name}: golden means", atol=6e-12)
+
+
+def spread(limit: float) -> tuple[np.ndarray, np.ndarray]:
+  """Logits over [-limit, limit] for both sides, half of them within 3, off the kinks and in unlike orders."""
+  fake = np.concatenate([np.linspace(-limit, limit * 0.997, 31), np.linspace(-3, 3, 30)]) + 0.00137
+  return np.roll(fake[::-1], 7) * 0.93, fake
+
+
+def check_slopes(name: str, build: Builder, card: Card) -> None:
+  """The card's slope is the derivative, relatively, from -100 to 100, at the default and at other hyperparameters."""
+  for options in ({}, dict(KNOWN[name].other)):
+    chosen = {**_defaults(build), **options}
+    real, fake = spread(100.0)
+    got = slope_of(build(**options).generator, 1, real, fake)
+    expected = card.slope_at(jnp.asarray(real), jnp.asarray(fake), **chosen)
+    close(got, expected, 1e-8, f"{name} {options}: slope", atol=1e-300)
+
+
+def check_zero_sum(name: str, build: Builder, card: Card) -> None:
+  """`zero_sum` says, both ways, whether the generator's slope is minus the discriminator's."""
+  loss = build()
+  differs = False
+  for real, fake in BATCHES:
+    ours, theirs = slope_of(loss.generator, 1, real, fake), slope_of(loss.discriminator, 1, real, fake)
+    differs = differs or not np.allclose(ours, -theirs, rtol=1e-9)
+  assert card.zero_sum != differs, f"{name}: the card says zero_sum={card.zero_sum}"
+
+
+# Two atoms: p = (3/5, 2/5), q = (1/5, 4/5); 25 rows hold every pair of five reals and five fakes, as atoms 0 and 1.
+P1, Q1 = 0.6, 0.2
+REAL_ATOM = np.repeat([0, 0, 0, 1, 1], 5)
+FAKE_ATOM = np.tile([0, 1, 1, 1, 1], 5)
+
+
+def check_coupled_optimum(name: str, build: Builder, card: Card) -> None:
+  """Where examples meet, the card's optimal logit is stationary on the population of all pairs of two atoms."""
+  for options in ({}, dict(KNOWN[name].other)):
+    loss = build(**options)
+    log_ratio = jnp.log(jnp.asarray([P1 / Q1, (1 - P1) / (1 - Q1)]))
+    best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
+    slope = jax.grad(lambda v, loss=loss: jnp.mean(loss.discriminator(v[REAL_ATOM], v[FAKE_ATOM])))(best)
+    close(slope, [0, 0], 0, f"{name} {options}: stationary", atol=1e-12)
+
+
+def check_optimum(name: str, build: Builder, card: Card) -> None:
+  """At the card's optimal logit v(p/q), p A(v) + q C(v) is stationary and least; A, C: the terms of real and fake."""
+  if card.optimal_logit_at is None:
+    return
+  if card.pairing != "none":
+    check_coupled_optimum(name, build, card)
+    return
+  known = KNOWN[name]
+  for options in ({}, dict(known.other)):
+    loss = build(**options)
+    log_ratio = jnp.asarray([-2.0, -0.7, 0.4, 1.5])
+    best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
+    zero = jnp.zeros_like(best)
+
+    def cost(v, loss=loss, log_ratio=log_ratio, zero=zero):
+      return jnp.exp(log_ratio) * loss.discriminator(v, zero) + loss.discriminator(zero, v)
+
+    assert np.all(best <= known.highest), f"{name}: an optimal logit above {known.highest}"
+    at = np.asarray(cost(best))
+    assert np.all(np.isfinite(at))
+    for step in (1e-3, 0.3, 3.0):
+      for other in (best - step, best + step):
+        other = jnp.minimum(other, known.highest)
+        assert np.all(np.asarray(cost(other)) >= at - 1e-12), f"{name} {options}: v = {other} costs less than {best}"
+    if np.all(np.isfinite(np.asarray(best))) and not known.kinked:
+      close(jax.grad(lambda v: jnp.sum(cost(v)))(best), 0 * at, 0, f"{name} {options}: stationary", atol=1e-9)
+    elif known.kinked:
+      for other in (best - 1e-3, best + 1e-3):  # no flat piece around a kink
+        strict = np.asarray(other <= known.highest)
+        assert np.all(np.asarray(cost(other))[strict] > at[strict] + 1e-5), f"{name}: {best} is no strict minimum"
+
+
+def check_overflow(name: str, build: Builder, card: Card) -> None:
+  """In float32 all is finite up to `overflows_at` (up to 1e4 without one), and something is not just beyond it."""
+  limits = (1e4,) if card.overflows_at is None else (0.99 * card.overflows_at, 1.01 * card.overflows_at)
+  finite = []
+  for limit in limits:
+    numbers = []
+    for real, fake in (([-1, 1, 0, 0], [0, 0, -1, 1]), ([-1, 1, -1, 1], [-1, 1, 1, -1])):
+      ends = (jnp.asarray(real, jnp.float32) * limit, jnp.asarray(fake, jnp.float32) * limit)
+      for half in build():
+        values, pull = jax.vjp(half, *ends)
+        numbers += [values, *pull(jnp.ones_like(values))]
+    finite.append(all(np.all(np.isfinite(np.asarray(x))) for x in numbers))
+  assert finite[0], f"{name}: not finite at |logit| = {limits[0]:g}"
+  assert len(finite) == 1 or not finite[1], f"{name}: still finite at |logit| = {limits[1]:g}, beyond overflows_at"
+
+
+def check_shift(name: str, build: Builder, card: Card) -> None:
+  """What compares logits does not change when all of them move together; what reads each alone does."""
+  loss, shift = build(), 3.25
+  moves = []
+  for real, fake in BATCHES:
+    before = [loss.discriminator(real, fake), slope_of(loss.generator, 1, real, fake)]
+    after = [
+      loss.discriminator(real + shift, fake + shift),
+      slope_of(loss.generator, 1, real + shift, fake + shift),
+    ]
+    moves += [not np.allclose(np.asarray(a), np.asarray(b), rtol=1e-9) for a, b in zip(before, after, strict=True)]
+  invariant = card.pairing != "none" or KNOWN[name].unlevelled
+  assert any(moves) != invariant, f"{name}: pairing is {card.pairing!r}"
+
+
+def check_texts(name: str, build: Builder, card: Card) -> None:
+  """What the card prints is what is computed: both halves, the slope and the optimal logit, read as formulas."""
+  for given in ({}, dict(KNOWN[name].other)):
+    options = {**_defaults(build), **given}
+    loss = build(**given)
+    for real, fake in (*BATCHES, spread(3.0)):
+      names = formulas.of_batch(real, fake, options)
+      logits = jnp.asarray(real), jnp.asarray(fake)
+      columns = {
+        "discriminator": loss.discriminator(*logits),
+        "generator": loss.generator(*logits),
+        "slope": card.slope_at(*logits, **options),
+      }
+      for column, computed in columns.items():
+        text = getattr(card, column)
+        before = "" if column == "discriminator" else card.discriminator
+        printed, rtol = formulas.evaluate(text, names, before), 1e-9
+        if np.isnan(printed).any():  # 0/0, as (1 - e^(-k x)) / k at k = 0: the limit is meant
+          near = [{**names, **{key: value * x for key, value in options.items()}} for x in (1 - 1e-5, 1 + 1e-5)]
+          printed, rtol = sum(formulas.evaluate(text, there, before) for there in near) / 2, 1e-7
+        printed = np.broadcast_to(np.ravel(printed), real.shape)
+        close(computed, printed, rtol, f"{name} {given}: {column} is printed as {text!r}", atol=1e-11)
+    if card.optimal_logit_at is not None:
+      log_ratio = np.array([-3.0, -1.1, -0.2, 0.3, 0.9, 2.5])
+      computed = card.optimal_logit_at(jnp.asarray(log_ratio), **options)
+      text = card.optimal_logit
+      printed = formulas.evaluate(text, formulas.of_densities(log_ratio, options))
+      close(computed, printed, 1e-9, f"{name} {given}: optimal_logit is printed as {text!r}", atol=1e-11)
+
+
+def _defaults(build: Builder) -> dict[str, float]:
+  return {key: parameter.default for key, parameter in inspect.signature(build).parameters.items()}
+
+
+CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
+  check_values,
+  check_slopes,
+  check_zero_sum,
+  check_optimum,
+  check_shift,
+  check_overflow,
+  check_texts,
+)
+
+
+def check_row(name: str, row: Divergence) -> None:
+  """Every column of the table of f-divergences: f, f', f*, the activation, the threshold and the optimal logit."""
+  u = jnp.asarray([0.05, 0.3, 0.8, 1.7, 6.0])
+  v = jnp.asarray([-1.9, -0.6, 0.0, 0.4, 1.3, 4.0])
+  for options in (dict(row.options), F_GAN_OTHER.get(name)):
+    if options is None:
+      continue
+    what = f"{name} {options}"
+    close(row.generator_function(u, **options), GENERATOR_FUNCTION[name](np.asarray(u), **options), 1e-10, what, 1e-13)
+    slope = jax.grad(lambda u, options=options: jnp.sum(row.generator_function(u, **options)))(u)
+    close(row.derivative(u, **options), slope, 1e-10, what, 1e-13)
+    t = ACTIVATION[name](np.asarray(v), **options)
+    close(row.activation(v, **options), t, 1e-10, what, 1e-13)
+    close(row.conjugate(jnp.asarray(t), **options), CONJUGATE[name](t, **options), 1e-10, what, 1e-12)
+    close(row.composed(v, **options), CONJUGATE[name](t, **options), 1e-10, what, 1e-12)
+    reached = row.activation(row.optimal_logit(jnp.log(u), **options), **options)
+    close(reached, slope, 1e-9, what, 1e-11)
+    at_one = float(row.activation(row.optimal_logit(jnp.asarray(0.0), **options), **options))
+    close(row.threshold, at_one, 1e-10, what, 1e-11)
+  if name == "weighted_jensen_shannon":  # by its own formula 1 - sigmoid(v)^(1/pi) is 0 out here
+    for pi, v in ((0.3, 21.5), (0.3, 80.0), (1e-6, 15.0), (1e-6, 21.0), (1e-6, 45.0)):
+      exact = (1 - pi) * (np.log1p(-pi) - np.log(-np.expm1(-np.log1p(np.exp(-v)) / pi)))
+      close(row.composed(jnp.asarray(v), pi=pi), exact, 1e-14, f"{name}: pi = {pi}, v = {v}", 1e-12)
