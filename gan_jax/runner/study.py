@@ -147,9 +147,7 @@ def _train(
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
     qualities = {key: metrics.build(data, devices.cache_directory()) for key, data in inputs.datasets.items()}
   if manifest is None:
-    meanings = inputs.meanings | {
-      k: v for q in qualities.values() for k, v in population.quality_explanations(q, groups).items()
-    }
+    meanings = inputs.meanings | population.all_explanations(qualities, groups)
     manifest = describe(config, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
     runs.write_manifest(study, manifest)
   for change in inputs.changed:
