@@ -23,7 +23,7 @@ def get_config():
     "generator_rate": 3e-3,
     "discriminator_rate": 3e-3,
     "beta2": 0.99,
-    "steps": 6000,
+    "steps": 7000,
     "probe_every": 100,
     "evaluate_every": 500,
     "checkpoint_every": 500,

@@ -63,6 +63,9 @@ def early_decay(decay: ArrayLike, updates: ArrayLike) -> Array:
   | 0.999, half-life at most t / 10 | 19.8 | 7.69 | 4.13 | 4.3 % |
   | 0.999, half-life at most t / 50 | 22.0 | 8.43 | 4.24 | |
 
+  A DCGAN on MNIST with the class given (configs/mnist_dcgan.py) is at 5.9 (`minimax`) and 4.8 (`non_saturating`) after
+  2,000 steps, its generators themselves at 9.9 and 21.
+
   Args:
     decay: `ema_decay`, in [0, 1).
     updates: how often the generator has been averaged before, t.

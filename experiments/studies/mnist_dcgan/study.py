@@ -6,7 +6,7 @@ Expected: both losses learn digits that a person reads, with ten classes present
 given.
 
 Writes `mnist_dcgan.png` beside the study's own report: the samples of the averaged generators that the report shows,
-and as many real digits. About 6 minutes on 2 quiet cores.
+and as many real digits. About 7 minutes on 2 quiet cores.
 """
 
 import io
