@@ -217,7 +217,15 @@ def test_the_loss_table_is_current():
   from gan_jax.losses import table
 
   made = table.markdown_table().splitlines()
-  there = (ROOT / "gan_jax" / "losses" / "README.md").read_text().split("<!-- losses -->\n")[1].split("<!-- /losses -->")[0].splitlines()
+  there = (
+    (ROOT / "gan_jax" / "losses" / "README.md")
+    .read_text()
+    .split("<!-- losses -->\n")[1]
+    .split("<!-- /losses -->")[0]
+    .splitlines()
+  )
   assert len(there) >= 48
   stale = [row for row in there if row not in made]
-  assert not stale, f"put the output of ./launch.sh losses --markdown between the losses marks of gan_jax/losses/README.md: {stale}"
+  assert not stale, (
+    f"put the output of ./launch.sh losses --markdown between the losses marks of gan_jax/losses/README.md: {stale}"
+  )
