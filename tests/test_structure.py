@@ -31,7 +31,8 @@ FLOORS = [  # a room may import from the floors below its own, and from itself; 
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
 WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export")
-WITHOUT_JAX += ("runner.devices", "runner.progress", "runner.signals", "runner.study")
+WITHOUT_JAX += ("runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
+READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # As a user would: fully connected players and convolutions. Studies of mixtures and of the line have tests of their own.
 RUN = ("compare_losses", "mnist_dcgan")
@@ -190,10 +191,11 @@ def test_configs_run_two_steps(path, tmp_path, cache, monkeypatch):
   assert (directory / "report.html").stat().st_size > 10_000
 
 
-def test_the_readme_speaks_of_what_is_there():
-  text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", READMES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_readme_speaks_of_what_is_there(page):
+  text = page.read_text()
   for path in re.findall(r"\]\((?!http)([^)#]+)\)", text):
-    assert (ROOT / path).exists(), path
+    assert (page.parent / path).exists(), path
   for path in re.findall(r"`((?:gan_jax|configs|experiments|tests)/[\w/.]+)`", text):
     assert (ROOT / path).exists(), path
   for command in re.findall(r"\./launch\.sh (\w+)", text):
@@ -210,12 +212,20 @@ def test_python_blocks_of_the_readme_run():
   assert done.returncode == 0, done.stderr
 
 
-def test_the_loss_table_of_the_readme_is_current():
+def test_the_loss_table_is_current():
   """Every row that is there is the one that is made now. A new loss needs none: the table is made, not written."""
   from gan_jax.losses import table
 
   made = table.markdown_table().splitlines()
-  there = (ROOT / "README.md").read_text().split("<!-- losses -->\n")[1].split("<!-- /losses -->")[0].splitlines()
+  there = (
+    (ROOT / "gan_jax" / "losses" / "README.md")
+    .read_text()
+    .split("<!-- losses -->\n")[1]
+    .split("<!-- /losses -->")[0]
+    .splitlines()
+  )
   assert len(there) >= 48
   stale = [row for row in there if row not in made]
-  assert not stale, f"put the output of ./launch.sh losses --markdown between the losses marks of README.md: {stale}"
+  assert not stale, (
+    f"put the output of ./launch.sh losses --markdown between the losses marks of gan_jax/losses/README.md: {stale}"
+  )

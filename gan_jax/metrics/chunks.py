@@ -10,8 +10,8 @@ from jax import Array
 CHUNK = 250  # samples through the networks at once: bounds the memory of a population
 
 
-def in_chunks(function: Callable[[Array], Any], count: int) -> Any:
-  """function(indices [CHUNK]) for all indices below `count`, results joined; the overhang is cut off."""
-  chunks = -(-count // CHUNK)
-  stacked = jax.lax.map(function, jnp.arange(chunks * CHUNK).reshape(chunks, CHUNK))
+def in_chunks(function: Callable[[Array], Any], count: int, size: int = CHUNK) -> Any:
+  """function(indices [size]) for all indices below `count`, results joined; the overhang is cut off."""
+  chunks = -(-count // size)
+  stacked = jax.lax.map(function, jnp.arange(chunks * size).reshape(chunks, size))
   return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:count], stacked)

@@ -11,6 +11,7 @@ from jax import Array
 from gan_jax.metrics.chunks import in_chunks
 
 SAMPLES = 500  # at most, of which neighbours are sought: the cost grows with the square
+ROWS = 25  # of the distances to up to 10,000 examples at once: a megabyte for each member of a population
 ALIKE = 0.2  # of the data's median distance to the nearest other example: two that are nearer are near-duplicates
 
 
@@ -42,7 +43,7 @@ def nearest(points: Array, others: Array, same: bool) -> Array:
       squared = jnp.where(indices[:, None] == jnp.arange(others.shape[0])[None, :], jnp.inf, squared)
     return jnp.linalg.norm(rows - others[jnp.argmin(squared, axis=1)], axis=1)
 
-  return in_chunks(chunk, points.shape[0])
+  return in_chunks(chunk, points.shape[0], ROWS)
 
 
 def copies(distances: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -205,6 +205,19 @@ def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str,
   return found
 
 
+def all_explanations(qualities: Mapping[tuple[str, str], Quality], groups: Sequence[Group]) -> dict[str, str]:
+  """The same of every dataset (name, folder) of a study: where their texts differ, each with its dataset's name."""
+  each = {key: quality_explanations(quality, groups) for key, quality in qualities.items()}
+  names = {name: None for texts in each.values() for name in texts}
+  said = {name: {key: texts[name] for key, texts in each.items() if name in texts} for name in names}
+  return {
+    name: next(iter(texts.values()))
+    if len(set(texts.values())) == 1
+    else "; ".join(f"of {dataset}: {text}" for (dataset, _), text in texts.items())
+    for name, texts in said.items()
+  }
+
+
 def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) -> Program:
   """The programs of a group over all devices; each is compiled at its first call."""
   mesh = Mesh(np.array(jax.devices()), ("members",))

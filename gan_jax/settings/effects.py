@@ -38,7 +38,15 @@ BETAS_NOT_READ = {
   "rmsprop": ("beta1",),
   "sgd": ("beta1", "beta2"),
 }
-WITHOUT_FILES = ("digits", "digits_ten", "digits_two", "grid", "line", "ring", "ring_far")  # datasets that need no `data_dir`
+WITHOUT_FILES = (
+  "digits",
+  "digits_ten",
+  "digits_two",
+  "grid",
+  "line",
+  "ring",
+  "ring_far",
+)  # datasets that need no `data_dir`
 WITHOUT_DEPTH, WITHOUT_CONVOLUTION = ("dcgan",), ("mlp", "pacgan")  # models
 OF_LOGITS = ("lecam", "logit_drift")  # penalties that cost nothing and are never lazy
 

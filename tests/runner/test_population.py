@@ -216,6 +216,13 @@ def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, sam
   assert not counts[np.asarray(shares) == 0].any()
 
 
+def test_datasets_that_explain_a_metric_differently_are_both_heard():
+  one, two = (NO_QUALITY._replace(explanations={"mean": text, "same": "x"}) for text in ("of five", "of six"))
+  groups = population.group(configs({"ema_decay": 0.0}))
+  found = population.all_explanations({("a", ""): one, ("b", ""): two}, groups)
+  assert found == {"mean": "of a: of five; of b: of six", "same": "x"}
+
+
 @pytest.mark.parametrize("stored", ["sorted", "in turn"])
 def test_the_grid_of_real_examples_is_a_sample_of_the_data(stored):
   """Of 640 examples of ten classes every tenth is one class where they come in turn; a sample of 64 has nine or ten."""

@@ -148,7 +148,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
   def full(*_):
     raise OSError(28, "No space left on device")
 
-  monkeypatch.setattr(runs.os, "fsync", full)
+  monkeypatch.setattr("os.fsync", full)
   with pytest.raises(OSError, match="No space"):
     runs.write_json(path, {"step": 2})
   monkeypatch.undo()

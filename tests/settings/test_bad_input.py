@@ -11,7 +11,7 @@ from gan_jax import losses, penalties, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, one_line, plural, unknown
 from gan_jax.losses import registry
-from gan_jax.runner import memory, study
+from gan_jax.runner import manifest, memory, study
 from gan_jax.settings import sweeps
 from tests.conftest import ROOT
 
@@ -211,7 +211,7 @@ def test_what_is_odd_and_can_be_used_is_used(alone, capsys):
   (run,), _ = sweeps.load(str(alone / "study.py"), arguments)
   assert (run["steps"], run["batch_size"], run["seed"]) == (12, 100, 5)
   assert capsys.readouterr().out == "hello\n"
-  assert study.ast_docstring(alone / "study.py") is None
+  assert manifest.ast_docstring(alone / "study.py") is None
 
 
 def test_config_paths(alone):
@@ -286,9 +286,9 @@ def test_commands_end_with_exit_code_2_and_one_line(case, alone):
   here = alone / "here"
   (here / "study.py").write_text(PLAIN)
   (here / "exit.py").write_text("import sys; sys.exit(0)\n")
-  for name, manifest in (("little", '{"format": 1}'), ("deep", "[" * 100_000)):
+  for name, content in (("little", '{"format": 1}'), ("deep", "[" * 100_000)):
     (here / name).mkdir()
-    (here / name / "manifest.json").write_text(manifest)
+    (here / name / "manifest.json").write_text(content)
   before = sorted(p for p in here.rglob("*"))
   done = subprocess.run(
     [sys.executable, "-m", f"experiments.{arguments[0]}", *arguments[1:]],
