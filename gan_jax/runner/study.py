@@ -256,6 +256,11 @@ def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
   return runs.gaps(study, group, runs.read_status(study)["groups"].get(group["name"], {}))
 
 
+def gaps(study: Path) -> list[runs.Gap]:
+  """What a study that was trained to its end has not, and cannot have again; empty for a whole one."""
+  return [gap for group in runs.read_manifest(study)["groups"] for gap in missing(study, group)]
+
+
 def whole(study: Path, group: Mapping[str, Any]) -> bool:
   """Whether a group of the manifest is trained to its end and everything is there."""
   complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")

@@ -12,8 +12,9 @@ import pytest
 
 from experiments import command
 from experiments import report as report_command
+from experiments import sweep as sweep_command
 from gan_jax import report, runs, settings
-from gan_jax.core.errors import BadInput
+from gan_jax.core.errors import BadInput, Failure
 from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
@@ -286,6 +287,8 @@ def test_a_gap_that_no_checkpoint_reaches_has_a_name_and_the_study_is_complete(c
     assert "group-0: rows of steps 20 to 29 are missing, and cannot be computed again" in said
     assert "not finished" not in said
   assert {run["status"] for run in report.summary(directory)["runs"]} == {"done"}
+  with pytest.raises(Failure, match="2 parts of it cannot be computed again: group-0: rows of steps 20 to 29"):
+    sweep_command.main([str(config), "--out", str(directory)])  # exit code 1: 0 means finished and whole
   assert set_aside(directory) == ["rows/group-0/000000020-000000030.npz"]
   assert export(directory, "csv").exists()
 
