@@ -4,10 +4,13 @@ A transformation's hyperparameters stand among `loss_options` beside those of th
 """
 
 import inspect
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.errors import BadInput, shown, unknown
@@ -55,6 +58,7 @@ class Composed(NamedTuple):
   defaults: Mapping[str, float]
   ranges: Mapping[str, Range]
   base: str  # the registered loss that the generator's half comes from
+  judge: str  # and the one that the discriminator's does
   # Of the best discriminator, (log p/q, **options) -> logit; None: no closed form, or only differences of logits count.
   optimal_logit: Callable[..., Array] | None
 
@@ -73,15 +77,16 @@ def parse(name: str) -> Composed:
     if name not in LOSSES:
       raise unknown("loss", name, LOSSES, registry.MEANINGS)
     optimal = CARDS[name].optimal_logit_at if CARDS[name].pairing == "none" else None
-    return Composed(LOSSES[name], registry.default_options(name), CARDS[name].ranges, name, optimal)
+    return Composed(LOSSES[name], registry.default_options(name), CARDS[name].ranges, name, name, optimal)
   if match[1] not in TRANSFORMATIONS:
     raise unknown("loss transformation", match[1], TRANSFORMATIONS)
   transformation, inner = TRANSFORMATIONS[match[1]], [parse(part) for part in _split(match[2])]
   wanted = 2 if match[1] == "mix" else 1
   if len(inner) != wanted:
     raise BadInput(f"loss transformation {match[1]!r} expected {wanted} loss{'es' * (wanted > 1)}, got {name!r}")
-  if not transformation.suits(inner[-1].base):
-    raise BadInput(f"loss transformation {match[1]!r} expected {transformation.needs}; got {inner[-1].base!r}")
+  of = inner[0].judge if match[1] == "label_smoothing" else inner[-1].base  # the half that is transformed
+  if not transformation.suits(of):
+    raise BadInput(f"loss transformation {match[1]!r} expected {transformation.needs}; got {of!r}")
   sources = [transformation.defaults, *(part.defaults for part in inner)]
   options = {key: value for source in sources for key, value in source.items()}
   if len(options) < sum(map(len, sources)):
@@ -105,7 +110,7 @@ def parse(name: str) -> Composed:
     return given.get("temperature", transformation.defaults["temperature"]) * best if scaled else best
 
   known, scaled = kept is not None and kept.optimal_logit is not None, match[1] == "temperature"
-  return Composed(build, options, ranges, inner[-1].base, optimal_logit if known else None)
+  return Composed(build, options, ranges, inner[-1].base, inner[0].judge, optimal_logit if known else None)
 
 
 def _split(text: str) -> list[str]:
@@ -134,11 +139,27 @@ def get(name: str, **hyperparameters: Any) -> Loss:
   """The loss of that name. A hyperparameter may be a traced scalar; Python numbers are held to their range.
 
   Raises:
-    BadInput: unknown loss, transformation or hyperparameter, parts that do not fit, or a number outside its range.
+    BadInput: unknown loss, transformation or hyperparameter, parts that do not fit, a number outside its range, or
+      numbers by which the best discriminator does not give reals the higher logit.
   """
   composed = parse(name)
   registry.check_options(name, hyperparameters, composed.defaults, composed.ranges)
+  _check_sign(name, composed, hyperparameters)
   return composed.build(**hyperparameters)
+
+
+def _check_sign(name: str, composed: Composed, given: Mapping[str, Any]) -> None:
+  """A high logit means "real" to all that is measured: numbers may not turn that round, as `fake` above `real` would."""
+  options = {**composed.defaults, **given}
+  if composed.optimal_logit is None or not all(isinstance(value, numbers.Real) for value in options.values()):
+    return
+  with jax.ensure_compile_time_eval():
+    fake, real = (float(x) for x in composed.optimal_logit(jnp.array([-1.0, 1.0]), **options))
+  if fake >= real:
+    raise BadInput(
+      f"loss {name!r} expected hyperparameters by which the best discriminator gives reals the higher logit, got "
+      f"{', '.join(f'{key}={value:g}' for key, value in options.items())}"
+    )
 
 
 def optimal_logit(name: str) -> Callable[..., Array] | None:

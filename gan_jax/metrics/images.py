@@ -59,7 +59,7 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
   taught = real if dataset.reference is None else examples(dataset.data.images)
   gaussian = jax.device_get(frechet.fit(real.features))
   counts = np.asarray(real.members.sum(axis=0))
-  own_within = float(variety.within(*real))
+  own_within = variety.resolved(float(variety.within(*real)), real.features)
 
   @functools.lru_cache
   def own_neighbours(count: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from gan_jax.metrics.chunks import in_chunks
 
 SAMPLES = 500  # at most, of which neighbours are sought: the cost grows with the square
 ROWS = 25  # of the distances to up to 10,000 examples at once: a megabyte for each member of a population
+RESOLUTION = 1e-4  # of the length of the features: rounded, points of one place differ by some millionths of it
 ALIKE = 0.2  # of the data's median distance to the nearest other example: two that are nearer are near-duplicates
 
 
@@ -25,6 +26,11 @@ def within(points: Array, members: Array) -> Array:
   squared = jnp.sum(jnp.square(points - members @ means), axis=1) * members.sum(axis=1)
   freedom = counts.sum() - jnp.sum(counts > 0)
   return jnp.where(freedom > 0, squared.sum() / jnp.maximum(freedom, 1), jnp.nan)
+
+
+def resolved(value: float, points: Array) -> float:
+  """A mean squared distance among points [N, D]; 0 where it is no more than what their rounding makes of one place."""
+  return value if value > RESOLUTION**2 * float(jnp.mean(jnp.sum(jnp.square(points), axis=1))) else 0.0
 
 
 def nearest(points: Array, others: Array, same: bool) -> Array:

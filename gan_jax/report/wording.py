@@ -76,8 +76,6 @@ def _digits(half: float) -> int:
 def p_value(p: Paired) -> str:
   """`p = 0.031, n = 5`; as one of a family `p = 0.12 (Holm, of 6), n = 5`."""
   if p.n < 2:
-    return f"n = {p.n}"
-  if p.n < 2:
     return short_p_value(p)
   value, count = short_p_value(p).split(", ")
   return f"{value}{f' (Holm, of {p.family})' if p.family > 1 else ''}, {count}"
@@ -163,7 +161,7 @@ def _best_sentence(comparison: Comparison) -> str | None:
   best = ranked[0]
   word = "lowest" if quality.sign > 0 else "highest"
   text = f"{best.variant.label} has the {word} final {quality.title}: {plus_minus(best.finals[quality.metric])}"
-  if best.statuses["done"] < len(best.variant.runs):
+  if best.failed or best.statuses["done"] < len(best.variant.runs):
     text += f" ({counts(best)})"
   # Where the baseline itself leads, the question is whether the next one is surely behind.
   rival = next((row for row in ranked if row.versus is not None), None) if best.is_baseline else best
@@ -199,7 +197,7 @@ def _verdict_sentence(comparison: Comparison) -> str | None:
       end = verdicts.majority(row.verdicts)
       share = "" if end.agree == end.runs else f" ({end.agree} of {end.runs} runs)"
       ends.setdefault(verdicts.words(end).replace(": ", ", "), []).append(row.variant.label + share)
-  if len(ends) == 1:
+  if len(ends) == len({v.final for row in comparison.rows for v in row.verdicts}) == 1:
     words = next(iter(ends))
     return f"The only variant ends {words}." if len(comparison.rows) == 1 else f"Every variant ends {words}."
   if len(comparison.rows) > selection.MOST:

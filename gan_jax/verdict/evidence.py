@@ -19,7 +19,7 @@ def sentence(
     "oscillating": lambda: [swings(signs, at, limits), auc(signs, at), cosine(signs, at), samples(quality)],
     "mode_collapse": lambda: [modes(signs, at, limits), variety(signs, at, limits), samples(quality), auc(signs, at)],
     "unknown": lambda: [
-      "no sign of a failure, but no two measurements of quality say whether it learns",
+      f"no sign of a failure, but {unmeasured(quality)}",
       auc(signs, at),
     ],
     "stalled": lambda: [
@@ -121,6 +121,14 @@ def learnt(signs: Signs, limits: dict[str, float]) -> str:
   if len(moved) and moved[-1] <= limits["moved"]:
     return f"nothing was learnt: the distance from the data never changed by more than {moved[-1]:.2g} decades"
   return f"nothing was learnt: no measure of quality gained more than {known.max():.2g} since the start"
+
+
+def unmeasured(quality: Table) -> str:
+  """Why quality does not say whether a run learns."""
+  x = column(quality, "frechet/distance")
+  if np.isfinite(x).sum() > 1 and not np.isfinite(x[-1]):
+    return f"the Frechet distance of step {quality.steps[-1]:,} is not finite"
+  return "no two measurements of quality say whether it learns"
 
 
 def samples(quality: Table) -> str:

@@ -277,6 +277,32 @@ def test_label_smoothing(x64):
   close(hinge, np.add(positive, negative), 1e-12, "hinge")
 
 
+def test_labels_are_smoothed_where_the_half_that_is_the_discriminators_admits_it():
+  """Of a mixture that is the first loss's half, whose reals must not meet fakes; what the generator does is all one."""
+  with pytest.raises(BadInput, match=r"two terms agree at logit 0.*got 'relativistic'"):
+    losses.get("label_smoothing(mix(relativistic, hinge))")
+  real, fake = (jnp.asarray(x, jnp.float32) for x in GOLDEN)
+  found = losses.get("label_smoothing(matched_gain(mix(hinge, relativistic)))", real_target=0.8)
+  wanted = transforms.label_smoothing(losses.get("hinge"), 0.8)
+  np.testing.assert_array_equal(found.discriminator(real, fake), wanted.discriminator(real, fake))
+
+
+@pytest.mark.parametrize(
+  ("name", "options"),
+  [
+    ("least_squares", {"fake": 1.0, "real": 0.0}),
+    ("least_squares", {"fake": -2.0, "real": -2.0}),
+    ("top_k(temperature(least_squares))", {"real": -0.5}),
+    ("mix(least_squares, hinge)", {"fake": 1.5}),
+    ("non_saturating_smoothed", {"real_target": 0.0}),
+  ],
+)
+def test_numbers_by_which_reals_do_not_get_the_higher_logit_are_refused(name, options):
+  """AUC, accuracy and the verdict take a high logit for 'real': of codes the other way round they would say the contrary."""
+  with pytest.raises(BadInput, match="gives reals the higher logit"):
+    losses.get(name, **options)
+
+
 def test_temperature(x64):
   real, fake = (jnp.asarray(x) for x in GOLDEN)
   loss = losses.get("hinge")

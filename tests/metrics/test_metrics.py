@@ -277,6 +277,19 @@ def test_duplicates_of_the_data_are_not_the_generators():
   assert variety.copies(np.zeros((1, 100)), np.zeros(100)) == 0
 
 
+@pytest.mark.parametrize("how", ["ten images", "one image"])
+def test_data_without_variety_within_a_class_have_no_spread_to_be_relative_to(digits, how, tmp_path):
+  """Rounding leaves them a millionth of a spread: relative to that, the data themselves would be at anything from 0 to 1."""
+  first = np.unique(digits.data.labels, return_index=True)[1][: 10 if how == "ten images" else 1]
+  dataset = stored(digits, np.repeat(first, 500 // len(first)))
+  measured = metrics.build(dataset, tmp_path)
+  own = sample(measured, of(dataset, np.random.default_rng(0).permutation(500)), 500)
+  other = sample(measured, of(digits), 500)
+  assert np.isnan(own["samples/spread"])
+  assert np.isnan(other["samples/spread"])
+  assert own["frechet/distance"] < 1e-3 * other["frechet/distance"]
+
+
 def test_neighbours_and_spread_by_brute_force():
   rng = np.random.default_rng(0)
   x, y = rng.normal(5, 1, (300, 7)).astype(np.float32), rng.normal(5, 1, (80, 7)).astype(np.float32)

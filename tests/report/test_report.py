@@ -1038,3 +1038,22 @@ def test_bad_studies_are_refused_by_name(tmp_path, study):
   part.write_bytes(content)
   for text in (build(path).read_text(), terminal_table(path), json.dumps(summary(path)["remarks"])):
     assert f"damaged ({part.name}: " in text
+
+
+def test_findings_say_of_how_many_runs_they_speak(tmp_path):
+  """One seed of five never learns, one has no last value: the best is not the mean of five, nor do all end alike."""
+  group = [settings.resolve({"steps": 500, "loss": loss, "seed": s}) for loss in LOSSES[:2] for s in range(5)]
+  path = write_study(tmp_path / "s", [group], until=500, diverged=())
+  for _, _, part in runs.parts(path, "quality", "group-0"):
+    part.unlink()
+  last = np.array([30, 31, 32, 33, 34, 10, 11, 495, 12, np.nan], np.float32)
+  columns = {"frechet/distance": np.stack([np.full(10, 500, np.float32), np.full(10, 100, np.float32), last])}
+  runs.append(path, "quality", "group-0", 0, 501, runs.Table(np.array([0, 250, 500]), columns))
+  (panel,) = records.read(path).panels
+  best, *others = wording.findings(compare(panel))
+  assert best.startswith(
+    "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 2 learnt nothing)"
+  )
+  ends = next(s for s in others if " end" in s)
+  assert "Every variant ends" not in ends
+  assert "non_saturating (3 of 5 runs)" in ends
