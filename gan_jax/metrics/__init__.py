@@ -10,7 +10,8 @@ from jax import Array
 
 from gan_jax.core.errors import BadInput
 from gan_jax.data import Dataset
-from gan_jax.metrics import classifier, frechet, images, line, modes
+from gan_jax.data.order import scattered
+from gan_jax.metrics import classifier, frechet, images, line, modes, variety
 from gan_jax.metrics.chunks import in_chunks
 
 
@@ -24,33 +25,50 @@ class Quality(NamedTuple):
   notes: dict[str, Any]  # facts for the report
 
 
+DUPLICATES = (
+  f"share of up to {variety.SAMPLES} samples with another one within {variety.ALIKE:g} of the data's median distance "
+  "between nearest points, beyond the data's own such share"
+)
+
+
+def some_points(dataset: Dataset) -> Array:
+  """[n, 2], n <= `variety.SAMPLES`: a sample of what a dataset of points is judged against."""
+  points = dataset.judged.images
+  return points[scattered(jnp.arange(min(len(points), variety.SAMPLES)), len(points))]
+
+
 def mixture_quality(dataset: Dataset) -> Quality:
   assert dataset.modes is not None
   assert dataset.std is not None
   centres, std = jnp.asarray(dataset.modes), dataset.std
   own = np.bincount(np.asarray(dataset.judged.labels), minlength=len(centres))  # the label is the mode
-  gaussian = frechet.fit(dataset.judged.images)
+  gaussian, neighbours = frechet.fit(dataset.judged.images), variety.neighbours(some_points(dataset))
 
-  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], frechet.Gaussian]:
+  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], frechet.Gaussian, Array]:
     points = in_chunks(draw, count)
-    return modes.mode_metrics(points, centres, std, own), frechet.fit(points)
+    return modes.mode_metrics(points, centres, std, own), frechet.fit(points), neighbours.measure(points)
 
-  def finish(found: tuple[dict[str, np.ndarray], frechet.Gaussian]) -> dict[str, np.ndarray]:
-    columns, fitted = found
-    return columns | {"points/frechet": frechet.frechet_distance(fitted, gaussian)}
+  def finish(found: tuple[dict[str, np.ndarray], frechet.Gaussian, np.ndarray]) -> dict[str, np.ndarray]:
+    columns, fitted, distances = found
+    distance = frechet.frechet_distance(fitted, gaussian)
+    return columns | {"points/frechet": distance, "samples/duplicates": neighbours.share(distances)}
 
-  return Quality(measure, finish, modes.EXPLANATIONS, {"modes": len(centres), "mode_std": float(std)})
+  explained = modes.EXPLANATIONS | {"samples/duplicates": DUPLICATES}
+  return Quality(measure, finish, explained, {"modes": len(centres), "mode_std": float(std)})
 
 
 def line_quality(dataset: Dataset) -> Quality:
   assert dataset.line is not None
-  where = dataset.line
-  return Quality(
-    measure=lambda draw, count: line.line_metrics(in_chunks(draw, count), where),
-    finish=lambda metrics: metrics,
-    explanations=line.EXPLANATIONS,
-    notes={},
-  )
+  where, neighbours = dataset.line, variety.neighbours(some_points(dataset))
+
+  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], Array]:
+    points = in_chunks(draw, count)
+    return line.line_metrics(points, where), neighbours.measure(points)
+
+  def finish(found: tuple[dict[str, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    return found[0] | {"samples/duplicates": neighbours.share(found[1])}
+
+  return Quality(measure, finish, line.EXPLANATIONS | {"samples/duplicates": DUPLICATES}, {})
 
 
 def image_quality(dataset: Dataset, cache: Path) -> Quality:

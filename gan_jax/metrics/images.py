@@ -61,10 +61,7 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
   counts = np.asarray(real.members.sum(axis=0))
   own_within = variety.resolved(float(variety.within(*real)), real.features)
 
-  @functools.lru_cache
-  def own_neighbours(count: int) -> np.ndarray:
-    some = real.features[:count]
-    return np.sort(np.asarray(jax.jit(variety.nearest, static_argnums=2)(some, some, True)))
+  neighbours = variety.neighbours(real.features)
 
   @functools.lru_cache
   def own_to_real() -> float:
@@ -82,16 +79,15 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
       *shares.presence(share, counts, count),
       shares.divergence(share, counts),
       variety.within(*found),
-      variety.nearest(some, some, True),
+      neighbours.measure(found.features),
       variety.nearest(some, taught.features, False),
     )
 
   def finish(found: Statistics) -> dict[str, np.ndarray]:
-    own = own_neighbours(found.neighbour.shape[-1])
     columns = {
       "frechet/distance": frechet.frechet_distance(found.gaussian, gaussian),
       "samples/spread": np.sqrt(variety.ratio(found.within, own_within)),
-      "samples/duplicates": variety.copies(found.neighbour, own),
+      "samples/duplicates": neighbours.share(found.neighbour),
       "samples/nearest_real": variety.ratio(np.median(found.to_real, axis=-1), own_to_real()),
     }
     if classes > 1:

@@ -4,6 +4,11 @@ Three statistics of a few hundred samples, each relative to what the same statis
 themselves alike are no fault of the generator's.
 """
 
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -60,6 +65,30 @@ def copies(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
   near = ALIKE * np.median(own)
   mine, theirs = np.mean(distances < near, axis=-1), float(np.mean(own < near))
   return np.maximum(mine - theirs, 0) / (1 - theirs) if theirs < 1 else np.zeros(np.shape(mine))
+
+
+class Neighbours(NamedTuple):
+  """Near-duplicates among points, bound to a sample of the data's own."""
+
+  measure: Callable[[Array], Array]  # points [N, D] -> [n]: of the first n <= `SAMPLES`, distance to the nearest other
+  share: Callable[
+    [np.ndarray], np.ndarray
+  ]  # those distances [..., n] -> share of near-duplicates beyond the data's own
+
+
+def neighbours(own: Array) -> Neighbours:
+  """Of a sample `own` [M, D] of the data; as many of each side are compared, for more points lie closer."""
+
+  @functools.lru_cache
+  def of_own(count: int) -> np.ndarray:
+    some = own[:count]
+    return np.asarray(jax.jit(nearest, static_argnums=2)(some, some, True))
+
+  def measure(points: Array) -> Array:
+    some = points[: min(SAMPLES, len(own))]
+    return nearest(some, some, True)
+
+  return Neighbours(measure, lambda distances: copies(distances, of_own(distances.shape[-1])))
 
 
 def ratio(value: np.ndarray, own: float) -> np.ndarray:

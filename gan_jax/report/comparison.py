@@ -40,7 +40,7 @@ COLUMNS = (
 )
 
 
-LEARNT = 2.0  # a run whose distance did not fall by this factor from its first measurement has learnt nothing
+LEARNT = 2.0  # a run whose distance did not fall by this factor from its first measurement counts as failed
 
 
 class Row(NamedTuple):
@@ -53,7 +53,7 @@ class Row(NamedTuple):
   place: int  # of the variant in its panel
   variant: Variant
   statuses: Counter[str]
-  failed: int  # runs that did not diverge and learnt nothing
+  failed: int  # runs that did not diverge and did not halve the distance
   finals: dict[str, Estimate]  # by metric
   best: Estimate | None  # the best value that each run reached, however its end
   best_step: int

@@ -155,7 +155,9 @@ def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], lis
     notes.append(f"baseline: {comparison.no_baseline} is not in this panel")
   failed = [f"{row.failed} of {len(row.variant.runs)} of {row.variant.label}" for row in comparison.rows if row.failed]
   if failed:
-    notes.append(f"learnt nothing, and in no mean of the quality where another run learnt: {selection.named(failed)}")
+    notes.append(
+      f"did not halve the distance, and in no mean of the quality where another run did: {selection.named(failed)}"
+    )
   return heading, lines, notes
 
 

@@ -26,7 +26,10 @@ SEEDS = 1.5  # runs a draw, from which draws must be as many as for one field
 
 
 class Entry(NamedTuple):
-  """One of what is compared, over its draws. A run that learnt nothing or diverged counts with its untrained quality."""
+  """One of what is compared, over its draws.
+
+  A run that diverged or did not halve its distance counts with its untrained quality.
+  """
 
   label: str
   loss: str

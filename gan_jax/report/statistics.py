@@ -206,10 +206,14 @@ def _interval(x: np.ndarray) -> tuple[float, float]:
 
 
 def _p_value(x: np.ndarray) -> float:
-  """Two-sided p of mean zero. Equal differences have no spread: p is then 0, or 1 where they are all zero."""
+  """Two-sided p of mean zero, by Student's t.
+
+  Equal differences, of counted modes say, have no spread that t could use: p is then the sign test's 2^(1 - n), or 1
+  where they are all zero.
+  """
   if len(x) < 2:
     return float("nan")
   error = float(x.std(ddof=1)) / len(x) ** 0.5
   if error == 0:
-    return float(x.mean() == 0)
+    return 2.0 ** (1 - len(x)) if x.mean() else 1.0
   return float(2 * stdtr(len(x) - 1, -abs(float(x.mean())) / error))

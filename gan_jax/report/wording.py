@@ -95,9 +95,12 @@ def surely(p: Paired) -> str:
 
 
 def counts(row: Row) -> str:
-  """`5/5 runs`, `4/5 runs, 1 diverged`: how many are done, what became of the others, and how many learnt nothing."""
+  """`5/5 runs`, `4/5 runs, 1 diverged`: how many are done, what became of the others.
+
+  Then in how many of those that ended the distance did not halve.
+  """
   others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
-  failed = [f"{row.failed} learnt nothing"] if row.failed else []
+  failed = [f"{row.failed} did not halve the distance"] if row.failed else []
   return ", ".join([f"{row.statuses['done']}/{plural(len(row.variant.runs), 'run')}", *others, *failed])
 
 

@@ -122,7 +122,9 @@ FIELDS: dict[str, Field] = {
   "geometry_size": Field(36, "static", "directions in which `probes=geometry` explores the game's Jacobian", 2, 10_000),
   "response_steps": Field(100, "static", "steps of each player's best response in `probes=gap`", 1, 1_000_000),
   "verdict": Field({}, "label", "thresholds of the verdict on a run, by name; see verdict.py"),
-  "evaluate_every": Field(1000, "static", "steps from one measurement of sample quality to the next", 1, LARGEST_INT),
+  "evaluate_every": Field(
+    1000, "static", "steps from one measurement of sample quality to the next, rounded up to whole rows", 1, LARGEST_INT
+  ),
   "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100, 10_000_000),
   "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1, LARGEST_INT),
 }

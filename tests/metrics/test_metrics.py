@@ -319,12 +319,24 @@ def test_a_mixture_is_as_wide_as_its_modes(tmp_path):
   ring = data.load("ring")
   measured = metrics.build(ring, tmp_path)
   order = jnp.asarray(np.random.default_rng(0).permutation(len(ring.data.images)))
-  same, spots = (sample(measured, draw, 2000) for draw in (of(ring, order), lambda i: jnp.asarray(ring.modes)[i % 8]))
+  known = jnp.asarray(ring.data.images)[order[:10]]  # by heart: of high quality, in most modes, and wide enough
+  draws = (of(ring, order), lambda i: jnp.asarray(ring.modes)[i % 8], lambda i: known[i % 10])
+  same, spots, ten = (sample(measured, draw, 2000) for draw in draws)
+  assert same["samples/duplicates"] < 0.05
+  assert spots["samples/duplicates"] == ten["samples/duplicates"] == 1
   assert same["samples/spread"] == pytest.approx(1, abs=0.05)
   assert spots["samples/spread"] == pytest.approx(0, abs=1e-3)
   assert spots["modes/present"] == spots["modes/covered"] == same["modes/in_data"] == 8
   assert same["points/frechet"] < 1e-3
   assert set(same) == set(measured.explanations)
+
+
+def test_points_along_a_thread_are_no_duplicates(tmp_path):
+  """What a generator of the ring draws early: points spread evenly along the circle, whose neighbours are not copies."""
+  measured = metrics.build(data.load("ring"), tmp_path)
+  angles = jnp.asarray(np.random.default_rng(0).uniform(0, 2 * np.pi, 2000), jnp.float32)
+  thread = sample(measured, lambda i: jnp.stack([jnp.cos(angles[i]), jnp.sin(angles[i])], axis=1), 2000)
+  assert thread["samples/duplicates"] < 0.1
 
 
 def test_an_uneven_mixture_is_its_own_measure(tmp_path):

@@ -277,7 +277,7 @@ def test_holms_correction_is_that_of_its_paper():
 
 
 def test_equal_differences_are_certain_unless_they_are_zero():
-  assert statistics.paired({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}).p == 0
+  assert statistics.paired({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}).p == 0.5  # as likely as two heads or two tails
   assert statistics.paired({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}).p == 1
 
 
@@ -449,7 +449,7 @@ def test_runs_that_learnt_nothing_are_counted_and_in_no_average(tmp_path):
   assert rows["minimax"].failed == 1
   assert rows["minimax"].finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
   assert rows["non_saturating"].versus.n == 4
-  assert wording.counts(rows["minimax"]) == "5/5 runs, 1 learnt nothing"
+  assert wording.counts(rows["minimax"]) == "5/5 runs, 1 did not halve the distance"
   assert "1 of 5 of minimax" in terminal_table(path)
 
 
@@ -1052,7 +1052,7 @@ def test_findings_say_of_how_many_runs_they_speak(tmp_path):
   (panel,) = records.read(path).panels
   best, *others = wording.findings(compare(panel))
   assert best.startswith(
-    "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 2 learnt nothing)"
+    "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 2 did not halve the distance)"
   )
   ends = next(s for s in others if " end" in s)
   assert "Every variant ends" not in ends
