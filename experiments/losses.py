@@ -20,6 +20,9 @@ def main(arguments: list[str]) -> None:
   )
   known = parser.parse_args(arguments)
 
+  from gan_jax.runner import devices
+
+  devices.imported()
   from gan_jax.losses import table
 
   if known.name is None:

@@ -75,13 +75,14 @@ def _choose(data_dir: str) -> tuple[str, Pair]:
   """(what the names begin with, the files): plain names before prefixed ones, the training set before the test set."""
   try:
     folder = Path(data_dir).expanduser()
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    named = [path for path in folder.iterdir() if NAME.fullmatch(path.name)] if folder.is_dir() else []
+    entries = sorted(named, key=_preference)
   except (OSError, RuntimeError, ValueError) as error:
     raise BadInput(
       f"{data_dir}: expected a readable folder, got {getattr(error, 'strerror', None) or error}"
     ) from error
   found: dict[str, dict[tuple[str, str], Path]] = {}
-  for path in sorted(entries, key=_preference):
+  for path in entries:
     match = NAME.fullmatch(path.name)
     if match and AXES[match["what"]] == match["axes"]:
       files = found.setdefault(match["prefix"] or "", {})

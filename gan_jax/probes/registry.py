@@ -41,7 +41,8 @@ def requested(text: str) -> tuple[str, ...]:
   found = tuple(part.strip() for part in text.split("+"))
   for name in found:
     if name not in GROUPS:
-      raise unknown("group of probes", name, (*GROUPS, "all", "none"))
+      alone = ("all", "none") if len(found) == 1 else ()  # these two join nothing
+      raise unknown("group of probes", name, (*GROUPS, *alone))
   if len(set(found)) < len(found):
     raise BadInput(f"probes expected different groups joined by '+', got {text!r}")
   return found

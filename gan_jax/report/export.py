@@ -57,8 +57,23 @@ def export(study: Path, format: str, out: Path | None = None) -> Path:
     raise BadInput(f"export to {format} expected a folder, got the file {path}")
   if format != "tensorboard" and path.is_dir():
     raise BadInput(f"export to {format} expected a file, got the folder {path}")
+  if format != "tensorboard" and path.exists() and (path.is_symlink() or not path.is_file()):
+    raise BadInput(f"export to {format} expected a regular file, got a link, a pipe or a device at {path}")
+  _refuse_what_studies_wrote(path)
   write(read, path)
   return path
+
+
+def _refuse_what_studies_wrote(path: Path) -> None:
+  """Raises `BadInput` for a path among a study's own files: nothing that a run wrote is replaced."""
+  place = path.resolve()
+  exports = {name for name, _ in FORMATS.values()}
+  for folder in (place, *place.parents):
+    inside = place.relative_to(folder).parts
+    if not runs.is_study(folder) or (inside and inside[0] in exports):
+      continue
+    if not inside or inside[0] in runs.OUR_JSON or (folder / inside[0]).exists():
+      raise BadInput(f"export expected a place of its own, got {path}, which belongs to the study {folder}")
 
 
 def names(study: Study) -> list[str]:

@@ -38,12 +38,23 @@ def configure(members: int, recorded: Mapping[str, Any] | None) -> None:
     # XLA's convolutions and matrix products are split by this number, and it decides their rounding.
     os.environ.setdefault("NPROC", str(used))
     count = int(recorded["devices"]) if recorded and recorded["backend"] == "cpu" else min(used, members)
-    import jax
+    jax = imported()
 
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
       jax.config.update("jax_num_cpu_devices", count)
   cache_programs()
   start()
+
+
+def imported() -> Any:
+  """jax. Raises `BadInput` where it refuses to be imported, as with `JAX_ENABLE_X64=maybe`."""
+  try:
+    import jax
+  except ImportError:
+    raise
+  except Exception as error:
+    raise BadInput(f"jax cannot be imported here: {type(error).__name__}: {error}") from error
+  return jax
 
 
 def setting(name: str, absent: Any = None) -> Any:
@@ -80,8 +91,7 @@ def cache_programs() -> None:
 
 def start() -> None:
   """Make jax's devices now. Raises `BadInput` naming what was asked for and the kinds of device that there are."""
-  import jax
-
+  jax = imported()
   try:
     jax.devices()
   except Exception as error:  # jax 0.10 has an assertion for a GPU that is not there, a RuntimeError for the rest

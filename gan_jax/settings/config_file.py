@@ -40,9 +40,18 @@ def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, A
   except BadInput:
     raise
   except SystemExit as error:
-    raise BadInput(f"config {path} cannot be read: it ends the program, with sys.exit({error.code!r})") from error
-  except Exception as error:  # the user's file: whatever it raises, say where
-    raise BadInput(f"config {path} cannot be read: {type(error).__name__}: {error}") from error
+    raise BadInput(f"config {path} cannot be read: it ends the program, with sys.exit({shown(error.code)})") from error
+  except KeyboardInterrupt:
+    raise
+  except BaseException as error:  # the user's file: whatever it raises, say where
+    raise BadInput(f"config {path} cannot be read: {type(error).__name__}: {_text(error)}") from error
+
+
+def _text(error: BaseException) -> str:
+  try:
+    return str(error)
+  except Exception:
+    return "without a text that can be read"
 
 
 def _source(path: str) -> bytes:
@@ -86,5 +95,5 @@ def _call(sweep: Callable[..., Any], composers: Any) -> Any:
 
 
 def _no_config(path: str, folder: Path) -> str:
-  there = sorted(str(folder / p.name) for p in folder.glob("*.py")) if folder.is_dir() else []
+  there = sorted(str(folder / p.name) for p in folder.glob("*.py") if p.exists()) if folder.is_dir() else []
   return str(unknown("config file", path, there)) if there else f"no config file {path}"

@@ -66,7 +66,11 @@ def reads(beta: str) -> Need:
 
 
 NEEDS: dict[str, Need] = {
-  "penalty_weight": Need(lambda c: bool(parts(c["penalty"]) - c["penalty_weights"].keys()), "penalty", "a name"),
+  "penalty_weight": Need(
+    lambda c: bool(parts(c["penalty"]) - c["penalty_weights"].keys()),
+    "penalty",
+    "a penalty without an entry in penalty_weights",
+  ),
   "penalty_weights": Need(lambda c: bool(parts(c["penalty"]) & c["penalty_weights"].keys()), "penalty", "those names"),
   "penalty_every": Need(
     lambda c: bool(parts(c["penalty"]) - {*OF_LOGITS}), "penalty", "one that has a pass of its own"
@@ -100,16 +104,21 @@ class Size(NamedTuple):
   text: str  # what is expected of it
 
 
-SIZES: dict[str, Size] = {
-  "method": Size(NEEDS["method_weight"].holds, lambda c: c["method_weight"] == 0, "method_weight", "above 0"),
-  "instance_noise": Size(
-    lambda c: c["instance_noise"], lambda c: c["instance_noise_scale"] == 0, "instance_noise_scale", "above 0"
+LOOKS_AHEAD = NEEDS["lookahead_pace"].holds
+SIZES: list[tuple[str, Size]] = [
+  ("method", Size(NEEDS["method_weight"].holds, lambda c: c["method_weight"] == 0, "method_weight", "above 0")),
+  (
+    "instance_noise",
+    Size(lambda c: c["instance_noise"], lambda c: c["instance_noise_scale"] == 0, "instance_noise_scale", "above 0"),
   ),
-  "unroll_steps": Size(lambda c: c["unroll_steps"] > 0, lambda c: c["unroll_rate"] == 0, "unroll_rate", "above 0"),
-  "lookahead_every": Size(
-    lambda c: c["lookahead_every"] > 0, lambda c: c["lookahead_pace"] == 1, "lookahead_pace", "below 1"
+  ("unroll_steps", Size(lambda c: c["unroll_steps"] > 0, lambda c: c["unroll_rate"] == 0, "unroll_rate", "above 0")),
+  ("lookahead_every", Size(LOOKS_AHEAD, lambda c: c["lookahead_pace"] == 1, "lookahead_pace", "below 1")),
+  # The first pull comes after that many steps.
+  (
+    "lookahead_every",
+    Size(LOOKS_AHEAD, lambda c: c["lookahead_every"] > c["steps"], "steps", "of at least lookahead_every"),
   ),
-}
+]
 
 
 def felt(name: str, config: Config) -> bool:
@@ -136,7 +145,7 @@ def changed(configs: Iterable[Config]) -> list[str]:
 
 def check_sizes(configs: Sequence[Config]) -> None:
   """Raises `BadInput` for a switch that is on, and at a size of nothing in every run in which it is."""
-  for name, size in SIZES.items():
+  for name, size in SIZES:
     for value in dict.fromkeys(config[name] for config in configs if size.on(config)):
       if all(size.nothing(config) for config in configs if config[name] == value):
         least = next(config[size.field] for config in configs if config[name] == value)

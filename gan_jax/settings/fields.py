@@ -146,7 +146,8 @@ def plain(value: Any) -> Any:
   """
   if type(value) in (bool, int, float, str):
     return value
-  if getattr(value, "shape", None) == () and hasattr(value, "dtype"):  # a scalar, or an array without axes
+  if getattr(value, "shape", None) == () and hasattr(value, "dtype") and not np.ma.is_masked(value):
+    # A scalar, or an array without axes. A masked one has no value.
     value = np.asarray(value)[()]
   if isinstance(value, (bool, np.bool_)):
     return bool(value)

@@ -49,6 +49,17 @@ def no_names(field: str) -> list[str]:
   raise BadInput(f"s.every({field!r}) expected a command that trains, which knows the registered names")
 
 
+def _list(sweep: Iterable[Mapping[str, Any]], what: str) -> Sweep:
+  """One of the sweeps that `what` joins, also one that yields its runs."""
+  if isinstance(sweep, (str, bytes, Mapping)) or not isinstance(sweep, Iterable):
+    raise BadInput(f"{what} expected lists of dicts, got {type(sweep).__name__} {shown(sweep)}")
+  found: list[Any] = list(itertools.islice(sweep, MOST_RUNS + 1))
+  strange = [run for run in found if not hasattr(run, "keys")]
+  if strange:
+    raise BadInput(f"{what} expected dicts of fields, got {type(strange[0]).__name__} {shown(strange[0])}")
+  return few(found, what)
+
+
 def _join(overrides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
   joined: dict[str, Any] = {}
   for override in overrides:
@@ -61,21 +72,24 @@ def _join(overrides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def product(*sweeps: Sweep) -> Sweep:
   """Every combination, the last sweep running fastest. Raises `BadInput` for a field set twice, or too many runs."""
-  if math.prod(len(s) for s in sweeps) > MOST_RUNS:
-    raise BadInput(f"a product of sweeps expected at most {MOST_RUNS:,} runs, got lengths {[len(s) for s in sweeps]}")
-  return [_join(combination) for combination in itertools.product(*sweeps)]
+  lists = [_list(s, "a product of sweeps") for s in sweeps]
+  if math.prod(len(s) for s in lists) > MOST_RUNS:
+    raise BadInput(f"a product of sweeps expected at most {MOST_RUNS:,} runs, got lengths {[len(s) for s in lists]}")
+  return [_join(combination) for combination in itertools.product(*lists)]
 
 
 def zipit(*sweeps: Sweep) -> Sweep:
   """The first of each joined, the second of each, ... Raises `BadInput` for unequal lengths."""
-  if len({len(s) for s in sweeps}) > 1:
-    raise BadInput(f"zipit expected sweeps of one length, got lengths {[len(s) for s in sweeps]}")
-  return [_join(combination) for combination in zip(*sweeps, strict=True)]
+  lists = [_list(s, "zipit") for s in sweeps]
+  if len({len(s) for s in lists}) > 1:
+    raise BadInput(f"zipit expected sweeps of one length, got lengths {[len(s) for s in lists]}")
+  return [_join(combination) for combination in zip(*lists, strict=True)]
 
 
 def chain(*sweeps: Sweep) -> Sweep:
   """One sweep after the other."""
-  return few([dict(override) for s in sweeps for override in s], "a chain of sweeps")
+  what = "a chain of sweeps"
+  return few([dict(override) for s in sweeps for override in _list(s, what)], what)
 
 
 def expand(base: Mapping[str, Any], sweep: Sweep, pinned: Mapping[str, Any]) -> list[dict[str, Any]]:

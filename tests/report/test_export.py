@@ -4,6 +4,7 @@ import csv
 import decimal
 import json
 import math
+import os
 import struct
 
 import numpy as np
@@ -168,6 +169,30 @@ def test_bad_requests_are_refused(study, tmp_path):
   with pytest.raises(BadInput, match="expected a folder, got the file"):
     export(study, "tensorboard", tmp_path / "file")
   assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_export_replaces_nothing_that_a_run_wrote_and_no_device(study, tmp_path):
+  before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+  part = next(path for path in before if path.suffix == ".npz")
+  for format, out in (
+    ("csv", study / "manifest.json"),
+    ("jsonl", study / "status.copy.json"),
+    ("csv", part),
+    ("jsonl", study / "rows" / "mine.jsonl"),
+    ("tensorboard", study),
+    ("tensorboard", study / "rows"),
+  ):
+    with pytest.raises(BadInput, match=r"export expected a place of its own, got .* belongs to the study"):
+      export(study, format, out)
+  os.mkfifo(tmp_path / "pipe")
+  (tmp_path / "link").symlink_to(study / "manifest.json")
+  for name in ("pipe", "link"):
+    with pytest.raises(BadInput, match="expected a regular file, got a link, a pipe or a device"):
+      export(study, "csv", tmp_path / name)
+  assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+  for _ in range(2):  # one's own earlier export may be replaced
+    assert export(study, "csv", study / "export.csv").is_file()
+  (study / "export.csv").unlink()
 
 
 COUNTS = [2**24 + 1, 2**24 + 3, 2**31 + 1, 2**32 - 1]  # float32 has none of them

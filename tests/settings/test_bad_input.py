@@ -54,6 +54,21 @@ CONFIGS = {  # what is in the config file: what is said
     swept("return s.product(*(s.param(f, range(99)) for f in ('seed', 'steps', 'batch_size')))"),
     "a product of sweeps expected at most 100,000 runs",
   ),
+  "a chain without an end": (
+    swept("import itertools; return s.chain(itertools.repeat({'seed': 1}))"),
+    "a chain of sweeps expected at most 100,000 runs, got more",
+  ),
+  "a product without an end": (
+    swept("import itertools; return s.product(s.param('seed', [1]), itertools.repeat({'steps': 2}))"),
+    "a product of sweeps expected at most 100,000 runs, got more",
+  ),
+  "a product of a dict": (
+    swept("return s.product({'seed': 1})"),
+    "a product of sweeps expected lists of dicts, got dict",
+  ),
+  "a product of None": (swept("return s.product(None)"), "expected lists of dicts, got NoneType None"),
+  "a chain with a number": (swept("return s.chain([1])"), "a chain of sweeps expected dicts of fields, got int 1"),
+  "zipped text": (swept("return s.zipit(s.param('seed', [1]), 'a')"), "zipit expected lists of dicts, got str 'a'"),
   "text for values": (swept("return s.param('loss', 'hinge')"), "expected a list of values, got 'hinge'"),
   "one value for values": (swept("return s.param('seed', 3)"), "expected a list of values, got 3"),
   "a sweep with two arguments": (
@@ -123,6 +138,28 @@ CONFIGS = {  # what is in the config file: what is said
   "an import that is not there": (
     "import nothing_of_that_name\n" + PLAIN,
     "ModuleNotFoundError: No module named 'nothing",
+  ),
+  "no ordinary exception": (swept("raise GeneratorExit"), "cannot be read: GeneratorExit:?"),
+  "an exception of the file's own": (
+    "class Mine(BaseException): pass\n" + of("{}") + "raise Mine('a\\nb')\n",
+    "cannot be read: Mine: a b$",
+  ),
+  "an exception whose text fails": (
+    "class Mine(Exception):\n  def __str__(self): return 1 / 0\nraise Mine\n",
+    "cannot be read: Mine: without a text that can be read",
+  ),
+  "an exit whose code has no text": (
+    "class Mine:\n  def __repr__(self): return 1 / 0\nraise SystemExit(Mine())\n",
+    "it ends the program, with sys.exit.a Mine",
+  ),
+  "a masked number": (
+    of("{'generator_rate': __import__('numpy').ma.masked}"),
+    "'generator_rate' expected float .* got MaskedConstant",
+  ),
+  "all probes, and more": (of("{'probes': 'all+noise'}"), "unknown group of probes 'all'; known: gap, geometry"),
+  "lookahead beyond the end": (
+    of("{'lookahead_every': 2}"),
+    "lookahead_every 2 has no effect with steps=1: expected steps of at least lookahead_every",
   ),
   "recursion": ("def get_config():\n  return get_config()\n", "RecursionError"),
   "no Python": ("def get_config(:\n", "SyntaxError"),
@@ -212,6 +249,20 @@ def test_what_is_odd_and_can_be_used_is_used(alone, capsys):
   assert (run["steps"], run["batch_size"], run["seed"]) == (12, 100, 5)
   assert capsys.readouterr().out == "hello\n"
   assert manifest.ast_docstring(alone / "study.py") is None
+
+
+def test_a_setting_that_jax_cannot_read(alone):
+  """jax reads the environment as it is imported, and refuses with whatever exception comes."""
+  (alone / "here" / "study.py").write_text(PLAIN)
+  for arguments in (["sweep", "study.py"], ["losses"]):
+    done = subprocess.run(
+      [sys.executable, "-m", f"experiments.{arguments[0]}", *arguments[1:]],
+      cwd=alone / "here", capture_output=True, text=True, check=False, timeout=60,
+      env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_ENABLE_X64": "maybe"},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch("error: jax cannot be imported here: .*'maybe'.*\n", done.stderr)
+  assert [p.name for p in (alone / "here").iterdir()] == ["study.py"]
 
 
 def test_config_paths(alone):

@@ -16,6 +16,8 @@ def test_combinators():
   assert chain(A, B) == A + B
   assert product(fixed(steps=5, panel="p"), A)[1] == {"steps": 5, "panel": "p", "loss": "hinge"}
   assert product() == [{}]
+  assert product(iter(A), iter(B)) == product(A, B)
+  assert zipit(iter(A), param("seed", [7, 8])) == zipit(A, param("seed", [7, 8]))
 
 
 def test_combinators_refuse_what_is_ambiguous():
