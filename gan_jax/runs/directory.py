@@ -68,6 +68,8 @@ FORMAT = 2  # 1 had neither digests nor copies; it can be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
+# What only a sweep or a report writes.
+OWN = (*OUR_JSON, *TABLES, "checkpoints", SET_ASIDE, "lock", "report.html", "error.txt")
 # What a launch leaves that is killed in its first second; the first two are of an earlier version.
 SCRATCH = (".writable", "..writable.tmp", ".report.html.tmp", *(f".{name}.tmp" for name in OUR_JSON))
 

@@ -2,8 +2,10 @@
 
 import csv
 import decimal
+import errno
 import json
 import math
+import os
 import struct
 
 import numpy as np
@@ -205,3 +207,43 @@ def test_counts_are_exact_in_every_export(counted, tmp_path):
 
 def test_counts_are_exact_in_the_summary(counted):
   assert '"count/images": 4294967295,' in json.dumps(report.summary(counted))
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file_and_a_link_stays_one(study, tmp_path, format):
+  pipe, link, there = tmp_path / "pipe", tmp_path / "link", tmp_path / "there"
+  os.mkfifo(pipe)
+  with pytest.raises(BadInput, match="expected a file, got no regular file"):
+    export(study, format, pipe)
+  assert pipe.is_fifo()
+  there.write_text("old")
+  link.symlink_to(there)
+  export(study, format, link)
+  assert link.is_symlink()
+  assert there.read_bytes() == export(study, format, tmp_path / "new").read_bytes()
+
+
+@pytest.mark.parametrize(
+  "place", ["manifest.json", "status.copy.json", "rows/group-0/000000000-000000500.npz", "lock", "samples/new"]
+)
+@pytest.mark.parametrize("format", ["csv", "tensorboard"])
+def test_an_export_never_replaces_what_a_run_wrote(study, tmp_path, place, format):
+  before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+  (tmp_path / "link").symlink_to(study)
+  for way in (study, tmp_path / "link"):
+    with pytest.raises(BadInput, match="expected"):
+      export(study, format, way / place)
+  assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+
+
+def test_event_files_on_a_full_disk_are_an_error_and_the_earlier_ones_stay(study, tmp_path, monkeypatch):
+  out = export(study, "tensorboard", tmp_path / "tb")
+  before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+  def full(descriptor):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(os, "fsync", full)
+  with pytest.raises(OSError, match="No space left"):
+    export(study, "tensorboard", out)
+  assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
