@@ -144,6 +144,12 @@ def restore_step(directory: Path, step: int, template: Any, facts: Mapping[str, 
   return state
 
 
+def origin(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+  """What computed the state of one checkpoint, as `save` was told. Raises as `restore_step`."""
+  found: dict[str, Any] = _read_meta(directory / str(step), template, facts)["origin"]
+  return found
+
+
 def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
   """The sealed facts beside a state. Raises `files.Damaged`, and `BadInput` where they are not those expected."""
   meta = _load(path, "meta", ocp.args.JsonRestore())

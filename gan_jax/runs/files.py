@@ -66,7 +66,7 @@ def patiently(action: Callable[[], Result]) -> Result:
 def write_atomic(path: Path, content: bytes) -> None:
   """Replace `path` by `content`, all or nothing, durable before it returns."""
   path.parent.mkdir(parents=True, exist_ok=True)
-  scratch = path.with_name(f".{path.name}.tmp")
+  scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a second report or export at the same time has its own
   try:
     with open(scratch, "wb") as file:
       file.write(content)

@@ -480,6 +480,17 @@ def test_other_versions_are_said_and_marked(config, directory, whole):
   not_exact(directory, "begun with jax 0.4.30")
 
 
+def test_runs_that_other_versions_went_on_with_stay_marked_when_the_status_is_lost(config, directory):
+  rewind(directory, 50)
+  manifest = runs.read_manifest(directory)
+  runs.write_manifest(directory, {**manifest, "versions": {**manifest["versions"], "jax": "0.4.30"}})
+  sweep(config, directory)
+  for name in (runs.STATUS, runs.copy_of(runs.STATUS)):
+    (directory / name).unlink()
+  sweep(config, directory)
+  not_exact(directory, "begun with jax 0.4.30")
+
+
 def test_a_complete_study_is_not_marked_by_a_later_version(config, directory):
   manifest = runs.read_manifest(directory)
   manifest["versions"]["jax"] = "0.4.30"

@@ -1,5 +1,7 @@
 """A study's directory: a reader never sees half a row, and damage is named."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -181,3 +183,21 @@ def test_a_directory_that_is_no_study(tmp_path):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(BadInput, match=said):
       runs.read_manifest(tmp_path)
+
+
+def test_two_that_write_one_file_at_once_both_succeed_and_a_reader_sees_one_of_them(tmp_path, monkeypatch):
+  """Two reports of one study take no lock: the second begins while the first has written and not yet renamed."""
+  path, sync = tmp_path / "report.html", os.fsync
+
+  def meanwhile(descriptor):
+    monkeypatch.setattr(os, "fsync", sync)
+    if (child := os.fork()) == 0:
+      runs.write_atomic(path, b"second")
+      os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert path.read_bytes() == b"second"
+
+  monkeypatch.setattr(os, "fsync", meanwhile)
+  runs.write_atomic(path, b"first")
+  assert path.read_bytes() == b"first"
+  assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
