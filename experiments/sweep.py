@@ -60,7 +60,7 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   from gan_jax.runner import study
 
-  study.run(known.config, rest, known.out, single, stop=command.stop())
+  study.confirm(study.run(known.config, rest, known.out, single, stop=command.stop()))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import pytest
 
 from experiments import command
 from experiments import report as report_command
+from experiments import sweep as sweep_command
 from gan_jax import report, runs, settings
-from gan_jax.core.errors import BadInput
+from gan_jax.core.errors import BadInput, Failure
 from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
@@ -288,6 +289,9 @@ def test_a_gap_that_no_checkpoint_reaches_has_a_name_and_the_study_is_complete(c
   assert {run["status"] for run in report.summary(directory)["runs"]} == {"done"}
   assert set_aside(directory) == ["rows/group-0/000000020-000000030.npz"]
   assert export(directory, "csv").exists()
+  for _ in range(2):
+    with pytest.raises(Failure, match="not whole: group-0: rows of steps 20 to 29 are missing, and 1 gap more"):
+      sweep_command.main([str(config), "--out", str(directory)])
 
 
 def test_every_checkpoint_damaged_starts_again_and_deletes_nothing(config, directory, whole):
