@@ -220,10 +220,13 @@ def writer_lock(study: Path) -> Iterator[None]:
   """Hold the study for writing; released by the kernel even after SIGKILL.
 
   Raises:
-    BadInput: another process holds it; the message says which.
+    BadInput: another process holds it, the message says which; or it is no regular file.
   """
   study.mkdir(parents=True, exist_ok=True)
-  with open(study / "lock", "a+") as file:
+  lock = study / "lock"
+  if os.path.lexists(lock) and (lock.is_symlink() or not lock.is_file()):  # a link's target would be written over
+    raise BadInput(f"{lock} expected a regular file, got something else; remove it")
+  with open(lock, "a+") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

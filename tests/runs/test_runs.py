@@ -201,3 +201,15 @@ def test_two_that_write_one_file_at_once_both_succeed_and_a_reader_sees_one_of_t
   runs.write_atomic(path, b"first")
   assert path.read_bytes() == b"first"
   assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
+  (tmp_path / "elsewhere").write_text("precious")
+  (tmp_path / "s").mkdir()
+  lock = tmp_path / "s" / "lock"
+  for make in (lambda: lock.symlink_to(tmp_path / "elsewhere"), lambda: os.mkfifo(lock)):
+    make()
+    with pytest.raises(BadInput, match="expected a regular file"), runs.writer_lock(tmp_path / "s"):
+      pass
+    lock.unlink()
+  assert (tmp_path / "elsewhere").read_text() == "precious"
