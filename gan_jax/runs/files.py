@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import time
 import zipfile
@@ -98,7 +99,12 @@ def set_aside(root: Path, path: Path, why: str) -> Path:
     t for n in range(1, 10**6) if not os.path.lexists(t := root / SET_ASIDE / (name + f"-{n}" * (n > 1)) / place)
   )
   target.parent.mkdir(parents=True, exist_ok=True)
-  os.rename(path, target)
+  try:
+    os.rename(path, target)
+  except OSError as error:
+    if error.errno != errno.EXDEV:
+      raise
+    shutil.move(path, target)  # a folder of the study is a link to another disk: copied whole before it goes there
   settle(target.parent)
   settle(path.parent)
   return target

@@ -1,5 +1,6 @@
 """A study's directory: a reader never sees half a row, and damage is named."""
 
+import errno
 import os
 
 import numpy as np
@@ -213,3 +214,15 @@ def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
       pass
     lock.unlink()
   assert (tmp_path / "elsewhere").read_text() == "precious"
+
+
+def test_setting_aside_from_another_disk_copies(tmp_path, monkeypatch):
+  (tmp_path / "rows").mkdir()
+  (tmp_path / "rows" / "part").write_text("kept")
+
+  def rename(source, target):
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+  monkeypatch.setattr(os, "rename", rename)
+  assert runs.set_aside(tmp_path, tmp_path / "rows" / "part", "damaged").read_text() == "kept"
+  assert not (tmp_path / "rows" / "part").exists()
