@@ -221,6 +221,9 @@ def _load(path: Path, item: str, arguments: Any) -> Any:
               pass
       raise
 
+  for file in path.rglob("*"):  # a pipe would never end
+    if not (file.is_file() or file.is_dir()):
+      raise files.Damaged(path, f"{file.name} is no regular file")
   for last in (False, True):  # damage is the same the second time
     try:
       return files.patiently(attempt)

@@ -196,6 +196,15 @@ def test_a_checkpoint_under_another_step_is_damaged(config, directory, whole):
   assert tables(directory) == tables(whole)
 
 
+def test_a_pipe_in_a_checkpoint_is_damage_and_no_endless_wait(config, directory, whole):
+  rewind(directory, 50)
+  path = directory / "checkpoints" / "group-0" / "50" / "meta" / "metadata"
+  path.unlink()
+  os.mkfifo(path)
+  assert "is damaged and set aside" in sweep(config, directory)
+  assert tables(directory) == tables(whole)
+
+
 def test_other_data_in_the_same_folder_are_refused(tmp_path, monkeypatch):
   monkeypatch.setattr(classifier, "STEPS", 2)  # what it measures does not matter here
   rng = np.random.default_rng(0)
