@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments import command
 from gan_jax.core import paths
-from gan_jax.core.errors import BadInput, Failure, plural
+from gan_jax.core.errors import BadInput
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -49,18 +49,8 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
-  return whole(study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop()))
-
-
-def whole(directory: Path) -> Path:
-  """The directory of a finished study. Raises `Failure`, so that exit code 0 means whole, where parts of it are lost."""
-  from gan_jax.runner import study
-
-  gaps = study.gaps(directory)
-  if gaps:
-    raise Failure(
-      f"{directory} is trained to its end, but {plural(len(gaps), 'part')} of it cannot be computed again: {gaps[0]}"
-    )
+  directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop())
+  study.confirm(directory)
   return directory
 
 
@@ -72,7 +62,7 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   from gan_jax.runner import study
 
-  whole(study.run(known.config, rest, known.out, single, stop=command.stop()))
+  study.confirm(study.run(known.config, rest, known.out, single, stop=command.stop()))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,25 +56,17 @@ def export(study: Path, format: str, out: Path | None = None) -> Path:
   read = records.read(study)
   if format == "tensorboard" and path.exists() and not path.is_dir():
     raise BadInput(f"export to {format} expected a folder, got the file {path}")
-  if format != "tensorboard" and path.is_dir():
-    raise BadInput(f"export to {format} expected a file, got the folder {path}")
-  if format != "tensorboard" and path.exists() and (path.is_symlink() or not path.is_file()):
-    raise BadInput(f"export to {format} expected a regular file, got a link, a pipe or a device at {path}")
-  _refuse_what_studies_wrote(path)
-  write(read, path)
+  if format != "tensorboard" and path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
+    raise BadInput(
+      f"export to {format} expected a file, got {'the folder' if path.is_dir() else 'no regular file:'} {path}"
+    )
+  target = path.resolve()  # a link stays a link
+  for folder in (target, *target.parents):
+    inside = target.relative_to(folder).parts
+    if runs.is_study(folder) and (not inside or inside[0] in runs.OWN):
+      raise BadInput(f"export expected a place for a new file, got {path}, which is of the study {folder} itself")
+  write(read, target)
   return path
-
-
-def _refuse_what_studies_wrote(path: Path) -> None:
-  """Raises `BadInput` for a path among a study's own files: nothing that a run wrote is replaced."""
-  place = path.resolve()
-  exports = {name for name, _ in FORMATS.values()}
-  for folder in (place, *place.parents):
-    inside = place.relative_to(folder).parts
-    if not runs.is_study(folder) or (inside and inside[0] in exports):
-      continue
-    if not inside or inside[0] in runs.OUR_JSON or (folder / inside[0]).exists():
-      raise BadInput(f"export expected a place of its own, got {path}, which belongs to the study {folder}")
 
 
 def names(study: Study) -> list[str]:
@@ -137,11 +130,12 @@ def _jsonl(study: Study, path: Path) -> None:
 
 def _tensorboard(study: Study, path: Path) -> None:
   # Here and not above: its protocol buffers take half a second to import.
-  from tensorboardX import FileWriter
+  from tensorboardX.proto.event_pb2 import Event
   from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
   from tensorboardX.proto.tensor_pb2 import TensorProto
   from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
   from tensorboardX.proto.types_pb2 import DT_DOUBLE
+  from tensorboardX.record_writer import masked_crc32c
 
   scalar = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
 
@@ -151,6 +145,11 @@ def _tensorboard(study: Study, path: Path) -> None:
       return Summary.Value(tag=name, tensor=exact, metadata=scalar)
     return Summary.Value(tag=name, simple_value=float(x))
 
+  def record(event: Event) -> bytes:
+    data = event.SerializeToString()
+    head = struct.pack("<Q", len(data))
+    return head + struct.pack("<I", masked_crc32c(head)) + data + struct.pack("<I", masked_crc32c(data))
+
   try:
     created = datetime.datetime.fromisoformat(study.manifest["created"]).timestamp()
   except (KeyError, TypeError, ValueError):
@@ -158,17 +157,19 @@ def _tensorboard(study: Study, path: Path) -> None:
   for panel in study.panels:
     for variant in panel.variants:
       for run in variant.runs:
-        folder = path / folder_name(variant.label, run)
-        for old in folder.glob("events.out.tfevents.*"):  # of an earlier export: TensorBoard would draw both
-          old.unlink()
-        writer = FileWriter(str(folder))
+        records_of_run = [record(Event(wall_time=created, file_version="brain.Event:2"))]
         for rows in (run.rows, run.quality):
           for index, step in enumerate(rows.steps):
             values = [(name, column[index]) for name, column in rows.columns.items()]
             summary = [value(name, x) for name, x in values if not np.isnan(x)]
             if summary:
-              writer.add_summary(Summary(value=summary), int(step), walltime=created)
-        writer.close()
+              records_of_run.append(record(Event(wall_time=created, step=int(step), summary=Summary(value=summary))))
+        # Not by tensorboardX's writer: its thread dies of a full disk, and closing it then waits for ever.
+        file = path / folder_name(variant.label, run) / f"events.out.tfevents.{int(created)}.gan_jax"
+        runs.write_atomic(file, b"".join(records_of_run))
+        for old in file.parent.glob("events.out.tfevents.*"):  # of an earlier export: TensorBoard would draw both
+          if old != file:
+            old.unlink()
 
 
 def folder_name(label: str, run: Run) -> str:

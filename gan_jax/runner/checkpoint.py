@@ -144,6 +144,12 @@ def restore_step(directory: Path, step: int, template: Any, facts: Mapping[str, 
   return state
 
 
+def origin(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+  """What computed the state of one checkpoint, as `save` was told. Raises as `restore_step`."""
+  found: dict[str, Any] = _read_meta(directory / str(step), template, facts)["origin"]
+  return found
+
+
 def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
   """The sealed facts beside a state. Raises `files.Damaged`, and `BadInput` where they are not those expected."""
   meta = _load(path, "meta", ocp.args.JsonRestore())
@@ -215,6 +221,9 @@ def _load(path: Path, item: str, arguments: Any) -> Any:
               pass
       raise
 
+  for file in path.rglob("*"):  # a pipe would never end
+    if not (file.is_file() or file.is_dir()):
+      raise files.Damaged(path, f"{file.name} is no regular file")
   for last in (False, True):  # damage is the same the second time
     try:
       return files.patiently(attempt)

@@ -101,7 +101,8 @@ class Writer:
   def save(self, state: GanState, step: int) -> None:
     own = jax.tree.map(lambda x: x[: self.program.members], state)
     self.still_there()
-    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), self.origin.platform)
+    origin = {**self.origin.platform, "reasons": self.reasons}  # the status, which has them too, can be lost
+    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
 
   def status(self, step: int, seconds: float, state: GanState) -> None:
     """How far the group is, derived from its state."""
@@ -146,6 +147,8 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
       say(f"{group.name}: no intact checkpoint is left: from the start again; what it wrote before is compared")
     return 0, program.init(program.hypers)
   step = found[0]
+  for reason in checkpoint.origin(writer.directory, step, blank, facts(group, writer.origin)).get("reasons", []):
+    writer.doubt(reason)
   if step < group.spec.steps:
     say(f"{group.name}: resuming at step {step:,} of {group.spec.steps:,}")
   _repair(writer, blank, step)

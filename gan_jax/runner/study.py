@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
-from gan_jax.core.errors import BadInput, plural
+from gan_jax.core.errors import BadInput, Failure, plural
 from gan_jax.runner import devices, signals
 from gan_jax.runner.manifest import changes, describe, platform_facts
 from gan_jax.runner.progress import Progress
@@ -256,15 +256,18 @@ def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
   return runs.gaps(study, group, runs.read_status(study)["groups"].get(group["name"], {}))
 
 
-def gaps(study: Path) -> list[runs.Gap]:
-  """What a study that was trained to its end has not, and cannot have again; empty for a whole one."""
-  return [gap for group in runs.read_manifest(study)["groups"] for gap in missing(study, group)]
-
-
 def whole(study: Path, group: Mapping[str, Any]) -> bool:
   """Whether a group of the manifest is trained to its end and everything is there."""
   complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
   return bool(complete) and not missing(study, group)
+
+
+def confirm(study: Path) -> None:
+  """Raises `Failure` where a study that `run` has brought to its end is not whole: 0 would say that nothing is missing."""
+  gaps = [gap for group in runs.read_manifest(study)["groups"] for gap in missing(study, group)]
+  if gaps:
+    more = f", and {plural(len(gaps) - 1, 'gap')} more" * (len(gaps) > 1)
+    raise Failure(f"{study} is trained and reported, but not whole: {gaps[0]}{more}; it cannot be computed again")
 
 
 def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:

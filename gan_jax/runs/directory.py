@@ -18,6 +18,8 @@ status carry the digest of their contents, and each has a copy (`manifest.copy.j
 import contextlib
 import fcntl
 import os
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,8 +70,13 @@ FORMAT = 2  # 1 had neither digests nor copies; it can be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
-# What a launch leaves that is killed in its first second; the first two are of an earlier version.
-SCRATCH = (".writable", "..writable.tmp", ".report.html.tmp", *(f".{name}.tmp" for name in OUR_JSON))
+# What only a sweep or a report writes.
+OWN = (*OUR_JSON, *TABLES, "checkpoints", SET_ASIDE, "lock", "report.html", "error.txt")
+# What a launch leaves that is killed in its first second; names without a process are of an earlier version.
+SCRATCH = re.compile(
+  rf"\.({'|'.join(map(re.escape, (*OUR_JSON, 'report.html')))})\.(\d+\.)?tmp|\.writable|\.\.writable\.tmp"
+)
+REPORTING = 60  # seconds: a page that is being written, by a report that needs no lock, is younger
 
 
 def copy_of(name: str) -> str:
@@ -84,8 +91,8 @@ def is_study(study: Path) -> bool:
 
 def strangers(study: Path) -> list[str]:
   """What is in a directory that no launch of ours would have left there."""
-  ours = {"lock", SET_ASIDE, *SCRATCH}
-  return sorted(path.name for path in study.iterdir() if path.name not in ours)
+  ours = {"lock", SET_ASIDE}
+  return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 
 def _checked(path: Path) -> dict[str, Any]:
@@ -149,10 +156,12 @@ def mend(study: Path, say: Callable[[str], None]) -> None:
 
   Where a status and its copy are damaged both are set aside: it is derived again from the checkpoints.
   """
-  for path in (study / name for name in SCRATCH):
-    path.unlink(missing_ok=True)
+  for path in [path for path in study.iterdir() if SCRATCH.fullmatch(path.name)]:
+    with contextlib.suppress(FileNotFoundError):
+      if not path.name.startswith(".report.html.") or time.time() - path.lstat().st_mtime > REPORTING:
+        path.unlink()
   for table in TABLES:
-    for path in (study / table).glob("*/.*.npz.tmp"):  # a part of which half was written
+    for path in (study / table).glob("*/.*.npz.*tmp"):  # a part of which half was written
       path.unlink(missing_ok=True)
   for name in (MANIFEST, STATUS):
     found: dict[str, dict[str, Any]] = {}
@@ -211,10 +220,13 @@ def writer_lock(study: Path) -> Iterator[None]:
   """Hold the study for writing; released by the kernel even after SIGKILL.
 
   Raises:
-    BadInput: another process holds it; the message says which.
+    BadInput: another process holds it, the message says which; or it is no regular file.
   """
   study.mkdir(parents=True, exist_ok=True)
-  with open(study / "lock", "a+") as file:
+  lock = study / "lock"
+  if os.path.lexists(lock) and (lock.is_symlink() or not lock.is_file()):  # a link's target would be written over
+    raise BadInput(f"{lock} expected a regular file, got something else; remove it")
+  with open(lock, "a+") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

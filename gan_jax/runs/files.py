@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import time
 import zipfile
@@ -66,7 +67,7 @@ def patiently(action: Callable[[], Result]) -> Result:
 def write_atomic(path: Path, content: bytes) -> None:
   """Replace `path` by `content`, all or nothing, durable before it returns."""
   path.parent.mkdir(parents=True, exist_ok=True)
-  scratch = path.with_name(f".{path.name}.tmp")
+  scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a second report or export at the same time has its own
   try:
     with open(scratch, "wb") as file:
       file.write(content)
@@ -98,7 +99,12 @@ def set_aside(root: Path, path: Path, why: str) -> Path:
     t for n in range(1, 10**6) if not os.path.lexists(t := root / SET_ASIDE / (name + f"-{n}" * (n > 1)) / place)
   )
   target.parent.mkdir(parents=True, exist_ok=True)
-  os.rename(path, target)
+  try:
+    os.rename(path, target)
+  except OSError as error:
+    if error.errno != errno.EXDEV:
+      raise
+    shutil.move(path, target)  # a folder of the study is a link to another disk: copied whole before it goes there
   settle(target.parent)
   settle(path.parent)
   return target

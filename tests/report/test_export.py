@@ -2,6 +2,7 @@
 
 import csv
 import decimal
+import errno
 import json
 import math
 import os
@@ -171,30 +172,6 @@ def test_bad_requests_are_refused(study, tmp_path):
   assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_an_export_replaces_nothing_that_a_run_wrote_and_no_device(study, tmp_path):
-  before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
-  part = next(path for path in before if path.suffix == ".npz")
-  for format, out in (
-    ("csv", study / "manifest.json"),
-    ("jsonl", study / "status.copy.json"),
-    ("csv", part),
-    ("jsonl", study / "rows" / "mine.jsonl"),
-    ("tensorboard", study),
-    ("tensorboard", study / "rows"),
-  ):
-    with pytest.raises(BadInput, match=r"export expected a place of its own, got .* belongs to the study"):
-      export(study, format, out)
-  os.mkfifo(tmp_path / "pipe")
-  (tmp_path / "link").symlink_to(study / "manifest.json")
-  for name in ("pipe", "link"):
-    with pytest.raises(BadInput, match="expected a regular file, got a link, a pipe or a device"):
-      export(study, "csv", tmp_path / name)
-  assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
-  for _ in range(2):  # one's own earlier export may be replaced
-    assert export(study, "csv", study / "export.csv").is_file()
-  (study / "export.csv").unlink()
-
-
 COUNTS = [2**24 + 1, 2**24 + 3, 2**31 + 1, 2**32 - 1]  # float32 has none of them
 
 
@@ -230,3 +207,43 @@ def test_counts_are_exact_in_every_export(counted, tmp_path):
 
 def test_counts_are_exact_in_the_summary(counted):
   assert '"count/images": 4294967295,' in json.dumps(report.summary(counted))
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file_and_a_link_stays_one(study, tmp_path, format):
+  pipe, link, there = tmp_path / "pipe", tmp_path / "link", tmp_path / "there"
+  os.mkfifo(pipe)
+  with pytest.raises(BadInput, match="expected a file, got no regular file"):
+    export(study, format, pipe)
+  assert pipe.is_fifo()
+  there.write_text("old")
+  link.symlink_to(there)
+  export(study, format, link)
+  assert link.is_symlink()
+  assert there.read_bytes() == export(study, format, tmp_path / "new").read_bytes()
+
+
+@pytest.mark.parametrize(
+  "place", ["manifest.json", "status.copy.json", "rows/group-0/000000000-000000500.npz", "lock", "samples/new", ""]
+)
+@pytest.mark.parametrize("format", ["csv", "tensorboard"])
+def test_an_export_never_replaces_what_a_run_wrote(study, tmp_path, place, format):
+  before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+  (tmp_path / "link").symlink_to(study)
+  for way in (study, tmp_path / "link"):
+    with pytest.raises(BadInput, match="expected"):
+      export(study, format, way / place)
+  assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+
+
+def test_event_files_on_a_full_disk_are_an_error_and_the_earlier_ones_stay(study, tmp_path, monkeypatch):
+  out = export(study, "tensorboard", tmp_path / "tb")
+  before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+  def full(descriptor):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+  monkeypatch.setattr(os, "fsync", full)
+  with pytest.raises(OSError, match="No space left"):
+    export(study, "tensorboard", out)
+  assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -1,5 +1,8 @@
 """A study's directory: a reader never sees half a row, and damage is named."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -181,3 +184,45 @@ def test_a_directory_that_is_no_study(tmp_path):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(BadInput, match=said):
       runs.read_manifest(tmp_path)
+
+
+def test_two_that_write_one_file_at_once_both_succeed_and_a_reader_sees_one_of_them(tmp_path, monkeypatch):
+  """Two reports of one study take no lock: the second begins while the first has written and not yet renamed."""
+  path, sync = tmp_path / "report.html", os.fsync
+
+  def meanwhile(descriptor):
+    monkeypatch.setattr(os, "fsync", sync)
+    if (child := os.fork()) == 0:
+      runs.write_atomic(path, b"second")
+      os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert path.read_bytes() == b"second"
+
+  monkeypatch.setattr(os, "fsync", meanwhile)
+  runs.write_atomic(path, b"first")
+  assert path.read_bytes() == b"first"
+  assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
+  (tmp_path / "elsewhere").write_text("precious")
+  (tmp_path / "s").mkdir()
+  lock = tmp_path / "s" / "lock"
+  for make in (lambda: lock.symlink_to(tmp_path / "elsewhere"), lambda: os.mkfifo(lock)):
+    make()
+    with pytest.raises(BadInput, match="expected a regular file"), runs.writer_lock(tmp_path / "s"):
+      pass
+    lock.unlink()
+  assert (tmp_path / "elsewhere").read_text() == "precious"
+
+
+def test_setting_aside_from_another_disk_copies(tmp_path, monkeypatch):
+  (tmp_path / "rows").mkdir()
+  (tmp_path / "rows" / "part").write_text("kept")
+
+  def rename(source, target):
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+  monkeypatch.setattr(os, "rename", rename)
+  assert runs.set_aside(tmp_path, tmp_path / "rows" / "part", "damaged").read_text() == "kept"
+  assert not (tmp_path / "rows" / "part").exists()
