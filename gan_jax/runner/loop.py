@@ -20,7 +20,7 @@ from gan_jax.runs.plan import Chunk, chunks
 
 
 def plan(spec: Spec) -> list[Chunk]:
-  """The chunks of a whole run; see `gan_jax.plan`."""
+  """The chunks of a whole run; see `gan_jax.runs.plan`."""
   return chunks(spec.steps, spec.probe_every, spec.evaluate_every, spec.checkpoint_every)
 
 
@@ -123,7 +123,8 @@ class _Told:
     self._fresh = shape not in self._compiled
     self._compiled.add(shape)
     phase = self._conduct.progress.phase
-    with phase(f"compiling {self._conduct.program}: training") if self._fresh else contextlib.nullcontext():
+    what = "training" if len(self._compiled) == 1 else f"training, the chunks of {chunk.windows * chunk.length} steps"
+    with phase(f"compiling {self._conduct.program}: {what}") if self._fresh else contextlib.nullcontext():
       self._began = time.monotonic()
       yield
 

@@ -43,7 +43,8 @@ def run(
     OSError: something could not be written. What was saved is good, and the same call goes on from it; the error's notes
       say from which step, or that nothing is saved yet.
   """
-  alone, swept = sweeps.load(config, arguments, single, _registered)
+  with Progress(say) as reading, reading.phase(f"reading {config}", brief=True):
+    alone, swept = sweeps.load(config, arguments, single, _registered)
   configs = alone if single else swept
   stem = Path(config).stem
   default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)

@@ -77,7 +77,7 @@ def call(cache, config):
     code = ["-m", "experiments.sweep"] if what is None else ["-c", DRIVER.format(what=what)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     arguments = [sys.executable, *code, str(config), "--out", str(directory)]
-    return subprocess.run(arguments, env=env, text=True, cwd=ROOT, timeout=240, check=False, **pipes)
+    return subprocess.run(arguments, env=env, text=True, cwd=ROOT, timeout=600, check=False, **pipes)
 
   return call
 

@@ -70,7 +70,7 @@ def start(*arguments: object) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-  out, err = process.communicate(timeout=240)
+  out, err = process.communicate(timeout=600)
   return process.returncode, out, err
 
 
