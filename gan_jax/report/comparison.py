@@ -106,7 +106,7 @@ def compare(panel: Panel, paired: bool = True) -> Comparison:
   columns = [c for c in COLUMNS if c[0] in present and (quality is None or c[0] != quality.metric)]
   if quality is not None and f"raw/{quality.metric}" in present:
     columns.insert(0, (f"raw/{quality.metric}", "raw: without averaging"))
-  references = baselines(panel) if paired else [None] * len(panel.variants)
+  references = _compared_with(panel) if paired else [None] * len(panel.variants)
   rows = [_row(panel, index, references[index], quality, columns) for index in range(len(panel.variants))]
   corrected = statistics.holm([row.versus for row in rows])
   rows = [row._replace(versus=versus) for row, versus in zip(rows, corrected, strict=True)]
@@ -115,6 +115,15 @@ def compare(panel: Panel, paired: bool = True) -> Comparison:
     rows.sort(key=lambda row: (row.mostly_failed, np.nan_to_num(sign * row.finals[metric].mean, nan=np.inf)))
   known = tuple(c for c in columns if any(row.finals[c[0]].n for row in rows))
   return Comparison(panel, quality, known, tuple(rows))
+
+
+def _compared_with(panel: Panel) -> list[Variant | None]:
+  """`records.baselines`, without those that nothing else is compared with: they are no baseline of anything."""
+  found = baselines(panel)
+  used = {id(one) for variant, one in zip(panel.variants, found, strict=True) if one is not variant}
+  return [
+    one if one is not variant or id(one) in used else None for variant, one in zip(panel.variants, found, strict=True)
+  ]
 
 
 def learnt(run: Run, quality: Quality | None) -> bool:

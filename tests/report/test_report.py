@@ -391,6 +391,16 @@ def test_the_baseline_differs_in_its_loss_alone(tmp_path):
   ]  # fmt: skip
 
 
+def test_what_nothing_is_compared_with_is_no_baseline(tmp_path):
+  """Of the minimax rows only the first is a baseline: hinge has its batch size; the others stand for themselves."""
+  sizes = [("minimax", 32), ("minimax", 64), ("minimax", 128), ("hinge", 32)]
+  group = [settings.resolve({"steps": 100, "loss": loss, "batch_size": size}) for loss, size in sizes]
+  panel = records.read(write_study(tmp_path / "s", [group], until=100)).panels[0]
+  rows = {row.variant.label: row for row in compare(panel).rows}
+  assert [label for label, row in rows.items() if row.is_baseline] == ["minimax, batch_size=32"]
+  assert rows["hinge, batch_size=32"].baseline is rows["minimax, batch_size=32"].variant
+
+
 def test_the_baseline_is_what_the_study_names(tmp_path):
   def found(name, changes, **fields):
     group = [settings.resolve({"steps": 100}, fields, change) for change in changes]
