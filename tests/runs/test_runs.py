@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.runs import plan, tables
+from tests.conftest import ROOT
 
 
 def table(first, last, members=3):
@@ -192,10 +195,8 @@ def test_two_that_write_one_file_at_once_both_succeed_and_a_reader_sees_one_of_t
 
   def meanwhile(descriptor):
     monkeypatch.setattr(os, "fsync", sync)
-    if (child := os.fork()) == 0:
-      runs.write_atomic(path, b"second")
-      os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    code = f"from pathlib import Path; from gan_jax import runs; runs.write_atomic(Path({str(path)!r}), b'second')"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)  # not a fork: jax has threads here
     assert path.read_bytes() == b"second"
 
   monkeypatch.setattr(os, "fsync", meanwhile)
