@@ -119,16 +119,17 @@ def _section(panel: records.Panel) -> str:
 
 
 def _aligned(lines: list[list[str]]) -> list[str]:
+  """Columns of text. Where labels that are cut to fit could not be told apart, each has a line of its own, uncut."""
   lines = [[_printable(cell) for cell in line] for line in lines]
   widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
   widths[0] = max(SHORTEST_LABEL, min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)))
-  text = [
-    "  ".join(
-      [_fit(line[0], widths[0]).ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
-    )
-    for line in lines
-  ]
-  return [_fit(line.rstrip(), WIDTH) for line in text]
+  labels = [line[0] for line in lines]
+  alone = len({_fit(label, widths[0]) for label in labels}) < len(set(labels))
+  text = []
+  for label, *cells in lines:
+    row = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+    text += [label, f"    {row}"] if alone else [f"{_fit(label, widths[0]).ljust(widths[0])}  {row}"]
+  return [_fit(line.rstrip(), WIDTH) for line in text if line.strip()]
 
 
 def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], list[str]]:

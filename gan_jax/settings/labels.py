@@ -38,6 +38,8 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
   said = []
   for name in fields or ["loss"]:
     value = config.get(name)
+    if value is None:  # a penalty's weight that is its source's
+      continue
     if isinstance(value, Mapping):
       said += [f"{option}={short(number)}" for option, number in sorted(value.items())]
     else:
