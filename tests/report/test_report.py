@@ -392,11 +392,11 @@ def test_the_baseline_differs_in_its_loss_alone(tmp_path):
 
 
 def test_labels_that_would_be_cut_to_the_same_text_have_lines_of_their_own(tmp_path):
-  other = {"generator_rate": 0.001, "discriminator_rate": 0.001, "beta1": 0.3, "beta2": 0.99, "ema_decay": 0.9}
+  other = {"generator_rate": 0.001, "discriminator_rate": 0.001, "beta2": 0.99, "ema_decay": 0.9}
   group = [settings.resolve({"steps": 100} | change) for change in ({}, {"ema_decay": 0.5}, other)]
   lines = terminal_table(write_study(tmp_path / "s", [group], until=100)).splitlines()
   for decay in (0.999, 0.5):
-    label = f"generator_rate=0.0005, discriminator_rate=0.0005, beta1=0.5, beta2=0.999, ema_decay={decay}"
+    label = f"generator_rate=0.0005, discriminator_rate=0.0005, beta2=0.999, ema_decay={decay}"
     assert "1/1" in lines[lines.index(label) + 1]
   assert max(map(len, lines)) <= 120
 
