@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from gan_jax.core.errors import BadInput
 from gan_jax.report.export import export
 from gan_jax.runner import study
 from gan_jax.runs import files
+
+MARK = Path(tempfile.gettempdir()) / "gan_jax_was_here"  # what code in a damaged file would leave
 
 CASES = 200
 STEPS, MEMBERS = 100, 2
@@ -168,7 +171,7 @@ class Payload:
   """What a pickle would run: it leaves a mark."""
 
   def __reduce__(self):
-    return Path.touch, (Path("/tmp/gan_jax_was_here"),)
+    return Path.touch, (MARK,)
 
 
 def odd_arrays(rng):
@@ -224,7 +227,7 @@ HEADERS = (
   "{'descr': '|O', 'fortran_order': False, 'shape': (5, 2), }",
   "{'descr': '<f4', 'fortran_order': 3, 'shape': (5, 2), }",
   "{'descr': [('a', '<f4', (10, 10))], 'fortran_order': False, 'shape': (5, 2), }",
-  "{'shape': (5, 2)}", "3", "", "[" * 9000, "-" * 9000 + "1", "__import__('os').system('touch /tmp/gan_jax_was_here')",
+  "{'shape': (5, 2)}", "3", "", "[" * 9000, "-" * 9000 + "1", f"__import__('os').system('touch {MARK}')",
 )  # fmt: skip
 
 
@@ -338,5 +341,5 @@ def test_every_corrupted_directory_is_one_sentence_or_is_read(first, originals, 
       raise
     shutil.rmtree(directory)
   assert 10 < refused < 50  # neither is everything refused, nor is nothing
-  assert not Path("/tmp/gan_jax_was_here").exists()
+  assert not MARK.exists()
   assert {p.name for p in tmp_path.iterdir()} == set()
