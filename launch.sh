@@ -69,8 +69,14 @@ if [ "$(cat "$venv/.gan_jax" 2>/dev/null)" != "$stamp" ]; then
   echo "setting up $venv (once) ..." >&2
   python="$(python_command)"
   [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  # pip says nothing while it works, and a person should not wonder.
+  (while sleep 8 </dev/null >/dev/null 2>&1; do echo "still setting up $venv ..." >&2; done) &
+  waiting=$!
+  trap 'kill "$waiting" 2>/dev/null' EXIT
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --constraint "$here/constraints.txt" --editable "$here[$extras]"
+  kill "$waiting"
+  trap - EXIT
   echo "$stamp" >"$venv/.gan_jax"
 fi
 
