@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 
 from gan_jax import runs
-from gan_jax.core.errors import Failure
+from gan_jax.core.errors import Failure, plural
 from gan_jax.runner.population import Group
 
 OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|out of memory|bad_alloc|unable to allocate", re.I)
@@ -24,7 +24,7 @@ def explain(error: Exception, group: Group, study: Path) -> Failure:
   spec, members = group.spec, len(group.configs)
   if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
     return Failure(
-      f"out of memory in {group.name}: {members} member{'s' * (members != 1)} of model {spec.model} (widths "
+      f"out of memory in {group.name}: {plural(members, 'member')} of model {spec.model} (widths "
       f"{spec.generator_width} and {spec.discriminator_width}) with batch_size {spec.batch_size} and evaluation_samples "
       f"{spec.evaluation_samples}; lower one of these, or the number of runs in one sweep ({_short(reason)}; {study / TRACE})"
     )

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gan_jax.core.errors import BadInput
+from gan_jax.core.errors import BadInput, one_line
 
 # The machine's failures, not the file's: the same call may succeed a moment later.
 TRANSIENT = frozenset(
@@ -43,13 +43,8 @@ class Damaged(BadInput):
   """A file whose contents are not what was written; `reason` says it without the file's name."""
 
   def __init__(self, path: Path, reason: str):
-    self.path, self.reason = path, one_line(reason)
+    self.path, self.reason = path, one_line(reason)[:300]
     super().__init__(f"{path} is damaged: {self.reason}")
-
-
-def one_line(text: object) -> str:
-  """The first 300 characters of a message, on one line."""
-  return (" ".join(str(text).split()) or type(text).__name__)[:300]
 
 
 def patiently(action: Callable[[], Result]) -> Result:

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan_jax.core.errors import plural
 from gan_jax.runs.directory import Table
 from gan_jax.verdict import evidence
 from gan_jax.verdict.signs import FACTORS, Signs, measure
@@ -82,7 +83,7 @@ def judge(
   columns |= {f"share/{name}": x for name, x in signs.shares.items()}
   states, lost = name_states(signs, limits, diverged)
   if diverged is None and count < FEWEST:
-    text = f"{count} row{'s' * (count != 1)}, and a verdict takes {FEWEST}"
+    text = f"{plural(count, 'row')}, and a verdict takes {FEWEST}"
     return Verdict(signs.steps, ("unknown",) * count, "unknown", "", text, columns)
   last = states[-max(int(np.ceil(limits["end_share"] * count)), int(limits["window"])) :]
   names, latest = np.unique(last[::-1], return_index=True)

@@ -33,6 +33,15 @@ def blank(like):
   }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_echoes():
+  """As in a study: after a failed read TensorStore's threads find their event loop closed, whenever that is, and say so.
+
+  It stays in place: an echo may come when this file is done.
+  """
+  checkpoint.quiet()
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
   folder = tmp_path_factory.mktemp("saved") / "group-0"
