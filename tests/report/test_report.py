@@ -276,7 +276,7 @@ def test_holms_correction_is_that_of_its_paper():
   assert wording.p_value(found[0]) == "p = 0.06 (Holm, of 2), n = 5"
 
 
-def test_equal_differences_are_certain_unless_they_are_zero():
+def test_equal_differences_are_tested_by_their_signs():
   assert statistics.paired({0: 1.0, 1: 1.0}, {0: 2.0, 1: 2.0}).p == 0.5  # as likely as two heads or two tails
   assert statistics.paired({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}).p == 1
 
