@@ -86,7 +86,7 @@ import gan_jax, pathlib
 assert pathlib.Path(gan_jax.__file__).is_relative_to(pathlib.Path.cwd())
 from gan_jax import losses, penalties, probes, settings; from gan_jax.runner import population
 assert "twice" in losses.LOSSES and "steepness" in penalties.PENALTIES and "logits/spread" in probes.EXPLANATIONS[""]
-(group,) = population.group([settings.resolve({"loss": "top_k(twice)", "penalty": "steepness", "penalty_weight": 1.0})])
+(group,) = grouping.group([settings.resolve({"loss": "top_k(twice)", "penalty": "steepness", "penalty_weight": 1.0})])
 """
   done = python(copy, "-c", code)
   assert done.returncode == 0, done.stderr

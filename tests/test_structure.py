@@ -14,7 +14,7 @@ import pytest
 
 from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
-from gan_jax.runner import population, study
+from gan_jax.runner import grouping, population, study
 from gan_jax.settings import sweeps
 from tests.conftest import ROOT
 from tests.data.test_idx import write_set
@@ -147,7 +147,7 @@ def test_every_config_expands_and_says_how_it_is_run(path):
   assert len(single) == 1
   assert swept
   assert f"configs/{path.name}" in (ast.get_docstring(ast.parse(path.read_text())) or "")
-  groups = population.group(swept)
+  groups = grouping.group(swept)
   assert sum(len(g.configs) for g in groups) == len(swept)
   assert all(set(config) == set(settings.FIELDS) for config in swept)
 
@@ -162,7 +162,7 @@ def cache(tmp_path_factory):
 def test_every_config_makes_a_program(path):
   """Traced to the end, every shape and name of it, and not compiled: that is what takes the time."""
   single, _ = sweeps.load(str(path))
-  (group,) = population.group(single)
+  (group,) = grouping.group(single)
   dataset = data.load(group.spec.dataset, group.spec.data_dir)
   unasked = Quality(lambda draw, count: draw(np.arange(4)), lambda found: {}, {}, {})
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)

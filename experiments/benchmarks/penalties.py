@@ -60,10 +60,10 @@ def clock(fields: Mapping[str, Any], model: str, dataset: Any) -> Callable[[], f
   import jax
 
   from gan_jax import game, settings
-  from gan_jax.runner import population
+  from gan_jax.runner import grouping, population
 
   base = {"model": model, "penalty_weight": 0.1, "steps": STEPS, **fields}
-  (group,) = population.group([settings.resolve(base, {"seed": seed}) for seed in range(MEMBERS)])
+  (group,) = grouping.group([settings.resolve(base, {"seed": seed}) for seed in range(MEMBERS)])
   unasked: Any = None  # the quality of samples
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = [program.init(program.hypers)]

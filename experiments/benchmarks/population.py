@@ -32,10 +32,10 @@ def population_clock(members: int):
   import jax
 
   from gan_jax import data, game, metrics
-  from gan_jax.runner import population
+  from gan_jax.runner import grouping, population
 
   configs = [settings.resolve(FIELDS, {"seed": seed}) for seed in range(members)]
-  (group,) = population.group(configs)
+  (group,) = grouping.group(configs)
   dataset = data.load("ring")
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, metrics.mixture_quality(dataset))
   state = [program.init(program.hypers)]

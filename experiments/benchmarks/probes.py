@@ -73,11 +73,11 @@ def clock(fields: Mapping[str, Any], members: int, dataset: Any) -> Callable[[in
   import jax
 
   from gan_jax import game, settings
-  from gan_jax.runner import population
+  from gan_jax.runner import grouping, population
 
   base = {"penalty": "r1", "penalty_weight": 0.5, **fields}
   configs = [settings.resolve(base, {"loss": LOSSES[i % len(LOSSES)], "seed": i}) for i in range(members)]
-  (group,) = population.group(configs)
+  (group,) = grouping.group(configs)
   unasked: Any = None  # the quality of samples
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = [program.init(program.hypers)]

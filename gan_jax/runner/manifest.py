@@ -34,7 +34,7 @@ def describe(
   Args:
     config: path of the config file.
     name: of the study.
-    groups: `population.Group`s.
+    groups: `grouping.Group`s.
     meanings: what each metric is, by name.
     digests: of each group's dataset, by the group's name; without them data are not compared when it is resumed.
     tables: what a complete group has of `runs.TABLES`.

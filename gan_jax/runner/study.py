@@ -73,11 +73,11 @@ def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progre
   with progress.phase("starting jax"):
     devices.configure(len(configs), manifest and manifest["layout"])
 
-    from gan_jax.runner import checkpoint, population  # jax only now: the layout is set
+    from gan_jax.runner import checkpoint  # jax only now: the layout is set
 
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
-    groups = population.group(configs)
+    groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
       inputs = _inputs(study, manifest, groups)
     stop.check()

@@ -12,7 +12,7 @@ effect it is put back to its default (`settled`), so that runs that would be the
 no number in the tables that nothing has felt. `--config.penalty=none` may take the effect from a file's `penalty_weight`.
 
 What is switched on at size nothing (a penalty of weight 0, noise of scale 0) in all runs is refused as well: `check_sizes`,
-and for penalties, whose weights are in their registry, `population.group`.
+and for penalties, whose weights are in their registry, `grouping.group`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

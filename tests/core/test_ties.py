@@ -13,7 +13,7 @@ from gan_jax import data, game, losses, penalties, settings
 from gan_jax.core.norms import largest
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_step
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from tests.penalties.test_penalties import function, of_kind
 
 
@@ -44,7 +44,7 @@ def test_unrolled_maxout_units_have_a_finite_gradient():
   """Twelve steps of the unrolled GAN on maxout units in float32: no update is refused."""
   fields = {"dataset": "ring", "model": "pacgan", "latent_size": 2, "depth": 3, "generator_width": 16}
   config = settings.resolve(fields | {"discriminator_width": 16, "batch_size": 32, "unroll_steps": 1})
-  (group,) = population.group([config])
+  (group,) = grouping.group([config])
   ring = data.load("ring")
   built = game.build(group.spec, ring)
   hypers = jax.tree.map(lambda x: jnp.asarray(x)[0], group.hypers)

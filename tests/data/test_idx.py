@@ -12,7 +12,7 @@ import pytest
 from gan_jax import data, game, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.data.idx import read_idx
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from tests.conftest import SHARED
 
 RNG = np.random.default_rng(0)
@@ -210,7 +210,7 @@ def test_images_need_no_labels_unless_they_are_asked_for_and_no_certain_size(tmp
   assert np.asarray(dataset.data.labels).tolist() == [0] * 6
   config = {"dataset": "mnist", "data_dir": str(tmp_path), "batch_size": 2}
   for conditional in (False, True):
-    (group,) = population.group([settings.resolve(config, {"conditional": conditional})])
+    (group,) = grouping.group([settings.resolve(config, {"conditional": conditional})])
     if conditional:
       with pytest.raises(BadInput, match="conditional=True expected labelled data, got dataset 'mnist' of one class"):
         game.build(group.spec, dataset)

@@ -10,7 +10,7 @@ from experiments.sweep import CONFIGS
 from gan_jax import losses, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.report import records
-from gan_jax.runner import population, study
+from gan_jax.runner import grouping, study
 from gan_jax.runs.directory import Table
 from gan_jax.settings import sweeps
 
@@ -93,7 +93,7 @@ def test_the_sweep_of_dominance_is_level_but_for_one_respect():
   places = {(c["optimizer"], c["loss"], *dominance.strength(c)) for c in configs}
   assert len(places) == 7 * (1 + 3 + 3 + 3) + 7 * 4
   assert len(configs) == 5 * len(places)
-  assert len(population.group(configs)) == 8
+  assert len(grouping.group(configs)) == 8
 
 
 def test_gains_are_those_of_matched_gain_and_what_has_none_to_match_is_not_run_twice():

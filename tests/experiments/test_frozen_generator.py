@@ -13,7 +13,7 @@ from gan_jax.core.norms import flat
 from gan_jax.game.state import initial_state
 from gan_jax.report import records
 from gan_jax.report.tails import standardised, tails
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from gan_jax.settings import sweeps
 
 SMALL = {
@@ -83,7 +83,7 @@ def test_the_retrained_discriminator_is_fresh(phases, config):
   built = game.build(group.spec, dataset)
   member = lambda hypers, i: jax.tree.map(lambda x: jnp.asarray(x[i]), hypers)  # noqa: E731
   init = jax.jit(lambda hypers: initial_state(hypers, group.spec, built))
-  (before,) = population.group(study.generator_runs(config, "ring"))
+  (before,) = grouping.group(study.generator_runs(config, "ring"))
   for i in range(4):
     expected, first_phase = (jax.device_get(init(member(h, i % 2))) for h in (group.hypers, before.hypers))
     got = jax.tree.map(lambda x, i=i: x[i], (start.disc_params, start.disc_opt))

@@ -12,7 +12,7 @@ from experiments.sweep import CONFIGS
 from gan_jax import data, losses, settings
 from gan_jax.core.norms import flat
 from gan_jax.probes import lens
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from gan_jax.settings import sweeps
 
 SMALL = """
@@ -70,7 +70,7 @@ def untrained():
   from gan_jax.game.state import initial_state
 
   config = settings.resolve({"batch_size": 8, "generator_width": 8, "discriminator_width": 8, "latent_size": 4})
-  (group,) = population.group([config])
+  (group,) = grouping.group([config])
   dataset = data.load("digits")
   hypers = jax.tree.map(lambda x: jnp.asarray(x[0]), group.hypers)
   state = jax.jit(lambda h: initial_state(h, group.spec, game.build(group.spec, dataset)))(hypers)
@@ -101,7 +101,7 @@ def test_the_look_is_the_gradient_of_the_scaled_loss(untrained):
   from gan_jax.game.batches import build_draw
 
   hypers, state, dataset, look = untrained
-  (group,) = population.group(
+  (group,) = grouping.group(
     [settings.resolve({"batch_size": 8, "generator_width": 8, "discriminator_width": 8, "latent_size": 4})]
   )
   game = game_lib.build(group.spec, dataset)
@@ -156,4 +156,4 @@ def test_the_config_has_every_pair_of_constant_and_loss():
   cells = {(c["panel"], c["loss"]) for c in configs}
   assert len(cells) == 1 + 4 * 6 + 3 * 4
   assert len(configs) == 5 * len(cells)
-  assert len(population.group(configs)) == 3
+  assert len(grouping.group(configs)) == 3

@@ -12,7 +12,7 @@ from experiments.sweep import CONFIGS
 from gan_jax import data, game, runs, settings
 from gan_jax.core.types import Player
 from gan_jax.metrics import Quality
-from gan_jax.runner import population
+from gan_jax.runner import grouping, population
 from gan_jax.runner.study import describe
 from gan_jax.settings import sweeps
 
@@ -31,7 +31,7 @@ def test_a_tile_has_the_samples_row_by_row():
 def test_a_column_is_a_class_where_the_class_is_given():
   """The grid of a conditional run goes through the classes in turn, ten to a row of the picture."""
   small = {"conditional": True, "latent_size": 4, "generator_width": 8, "discriminator_width": 8, "batch_size": 16}
-  (group,) = population.group([settings.resolve(small)])
+  (group,) = grouping.group([settings.resolve(small)])
   dataset = data.load("digits")
 
   def paint(params, noise, labels):  # an image as bright as its class
@@ -52,13 +52,13 @@ def test_the_config_has_both_losses_with_and_without_the_class():
   _, configs = sweeps.load(str(CONFIGS / "mnist_dcgan.py"))
   asked = {(c["loss"], c["conditional"]) for c in configs}
   assert asked == {(loss, given) for loss in ("minimax", "non_saturating") for given in (False, True)}
-  assert [len(group.configs) for group in population.group(configs)] == [2, 2]
+  assert [len(group.configs) for group in grouping.group(configs)] == [2, 2]
 
 
 def test_the_picture_has_the_real_digits_and_every_run(tmp_path):
   """Of a study that is written by hand: five tiles, and the distances of each run's average and of its generator."""
   _, configs = sweeps.load(str(CONFIGS / "mnist_dcgan.py"))
-  groups = population.group(configs)
+  groups = grouping.group(configs)
   runs.write_manifest(tmp_path, describe(str(CONFIGS / "mnist_dcgan.py"), "digits", groups, {}))
   status = {group.name: {"step": 4000, "complete": True, "seconds": 1.0, "diverged": {}} for group in groups}
   runs.write_status(tmp_path, {"groups": status})

@@ -10,7 +10,7 @@ from experiments.studies.paths_to_equilibrium import study as study
 from experiments.sweep import CONFIGS
 from gan_jax import data, models
 from gan_jax.report import records
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from gan_jax.settings import sweeps
 
 SMALL = """
@@ -62,7 +62,7 @@ def test_the_supports_do_not_meet_at_the_start():
   _, configs = sweeps.load(str(CONFIGS / "paths_to_equilibrium.py"))
   where = data.load("line").line
   normal = np.array([-where.direction[1], where.direction[0]])
-  spec = population.group(configs[:1])[0].spec
+  spec = grouping.group(configs[:1])[0].spec
   generator, _ = models.build(spec, (2,), 1)
   noise = jnp.linspace(-2, 2, 401)[:, None]
   draw = jax.jit(lambda key: generator.apply(generator.init(key), noise, jnp.zeros(401, jnp.int32)))

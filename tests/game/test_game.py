@@ -10,7 +10,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.game import optimizers
 from gan_jax.game.batches import build_draw
 from gan_jax.penalties.logits import DECAY
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from tests.game.test_optim import REFERENCE
 from tests.game.test_step import random_case, random_game, stepper
 from tests.support.theory import hypers_of, play
@@ -236,7 +236,7 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
     for loss in ("minimax", "hinge")
     for seed in (0, 1)
   ]
-  assert [(g.spec.method, g.spec.losses, len(g.configs)) for g in population.group(members)] == [
+  assert [(g.spec.method, g.spec.losses, len(g.configs)) for g in grouping.group(members)] == [
     ("gradient", ("minimax", "hinge"), 4),
     ("consensus", ("minimax",), 2),
     ("consensus", ("hinge",), 2),
@@ -278,7 +278,7 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(fields, words):
   with pytest.raises(BadInput) as caught:
-    population.group([settings.resolve(fields)])
+    grouping.group([settings.resolve(fields)])
   assert words in str(caught.value)
   assert "\n" not in str(caught.value)
 
@@ -286,7 +286,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(fields, words):
 def test_an_augmentation_of_images_refuses_points():
   from gan_jax import data
 
-  (group,) = population.group([settings.resolve({"dataset": "ring", "penalty": "bcr", "augmentation": "flip"})])
+  (group,) = grouping.group([settings.resolve({"dataset": "ring", "penalty": "bcr", "augmentation": "flip"})])
   with pytest.raises(BadInput, match=r"augmentation 'flip' expected images \[H, W, C\], got examples of shape \[2\]"):
     game.build(group.spec, data.load("ring"))
 

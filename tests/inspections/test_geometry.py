@@ -16,7 +16,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_step
 from gan_jax.inspections import geometry, krylov
 from gan_jax.metrics import Quality
-from gan_jax.runner import population
+from gan_jax.runner import grouping, population
 from gan_jax.theory import dirac
 from tests.game.test_step import random_case, stepper
 from tests.support.theory import Play, hypers_of, play, roots, same, spec_of
@@ -328,8 +328,8 @@ def test_a_loss_that_was_not_chosen_does_not_leak():
 def test_spectral_normalisation_is_refused():
   asked = settings.resolve({"weight_constraint": "spectral", "probes": "layers+geometry"})
   with pytest.raises(BadInput, match="weight_constraint 'spectral' takes its singular vectors as constants"):
-    population.group([asked])
-  population.group([asked | {"probes": "layers"}])
+    grouping.group([asked])
+  grouping.group([asked | {"probes": "layers"}])
 
 
 # A real population.
@@ -345,7 +345,7 @@ def compiled(**extra):
   """Three members of three losses, four after padding."""
   losses = ["minimax", "hinge", "relativistic"]
   members = [settings.resolve(SMALL, {"loss": x, "seed": i, "steps": 3}, extra) for i, x in enumerate(losses)]
-  (group,) = population.group(members)
+  (group,) = grouping.group(members)
   dataset = data.load("digits")
   quality = Quality(lambda draw, count: draw(np.arange(4)).mean(), lambda found: {"mean": found}, {}, {})
   played = game.build(group.spec, dataset)

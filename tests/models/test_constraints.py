@@ -10,7 +10,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_step
 from gan_jax.models import constraints
 from gan_jax.probes.players import normalisation
-from gan_jax.runner import population
+from gan_jax.runner import grouping, population
 
 KEY = jax.random.key(0)
 
@@ -151,7 +151,7 @@ def trained(steps, **fields):
   """(rows of `disc/largest_singular_value`, largest by SVD) of a small discriminator that learns fast, after each step."""
   config = {"dataset": "digits", "weight_constraint": "spectral", "discriminator_rate": 2e-2, "generator_rate": 2e-2}
   sizes = {"generator_width": 16, "discriminator_width": 16, "batch_size": 16, "latent_size": 4, "depth": 3}
-  (group,) = population.group([settings.resolve(config | sizes | fields)])
+  (group,) = grouping.group([settings.resolve(config | sizes | fields)])
   digits = data.load("digits")
   played = game.build(group.spec, digits)
   hypers = jax.tree.map(lambda x: jnp.asarray(x)[0], group.hypers)
@@ -186,7 +186,7 @@ def test_what_moves_the_weights_besides_the_update_is_followed_too():
 
 
 def test_without_the_constraint_there_is_no_such_row():
-  (group,) = population.group([settings.resolve({"dataset": "ring", "latent_size": 2})])
+  (group,) = grouping.group([settings.resolve({"dataset": "ring", "latent_size": 2})])
   played = game.build(group.spec, data.load("ring"))
   assert "disc/largest_singular_value" not in population.explanations(group.spec, played)
   assert "disc/largest_singular_value" in population.explanations(

@@ -14,14 +14,14 @@ from gan_jax.data.order import example_indices
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_step
 from gan_jax.models.packing import pack, packed
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 
 SMALL = {"generator_width": 6, "discriminator_width": 5, "latent_size": 2, "depth": 2, "batch_size": 8}
 BIG = {"model": "pacgan", "latent_size": 2, "generator_width": 400, "discriminator_width": 200, "depth": 4}
 
 
 def group_of(**fields):
-  return population.group([settings.resolve({"dataset": "ring", **SMALL, **fields})])[0]
+  return grouping.group([settings.resolve({"dataset": "ring", **SMALL, **fields})])[0]
 
 
 def spec_of(**fields) -> Spec:

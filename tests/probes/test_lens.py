@@ -8,7 +8,7 @@ import pytest
 from gan_jax import losses, probes, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.probes import lens
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from tests.game.test_step import random_case, stepper
 
 SEEN = ("minimax", "non_saturating", "wasserstein", "relativistic_average", "least_squares")
@@ -93,4 +93,4 @@ def test_all_losses_pass_through_the_lens_and_change_no_update():
 @pytest.mark.parametrize(("text", "words"), [("al", "unknown loss 'al'"), ("hinge+hinge", "different losses")])
 def test_unknown_losses_are_named(text, words):
   with pytest.raises(BadInput, match=words):
-    population.group([settings.resolve({"lens": text})])
+    grouping.group([settings.resolve({"lens": text})])

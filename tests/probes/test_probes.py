@@ -13,7 +13,7 @@ from gan_jax.game.batches import build_draw
 from gan_jax.game.gradients import undecided_logit
 from gan_jax.game.step import build_step
 from gan_jax.probes import players, winning
-from gan_jax.runner import population
+from gan_jax.runner import grouping, population
 from tests.game.test_step import random_case
 from tests.support.known_losses import KNOWN
 
@@ -332,4 +332,4 @@ def test_layers_are_the_paths_of_their_arrays():
 )
 def test_unknown_groups_of_probes_are_named(text, words):
   with pytest.raises(BadInput, match=words):
-    population.group([settings.resolve({"probes": text})])
+    grouping.group([settings.resolve({"probes": text})])

@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax import data, game, settings
 from gan_jax.metrics import Quality
-from gan_jax.runner import devices, population
+from gan_jax.runner import devices, grouping, population
 from tests.conftest import ROOT
 
 
@@ -154,7 +154,7 @@ def test_double_precision_makes_a_program(fields, x64):
   """Traced to the end, as a study under JAX_ENABLE_X64 would be: the state keeps its dtypes from step to step."""
   base = {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1}
   weight = {"penalty_weight": 0.1} if "penalty" in fields else {}
-  (group,) = population.group([settings.resolve({**base, **weight, **fields})])
+  (group,) = grouping.group([settings.resolve({**base, **weight, **fields})])
   dataset = data.load(group.spec.dataset)
   unasked = Quality(lambda draw, count: draw(np.arange(4)), lambda found: {}, {}, {})
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from gan_jax import settings
-from gan_jax.runner import failures, population
+from gan_jax.runner import failures, grouping
 from tests.conftest import ROOT
 
 # Every real meets every fake: 60,000 of each are 14 GB in float32, in a process that may have 8.
@@ -28,7 +28,7 @@ command.run(sweep.main)
 @pytest.fixture
 def group():
   configs = [settings.resolve({"seed": seed, "batch_size": 32, "generator_width": 48}) for seed in range(3)]
-  (found,) = population.group(configs)
+  (found,) = grouping.group(configs)
   return found
 
 

@@ -17,7 +17,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_step
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import in_chunks
-from gan_jax.runner import loop, population
+from gan_jax.runner import grouping, loop, population
 from tests.conftest import ROOT
 
 SMALL = {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1}
@@ -33,11 +33,11 @@ def test_only_static_fields_divide_a_sweep():
     {"seed": 1}, {"loss": "hinge"}, {"generator_rate": 1e-3}, {"beta1": 0.0}, {"ema_decay": 0.9}, {"penalty_weight": 2.0},
     {"head_start": 5}, {"panel": "another"}, {"loss": "least_squares", "loss_options": {"target": 0.5}},
   )  # fmt: skip
-  (one,) = population.group(traced)
+  (one,) = grouping.group(traced)
   assert one.spec.losses == ("non_saturating", "hinge", "least_squares")
   assert one.hypers.loss_index.tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 2]
   assert one.hypers.loss_options[2]["target"].tolist() == [1.0] * 8 + [0.5]
-  groups = population.group(
+  groups = grouping.group(
     [*traced, *configs({"steps": 7}, {"penalty": "r1"}, {"n_critic": 2}, {"steps": 7, "seed": 3})]
   )
   assert [len(g.configs) for g in groups] == [9, 2, 1, 1]
@@ -57,13 +57,13 @@ def test_only_static_fields_divide_a_sweep():
 )
 def test_what_cannot_be_grouped(override, words):
   with pytest.raises(BadInput) as caught:
-    population.group(configs(override))
+    grouping.group(configs(override))
   assert words in str(caught.value)
   assert "\n" not in str(caught.value)
 
 
 def test_a_batch_larger_than_the_data_is_refused():
-  (group,) = population.group(configs({"batch_size": 2000}))
+  (group,) = grouping.group(configs({"batch_size": 2000}))
   with pytest.raises(BadInput, match=r"at most the 1797 examples of dataset 'digits', got 2000"):
     game.build(group.spec, data.load("digits"))
 
@@ -72,7 +72,7 @@ def test_a_batch_larger_than_the_data_is_refused():
 @pytest.mark.parametrize("probe", [1, 7, 50])
 @pytest.mark.parametrize("cadence", [(1000, 1000), (100, 30), (1, 1), (250, 400)])
 def test_a_plan_covers_every_step_once(steps, probe, cadence):
-  (group,) = population.group(
+  (group,) = grouping.group(
     configs({"steps": steps, "probe_every": probe, "evaluate_every": cadence[0], "checkpoint_every": cadence[1]})
   )
   chunks = loop.plan(group.spec)
@@ -93,7 +93,7 @@ def trained():
   """Five members (not a multiple of the four devices) for 6 steps in chunks of 2 windows of 3 steps."""
   losses = ["minimax", "hinge", "wasserstein", "relativistic", "least_squares"]
   members = configs(*({"loss": loss, "seed": i, "steps": 6, "probe_every": 3} for i, loss in enumerate(losses)))
-  (group,) = population.group(members)
+  (group,) = grouping.group(members)
   dataset = data.load("digits")
   built = game.build(group.spec, dataset)
   program = population.compile_group(group, built, dataset, NO_QUALITY)
@@ -149,7 +149,7 @@ dataset = data.load("digits")
 
 def end(windows, length, **asked):
   fields = [{"loss": loss, "seed": i} for i, loss in enumerate(losses)]
-  (group,) = population.group([settings.resolve(small, asked, one) for one in fields])
+  (group,) = grouping.group([settings.resolve(small, asked, one) for one in fields])
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, None)
   state, rows = program.advance(program.hypers, program.init(program.hypers), program.data, windows, length)
   return jax.device_get(state), rows
@@ -189,7 +189,7 @@ def test_the_generator_itself_is_measured_beside_its_average(trained):
 @pytest.mark.parametrize(("decays", "measured"), [((0.0, 0.0), False), ((0.0, 0.9), True)])
 def test_nothing_is_measured_twice_where_nothing_is_averaged(decays, measured):
   members = configs(*({"ema_decay": decay, "seed": i} for i, decay in enumerate(decays)))
-  groups = population.group(members)
+  groups = grouping.group(members)
   dataset = data.load("digits")
   program = population.compile_group(groups[0], game.build(groups[0].spec, dataset), dataset, NO_QUALITY)
   found = program.evaluate(program.hypers, program.init(program.hypers))
@@ -205,7 +205,7 @@ def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, sam
   whole = data.load("digits")
   labels = np.repeat(np.arange(10, dtype=np.int32), shares)
   dataset = whole._replace(data=types.Data(whole.data.images[: len(labels)], jax.numpy.asarray(labels)))
-  (group,) = population.group(configs({"conditional": True, "evaluation_samples": samples}))
+  (group,) = grouping.group(configs({"conditional": True, "evaluation_samples": samples}))
   built = game.build(group.spec, dataset)
   spoken = lambda params, noise, labels: jax.numpy.zeros((len(labels), 8, 8, 1)) + labels[:, None, None, None]  # noqa: E731
   built = built._replace(generator=built.generator._replace(apply=spoken))
@@ -221,7 +221,7 @@ def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, sam
 
 def test_datasets_that_explain_a_metric_differently_are_both_heard():
   one, two = (NO_QUALITY._replace(explanations={"mean": text, "same": "x"}) for text in ("of five", "of six"))
-  groups = population.group(configs({"ema_decay": 0.0}))
+  groups = grouping.group(configs({"ema_decay": 0.0}))
   found = population.all_explanations({("a", ""): one, ("b", ""): two}, groups)
   assert found == {"mean": "of a: of five; of b: of six", "same": "x"}
 

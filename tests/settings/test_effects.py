@@ -9,7 +9,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.game.optimizers import OPTIMIZERS
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_step
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from gan_jax.settings import effects, sweeps
 from tests.conftest import ROOT
 
@@ -101,7 +101,7 @@ def digits():
 
 def two_steps(config, digits):
   """What two steps make of a run, as the text of their program and as numbers."""
-  (group,) = population.group([config])
+  (group,) = grouping.group([config])
   spec = group.spec._replace(probes="none", data_dir="")
   played = game.build(spec._replace(dataset="digits"), digits)
   step = build_step(spec, played)
@@ -130,7 +130,7 @@ def test_a_static_field_changes_the_program_just_where_the_table_says(field, dig
 def hyper(field, config):
   """The name of a traced field among the arrays of a group, and its value there."""
   name = "penalty_weights" if field == "penalty_weight" else field
-  (group,) = population.group([config])
+  (group,) = grouping.group([config])
   return name, getattr(group.hypers, name)
 
 
@@ -139,7 +139,7 @@ def test_a_traced_field_reaches_the_state_just_where_the_table_says(field, digit
   """By the program's own data flow: what a traced number cannot reach, no value of it changes."""
   for switch, reached in ((OFF.get(field, {}), False), (ON[field], True)):
     config = settings.resolve(SMALL, {"order": "generator_first"}, switch)
-    (group,) = population.group([config])
+    (group,) = grouping.group([config])
     spec = group.spec
     played = game.build(spec, digits)
     step = build_step(spec, played)
@@ -192,9 +192,9 @@ def test_which_penalties_are_never_lazy_and_which_data_need_no_files():
 def test_a_penalty_without_a_weight_has_that_of_its_source():
   """Gulrajani et al. 2017 and Mescheder et al. 2018 train with 10, Karras et al. 2018 with an epsilon of 0.001."""
   config = settings.resolve({"penalty": "gradient_penalty+r1+logit_drift", "penalty_weights": {"r1": 0.5}})
-  (group,) = population.group([config])
+  (group,) = grouping.group([config])
   assert [float(w[0]) for w in group.hypers.penalty_weights] == pytest.approx([10, 0.5, 1e-3])
-  (group,) = population.group([settings.resolve({"generator_penalty": "zcr_generator"})])
+  (group,) = grouping.group([settings.resolve({"generator_penalty": "zcr_generator"})])
   assert group.hypers.generator_penalty_weight.tolist() == [0.5]
   for full, half in (
     ("r1_full", "r1"),
@@ -205,9 +205,9 @@ def test_a_penalty_without_a_weight_has_that_of_its_source():
   with pytest.raises(
     BadInput, match="'weight_decay' has no published weight to take: expected penalty_weight, a number"
   ):
-    population.group([settings.resolve({"penalty": "weight_decay"})])
+    grouping.group([settings.resolve({"penalty": "weight_decay"})])
   with pytest.raises(BadInput, match="generator_penalty_weight expected a number for the penalties of"):
-    population.group([settings.resolve({"generator_penalty": "zcr_generator+orthogonal"})])
+    grouping.group([settings.resolve({"generator_penalty": "zcr_generator+orthogonal"})])
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ def test_a_switch_at_size_nothing_is_refused_unless_another_run_has_a_size(field
   other = {"lecam": 0.1} if size == "penalty_weights" else 0.3
   size = "method_weight" if size == "method" else size
   with pytest.raises(BadInput, match=words):
-    population.group(load(tmp_path, fields))
+    grouping.group(load(tmp_path, fields))
   runs = load(tmp_path, fields, sweep=[{}, {size: other}], single=False)
   assert len(runs) == 2
-  population.group(runs)
+  grouping.group(runs)
 
 
 def test_a_weight_that_some_runs_feel_is_accepted_and_left_out_of_the_others(tmp_path):
@@ -266,4 +266,4 @@ def test_the_command_line_may_take_the_effect_from_a_field_of_the_file_but_not_g
 def test_every_config_of_the_repository_is_accepted():
   for path in [*(ROOT / "configs").glob("*.py"), ROOT / "configs" / "theory" / "dirac.py"]:
     for runs in sweeps.load(str(path), every=game.registered):
-      assert population.group(runs)
+      assert grouping.group(runs)

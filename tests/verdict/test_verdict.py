@@ -5,7 +5,7 @@ import pytest
 
 from gan_jax import settings, verdict
 from gan_jax.core.errors import BadInput
-from gan_jax.runner import population
+from gan_jax.runner import grouping
 from gan_jax.runs.directory import Table
 from gan_jax.verdict.signs import decades, turning_points
 
@@ -281,10 +281,10 @@ def test_thresholds_are_checked_where_configs_are():
   with pytest.raises(BadInput, match=r"'auc_dominated' of verdict expected 0.5 to 1, got 1.5"):
     verdict.judge(run(), NOTHING, thresholds={"auc_dominated": 1.5})
   config = settings.resolve({"verdict": {"swing": 0.4}})
-  population.check_member(config)
+  grouping.check_member(config)
   for wrong in ({"swing": float("nan")}, {"swung": 1}):
     with pytest.raises(BadInput, match="of verdict"):
-      population.check_member(settings.resolve({"verdict": wrong}) if "swung" in wrong else config | {"verdict": wrong})
+      grouping.check_member(settings.resolve({"verdict": wrong}) if "swung" in wrong else config | {"verdict": wrong})
   for name, threshold in verdict.THRESHOLDS.items():
     assert threshold.low <= threshold.default <= threshold.high, name
 

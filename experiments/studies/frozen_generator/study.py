@@ -149,12 +149,12 @@ def retraining_runs(config: Mapping[str, Any], dataset: str) -> list[dict[str, A
 def train(config: Mapping[str, Any], members: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
   """Both phases on every dataset, and all that is measured, into `out`."""
   from gan_jax import data, game, runs
-  from gan_jax.runner import population, study
+  from gan_jax.runner import grouping, population, study
 
   unasked: Any = None  # the quality of samples
   groups = {}
   for name, configs in members.items():
-    (group,) = population.group(configs)
+    (group,) = grouping.group(configs)
     groups[name] = group._replace(name=name)
   manifest = study.describe(str(CONFIG), out.name, list(groups.values()), {}, tables=("rows",))
   runs.write_manifest(out, manifest)
@@ -180,9 +180,9 @@ def freeze(config: Mapping[str, Any], name: str, dataset: Any) -> Any:
   import jax
 
   from gan_jax import game
-  from gan_jax.runner import population
+  from gan_jax.runner import grouping, population
 
-  (group,) = population.group(generator_runs(config, name))
+  (group,) = grouping.group(generator_runs(config, name))
   unasked: Any = None
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = program.init(program.hypers)

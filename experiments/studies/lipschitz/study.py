@@ -77,14 +77,14 @@ def measure(directory: Path) -> None:
 
   from gan_jax import data, losses, runs
   from gan_jax.report import records
-  from gan_jax.runner import population
+  from gan_jax.runner import grouping
 
   read = records.read(directory)
   own: list[Any] = []
   fixed: list[Any] = []
   for name in dict.fromkeys(run.group for run in read.runs):
     configs = [run.config for run in read.runs if run.group == name]
-    (group,) = population.group(configs)
+    (group,) = grouping.group(configs)
     dataset = data.load(group.spec.dataset, group.spec.data_dir)
     hypers, state = final_state(directory, group._replace(name=name), dataset)
     look = build_look(group.spec, dataset, COMPARED)
