@@ -84,7 +84,7 @@ def test_what_was_pasted_is_registered_and_a_config_may_name_it(copy):
   code = """
 import gan_jax, pathlib
 assert pathlib.Path(gan_jax.__file__).is_relative_to(pathlib.Path.cwd())
-from gan_jax import losses, penalties, probes, settings; from gan_jax.runner import population
+from gan_jax import losses, penalties, probes, settings; from gan_jax.runner import grouping
 assert "twice" in losses.LOSSES and "steepness" in penalties.PENALTIES and "logits/spread" in probes.EXPLANATIONS[""]
 (group,) = grouping.group([settings.resolve({"loss": "top_k(twice)", "penalty": "steepness", "penalty_weight": 1.0})])
 """

@@ -73,7 +73,7 @@ def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progre
   with progress.phase("starting jax"):
     devices.configure(len(configs), manifest and manifest["layout"])
 
-    from gan_jax.runner import checkpoint  # jax only now: the layout is set
+    from gan_jax.runner import checkpoint, grouping  # jax only now: the layout is set
 
   checkpoint.quiet()
   with devices.undisturbed(progress.say):

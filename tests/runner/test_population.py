@@ -141,7 +141,7 @@ def test_every_probed_value_is_finite_and_float32_and_counts_are_whole(trained):
 
 PROBED_OFTEN_SELDOM_AND_IN_FULL = """
 import jax, numpy as np
-from gan_jax import data, game, settings; from gan_jax.runner import population
+from gan_jax import data, game, settings; from gan_jax.runner import grouping, population
 
 losses = ["minimax", "relativistic"]
 small = {"steps": 6, "probe_every": 3, "generator_width": 16, "discriminator_width": 16, "batch_size": 16}
