@@ -310,7 +310,7 @@ def test_losses_may_be_transformed_by_name():
     "fake_target": 0.0,
   }
   spec, _, h, data, state = random_case(("top_k(hinge)", "hinge"))
-  assert np.isfinite(float(stepper(spec)(h, state, data)[1].gen_loss))
+  assert np.isfinite(float(stepper(spec)(h, state, data)[1].generator.loss))
 
 
 def test_every_penalty_of_the_discriminator_trains():

@@ -123,7 +123,7 @@ def test_spectral_norms(shape):
 @functools.cache
 def measurement(machine):
   """(hypers, state) -> what `geometry` finds on a Dirac-GAN."""
-  measure = geometry.build(machine.spec, machine.game)
+  measure = geometry.build(machine.game)
   return jax.jit(lambda h, state: measure(h, state, machine.data))
 
 
@@ -234,7 +234,7 @@ def test_two_time_scales():
 def test_what_does_not_act_in_every_step_is_seen_over_its_whole_cycle(static):
   """Against the dense Jacobian of that many steps, over everything that a Dirac-GAN carries."""
   machine = play(**static)
-  length = geometry.cycle(machine.spec, machine.game)
+  length = geometry.cycle(machine.game)
   assert length == {"lookahead_every": 5, "penalty_every": 6, "penalty": 1}[next(iter(static))]
   h = hypers_of(beta1=0.3, penalty_weight=0.4)
   dense = machine.eigenvalues(h, theta=0.3, psi=0.2, steps=length)
@@ -320,7 +320,7 @@ def test_a_loss_that_was_not_chosen_does_not_leak():
     many = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), (h, loud))
     statistics = jax.jit(jax.vmap(lambda h, s, m=measure, d=examples: m(h, s, d)))(*many)
     results.append(geometry.finish(jax.device_get(statistics)))
-  assert np.asarray(stepper(spec)(h, loud, examples)[1].fake_logits).max() > 100  # e^(f - 1) is inf
+  assert np.asarray(stepper(spec)(h, loud, examples)[1].generator.fake_logits).max() > 100  # e^(f - 1) is inf
   for name, value in results[0].items():
     assert np.isfinite(value).all(), name
     np.testing.assert_allclose(value, results[1][name], rtol=1e-3, atol=1e-5)

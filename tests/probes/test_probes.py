@@ -41,7 +41,7 @@ def test_the_product_of_the_factors_is_the_gradient_norm(measured):
   values = measured[1]
   product = values["factor/loss"] * values["factor/critic"] * values["factor/generator"]
   assert product == pytest.approx(values["gen/grad_norm"], rel=1e-5)
-  flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(measured[0].gen_grads)])
+  flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(measured[0].generator.grads)])
   assert values["gen/grad_norm"] == pytest.approx(np.linalg.norm(flat.astype(np.float64)), rel=1e-5)
 
 
@@ -330,8 +330,8 @@ def test_probes_on_request():
   ):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a.mean(0), b, rtol=1e-4, atol=1e-7), parts, grads)
   following = step(h, after, data)[1]
-  row = probes.measure(trace._replace(next_gen_grads=following.gen_grads), ("layers", "noise"))
-  a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t.gen_grads)]) for t in (trace, following))
+  row = probes.measure(trace._replace(next_generator_grads=following.generator.grads), ("layers", "noise"))
+  a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t.generator.grads)]) for t in (trace, following))
   assert float(row["gen/successive_cosine"]) == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), rel=1e-4)
   for player in ("gen", "disc"):
     squares = [float(v) ** 2 for name, v in row.items() if name.startswith(f"{player}/grad_norm/")]
