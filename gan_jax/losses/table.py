@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 
+from gan_jax.core import installation
 from gan_jax.losses.compose import TRANSFORMATIONS, parse
 from gan_jax.losses.registry import LOSSES, PAIRINGS, Range, card
 
@@ -68,7 +69,7 @@ def text_card(name: str) -> str:
   if name not in LOSSES:
     parts = re.findall(r"\w+", name)
     made = {p: (inspect.getdoc(TRANSFORMATIONS[p].apply) or "").splitlines()[0] for p in parts if p in TRANSFORMATIONS}
-    of = {p: f"{card(p).title}; its card: ./launch.sh losses {p}" for p in parts if p in LOSSES}
+    of = {p: f"{card(p).title}; its card: {installation.typed()} losses {p}" for p in parts if p in LOSSES}
     return _columns({"loss": signature(name), **made, **of, "hyperparameters": hyperparameters})
   c = card(name)
   lines = {
