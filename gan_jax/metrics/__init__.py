@@ -18,15 +18,15 @@ from gan_jax.metrics.chunks import in_chunks
 class Quality(NamedTuple):
   """A measurement bound to one dataset."""
 
-  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], how many samples, whether neighbours are
-  # sought too) -> small statistics
+  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], how many samples, whether to search for
+  # nearest neighbours too) -> small statistics
   measure: Callable[[Callable[[Array], Array], int, bool], Any]
   finish: Callable[[Any], dict[str, np.ndarray]]  # on the host: statistics with a leading axis [P] -> metrics [P]
   explanations: dict[str, str]
   notes: dict[str, Any]  # facts for the report
 
 
-# Metrics that take a search for nearest neighbours, about half the cost of an evaluation: not made without neighbours.
+# Metrics that need a search for nearest neighbours, about half the cost of an evaluation.
 OF_NEIGHBOURS = ("samples/duplicates", "samples/nearest_real")
 
 DUPLICATES = (
