@@ -51,7 +51,7 @@ def placed(fresh: GanState, theta: Params, psi: Params) -> GanState:
 
 def without_means(state: GanState) -> GanState:
   """The state without the averages of logits: they follow, and only LeCam looks at them, to second order."""
-  return state._replace(memory=state.memory._replace(logit_means=()))
+  return state._replace(memory=state.memory._replace(logit_means=()))  # type: ignore[arg-type]
 
 
 def read(state: GanState) -> Array:
