@@ -190,5 +190,5 @@ def test_without_the_constraint_there_is_no_such_row():
   played = game.build(group.spec, data.load("ring"))
   assert "disc/largest_singular_value" not in evaluation.explanations(played)
   assert "disc/largest_singular_value" in evaluation.explanations(
-    group.spec._replace(weight_constraint="spectral"), played
+    played._replace(spec=group.spec._replace(weight_constraint="spectral"))
   )
