@@ -55,8 +55,8 @@ class Layout(NamedTuple):
 def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, int]:
   """(rows, columns) of the mesh for as many members, each with a batch that can be divided into `batch` equal parts.
 
-  Members come first: where there are at least as many as devices, each row is one device. Otherwise what is left of the
-  devices divides the batches, as far as their number divides `batch`: the pair that leaves a device the least to do.
+  Members come first, since they never talk to one another: each gets a row of its own, as long as there are devices. As
+  many devices as are then left for each row, and divide `batch`, share the batches of that row's members.
 
   Args:
     devices: how many there are.
@@ -75,11 +75,8 @@ def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, 
         f"{', '.join(map(str, columns))}, got {asked}"
       )
     return devices // asked, asked
-  if members >= devices:
-    return devices, 1
-  work = {c: -(-members // (devices // c)) / c for c in columns}
-  best = min(columns, key=lambda c: (work[c], c))
-  return devices // best, best
+  most = max(c for c in columns if c == 1 or devices // c >= members)
+  return devices // most, most
 
 
 def build(members: int, batch: int, asked: int = 0, devices: Sequence[Any] | None = None) -> Layout:
