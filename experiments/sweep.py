@@ -51,12 +51,12 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   known, rest = parser.parse_known_args(arguments)
   longer = full is not None and known.full
 
-  from gan_jax.runner import study
+  from gan_jax.runner import standing, study
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
   directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop())
-  study.confirm(directory)
+  standing.confirm(directory)
   return directory
 
 
@@ -66,9 +66,9 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax.runner import study
+  from gan_jax.runner import standing, study
 
-  study.confirm(study.run(known.config, rest, known.out, single, stop=command.stop()))
+  standing.confirm(study.run(known.config, rest, known.out, single, stop=command.stop()))
 
 
 if __name__ == "__main__":

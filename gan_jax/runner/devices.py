@@ -4,6 +4,7 @@ GAN training is chaotic: rounding differences between two layouts grow into two 
 is given the layout that it began with, as far as this machine can. jax is imported only once the layout is set.
 """
 
+import concurrent.futures
 import contextlib
 import importlib.metadata
 import os
@@ -152,21 +153,35 @@ def _changed(defaults: Mapping[str, Any]) -> dict[str, Any]:
   return {name: there for name, value in defaults.items() if (there := setting(name, value)) != value}
 
 
+def _global(defaults: Mapping[str, Any]) -> dict[str, Any]:
+  """`_changed` as a new thread finds it: without what the caller's `with jax.debug_nans():` says in this one."""
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    return pool.submit(_changed, defaults).result()
+
+
 @contextlib.contextmanager
 def undisturbed(say: Callable[[str], None]) -> Iterator[None]:
-  """Run the body without jax's settings for debugging, and say which were set; afterwards they are as they were."""
+  """Run the body without jax's settings for debugging, and say which were set; afterwards they are as they were.
+
+  A setting may be jax's own, which holds in all threads, or this thread's, within a `with jax.debug_nans():`.
+  """
   import jax
 
-  found = _changed(DEBUGGING)
+  everywhere = _global(DEBUGGING)
+  found = everywhere | _changed(DEBUGGING)
   if found:
     names = ", ".join(f"{name.upper()}={value}" for name, value in found.items())
     say(f"not used for a study, whose NaN means missing and whose programs are compiled whole: {names}")
   try:
-    for name in found:
+    for name in everywhere:
       jax.config.update(name, DEBUGGING[name])
-    yield
+    with contextlib.ExitStack() as stack:
+      for name in _changed(DEBUGGING):
+        default = "allow" if DEBUGGING[name] is None else DEBUGGING[name]
+        stack.enter_context(getattr(jax, name.removeprefix("jax_"))(default))
+      yield
   finally:
-    for name, value in found.items():
+    for name, value in everywhere.items():
       jax.config.update(name, value)
 
 

@@ -22,8 +22,14 @@ from gan_jax.runner import devices
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
 
+def description(config: str) -> str:
+  """The first paragraph of a config file's docstring, as one line; '' where there is none."""
+  text = inspect.cleandoc(ast_docstring(Path(config)) or "")
+  return text.split("\n\n")[0].replace("\n", " ")
+
+
 def describe(
-  config: str,
+  description: str,
   name: str,
   groups: Sequence[Any],
   meanings: Mapping[str, str],
@@ -33,18 +39,17 @@ def describe(
   """The manifest: all that was asked for, and what it runs on.
 
   Args:
-    config: path of the config file.
+    description: what the study is about, in a sentence.
     name: of the study.
     groups: `grouping.Group`s.
     meanings: what each metric is, by name.
     digests: of each group's dataset, by the group's name; without them data are not compared when it is resumed.
     tables: what a complete group has of `runs.TABLES`.
   """
-  text = inspect.cleandoc(ast_docstring(Path(config)) or "")
   return {
     "format": runs.FORMAT,
     "study": name,
-    "description": text.split("\n\n")[0].replace("\n", " "),
+    "description": description,
     "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     **platform_facts(),
     "metrics": dict(meanings),

@@ -59,21 +59,21 @@ def main(arguments: list[str]) -> None:
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import runs
-  from gan_jax.runner import devices, study
+  from gan_jax.runner import devices, standing
   from gan_jax.settings import sweeps
 
   full = [f"--config.{name}={value}" for name, value in FULL.items()] if known.full else []
   config = checked(sweeps.read(str(CONFIG), [*full, *rest]))
   out = known.out or Path("runs/frozen_generator_full" if known.full else "runs/frozen_generator")
   members = {name: retraining_runs(config, name) for name in config["datasets"]}
-  manifest = study.existing(out, [run for runs_ in members.values() for run in runs_])
+  manifest = standing.existing(out, [run for runs_ in members.values() for run in runs_])
   with command.phase("starting jax"):
     devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
-  study.prepare(out)
+  standing.prepare(out)
   with devices.undisturbed(print), runs.writer_lock(out):
-    study.unchanged(out, [run for runs_ in members.values() for run in runs_], manifest)
+    standing.unchanged(out, [run for runs_ in members.values() for run in runs_], manifest)
     runs.mend(out, print)
-    if not study.finished(out, manifest):
+    if not standing.finished(out, manifest):
       train(config, members, out)
     with command.phase("drawing", brief=True):
       text = write(out)
@@ -150,15 +150,17 @@ def retraining_runs(config: Mapping[str, Any], dataset: str) -> list[dict[str, A
 def train(config: Mapping[str, Any], members: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
   """Both phases on every dataset, and all that is measured, into `out`."""
   from gan_jax import data, game, runs
-  from gan_jax.runner import grouping, population, study
+  from gan_jax.runner import grouping, manifest, population
 
   unasked: Any = None  # the quality of samples
   groups = {}
   for name, configs in members.items():
     (group,) = grouping.group(configs)
     groups[name] = group._replace(name=name)
-  manifest = study.describe(str(CONFIG), out.name, list(groups.values()), {}, tables=("rows",))
-  runs.write_manifest(out, manifest)
+  described = manifest.describe(
+    manifest.description(str(CONFIG)), out.name, list(groups.values()), {}, tables=("rows",)
+  )
+  runs.write_manifest(out, described)
   for name, group in groups.items():
     dataset = data.load(name, group.spec.data_dir)
     with command.phase(f"{name}: training the generators"):
