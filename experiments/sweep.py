@@ -1,7 +1,7 @@
 """`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]`: a study; the same command again resumes it."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,19 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop())
   standing.confirm(directory)
   return directory
+
+
+def measure_once(study: Path, file: str, measure: Callable[[], Mapping[str, Any]]) -> None:
+  """Write `file` (.npz) of a finished study, unless it is there: the arrays of `measure()`, with the study's lock held.
+
+  Raises:
+    BadInput: another process holds the lock; and as `measure`.
+  """
+  from gan_jax import runs
+
+  if not (study / file).exists():
+    with command.phase(f"measuring {file} of {study}"), runs.writer_lock(study):
+      runs.write_arrays(study / file, **measure())
 
 
 def main(arguments: list[str], single: bool = False) -> None:

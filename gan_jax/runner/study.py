@@ -26,6 +26,9 @@ class Asked(NamedTuple):
   configs: Sequence[dict[str, Any]]  # full, of every run
   source: str  # what they come from, for a sentence: the path of a config file
   description: str  # what the study is about; the report's heading
+  # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...]. Asked
+  # again whenever a group starts, so it must always give the same.
+  begin: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 def run(
@@ -189,12 +192,24 @@ def _train(
     try:
       runs.write_samples(study, group.name, None, population.real_examples(dataset))
       program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      if asked.begin is not None:
+        program = _begun(program, asked.begin(group))
       conduct = loop.Conduct(progress, stop, number, len(groups))
       loop.run_group(study, group, program, inputs.origins[group.name], conduct)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
     for gap in standing.missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
+
+
+def _begun(program: Any, given: Mapping[str, Any]) -> Any:
+  """The program, its runs starting from the `given` fields of a state; the other fields are fresh."""
+
+  def init(hypers: Any) -> Any:
+    placed = {name: program.place(tree) for name, tree in given.items()}  # each time: a step donates its state
+    return program.init(hypers)._replace(**placed)
+
+  return program._replace(init=init)
 
 
 def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:
