@@ -14,7 +14,7 @@ import pytest
 from gan_jax import commands as gan_jax_commands
 from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
-from gan_jax.runner import grouping, population, study
+from gan_jax.runner import evaluation, grouping, population, study
 from gan_jax.settings import sweeps
 from tests.conftest import ROOT
 from tests.data.test_idx import write_set
@@ -182,7 +182,7 @@ def test_every_config_makes_a_program(path):
   after, rows = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)
   assert after == state
   assert {x.shape for x in rows.values()} == {(2, program.padded)}
-  assert rows.keys() == population.explanations(group.spec, game.build(group.spec, dataset)).keys()
+  assert rows.keys() == evaluation.explanations(game.build(group.spec, dataset)).keys()
 
 
 @pytest.mark.parametrize("path", [p for p in CONFIGS if p.stem in RUN], ids=lambda p: p.stem)
