@@ -2,7 +2,7 @@
 
     found = restore.group(Path("runs/compare_losses"), "group-0")
     hypers, state = restore.member(found, 3)
-    images = found.game.generator.apply(state.gen_params, noise, labels)
+    images, _ = found.game.generator.apply(state.gen_params, state.memory.generator, noise, labels, False)
 
 Nothing is compiled or trained here: `runner.study` does that.
 """

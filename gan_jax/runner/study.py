@@ -140,7 +140,7 @@ def _key(group: Any) -> tuple[str, str]:
 def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
   """Load the data, and refuse whatever does not fit them or what is on disk. Nothing is written."""
   from gan_jax import data, game, metrics
-  from gan_jax.runner import memory, population, resume
+  from gan_jax.runner import evaluation, memory, resume
 
   here = platform_facts()
   found = _Inputs({}, {}, {}, changes(manifest, here))
@@ -151,7 +151,7 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
       metrics.check(key[0], found.datasets[key])
     played = game.build(group.spec, found.datasets[key])
     memory.check(group.spec, played, len(group.configs))
-    found.meanings.update(population.explanations(group.spec, played))
+    found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
@@ -172,12 +172,12 @@ def _train(
   import jax
 
   from gan_jax import game, metrics
-  from gan_jax.runner import failures, loop, population
+  from gan_jax.runner import evaluation, failures, loop, population
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
     qualities = {key: metrics.build(data, devices.cache_directory()) for key, data in inputs.datasets.items()}
   if manifest is None:
-    meanings = inputs.meanings | population.all_explanations(qualities, groups)
+    meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
     manifest = describe(asked.description, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
     runs.write_manifest(study, manifest)
   for change in inputs.changed:
@@ -190,7 +190,7 @@ def _train(
     dataset, quality = inputs.datasets[_key(group)], qualities[_key(group)]
     note(study, group.name, quality.notes)
     try:
-      runs.write_samples(study, group.name, None, population.real_examples(dataset))
+      runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))

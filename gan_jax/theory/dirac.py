@@ -1,8 +1,8 @@
 """The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): the smallest game that can fail to converge, solved exactly.
 
-The data are the number 0, the generator is the number theta, the discriminator is the line psi x, with a bias if told.
-Not among the models of a config: it has no size to choose and no noise to see. Tests and `experiments/studies/dirac` play it
-with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
+The data are the number 0, the generator is the number theta, the discriminator is the line psi x, optionally with a
+bias. It is not a model for configs: it has no size and ignores its noise. Tests and `experiments/studies/dirac` train
+it with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from jax import Array
 from gan_jax.core.types import Data, GanState, Params, Player
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import decode_points
+from gan_jax.models.players import plain
 
 
 def dirac(bias: bool = False) -> tuple[Player, Player]:
@@ -30,7 +31,7 @@ def dirac(bias: bool = False) -> tuple[Player, Player]:
     return psi * images[:, 0] + b
 
   start = (jnp.ones(()), jnp.zeros(())) if bias else jnp.ones(())
-  return Player(lambda key: jnp.ones(()), generate), Player(lambda key: start, judge)
+  return plain(lambda key: jnp.ones(()), generate), plain(lambda key: start, judge, judges=True)
 
 
 def dataset(size: int = 4) -> Dataset:
@@ -40,43 +41,47 @@ def dataset(size: int = 4) -> Dataset:
 
 
 def placed(fresh: GanState, theta: Params, psi: Params) -> GanState:
-  """A fresh state with the players at a point, as if they had stood there before: what follows is a later step."""
+  """A fresh state with the players moved to a point, prepared so that the next step is not a first step."""
   theta, psi = (jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), tree) for tree in (theta, psi))
-  state = fresh._replace(gen_params=theta, gen_ema=theta, disc_params=psi, slow=(theta, psi) if fresh.slow else ())
-  # Optimistic methods begin with a plain step; what is studied is every later one.
+  memory = fresh.memory._replace(slow=(theta, psi) if fresh.memory.slow else ())
+  state = fresh._replace(gen_params=theta, gen_ema=theta, disc_params=psi, memory=memory)
+  # Optimistic methods begin with a plain step; the later ones are studied.
   return jax.tree.map(lambda x: jnp.zeros_like(x) if x.dtype == bool else x, state)
 
 
-def read(state: GanState) -> Array:
-  """[..., n]: the n floating-point numbers that a Dirac-GAN's state carries, in the order of its leaves.
+def without_means(state: GanState) -> GanState:
+  """The state without the averages of logits: they follow, and only LeCam looks at them, to second order."""
+  return state._replace(memory=state.memory._replace(logit_means=()))  # type: ignore[arg-type]
 
-  The averages of logits are left out: they follow, and only LeCam looks at them, to second order.
-  """
-  leaves = jax.tree.leaves(state._replace(logit_means=()))
+
+def read(state: GanState) -> Array:
+  """[..., n]: the n floating-point numbers that a Dirac-GAN's state carries, in the order of its leaves, `without_means`."""
+  leaves = jax.tree.leaves(without_means(state))
   return jnp.stack([leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)], axis=-1)
 
 
 class Numbers(NamedTuple):
-  """What `read` reads, and the way back."""
+  """A state as a vector of numbers, as `read` gives it, and the function back to a state."""
 
   vector: Array  # [n]
   restore: Callable[[Array], GanState]
 
 
 def numbers(state: GanState) -> Numbers:
-  leaves, structure = jax.tree.flatten(state._replace(logit_means=()))
+  leaves, structure = jax.tree.flatten(without_means(state))
   moving = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
   def restore(vector: Array) -> GanState:
     whole = list(leaves)
     for j, i in enumerate(moving):
       whole[i] = vector[j]
-    return jax.tree.unflatten(structure, whole)._replace(logit_means=state.logit_means)
+    restored = jax.tree.unflatten(structure, whole)
+    return restored._replace(memory=restored.memory._replace(logit_means=state.memory.logit_means))
 
   return Numbers(read(state), restore)
 
 
 def jacobian(advance: Callable[[GanState], GanState], state: GanState) -> Array:
-  """[n, n]: of `advance` at `state`, over its numbers."""
+  """[n, n]: the Jacobian of `advance` at `state`, over the state's numbers."""
   vector, restore = numbers(state)
   return jax.jacfwd(lambda v: read(advance(restore(v))))(vector)

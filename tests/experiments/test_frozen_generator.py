@@ -91,7 +91,7 @@ def test_the_stages_are_stages_of_one_training(written, generators):
 def test_the_discriminator_is_fresh(phases, config):
   """It is its own seed's initial one, the same against every stage, with an empty memory, and not the generators' own."""
   end, _, start = phases
-  init = jax.jit(lambda hypers: initial_state(hypers, end.group.spec, end.game))
+  init = jax.jit(lambda hypers: initial_state(hypers, end.game))
   before = grouping.group(study.generator_runs(config))[0]
   member = lambda hypers, i: jax.tree.map(lambda x: jnp.asarray(x[i]), hypers)  # noqa: E731
   for i in range(4):

@@ -7,10 +7,10 @@ import pytest
 
 from gan_jax import data, game, settings
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.models import constraints
 from gan_jax.probes.players import normalisation
-from gan_jax.runner import grouping, population
+from gan_jax.runner import evaluation, grouping
 
 KEY = jax.random.key(0)
 
@@ -159,12 +159,12 @@ def trained(steps, **fields):
   @jax.jit
   def run(state):
     def one(state, _):
-      state, trace = build_step(group.spec, played)(hypers, state, digits.data)
-      return state, (normalisation(trace)["disc/largest_singular_value"], trace.disc_normalised)
+      state, trace = build_resident_step(played)(hypers, state, digits.data)
+      return state, (normalisation(trace)["disc/largest_singular_value"], trace.discriminator.normalised)
 
     return jax.lax.scan(one, state, length=steps)[1]
 
-  rows, kernels = run(initial_state(hypers, group.spec, played))
+  rows, kernels = run(initial_state(hypers, played))
   at = lambda t: constraints.kernels(jax.tree.map(lambda x: x[t], kernels))  # noqa: E731
   return np.asarray(rows), np.array([max(norm(w) for w in at(t)) for t in range(steps)])
 
@@ -188,7 +188,7 @@ def test_what_moves_the_weights_besides_the_update_is_followed_too():
 def test_without_the_constraint_there_is_no_such_row():
   (group,) = grouping.group([settings.resolve({"dataset": "ring", "latent_size": 2})])
   played = game.build(group.spec, data.load("ring"))
-  assert "disc/largest_singular_value" not in population.explanations(group.spec, played)
-  assert "disc/largest_singular_value" in population.explanations(
-    group.spec._replace(weight_constraint="spectral"), played
+  assert "disc/largest_singular_value" not in evaluation.explanations(played)
+  assert "disc/largest_singular_value" in evaluation.explanations(
+    played._replace(spec=group.spec._replace(weight_constraint="spectral"))
   )
