@@ -63,7 +63,7 @@ def test_divergences_are_compared_as_ratios_and_the_comparisons_of_a_data_set_ar
   ours, theirs = (list(study.finals(m, study.MODES).values()) for m in (found[1], found[0]))
   assert difference.mean == pytest.approx(np.mean(np.subtract(ours, theirs)))
   text = study.sentences(found)
-  assert "PacGAN2 beside GAN, paired by seed" in text
+  assert "PacGAN2 against GAN, paired by seed" in text
   assert "(Holm, of " in text
 
 

@@ -57,10 +57,11 @@ def main(arguments: list[str]) -> None:
 def draw(known: Any, rest: list[str]) -> None:
   """Train every game of the config, and write figures and tables."""
   from gan_jax import game
-  from gan_jax.report import dynamics
   from gan_jax.runner import grouping, standing
   from gan_jax.runs.directory import write_atomic
   from gan_jax.settings import sweeps
+
+  from . import figure
 
   _, configs = sweeps.load(known.config, rest, every=game.registered)
   groups = grouping.group(configs)
@@ -74,7 +75,7 @@ def draw(known: Any, rest: list[str]) -> None:
   for group, results in zip(groups, played, strict=True):
     for config, (path, arrows, jacobian) in zip(group.configs, results, strict=True):
       rows.append(row := assess(config, path, jacobian))
-      drawn.append(dynamics.Game(f"{row.name}\n{radii(row)}", row.outcome, path, points, arrows))
+      drawn.append(figure.Game(f"{row.name}\n{radii(row)}", row.outcome, path, points, arrows))
   order = {name: i for i, name in enumerate(dict.fromkeys(config["panel"] for config in configs))}
   sequence = sorted(range(len(rows)), key=lambda i: order[rows[i].panel])
   rows, drawn = [rows[i] for i in sequence], [drawn[i] for i in sequence]
@@ -86,7 +87,7 @@ def draw(known: Any, rest: list[str]) -> None:
       f"Dirac-GAN, {panel or 'games'}: {steps} steps of the production code from (1, 1); radius predicted / measured"
     )
     with command.phase("drawing", brief=True):
-      files[f"{panel or 'games'}.png"] = dynamics.figure(games, title)
+      files[f"{panel or 'games'}.png"] = figure.figure(games, title)
   for row in rows:
     print(f"{row.panel:10} {row.name:44} radius {radii(row):19} {row.outcome:10} distance {row.distance:.3g}")
   for file, content in files.items():

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from gan_jax.report import figures
+from gan_jax.report import canvas
 
 # Okabe and Ito's colours, by the trend of the gradient.
 VERDICTS = {
@@ -60,7 +60,7 @@ def figure(curves: Sequence[Curve], distances: np.ndarray) -> bytes:
   for curve in curves:
     panels.setdefault(curve.panel, []).append(curve)
   rows = -(-(len(panels) + 1) // COLUMNS)
-  style = {**figures.RC, "figure.facecolor": "white", "svg.hashsalt": "landscape", "font.size": 8}
+  style = {**canvas.RC, "figure.facecolor": "white", "svg.hashsalt": "landscape", "font.size": 8}
   style["font.sans-serif"] = ["DejaVu Sans"]  # matplotlib's own; otherwise every text lists a dozen
   with matplotlib.rc_context(style):
     drawing = Figure(figsize=(PANEL[0] * COLUMNS, PANEL[1] * rows + 0.4))
@@ -114,7 +114,7 @@ def _losses(axes: Axes, curves: Sequence[Curve], distances: np.ndarray) -> None:
       distinct[curve.name] = losses
   labels = []
   for i, (name, losses) in enumerate(distinct.items()):
-    colour, dash = PLAIN[i % len(PLAIN)], figures.DASHES[i // len(PLAIN) % len(figures.DASHES)]
+    colour, dash = PLAIN[i % len(PLAIN)], canvas.DASHES[i // len(PLAIN) % len(canvas.DASHES)]
     axes.plot(distances, losses, color=colour, linewidth=1.3, dashes=dash or (None, None))
     labels.append((float(losses[-1] - LOSSES[0]) / (LOSSES[1] - LOSSES[0]), name, colour))
   axes.set_title("least loss of the discriminator", fontsize=9, loc="left")

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from gan_jax.report import records
-from gan_jax.report.figures import COLOURS
+from gan_jax.report.canvas import COLOURS
 from gan_jax.report.statistics import TINY, band
-from gan_jax.report.tails import Tails, standardised, tails
 from gan_jax.runs import Table, read_arrays
+
+from .tails import Tails, standardised, tails
 
 LAST = 5  # number of last rows from which a run's end is measured
 SURE = 0.99  # of accuracy

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gan_jax.report import records
-from gan_jax.report.figures import style
+from gan_jax.report.canvas import style
 from gan_jax.report.statistics import Paired, band, paired_ratio
 from gan_jax.runs.directory import read_arrays
 

@@ -196,7 +196,7 @@ def figure(directory: Path, found: Sequence[Method]) -> bytes:
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
-  from gan_jax.report.figures import style
+  from gan_jax.report.canvas import style
 
   sets = list(dict.fromkeys(method.data for method in found))
   across = max(sum(m.data == data for m in found) for data in sets)

@@ -186,7 +186,7 @@ def figure(directory: Path, found: Sequence[Cell]) -> bytes:
 
   from gan_jax.data.line import the_line
   from gan_jax.metrics.line import floor
-  from gan_jax.report.figures import style
+  from gan_jax.report.canvas import style
   from gan_jax.report.records import common_steps
   from gan_jax.report.statistics import band
   from gan_jax.runs.directory import read_arrays
