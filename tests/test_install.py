@@ -83,6 +83,17 @@ def test_a_wheel_has_one_package_with_all_that_is_needed(wheel):
   assert {"gan_jax/py.typed", "gan_jax/report/page.html"} <= set(names)
 
 
+def test_an_editable_install_is_one_line_that_names_this_folder(tmp_path):
+  """No copies of scripts or configs beside it, which would grow old."""
+  done = run(
+    sys.executable, "-c", "import sys, hatchling.build as b; b.build_editable(sys.argv[1])", tmp_path, cwd=ROOT
+  )
+  assert done.returncode == 0, done.stderr
+  with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as file:
+    assert [name for name in file.namelist() if ".dist-info/" not in name] == ["_gan_jax.pth"]
+    assert file.read("_gan_jax.pth").decode().split() == [str(ROOT)]
+
+
 def test_the_command_knows_what_launch_sh_knows(call):
   done = call("help")
   assert done.returncode == 0, done.stderr
@@ -114,3 +125,16 @@ def test_a_config_that_came_with_it_is_trained_and_written_here(call, environmen
   (packages,) = environment.glob("lib/python*/site-packages")
   code = "import gan_jax, sys; print(gan_jax.__file__, 'jax' in sys.modules)"
   assert call("-c", code, program="python").stdout.split() == [str(packages / "gan_jax" / "__init__.py"), "False"]
+
+
+def test_every_script_can_be_imported_from_within_the_package(call):
+  """As gan_jax.experiments: a script that imports another as `experiments` is found here."""
+  code = """
+import importlib, pkgutil
+import gan_jax.experiments as scripts
+print(*(importlib.import_module(m.name).__name__ for m in pkgutil.walk_packages(scripts.__path__, scripts.__name__ + ".")))
+"""
+  done = call("-c", code, program="python")
+  assert done.returncode == 0, done.stderr
+  assert {"gan_jax.experiments.sweep", "gan_jax.experiments.studies.dirac.study"} <= set(done.stdout.split())
+  assert len(done.stdout.split()) == len([*(ROOT / "experiments").rglob("*.py")]) - 1

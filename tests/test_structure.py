@@ -224,6 +224,17 @@ def test_python_blocks_of_the_readme_run():
   assert done.returncode == 0, done.stderr
 
 
+def test_the_readmes_training_loop_learns_what_it_says():
+  """A loss and a penalty in a loop of one's own: fifteen lines of code, and they end where the comment says."""
+  blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+  (loop,) = [block for block in blocks if "import optax" in block]
+  names: dict[str, object] = {}
+  exec(compile(loop, "README.md", "exec"), names)
+  np.testing.assert_allclose(names["g"], [3.0, 0.5], atol=0.1)
+  body = loop[loop.index("@jax.jit") :]
+  assert len([line for line in body.splitlines() if line.strip()]) <= 17
+
+
 def test_the_loss_table_is_current():
   """Every row that is there is the one that is made now. A new loss needs none: the table is made, not written."""
   from gan_jax.losses import table

@@ -36,7 +36,7 @@ COLUMNS = (
   ("disc/auc", "AUC"),
   ("disc/accuracy", "accuracy"),
   ("disc/accuracy_real", "accuracy on real"),
-  ("disc/accuracy_fake", "accuracy on generated"),
+  ("disc/accuracy_fake", "accuracy on fake"),
 )
 
 

@@ -1,4 +1,4 @@
-"""What stands of a study on disk: whether it may be gone on with, what is missing of it, and what is saved. No jax import."""
+"""The state of a study on disk: whether it may be continued, what is missing, and what is saved. No jax import."""
 
 import contextlib
 import tempfile
@@ -12,7 +12,7 @@ from gan_jax.runs import schema
 
 
 def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of a study that asks for just these runs, or None where there is nothing yet.
+  """The manifest of the study in this directory, which must have exactly these runs; None for a new directory.
 
   Raises:
     BadInput: the directory holds something else, or an unfinished study of format 1.
@@ -42,7 +42,7 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
 
 
 def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:
-  """With the lock held: what was found before is still what is there.
+  """Check, with the lock held, that the study is still as it was found before.
 
   Raises:
     BadInput: another process has written the study in between.
@@ -54,7 +54,7 @@ def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mappi
 def refuse_other_data(
   study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], digests: Mapping[str, str]
 ) -> None:
-  """Raises `BadInput` where the data are not those that the study began with."""
+  """Raises `BadInput` where the data are not those with which the study began."""
   began = {g["name"]: g.get("data", {}).get("sha256") for g in manifest["groups"]} if manifest else {}
   for group in groups:
     there, here = began.get(group.name), digests[group.name]
@@ -68,7 +68,7 @@ def refuse_other_data(
 
 
 def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]) -> str:
-  """What sets two sets of runs apart, in a few words."""
+  """How two sets of runs differ, in a few words."""
   if len(there) != len(asked):
     return f"{plural(len(there), 'run')} there, {len(asked):,} asked for"
   one = there[next(i for i in there if i not in asked)]
@@ -81,10 +81,10 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
 
 
 def prepare(study: Path) -> None:
-  """Make the directory, and be sure that it can be written before anything is trained."""
+  """Make the directory, and check that it can be written before anything is trained."""
   try:
     study.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=study):  # it has no name: nothing is left of it, whenever we are killed
+    with tempfile.TemporaryFile(dir=study):  # it has no name, so nothing is left even after a kill
       pass
   except OSError as error:
     if error.errno == 28:  # no space left: not the directory's fault
@@ -93,18 +93,18 @@ def prepare(study: Path) -> None:
 
 
 def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
-  """What a group of the manifest should have by now and has not."""
+  """What is missing of a group of the manifest."""
   return runs.gaps(study, group, runs.read_status(study)["groups"].get(group["name"], {}))
 
 
 def whole(study: Path, group: Mapping[str, Any]) -> bool:
-  """Whether a group of the manifest is trained to its end and everything is there."""
+  """Whether a group of the manifest is trained to its end and nothing is missing."""
   complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
   return bool(complete) and not missing(study, group)
 
 
 def confirm(study: Path) -> None:
-  """Raises `Failure` where a study that `run` has brought to its end is not whole: 0 would say that nothing is missing."""
+  """Raises `Failure` where a trained study has gaps, so that exit code 0 means that nothing is missing."""
   gaps = [gap for group in runs.read_manifest(study)["groups"] for gap in missing(study, group)]
   if gaps:
     more = f", and {plural(len(gaps) - 1, 'gap')} more" * (len(gaps) > 1)
@@ -117,17 +117,17 @@ def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
 
 @contextlib.contextmanager
 def truthful(study: Path) -> Iterator[None]:
-  """An `OSError` within takes along what is true of the study's checkpoints then."""
+  """Adds to an `OSError` of the body a note of what is saved in the study's checkpoints."""
   try:
     yield
   except OSError as error:
-    with contextlib.suppress(OSError):  # what cannot be looked at is not spoken of
+    with contextlib.suppress(OSError):  # no note if the checkpoints cannot be read
       error.add_note(saved(study / "checkpoints"))
     raise
 
 
 def saved(checkpoints: Path) -> str:
-  """What the same command would go on from, in words."""
+  """What the same command would resume from, as a sentence."""
   groups = sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []
   for group in reversed(groups):
     step = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0)

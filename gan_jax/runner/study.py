@@ -1,6 +1,6 @@
-"""A study from what is asked for to its report: the one path that `train`, `sweep` and `gan_jax.run_study` share.
+"""Runs a study from its config to its report; `train`, `sweep` and `gan_jax.run_study` all call it.
 
-Everything that can be refused is refused before the first byte is written; then groups are trained one after another.
+All input is checked before anything is written; then the groups are trained one after another.
 """
 
 import contextlib
@@ -24,8 +24,11 @@ class Asked(NamedTuple):
   """What a study is to run."""
 
   configs: Sequence[dict[str, Any]]  # full, of every run
-  source: str  # what they come from, for a sentence: the path of a config file
+  source: str  # where they come from, for messages: the path of a config file
   description: str  # what the study is about; the report's heading
+  # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...]. Asked
+  # again whenever a group starts, so it must always give the same.
+  begin: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 def run(
@@ -36,17 +39,16 @@ def run(
   say: Say = print,
   stop: Stop | None = None,
 ) -> Path:
-  """Run the study of a config file, or go on with it, and write its report; returns its directory.
+  """Run or resume the study of a config file and write its report; returns its directory.
 
   Args:
     config: path of a config file.
     arguments: `--config.field=value` overrides, or those fields as a dict.
     out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
-    single: only the one run of `get_config()`, without the file's sweep.
-    say: as `conduct` has it.
-    stop: as `conduct` has it.
+    single: train only the run of `get_config()`, not the file's sweep.
+    say, stop: as of `conduct`.
 
-  Raises: as `conduct`.
+  Raises as `conduct` does.
   """
   with Progress(say) as reading, reading.phase(f"reading {config}", brief=True):
     alone, swept = sweeps.load(config, arguments, single, registered)
@@ -57,35 +59,35 @@ def run(
 
 
 def conduct(asked: Asked, out: Path, say: Say = print, stop: Stop | None = None) -> Path:
-  """Run a study, or go on with it, and write its report; returns its directory.
+  """Run or resume a study and write its report; returns its directory.
 
   Args:
     asked: the runs.
     out: the study's directory.
-    say: where progress goes, a line at a time; also called from a helper thread, never twice at once.
-    stop: the request to stop that the caller's signals make. Without one, signals are taken note of here, in the main
-      thread: SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish and save the chunk under way.
+    say: prints one line of progress; it is also called from a helper thread, never twice at once.
+    stop: the request to stop, if the caller handles signals. Without one they are handled here, in the main thread:
+      after SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 the current chunk is finished and saved.
 
   Raises:
-    BadInput: input that cannot be used. Nothing on disk has been touched.
-    Stopped: a signal asked to stop; what the message names is saved, and the same call goes on from it.
+    BadInput: input that cannot be used. Nothing on disk has been changed.
+    Stopped: a signal asked to stop. The message says what is saved; the same call continues from it.
     Failure: the machine could not do it (too little memory, a directory that was removed).
-    OSError: something could not be written. What was saved is good, and the same call goes on from it; the error's notes
-      say from which step, or that nothing is saved yet.
+    OSError: something could not be written. What was saved is valid, and the same call continues from it; the error's
+      notes say from which step, or that nothing is saved yet.
   """
   study = paths.usable(out, "output directory")
   own = Stop() if stop is None else stop
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
     page = _conduct(asked, study, progress, own)
-  last = Progress(say)  # without the live line: the table stays
+  last = Progress(say)  # without the live line, so that the table stays
   last.say(report.terminal_table(study))
   last.say(f"report: {page}")
   return study
 
 
 def registered(field: str) -> list[str]:
-  """`game.registered`, for the configs that ask: it imports jax, which the others need not wait for here."""
+  """`game.registered`, imported only for configs that call it, because it imports jax."""
   from gan_jax import game
 
   return game.registered(field)
@@ -99,7 +101,7 @@ def _conduct(asked: Asked, study: Path, progress: Progress, stop: Stop) -> Path:
   with progress.phase("starting jax"):
     devices.configure(len(configs), manifest and manifest["layout"])
 
-    from gan_jax.runner import checkpoint, grouping  # jax only now: the layout is set
+    from gan_jax.runner import checkpoint, grouping  # imports jax, for which the layout is now set
 
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
@@ -135,7 +137,7 @@ def _key(group: Any) -> tuple[str, str]:
 
 
 def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
-  """Load the data, and refuse whatever does not fit them or what is on disk. Nothing is written."""
+  """Load the data and check the groups against them and against what is on disk. Nothing is written."""
   from gan_jax import data, game, metrics
   from gan_jax.runner import evaluation, memory, resume
 
@@ -165,7 +167,7 @@ def _train(
   progress: Progress,
   stop: Stop,
 ) -> None:
-  """Train what is not yet trained of a study, the lock held."""
+  """Train the unfinished groups of a study; the lock is held."""
   import jax
 
   from gan_jax import game, metrics
@@ -189,12 +191,24 @@ def _train(
     try:
       runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      if asked.begin is not None:
+        program = _begun(program, asked.begin(group))
       conduct = loop.Conduct(progress, stop, number, len(groups))
       loop.run_group(study, group, program, inputs.origins[group.name], conduct)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
     for gap in standing.missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
+
+
+def _begun(program: Any, given: Mapping[str, Any]) -> Any:
+  """The program, its runs starting from the `given` fields of a state; the other fields are fresh."""
+
+  def init(hypers: Any) -> Any:
+    placed = {name: program.place(tree) for name, tree in given.items()}  # each time: a step donates its state
+    return program.init(hypers)._replace(**placed)
+
+  return program._replace(init=init)
 
 
 def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:
