@@ -1,9 +1,10 @@
-"""Where this copy of the package lies, and by which name its command was called. No jax import."""
+"""Which version this copy of the package is, where it lies, and by which name its command was called. No jax import."""
 
 import os
 import re
 from pathlib import Path
 
+__version__ = "0.1.0"
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"(configs/)?(?P<name>(\w{1,100}/)?\w{1,100})(\.py)?")  # of a config that comes with the package
 
