@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from jax import Array
 from jax.typing import ArrayLike
 
-Params = Any  # a pytree of arrays
+Params = Any  # a pytree of arrays that are trained by gradient
+Memory = Any  # a pytree of arrays that follow training without a gradient, such as running statistics; () for none
 Key = Array  # a typed PRNG key
 
 Critic = Callable[[Array], Array]  # images [B, ...] -> logits [B], parameters and labels bound
@@ -20,15 +21,25 @@ class Loss(NamedTuple):
   generator: LossFn  # differentiated with respect to the fake logits only
 
 
+class Output(NamedTuple):
+  """What a discriminator says of a batch."""
+
+  logits: Array  # [B], float32 (float64 stays)
+  features: Array | None = None  # [B, F], what the logit is a linear function of; None: not given
+  classes: Array | None = None  # [B, K], logits of classes of a second head; None: it has none
+
+
 class Player(NamedTuple):
   """A network as two pure functions.
 
-  The generator's `apply` is (params, noise [B, Z], labels [B]) -> images [B, ...]; the discriminator's is
-  (params, images [B, ...], labels [B]) -> float32 logits [B]. An unconditional player ignores the labels.
+  `apply` is (params, memory, inputs, labels, train) -> (outputs, memory). The generator maps noise [B, Z] to images
+  [B, ...], the discriminator images [B, ...] to an `Output`. Labels are int32 [B]; an unconditional player ignores them.
+  `train` is a Python bool: with True a batch is normalised by its own statistics and the memory moves; with False the
+  statistics in the memory are used, and it comes back as it was.
   """
 
-  init: Callable[[Key], Params]
-  apply: Callable[[Params, Array, Array], Array]
+  init: Callable[[Key], tuple[Params, Memory]]
+  apply: Callable[[Params, Memory, Array, Array, bool], tuple[Any, Memory]]
 
 
 class Data(NamedTuple):
