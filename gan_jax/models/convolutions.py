@@ -4,6 +4,11 @@ Inside `scan` or `vmap` on a CPU, XLA's own convolution is several times slower 
 `layers`). Flax has an argument for another implementation, Equinox has none, and neither has one for transposed
 convolutions. So the replacement is made in the jaxpr, before anything is differentiated or mapped: derivatives of any
 order and populations then have matrix products too.
+
+Measured on 2 cores, gradient steps in `scan` on 64 images of 28x28, kernels 4 of stride 2, ms per member and step, matrix
+products against XLA's: a discriminator of 32 and 64 channels 18 against 268, its transpose as a generator 31 against 350;
+four of them under `vmap` 38 against 335 and 62 against 701. With the second layer in 8 groups, which stays XLA's: 54, and
+133 of four.
 """
 
 from collections.abc import Callable, Iterator
@@ -97,7 +102,8 @@ def remark(count: int, what: str) -> str:
   """What a person is told of convolutions that stay XLA's."""
   return (
     f"note: {plural(count, 'convolution')} of {what} (grouped, dilated, not two-dimensional, or inside a loop) "
-    f"run{'s' * (count == 1)} as XLA's own, which in training on a CPU costs SLOWER times as much as an ordinary one here"
+    f"run{'s' * (count == 1)} as XLA's own: in training on a CPU "
+    "that took 9 to 15 times as long as the matrix products that replace all others"
   )
 
 

@@ -74,11 +74,11 @@ def read(function: Callable[..., Any], what: str, keys: tuple[str, ...] = (), st
   return Call(labels, tuple(name for name in rest if name in FLAGS), first(keys), first(states))
 
 
-def as_images(value: Any, batch: int, shape: tuple[int, ...], what: str) -> Array:
-  """What a generator returned, as float32 [batch, *shape]. Raises `BadInput` for anything else."""
-  expected = (batch, *shape)
-  if getattr(value, "shape", None) != expected or not jnp.issubdtype(value.dtype, jnp.floating):
-    raise BadInput(f"generator {what} expected to return floats of shape {list(expected)}, got {described(value)}")
+def as_images(value: Any, batch: int, what: str) -> Array:
+  """What a generator returned, as float32 [batch, ...]. Raises `BadInput` for anything else."""
+  shape = getattr(value, "shape", ())
+  if len(shape) < 2 or shape[0] != batch or not jnp.issubdtype(value.dtype, jnp.floating):
+    raise BadInput(f"generator {what} expected to return floats of shape [{batch}, ...], got {described(value)}")
   return at_least_float32(value)
 
 

@@ -18,7 +18,7 @@ from gan_jax.models.players.naming import naming
 def from_equinox(
   create: Callable[[Key], Any],
   input_shape: Shape,
-  makes: Shape | None = None,
+  judges: bool = False,
   convolution: str = "auto",
   channels_first: bool = False,
 ) -> Player:
@@ -39,7 +39,7 @@ def from_equinox(
           x, state = self.norm(self.conv(image), state)
           return self.head(jax.nn.leaky_relu(x, 0.2).ravel()), state
 
-      discriminator = players.from_equinox(eqx.nn.make_with_state(Discriminator), (28, 28, 1), channels_first=True)
+      discriminator = players.from_equinox(eqx.nn.make_with_state(Discriminator), (28, 28, 1), judges=True, channels_first=True)
 
   As is Equinox's custom, the module takes one example; it is mapped over the batch, under the axis names of its batch
   norms. Dropout and batch norms are put into evaluation by `eqx.nn.inference_mode`.
@@ -48,7 +48,7 @@ def from_equinox(
     channels_first: whether the module's images are [C, H, W], which Equinox's convolutions take; else [H, W, C].
 
   Raises:
-    BadInput: Equinox is not installed, or a module that cannot be called so, or that returns something else.
+    BadInput: Equinox is not installed, or a module that cannot be called so.
   """
   try:
     import equinox as eqx
@@ -86,7 +86,7 @@ def from_equinox(
 
     places = (0, 0, None if keys is None else 0)
     value, state = jax.vmap(one, places, (0, None), axis_name=axis)(x, labels, keys)
-    if channels_first and makes is not None and len(makes) == 3:
+    if channels_first and not judges and getattr(value, "ndim", 0) == 4:
       value = jnp.moveaxis(value, 1, -1)
     return value, {**others, "state": state}
 
@@ -102,7 +102,7 @@ def from_equinox(
     value, after = run(key if train else None, weights.restored(params), kept.restored(memory), x, labels, train)
     return value, kept.named(after) | following if train else memory
 
-  return finished(init, apply, found["what"], input_shape, makes, convolution)
+  return finished(init, apply, found["what"], judges, convolution)
 
 
 def axis_name(eqx: Any, module: Any, what: str) -> Any:

@@ -7,14 +7,13 @@ from jax import Array
 
 from gan_jax.core.types import Key, Memory, Params, Player
 from gan_jax.models.players.calls import name_of
-from gan_jax.models.players.finish import Shape, finished
+from gan_jax.models.players.finish import finished
 
 
 def plain(
   init: Callable[[Key], Params],
   apply: Callable[[Params, Array, Array], Any],
-  input_shape: Shape,
-  makes: Shape | None = None,
+  judges: bool = False,
   convolution: str = "auto",
 ) -> Player:
   """A pair of pure functions without memory: init(key) -> params, apply(params, inputs, labels) -> images or logits.
@@ -25,13 +24,10 @@ def plain(
       def apply(params, images, labels):
         return images.reshape(len(images), -1) @ params["w"] + params["b"]
 
-      discriminator = players.plain(init, apply, (28, 28, 1))
-
-  Raises:
-    BadInput: functions that cannot be called so, or that return something else.
+      discriminator = players.plain(init, apply, judges=True)
   """
 
   def call(params: Params, memory: Memory, x: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
     return apply(params, x, labels), memory
 
-  return finished(lambda key: (init(key), {}), call, name_of(apply), input_shape, makes, convolution)
+  return finished(lambda key: (init(key), ()), call, name_of(apply), judges, convolution)

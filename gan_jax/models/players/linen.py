@@ -17,7 +17,7 @@ from gan_jax.models.players.finish import Shape, finished
 from gan_jax.models.players.naming import naming
 
 
-def from_linen(module: nn.Module, input_shape: Shape, makes: Shape | None = None, convolution: str = "auto") -> Player:
+def from_linen(module: nn.Module, input_shape: Shape, judges: bool = False, convolution: str = "auto") -> Player:
   """A Flax Linen module. Every collection but `params` is memory; it moves in training only.
 
       class Discriminator(nn.Module):
@@ -27,11 +27,11 @@ def from_linen(module: nn.Module, input_shape: Shape, makes: Shape | None = None
           x = nn.BatchNorm(use_running_average=not train)(nn.Conv(128, (4, 4), strides=2)(x))
           return nn.Dense(1)(nn.leaky_relu(x, 0.2).reshape(len(x), -1))
 
-      discriminator = players.from_linen(Discriminator(), (28, 28, 1))
-      generator = players.from_linen(Generator(), (latent_size,), makes=(28, 28, 1))
+      discriminator = players.from_linen(Discriminator(), (28, 28, 1), judges=True)
+      generator = players.from_linen(Generator(), (latent_size,))
 
   Raises:
-    BadInput: a module that cannot be called so, or that returns something else.
+    BadInput: a module that cannot be called so.
   """
   what = type(module).__name__
   call = read(callable_of(module, what), what)
@@ -67,4 +67,4 @@ def from_linen(module: nn.Module, input_shape: Shape, makes: Shape | None = None
     value, after = run(params, kept.restored(memory), x, labels, train, key)
     return value, kept.named(after) | following if train else memory
 
-  return finished(init, apply, what, input_shape, makes, convolution)
+  return finished(init, apply, what, judges, convolution)

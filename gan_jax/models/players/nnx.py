@@ -14,7 +14,7 @@ from gan_jax.models.players.naming import naming
 
 
 def from_nnx(
-  create: Callable[[Any], Any], input_shape: Shape, makes: Shape | None = None, convolution: str = "auto"
+  create: Callable[[Any], Any], input_shape: Shape, judges: bool = False, convolution: str = "auto"
 ) -> Player:
   """A Flax NNX module, made by `create(rngs)`. Every variable that is no `nnx.Param` is memory.
 
@@ -27,12 +27,12 @@ def from_nnx(
         def __call__(self, images):
           return self.head(nnx.leaky_relu(self.norm(self.conv(images)), 0.2).reshape(len(images), -1))
 
-      discriminator = players.from_nnx(lambda rngs: Discriminator(rngs), (28, 28, 1))
+      discriminator = players.from_nnx(lambda rngs: Discriminator(rngs), (28, 28, 1), judges=True)
 
   Dropout and batch norms are put into training or evaluation by `module.train()` and `module.eval()`.
 
   Raises:
-    BadInput: a module that cannot be called so, or that returns something else.
+    BadInput: a module that cannot be called so.
   """
   from flax import nnx  # here: it takes half a second, and most runs do without
 
@@ -64,4 +64,4 @@ def from_nnx(
     parts: Any = nnx.split(module, nnx.Param, ...)
     return value, kept.named(parts[2]) if train else memory
 
-  return finished(init, apply, found["what"], input_shape, makes, convolution)
+  return finished(init, apply, found["what"], judges, convolution)
