@@ -18,18 +18,11 @@ from typing import Any, NamedTuple
 from jax import Array
 
 from gan_jax.core.errors import BadInput, unknown
-from gan_jax.core.types import Critic, Key, Params
+from gan_jax.core.types import Critic, Key, LogitMeans, Params
 
 OfCritic = Callable[[Critic, Array, Array, Key], Array]
 OfParameters = Callable[[Params], Array]
 OfGenerator = Callable[[Callable[[Array], Array], Array, Key], Array]
-
-
-class LogitMeans(NamedTuple):
-  """Moving averages of the discriminator's logits, part of the state of a run."""
-
-  real: Array
-  fake: Array
 
 
 class Moved(NamedTuple):
