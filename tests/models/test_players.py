@@ -11,8 +11,9 @@ import pytest
 from flax import nnx
 
 from gan_jax.core.errors import BadInput
-from gan_jax.core.types import Output
+from gan_jax.core.types import Output, Player
 from gan_jax.models import players
+from gan_jax.models.players.trial import check_pair
 
 SHAPE, LATENT = (4, 6, 3), 5
 PIXELS = math.prod(SHAPE)
@@ -68,16 +69,16 @@ def equinox(inputs, size, shape):
 
 PAIRS = {  # (generator, discriminator)
   "linen": lambda: (
-    players.from_linen(Linen(PIXELS, SHAPE), (LATENT,), makes=SHAPE),
-    players.from_linen(Linen(1), SHAPE),
+    players.from_linen(Linen(PIXELS, SHAPE), (LATENT,)),
+    players.from_linen(Linen(1), SHAPE, judges=True),
   ),
   "nnx": lambda: (
-    players.from_nnx(lambda rngs: Nnx(LATENT, PIXELS, SHAPE, rngs), (LATENT,), makes=SHAPE),
-    players.from_nnx(lambda rngs: Nnx(PIXELS, 1, (), rngs), SHAPE),
+    players.from_nnx(lambda rngs: Nnx(LATENT, PIXELS, SHAPE, rngs), (LATENT,)),
+    players.from_nnx(lambda rngs: Nnx(PIXELS, 1, (), rngs), SHAPE, judges=True),
   ),
   "equinox": lambda: (
-    players.from_equinox(equinox(LATENT, PIXELS, SHAPE), (LATENT,), makes=SHAPE),
-    players.from_equinox(equinox(PIXELS, 1, ()), SHAPE),
+    players.from_equinox(equinox(LATENT, PIXELS, SHAPE), (LATENT,)),
+    players.from_equinox(equinox(PIXELS, 1, ()), SHAPE, judges=True),
   ),
 }
 # Where each library keeps the same arrays: first kernel and bias, scale and shift, last kernel and bias; mean and variance.
@@ -190,6 +191,12 @@ def test_twice_differentiable(pair):
   assert (ahead - behind) / (2 * step) == pytest.approx(square, rel=0.02)
 
 
+def tried(generator=None, discriminator=None):
+  """The pair of which one may be given, as somebody's model is tried before it is trained."""
+  made = generator or players.from_linen(Linen(PIXELS, SHAPE), (LATENT,)), discriminator or PAIRS["linen"]()[1]
+  return check_pair(made, "mine.py:own", SHAPE, LATENT)
+
+
 def linen(call, **attributes):
   """A Linen module whose compact `__call__` is this function."""
   return type("Own", (nn.Module,), {"__call__": nn.compact(call), **attributes})()
@@ -217,7 +224,7 @@ SIGNATURES = {
 
 @pytest.mark.parametrize(("call", "takes_labels", "takes_flag"), SIGNATURES.values(), ids=SIGNATURES)
 def test_labels_and_flag_are_found_from_the_signature(call, takes_labels, takes_flag):
-  player = players.from_linen(linen(call), SHAPE)
+  player = players.from_linen(linen(call), SHAPE, judges=True)
   there = judged(player).logits
   np.testing.assert_allclose(judged(player, labels=LABELS + 1).logits - there, float(takes_labels), atol=1e-5)
   np.testing.assert_allclose(there - judged(player, train=False).logits, float(takes_flag), atol=1e-5)
@@ -233,7 +240,7 @@ RETURNED = {
 
 @pytest.mark.parametrize("name", RETURNED)
 def test_what_a_discriminator_may_return(name):
-  found = judged(players.from_linen(linen(RETURNED[name]), SHAPE))
+  found = judged(players.from_linen(linen(RETURNED[name]), SHAPE, judges=True))
   assert (found.logits.shape, found.logits.dtype) == ((8,), jnp.float32)
   assert (found.features is None) == (name.startswith("[B"))
   assert (found.classes is None) == (name != "Output")
@@ -254,13 +261,14 @@ REFUSED = {
 @pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_it_may_not_is_refused_with_what_was_expected_and_what_came(call, message):
   with pytest.raises(BadInput, match=f"Own expected .*{message}") as caught:
-    players.from_linen(linen(call), SHAPE)
+    tried(discriminator=players.from_linen(linen(call), SHAPE, judges=True))
   assert "\n" not in str(caught.value)
 
 
 def test_images_of_another_shape_are_refused():
-  with pytest.raises(BadInput, match=r"generator Linen expected .*\[4, 4, 6, 1\], got float32 \[4, 4, 6, 3\]"):
-    players.from_linen(Linen(PIXELS, SHAPE), (LATENT,), makes=(4, 6, 1))
+  gray = players.from_linen(Linen(PIXELS // 3, (4, 6, 1)), (LATENT,))
+  with pytest.raises(BadInput, match=r"generator of model 'mine.py:own' .*\[4, 4, 6, 3\], got float32 \[4, 4, 6, 1\]"):
+    tried(generator=gray)
 
 
 def broken(self, x):
@@ -274,13 +282,13 @@ def test_an_error_in_a_module_is_one_sentence_with_its_file_and_line(library):
   )
   in_eqx = type("Own", (eqx.Module,), {"__call__": lambda self, x: x @ jnp.ones((9, 9))})
   make = {
-    "linen": lambda: players.from_linen(linen(broken), SHAPE),
-    "nnx": lambda: players.from_nnx(in_nnx, SHAPE),
-    "equinox": lambda: players.from_equinox(lambda key: in_eqx(), SHAPE),
-    "plain": lambda: players.plain(lambda key: {}, lambda params, x, y: x @ jnp.ones((9, 9)), SHAPE),
+    "linen": lambda: players.from_linen(linen(broken), SHAPE, judges=True),
+    "nnx": lambda: players.from_nnx(in_nnx, SHAPE, judges=True),
+    "equinox": lambda: players.from_equinox(lambda key: in_eqx(), SHAPE, judges=True),
+    "plain": lambda: players.plain(lambda key: {}, lambda params, x, y: x @ jnp.ones((9, 9)), judges=True),
   }
   with pytest.raises(BadInput, match=r"Error: .*test_players\.py, line \d+\)$") as caught:
-    make[library]()
+    tried(discriminator=make[library]())
   assert "\n" not in str(caught.value)
 
 
@@ -299,13 +307,18 @@ def test_dropout_draws_anew_at_each_call_in_training_and_not_in_evaluation():
     def __call__(self, x):
       return self.head(self.dropout(x.reshape(len(x), -1)))
 
+  def in_equinox(key):
+    return InEquinox(eqx.nn.Linear(PIXELS, "scalar", key=key), eqx.nn.Dropout(0.5))
+
   def call(self, x, deterministic: bool):
     return logits(nn.Dropout(0.5, deterministic=deterministic)(x))
 
   for player in (
-    players.from_linen(linen(call), SHAPE),
-    players.from_nnx(InNnx, SHAPE),
-    players.from_equinox(lambda key: InEquinox(eqx.nn.Linear(PIXELS, "scalar", key=key), eqx.nn.Dropout(0.5)), SHAPE),
+    players.from_linen(linen(call), SHAPE, judges=True),
+    players.from_nnx(InNnx, SHAPE, judges=True),
+    players.from_equinox(
+      lambda key: InEquinox(eqx.nn.Linear(PIXELS, "scalar", key=key), eqx.nn.Dropout(0.5)), SHAPE, judges=True
+    ),
   ):
     params, memory = player.init(jax.random.key(0))
     same = np.repeat(IMAGES[:1], 8, axis=0)
@@ -321,17 +334,22 @@ def test_dropout_draws_anew_at_each_call_in_training_and_not_in_evaluation():
 
 
 def test_modules_without_anything_to_remember_have_an_empty_memory():
-  plain = players.plain(lambda key: {"w": jnp.ones((PIXELS,))}, lambda p, x, y: x.reshape(len(x), -1) @ p["w"], SHAPE)
-  mlp = players.from_equinox(
-    lambda key: eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), eqx.nn.MLP(PIXELS, 1, 8, 2, key=key)]), SHAPE
+  plain = players.plain(
+    lambda key: {"w": jnp.ones((PIXELS,))}, lambda p, x, y: x.reshape(len(x), -1) @ p["w"], judges=True
   )
-  for player in (plain, players.from_linen(linen(lambda self, x: logits(x)), SHAPE), mlp):
+  mlp = players.from_equinox(
+    lambda key: eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), eqx.nn.MLP(PIXELS, 1, 8, 2, key=key)]), SHAPE, judges=True
+  )
+  for player in (plain, players.from_linen(linen(lambda self, x: logits(x)), SHAPE, judges=True), mlp):
     assert jax.tree.leaves(player.init(jax.random.key(0))[1]) == []
+    tried(discriminator=player)
   np.testing.assert_allclose(judged(plain).logits, IMAGES.reshape(8, -1).sum(1), rtol=1e-4, atol=1e-4)
 
 
 def test_a_batch_norm_that_never_asks_whether_it_trains_can_be_evaluated():
-  player = players.from_linen(linen(lambda self, x: logits(nn.BatchNorm(use_running_average=False)(x))), SHAPE)
+  player = players.from_linen(
+    linen(lambda self, x: logits(nn.BatchNorm(use_running_average=False)(x))), SHAPE, judges=True
+  )
   params, memory = player.init(jax.random.key(0))
   _, after = player.apply(params, memory, IMAGES, LABELS, False)
   jax.tree.map(np.testing.assert_array_equal, after, memory)
@@ -348,9 +366,9 @@ def test_channels_first():
     def __call__(self, z):
       return jnp.broadcast_to(jnp.arange(3.0)[:, None, None], (3, 4, 6))
 
-  found = judged(players.from_equinox(lambda key: Pick(), SHAPE, channels_first=True))
+  found = judged(players.from_equinox(lambda key: Pick(), SHAPE, judges=True, channels_first=True))
   np.testing.assert_allclose(found.logits, IMAGES[..., 0].sum((1, 2)), rtol=1e-4, atol=1e-5)
-  generator = players.from_equinox(lambda key: Make(), (LATENT,), makes=SHAPE, channels_first=True)
+  generator = players.from_equinox(lambda key: Make(), (LATENT,), channels_first=True)
   images, _ = generator.apply(*generator.init(jax.random.key(0)), NOISE, LABELS, True)
   np.testing.assert_array_equal(images[0, 0, 0], [0, 1, 2])
 
@@ -359,10 +377,11 @@ def test_convolutions_run_as_products_unless_told_and_others_are_spoken_of(capsy
   def call(self, x):
     return logits(nn.Conv(6, (3, 3), feature_group_count=3)(nn.Conv(3, (3, 3), strides=2)(x)))
 
-  ours, plain = (players.from_linen(linen(call), SHAPE, convolution=name) for name in ("auto", "lax"))
+  ours, plain = (players.from_linen(linen(call), SHAPE, judges=True, convolution=name) for name in ("auto", "lax"))
+  tried(discriminator=ours)
   said = capsys.readouterr().err
   assert said.count("\n") == 1
-  assert said.startswith("note: 1 convolution of discriminator Own ")
+  assert said.startswith("note: 1 convolution of the discriminator of model 'mine.py:own' ")
   start = ours.init(jax.random.key(0))
 
   def count(player):
@@ -370,6 +389,22 @@ def test_convolutions_run_as_products_unless_told_and_others_are_spoken_of(capsy
 
   assert (count(ours), count(plain)) == (1, 2)
   np.testing.assert_allclose(judged(ours).logits, judged(plain).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("made", [None, players, (1, 2), ("g", "d", "e")])
+def test_a_model_that_returns_no_two_players_is_refused(made):
+  with pytest.raises(BadInput, match=r"model 'mine.py:own' expected to return \(generator, discr.*, got"):
+    check_pair(made, "mine.py:own", SHAPE, LATENT)
+
+
+def test_players_written_by_hand_are_held_to_the_same():
+  good = PAIRS["linen"]()[1]
+  bare = Player(good.init, lambda *arguments: (good.apply(*arguments)[0].logits, good.apply(*arguments)[1]))
+  with pytest.raises(BadInput, match=r"discriminator of .* expected to return an Output .*, got float32 \[4\]"):
+    tried(discriminator=bare)
+  forgetful = Player(good.init, lambda *arguments: (good.apply(*arguments)[0], ()))
+  with pytest.raises(BadInput, match="expected to leave its memory in the form that it had"):
+    tried(discriminator=forgetful)
 
 
 def test_equinox_with_batch_norms_of_two_axes_is_refused():

@@ -39,7 +39,8 @@ def from_equinox(
           x, state = self.norm(self.conv(image), state)
           return self.head(jax.nn.leaky_relu(x, 0.2).ravel()), state
 
-      discriminator = players.from_equinox(eqx.nn.make_with_state(Discriminator), (28, 28, 1), judges=True, channels_first=True)
+      create = eqx.nn.make_with_state(Discriminator)
+      discriminator = players.from_equinox(create, (28, 28, 1), judges=True, channels_first=True)
 
   As is Equinox's custom, the module takes one example; it is mapped over the batch, under the axis names of its batch
   norms. Dropout and batch norms are put into evaluation by `eqx.nn.inference_mode`.

@@ -18,13 +18,13 @@ def plain(
 ) -> Player:
   """A pair of pure functions without memory: init(key) -> params, apply(params, inputs, labels) -> images or logits.
 
-      def init(key):
-        return {"w": 0.1 * jax.random.normal(key, (28 * 28, 1)), "b": jnp.zeros(1)}
+  def init(key):
+    return {"w": 0.1 * jax.random.normal(key, (28 * 28, 1)), "b": jnp.zeros(1)}
 
-      def apply(params, images, labels):
-        return images.reshape(len(images), -1) @ params["w"] + params["b"]
+  def apply(params, images, labels):
+    return images.reshape(len(images), -1) @ params["w"] + params["b"]
 
-      discriminator = players.plain(init, apply, judges=True)
+  discriminator = players.plain(init, apply, judges=True)
   """
 
   def call(params: Params, memory: Memory, x: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
