@@ -1,50 +1,21 @@
 """The table of f-divergences D_f(p||q) = int q f(p/q) that `f_gan` turns into losses: to add one, add a row.
 
-A logit v becomes the variational function through an increasing activation, t = g(v), onto the domain of the conjugate
-f*. Every f*(g(v)) is written out as one function of v: composed from its parts it would overflow, or cancel to zero,
-long before its value does.
+An increasing activation t = g(v) maps a logit v to the domain of the conjugate f*. Each f*(g(v)) is written as one
+function of v: evaluated as a composition, it would overflow or cancel to zero at logits where its value is still
+finite.
 
 Source: Nowozin, Cseke and Tomioka 2016, arXiv:1606.00709, tables 1 and 2 and their extension in the supplement.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu, softplus
 
-from gan_jax.losses.registry import ABOVE_ONE, INSIDE_UNIT, Range
-from gan_jax.losses.special import expm1, log_expm1, log_softplus, log_wright_omega, sigmoid
-
-Formula = Callable[..., Array]  # (argument, **hyperparameters)
-
-
-class Divergence(NamedTuple):
-  """One row. All its functions take the row's hyperparameters by name."""
-
-  title: str
-  generator_function: Formula  # f(u), u > 0
-  derivative: Formula  # f'(u)
-  conjugate: Formula  # f*(t) = sup_u (u t - f(u)), on the range of the activation
-  activation: Formula  # g(v): increasing, onto the domain of f*
-  composed: Formula  # f*(g(v))
-  activation_slope: Formula  # g'(v)
-  composed_slope: Formula  # d f*(g(v)) / dv
-  threshold: float  # f'(1): the activation where p = q
-  optimal_logit: Formula  # v with g(v) = f'(p/q), from log p/q
-  # What the card says: see `registry.Card`.
-  activation_text: str
-  composed_text: str
-  slope_text: str  # of f*(g(v))
-  activation_slope_text: str
-  optimal_logit_text: str
-  saturates: str  # the zero-sum generator
-  saturates_practical: str
-  overflows_at: float | None = None
-  options: Mapping[str, float] = {}
-  ranges: Mapping[str, Range] = {}
+from gan_jax.losses.divergence import Divergence
+from gan_jax.losses.registry import ABOVE_ONE, INSIDE_UNIT
+from gan_jax.losses.special import expm1, log_expm1, log_not_power, log_softplus, log_wright_omega, sigmoid
 
 
 def _one(v: Array, **options: Array | float) -> Array:
@@ -62,19 +33,8 @@ def _jeffreys_conjugate(t: Array) -> Array:
   return jnp.exp(-y) - 1 - y
 
 
-def _log_not_power(v: Array, pi: Array | float) -> Array:
-  """log(1 - sigmoid(v)^(1/pi)) = log(1 - e^-x), x = softplus(-v) / pi.
-
-  Where v + log pi > 20, x < 3e-9 and log x - x/2 is exact to double precision; 1 - e^-x underflows further up.
-  """
-  x = softplus(-v) / pi
-  high = v + jnp.log(pi) > 20
-  inside = jnp.where(high, 1.0, x)  # the branch not taken must not make a NaN of the slope
-  return jnp.where(high, log_softplus(-v) - jnp.log(pi) - x / 2, jnp.log(-expm1(-inside)))
-
-
 def _half_tanh(v: Array) -> Array:
-  # tanh v = 2 sigmoid(2v) - 1, whose slope keeps its tail.
+  # tanh v = 2 sigmoid(2v) - 1; the slope of `special.sigmoid` is exact in its tails.
   return sigmoid(2 * v) - 0.5
 
 
@@ -147,7 +107,7 @@ DIVERGENCES: dict[str, Divergence] = {
     slope_text="f/2 + 1",
     activation_slope_text="1",
     optimal_logit_text="2 (p/q - 1); above -2",
-    saturates="at f = -2, and has the WRONG SIGN below: a fake rejected that firmly is pushed further away",
+    saturates="at f = -2, and has the WRONG SIGN below: such a fake is pushed further away from the data",
     saturates_practical="nowhere",
   ),
   "neyman": Divergence(
@@ -235,10 +195,10 @@ DIVERGENCES: dict[str, Divergence] = {
     derivative=lambda u, pi: pi * jnp.log(u / (1 - pi + pi * u)),
     conjugate=lambda t, pi: (1 - pi) * jnp.log((1 - pi) / (1 - pi * jnp.exp(t / pi))),
     activation=lambda v, pi: -pi * jnp.log(pi) - softplus(-v),
-    composed=lambda v, pi: (1 - pi) * (jnp.log1p(-pi) - _log_not_power(v, pi)),
+    composed=lambda v, pi: (1 - pi) * (jnp.log1p(-pi) - log_not_power(v, pi)),
     activation_slope=lambda v, pi: sigmoid(-v),
-    # (1 - pi)/pi sigmoid(-v) / (e^x - 1), x = softplus(-v)/pi; by logarithms, for that is 0/0 at large v.
-    composed_slope=lambda v, pi: (1 - pi) / pi * jnp.exp(-softplus(v) - softplus(-v) / pi - _log_not_power(v, pi)),
+    # (1 - pi)/pi sigmoid(-v) / (e^x - 1), x = softplus(-v)/pi; by logarithms, because it is 0/0 at large v.
+    composed_slope=lambda v, pi: (1 - pi) / pi * jnp.exp(-softplus(v) - softplus(-v) / pi - log_not_power(v, pi)),
     threshold=0.0,
     # softplus(-v) = pi log(1 + (1 - pi) q / (pi p))
     optimal_logit=lambda log_ratio, pi: -log_expm1(pi * softplus(jnp.log((1 - pi) / pi) - log_ratio)),
@@ -333,6 +293,6 @@ DIVERGENCES: dict[str, Divergence] = {
     activation_slope_text="0.5 / cosh(f)^2",
     optimal_logit_text="inf sign(p - q); anything where p = q",
     saturates="on both sides, as e^(-2|f|)",
-    saturates_practical="on both sides, as e^(-2|f|): here both generators are one",
+    saturates_practical="on both sides, as e^(-2|f|): here both generators are the same",
   ),
 }

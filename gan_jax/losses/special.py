@@ -1,4 +1,4 @@
-"""Functions with exact tails, in value and slope: where a loss saturates, the tail is what one came to measure."""
+"""Functions that are exact in both tails, in value and slope: saturation of a loss is measured in its tails."""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ def _expm1_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Ar
 def log_softplus(x: Array) -> Array:
   """log(log(1 + e^x)), which below -20 is x - e^x / 2 to double precision (log(1 + y) = y - y^2 / 2 + ...)."""
   low = x < -20
-  inside = jnp.where(low, 0.0, x)  # the branch not taken must not make a NaN of the slope
+  inside = jnp.where(low, 0.0, x)  # or the branch that is not taken would make the slope NaN
   return jnp.where(low, x - 0.5 * jnp.exp(jnp.minimum(x, 0.0)), jnp.log(jax.nn.softplus(inside)))
 
 
@@ -65,3 +65,14 @@ def _log_wright_omega_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tupl
   (z,), (tangent,) = primals, tangents
   y = log_wright_omega(z)
   return y, tangent * jax.nn.sigmoid(-y)  # dy/dz = 1 / (1 + e^y)
+
+
+def log_not_power(v: Array, pi: Array | float) -> Array:
+  """log(1 - sigmoid(v)^(1/pi)) = log(1 - e^-x), x = softplus(-v) / pi.
+
+  Where v + log pi > 20, x < 3e-9 and log x - x/2 is exact to double precision; 1 - e^-x underflows further up.
+  """
+  x = jax.nn.softplus(-v) / pi
+  high = v + jnp.log(pi) > 20
+  inside = jnp.where(high, 1.0, x)  # or the branch that is not taken would make the slope NaN
+  return jnp.where(high, log_softplus(-v) - jnp.log(pi) - x / 2, jnp.log(-expm1(-inside)))

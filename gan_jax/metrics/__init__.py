@@ -18,12 +18,16 @@ from gan_jax.metrics.chunks import in_chunks
 class Quality(NamedTuple):
   """A measurement bound to one dataset."""
 
-  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], how many samples) -> small statistics
-  measure: Callable[[Callable[[Array], Array], int], Any]
+  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], how many samples, whether to search for
+  # nearest neighbours too) -> small statistics
+  measure: Callable[[Callable[[Array], Array], int, bool], Any]
   finish: Callable[[Any], dict[str, np.ndarray]]  # on the host: statistics with a leading axis [P] -> metrics [P]
   explanations: dict[str, str]
   notes: dict[str, Any]  # facts for the report
 
+
+# Metrics that need a search for nearest neighbours, about half the cost of an evaluation.
+OF_NEIGHBOURS = ("samples/duplicates", "samples/nearest_real")
 
 DUPLICATES = (
   f"share of up to {variety.SAMPLES} samples with another one within {variety.ALIKE:g} of the data's median distance "
@@ -44,14 +48,15 @@ def mixture_quality(dataset: Dataset) -> Quality:
   own = np.bincount(np.asarray(dataset.judged.labels), minlength=len(centres))  # the label is the mode
   gaussian, neighbours = frechet.fit(dataset.judged.images), variety.neighbours(some_points(dataset))
 
-  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], frechet.Gaussian, Array]:
+  def measure(draw: Callable[[Array], Array], count: int, near: bool):
     points = in_chunks(draw, count)
-    return modes.mode_metrics(points, centres, std, own), frechet.fit(points), neighbours.measure(points)
+    found = modes.mode_metrics(points, centres, std, own), frechet.fit(points)
+    return *found, neighbours.measure(points) if near else None
 
-  def finish(found: tuple[dict[str, np.ndarray], frechet.Gaussian, np.ndarray]) -> dict[str, np.ndarray]:
+  def finish(found: tuple[dict[str, np.ndarray], frechet.Gaussian, np.ndarray | None]) -> dict[str, np.ndarray]:
     columns, fitted, distances = found
-    distance = frechet.frechet_distance(fitted, gaussian)
-    return columns | {"points/frechet": distance, "samples/duplicates": neighbours.share(distances)}
+    columns = columns | {"points/frechet": frechet.frechet_distance(fitted, gaussian)}
+    return columns if distances is None else columns | {"samples/duplicates": neighbours.share(distances)}
 
   explained = modes.EXPLANATIONS | {"samples/duplicates": DUPLICATES}
   return Quality(measure, finish, explained, {"modes": len(centres), "mode_std": float(std)})
@@ -61,12 +66,13 @@ def line_quality(dataset: Dataset) -> Quality:
   assert dataset.line is not None
   where, neighbours = dataset.line, variety.neighbours(some_points(dataset))
 
-  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], Array]:
+  def measure(draw: Callable[[Array], Array], count: int, near: bool) -> tuple[dict[str, Array], Array | None]:
     points = in_chunks(draw, count)
-    return line.line_metrics(points, where), neighbours.measure(points)
+    return line.line_metrics(points, where), neighbours.measure(points) if near else None
 
-  def finish(found: tuple[dict[str, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
-    return found[0] | {"samples/duplicates": neighbours.share(found[1])}
+  def finish(found: tuple[dict[str, np.ndarray], np.ndarray | None]) -> dict[str, np.ndarray]:
+    columns, distances = found
+    return columns if distances is None else columns | {"samples/duplicates": neighbours.share(distances)}
 
   return Quality(measure, finish, line.EXPLANATIONS | {"samples/duplicates": DUPLICATES}, {})
 

@@ -486,7 +486,7 @@ def test_the_card_of_a_transformed_loss():
   assert "top_k(matched_gain(alpha_loss))(fraction=0.5, alpha=2)" in text
   assert "fakes of highest logit" in text
   assert "-0.5 / s" in text
-  assert "./launch.sh losses alpha_loss" in text
+  assert "gan-jax losses alpha_loss" in text
   assert "fraction = 0.5, a number above 0 and up to 1; alpha = 2, a number greater than 0" in text
   with pytest.raises(BadInput, match="did you mean 'top_k'"):
     text_card("topk(hinge)")
