@@ -90,6 +90,7 @@ class Spec(NamedTuple):
   response_steps: int
   evaluate_every: int
   evaluation_samples: int
+  batch_devices: int
   checkpoint_every: int
 
 

@@ -67,13 +67,13 @@ def unroll(
 def penalties(game: Game, params: Params, hypers: Hypers, memory: Memories, batch: Batch) -> tuple[Array, Array]:
   """(weighted sum, sum) of the generator's penalties."""
   make = lambda noise: generate(game, params, memory, noise, batch.labels)[0]  # noqa: E731
-  total = jnp.zeros(())
+  total: Array = jnp.zeros(())
   for penalty in game.generator_penalties:
     if penalty.kind == "parameters":
       total += penalty.function(params)
     else:
       total += penalty.function(make, batch.noise, batch.key).mean()
-  return hypers.generator_penalty_weight * total, total
+  return jnp.asarray(hypers.generator_penalty_weight) * total, total
 
 
 def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:

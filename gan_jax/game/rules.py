@@ -1,7 +1,7 @@
 """A game: the names of a `Spec`, looked up. Everything static that a step needs, as one record."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax import Array
 
@@ -56,7 +56,10 @@ def registered(field: str) -> list[str]:
 
 def constraint(game: Game, hypers: Hypers) -> constraints.Constraint:
   """What holds the discriminator's weights, its traced options bound."""
-  options = {"clip": {"bound": hypers.clip_value}, "spectral": {"iterations": game.spec.spectral_iterations}}
+  options: dict[str, dict[str, Any]] = {
+    "clip": {"bound": hypers.clip_value},
+    "spectral": {"iterations": game.spec.spectral_iterations},
+  }
   name = game.spec.weight_constraint
   return constraints.CONSTRAINTS[name](**options.get(name, {}))
 

@@ -1,79 +1,107 @@
-"""A study from a config file to its report: the one path that `train` and `sweep` share.
+"""Runs a study from its config to its report; `train`, `sweep` and `gan_jax.run_study` all call it.
 
-Everything that can be refused is refused before the first byte is written; then groups are trained one after another.
+All input is checked before anything is written; then the groups are trained one after another.
 """
 
 import contextlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
-from gan_jax.core.errors import BadInput, Failure, plural
-from gan_jax.runner import devices, signals
-from gan_jax.runner.manifest import changes, describe, platform_facts
+from gan_jax.core.errors import plural
+from gan_jax.runner import devices, signals, standing
+from gan_jax.runner.manifest import changes, describe, description, platform_facts
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
-from gan_jax.runs import schema
 from gan_jax.settings import sweeps
 
 Say = Callable[[str], None]
 
 
+class Asked(NamedTuple):
+  """What a study is to run."""
+
+  configs: Sequence[dict[str, Any]]  # full, of every run
+  source: str  # where they come from, for messages: the path of a config file
+  description: str  # what the study is about; the report's heading
+  # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...]. Asked
+  # again whenever a group starts, so it must always give the same.
+  begin: Callable[[Any], Mapping[str, Any]] | None = None
+
+
 def run(
-  config: str, arguments: Sequence[str], out: Path | None, single: bool, say: Say = print, stop: Stop | None = None
+  config: str,
+  arguments: Sequence[str] | Mapping[str, Any],
+  out: Path | None,
+  single: bool,
+  say: Say = print,
+  stop: Stop | None = None,
 ) -> Path:
-  """Run a study, or go on with it, and write its report; returns its directory.
+  """Run or resume the study of a config file and write its report; returns its directory.
 
   Args:
     config: path of a config file.
-    arguments: `--config.field=value` overrides.
+    arguments: `--config.field=value` overrides, or those fields as a dict.
     out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
-    single: only the one run of `get_config()`, without the file's sweep.
-    say: where progress goes, a line at a time; also called from a helper thread, never twice at once.
-    stop: the request to stop that the caller's signals make. Without one, signals are taken note of here, in the main
-      thread: SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish and save the chunk under way.
+    single: train only the run of `get_config()`, not the file's sweep.
+    say, stop: as of `conduct`.
 
-  Raises:
-    BadInput: input that cannot be used. Nothing on disk has been touched.
-    Stopped: a signal asked to stop; what the message names is saved, and the same call goes on from it.
-    Failure: the machine could not do it (too little memory, a directory that was removed).
-    OSError: something could not be written. What was saved is good, and the same call goes on from it; the error's notes
-      say from which step, or that nothing is saved yet.
+  Raises as `conduct` does.
   """
   with Progress(say) as reading, reading.phase(f"reading {config}", brief=True):
-    alone, swept = sweeps.load(config, arguments, single, _registered)
+    alone, swept = sweeps.load(config, arguments, single, registered)
   configs = alone if single else swept
   stem = Path(config).stem
   default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
-  study = paths.usable(default if out is None else out, "output directory")
+  return conduct(Asked(configs, config, description(config)), default if out is None else out, say, stop)
+
+
+def conduct(asked: Asked, out: Path, say: Say = print, stop: Stop | None = None) -> Path:
+  """Run or resume a study and write its report; returns its directory.
+
+  Args:
+    asked: the runs.
+    out: the study's directory.
+    say: prints one line of progress; it is also called from a helper thread, never twice at once.
+    stop: the request to stop, if the caller handles signals. Without one they are handled here, in the main thread:
+      after SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 the current chunk is finished and saved.
+
+  Raises:
+    BadInput: input that cannot be used. Nothing on disk has been changed.
+    Stopped: a signal asked to stop. The message says what is saved; the same call continues from it.
+    Failure: the machine could not do it (too little memory, a directory that was removed).
+    OSError: something could not be written. What was saved is valid, and the same call continues from it; the error's
+      notes say from which step, or that nothing is saved yet.
+  """
+  study = paths.usable(out, "output directory")
   own = Stop() if stop is None else stop
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
-    page = _conduct(config, study, configs, progress, own)
-  last = Progress(say)  # without the live line: the table stays
+    page = _conduct(asked, study, progress, own)
+  last = Progress(say)  # without the live line, so that the table stays
   last.say(report.terminal_table(study))
   last.say(f"report: {page}")
   return study
 
 
-def _registered(field: str) -> list[str]:
-  """`game.registered`, for the configs that ask: it imports jax, which the others need not wait for here."""
+def registered(field: str) -> list[str]:
+  """`game.registered`, imported only for configs that call it, because it imports jax."""
   from gan_jax import game
 
   return game.registered(field)
 
 
-def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progress: Progress, stop: Stop) -> Path:
-  """`run`, told by `progress`; returns the report."""
-  manifest = existing(study, configs)
-  progress.say(f"{study}: {plural(len(configs), 'run')} of {config}")
+def _conduct(asked: Asked, study: Path, progress: Progress, stop: Stop) -> Path:
+  """`conduct`, told by `progress`; returns the report."""
+  configs = asked.configs
+  manifest = standing.existing(study, configs)
+  progress.say(f"{study}: {plural(len(configs), 'run')} of {asked.source}")
   with progress.phase("starting jax"):
     devices.configure(len(configs), manifest and manifest["layout"])
 
-    from gan_jax.runner import checkpoint, grouping  # jax only now: the layout is set
+    from gan_jax.runner import checkpoint, grouping  # imports jax, for which the layout is now set
 
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
@@ -81,14 +109,14 @@ def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progre
     with progress.phase("reading the data", brief=True):
       inputs = _inputs(study, manifest, groups)
     stop.check()
-    prepare(study)
-    with runs.writer_lock(study), truthful(study):
-      unchanged(study, configs, manifest)
+    standing.prepare(study)
+    with runs.writer_lock(study), standing.truthful(study):
+      standing.unchanged(study, configs, manifest)
       runs.mend(study, progress.say)
-      if finished(study, manifest):
+      if standing.finished(study, manifest):
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
-        _train(config, study, manifest, groups, inputs, progress, stop)
+        _train(asked, study, manifest, groups, inputs, progress, stop)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
@@ -109,9 +137,9 @@ def _key(group: Any) -> tuple[str, str]:
 
 
 def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
-  """Load the data, and refuse whatever does not fit them or what is on disk. Nothing is written."""
+  """Load the data and check the groups against them and against what is on disk. Nothing is written."""
   from gan_jax import data, game, metrics
-  from gan_jax.runner import memory, population, resume
+  from gan_jax.runner import evaluation, memory, resume
 
   here = platform_facts()
   found = _Inputs({}, {}, {}, changes(manifest, here))
@@ -122,16 +150,16 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
       metrics.check(key[0], found.datasets[key])
     played = game.build(group.spec, found.datasets[key])
     memory.check(group.spec, played, len(group.configs))
-    found.meanings.update(population.explanations(group.spec, played))
+    found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
-  refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
+  standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
     resume.check(study, group, game.build(group.spec, found.datasets[_key(group)]), found.origins[group.name])
   return found
 
 
 def _train(
-  config: str,
+  asked: Asked,
   study: Path,
   manifest: dict[str, Any] | None,
   groups: Sequence[Any],
@@ -139,161 +167,48 @@ def _train(
   progress: Progress,
   stop: Stop,
 ) -> None:
-  """Train what is not yet trained of a study, the lock held."""
+  """Train the unfinished groups of a study; the lock is held."""
   import jax
 
   from gan_jax import game, metrics
-  from gan_jax.runner import failures, loop, population
+  from gan_jax.runner import evaluation, failures, loop, population
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
     qualities = {key: metrics.build(data, devices.cache_directory()) for key, data in inputs.datasets.items()}
   if manifest is None:
-    meanings = inputs.meanings | population.all_explanations(qualities, groups)
-    manifest = describe(config, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
+    meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
+    manifest = describe(asked.description, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
     runs.write_manifest(study, manifest)
   for change in inputs.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   members = sum(len(group.configs) for group in groups)
   progress.say(f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')}")
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
-    if whole(study, entry):
+    if standing.whole(study, entry):
       continue
     dataset, quality = inputs.datasets[_key(group)], qualities[_key(group)]
     note(study, group.name, quality.notes)
     try:
-      runs.write_samples(study, group.name, None, population.real_examples(dataset))
+      runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      if asked.begin is not None:
+        program = _begun(program, asked.begin(group))
       conduct = loop.Conduct(progress, stop, number, len(groups))
       loop.run_group(study, group, program, inputs.origins[group.name], conduct)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
-    for gap in missing(study, entry):
+    for gap in standing.missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
 
 
-def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of a study that asks for just these runs, or None where there is nothing yet.
+def _begun(program: Any, given: Mapping[str, Any]) -> Any:
+  """The program, its runs starting from the `given` fields of a state; the other fields are fresh."""
 
-  Raises:
-    BadInput: the directory holds something else, or an unfinished study of format 1.
-  """
-  if not study.exists() or (study.is_dir() and not runs.is_study(study)):
-    strangers = runs.strangers(study) if study.is_dir() else []
-    if strangers:
-      raise BadInput(
-        f"{study} holds other files ({strangers[0]}, ...): expected a new directory or this study's; see --out"
-      )
-    return None
-  manifest = runs.read_manifest(study)
-  there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
-  asked = {settings.identity(config): config for config in configs}
-  if there.keys() != asked.keys():
-    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
-  if manifest["format"] < runs.FORMAT and not finished(study, manifest):
-    raise BadInput(
-      f"{study} was begun by an earlier version, which kept no digests: it can be reported and exported, but not "
-      "continued; choose another directory with --out"
-    )
-  layout = manifest.get("layout", {})
-  wrong = schema.wrong(layout, {"backend": str, "devices": int, "cores": int}, "layout")
-  if wrong or not all(1 <= layout[name] <= 4096 for name in ("devices", "cores")):
-    raise BadInput(f"{study / runs.MANIFEST} does not say on what it began ({wrong or layout}): see --out")
-  return manifest
+  def init(hypers: Any) -> Any:
+    placed = {name: program.place(tree) for name, tree in given.items()}  # each time: a step donates its state
+    return program.init(hypers)._replace(**placed)
 
-
-def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:
-  """With the lock held: what was found before is still what is there.
-
-  Raises:
-    BadInput: another process has written the study in between.
-  """
-  if existing(study, configs) != manifest:
-    raise BadInput(f"{study} has just been written by another process; the same command goes on from there")
-
-
-def refuse_other_data(
-  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], digests: Mapping[str, str]
-) -> None:
-  """Raises `BadInput` where the data are not those that the study began with."""
-  began = {g["name"]: g.get("data", {}).get("sha256") for g in manifest["groups"]} if manifest else {}
-  for group in groups:
-    there, here = began.get(group.name), digests[group.name]
-    if there not in (None, here):
-      folder = group.spec.data_dir
-      raise BadInput(
-        f"the dataset {group.spec.dataset!r}{f' in {folder}' * bool(folder)} is not the one that {study} began with: "
-        f"expected sha256 {there[:12]}, got {here[:12]}; "
-        f"{'put its files back' if folder else 'go back to the version that made it'}, or choose another directory with --out"
-      )
-
-
-def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]) -> str:
-  """What sets two sets of runs apart, in a few words."""
-  if len(there) != len(asked):
-    return f"{plural(len(there), 'run')} there, {len(asked):,} asked for"
-  one = there[next(i for i in there if i not in asked)]
-
-  def fields(other: Mapping[str, Any]) -> list[str]:
-    return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
-
-  other = min((asked[i] for i in asked if i not in there), key=lambda config: len(fields(config)))
-  return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
-
-
-def prepare(study: Path) -> None:
-  """Make the directory, and be sure that it can be written before anything is trained."""
-  try:
-    study.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=study):  # it has no name: nothing is left of it, whenever we are killed
-      pass
-  except OSError as error:
-    if error.errno == 28:  # no space left: not the directory's fault
-      raise
-    raise BadInput(f"output directory {study} cannot be written: {error.strerror or error}") from error
-
-
-def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
-  """What a group of the manifest should have by now and has not."""
-  return runs.gaps(study, group, runs.read_status(study)["groups"].get(group["name"], {}))
-
-
-def whole(study: Path, group: Mapping[str, Any]) -> bool:
-  """Whether a group of the manifest is trained to its end and everything is there."""
-  complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
-  return bool(complete) and not missing(study, group)
-
-
-def confirm(study: Path) -> None:
-  """Raises `Failure` where a study that `run` has brought to its end is not whole: 0 would say that nothing is missing."""
-  gaps = [gap for group in runs.read_manifest(study)["groups"] for gap in missing(study, group)]
-  if gaps:
-    more = f", and {plural(len(gaps) - 1, 'gap')} more" * (len(gaps) > 1)
-    raise Failure(f"{study} is trained and reported, but not whole: {gaps[0]}{more}; it cannot be computed again")
-
-
-def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
-  return manifest is not None and all(whole(study, group) for group in manifest["groups"])
-
-
-@contextlib.contextmanager
-def truthful(study: Path) -> Iterator[None]:
-  """An `OSError` within takes along what is true of the study's checkpoints then."""
-  try:
-    yield
-  except OSError as error:
-    with contextlib.suppress(OSError):  # what cannot be looked at is not spoken of
-      error.add_note(saved(study / "checkpoints"))
-    raise
-
-
-def saved(checkpoints: Path) -> str:
-  """What the same command would go on from, in words."""
-  groups = sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []
-  for group in reversed(groups):
-    step = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0)
-    if step:
-      return f"step {step:,} of {group.name} is saved: once that is mended, the same command goes on from there"
-  return "nothing is saved yet: once that is mended, the same command starts it again"
+  return program._replace(init=init)
 
 
 def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:

@@ -133,14 +133,9 @@ def test_a_traced_loss_index_chooses_that_loss(index):
   spec, _, h, data, state = random_case((SEVEN[index],))
   alone = stepper(spec)(h, state, data)[1]
   assert float(together.generator.loss) == pytest.approx(float(alone.generator.loss), rel=1e-6)
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), together.generator.grads, alone.generator.grads
-  )
-  jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
-    together.discriminator.grads,
-    alone.discriminator.grads,
-  )
+  for player in ("generator", "discriminator"):
+    grads = (getattr(trace, player).grads for trace in (together, alone))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *grads)
 
 
 @pytest.fixture(scope="module")

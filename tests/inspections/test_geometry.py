@@ -16,7 +16,7 @@ from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import geometry, krylov
 from gan_jax.metrics import Quality
 from gan_jax.models.players import plain
-from gan_jax.runner import grouping, population
+from gan_jax.runner import evaluation, grouping, population
 from gan_jax.theory import dirac
 from tests.game.test_step import random_case, stepper
 from tests.support.networks import pure
@@ -355,12 +355,12 @@ def compiled(**extra):
 
 def test_a_real_population_gives_finite_numbers_and_explains_them():
   """Three steps of Adam; before the first, Adam has no geometry."""
-  group, played, program = compiled(**PROBED)
+  _group, played, program = compiled(**PROBED)
   state = program.init(program.hypers)
   before = program.inspect(program.hypers, state, program.data)
   state, _ = program.advance(program.hypers, state, program.data, 1, 3)
   after = program.inspect(program.hypers, state, program.data)
-  explained = population.explanations(group.spec, played)
+  explained = evaluation.explanations(played)
   assert {name for name in explained if name.startswith(("geometry/", "gap/"))} == after.keys()
   for name, value in after.items():
     assert value.shape == (3,)
@@ -378,9 +378,9 @@ def test_inspecting_changes_no_bit_of_the_training():
     state = jax.eval_shape(program.init, program.hypers)
     texts.append(program.advance.lower(program.hypers, state, program.data, 1, 3).as_text())
   assert texts[0] == texts[1]
-  group, played, program = programs[0]
+  _group, played, program = programs[0]
   assert program.inspect(program.hypers, None, program.data) == {}
-  assert not any(name.startswith(("geometry/", "gap/")) for name in population.explanations(group.spec, played))
+  assert not any(name.startswith(("geometry/", "gap/")) for name in evaluation.explanations(played))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, np.finfo(np.float32).max])

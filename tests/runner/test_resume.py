@@ -19,7 +19,7 @@ from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
 from gan_jax.report.export import export
-from gan_jax.runner import checkpoint, population, study
+from gan_jax.runner import checkpoint, population, standing, study
 from gan_jax.runs import files, plan
 from tests.data.test_idx import write_set
 
@@ -531,18 +531,18 @@ def test_leftovers_of_a_kill_in_the_first_second_are_ours(config, tmp_path):
 
 def test_a_study_that_another_launch_has_just_finished_is_not_overwritten(config, tmp_path, monkeypatch):
   """This launch looked before that one wrote: it looks again with the lock held."""
-  directory, real = tmp_path / "study", study.prepare
+  directory, real = tmp_path / "study", standing.prepare
 
   def meanwhile(path):
-    monkeypatch.setattr(study, "prepare", real)
+    monkeypatch.setattr(standing, "prepare", real)
     sweep(config, directory, "--config.steps=10")
     real(path)
 
-  monkeypatch.setattr(study, "prepare", meanwhile)
+  monkeypatch.setattr(standing, "prepare", meanwhile)
   with pytest.raises(BadInput, match=r"holds another study \(steps: 10 there, 60 asked for\)"):
     sweep(config, directory)
   assert {m["config"]["steps"] for m in runs.read_manifest(directory)["groups"][0]["members"]} == {10}
-  monkeypatch.setattr(study, "prepare", meanwhile)
+  monkeypatch.setattr(standing, "prepare", meanwhile)
   shutil.rmtree(directory)
   with pytest.raises(BadInput, match="has just been written by another process"):
     sweep(config, directory, "--config.steps=10")
@@ -593,7 +593,7 @@ def test_a_failure_says_only_what_is_true(directory, monkeypatch, capsys):
   assert "goes on" not in said
 
   def failed(_):
-    with study.truthful(directory):
+    with standing.truthful(directory):
       raise OSError(errno.ENOSPC, "No space left on device")
 
   with pytest.raises(SystemExit):
