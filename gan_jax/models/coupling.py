@@ -6,7 +6,6 @@ takes examples one by one, so one derivative at a random point tells.
 """
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,18 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.core.compilation import quick_compilation
 from gan_jax.core.types import Params, Player
 
 UNITS = 4  # examples, or packs of them, in the trial batch
 DRAWS = 8  # points at which the derivative is taken: at one, all rectifiers of a narrow layer may be off
 
 
-def couples_batch(
-  discriminator: Player,
-  input_shape: tuple[int, ...],
-  packing: int = 1,
-  compiler_options: Mapping[str, Any] | None = None,
-) -> bool:
+def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: int = 1) -> bool:
   """Whether a logit depends on an example of another pack: `d logit_j / d x_i` is not zero for some i in pack 0, j > 0.
 
   The tangent moves the examples of the first pack alone, at random parameters: the initial ones may hide the
@@ -34,11 +29,10 @@ def couples_batch(
   Args:
     discriminator: it judges packs of `packing` examples, one logit each.
     input_shape: of one example.
-    compiler_options: of XLA, such as those of `runner.devices.quick_compilation`.
   """
   shapes = jax.eval_shape(discriminator.init, jax.random.key(0))
   size = UNITS * packing
-  labels = np.zeros(size, np.int32)
+  labels = jnp.zeros(size, jnp.int32)
 
   def moved(params: Params, memory: Any, images: Array, direction: Array) -> Array:
     """The derivative of the logits [UNITS] along a direction of the images."""
@@ -46,7 +40,8 @@ def couples_batch(
     return jax.jvp(judged, (images,), (direction,))[1]
 
   example = jax.ShapeDtypeStruct((size, *input_shape), jnp.float32)
-  program = jax.jit(moved).lower(*shapes, example, example).compile(compiler_options=dict(compiler_options or {}))
+  options = quick_compilation() if jax.default_backend() == "cpu" else {}
+  program = jax.jit(moved).lower(*shapes, example, example).compile(compiler_options=options)
   for seed in range(DRAWS):
     rng = np.random.default_rng(seed)
     params = jax.tree.map(functools.partial(weight, rng), shapes[0])

@@ -76,7 +76,7 @@ def read(function: Callable[..., Any], what: str, keys: tuple[str, ...] = (), st
 
 def as_images(value: Any, batch: int, what: str) -> Array:
   """What a generator returned, as float32 [batch, ...]. Raises `BadInput` for anything else."""
-  shape = getattr(value, "shape", ())
+  shape: tuple[int, ...] = getattr(value, "shape", ())
   if len(shape) < 2 or shape[0] != batch or not jnp.issubdtype(value.dtype, jnp.floating):
     raise BadInput(f"generator {what} expected to return floats of shape [{batch}, ...], got {described(value)}")
   return at_least_float32(value)
