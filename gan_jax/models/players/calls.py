@@ -85,7 +85,8 @@ def as_images(value: Any, batch: int, what: str) -> Array:
 def as_output(value: Any, batch: int, what: str) -> Output:
   """What a discriminator returned, as an `Output` with float32 logits [batch].
 
-  That may be logits [B] or [B, 1], an `Output`, or (logits, features [B, F]). Raises `BadInput` for anything else.
+  That may be logits [B] or [B, 1], an `Output`, or (logits, features [B, F]). Raises `BadInput` for anything else. A
+  network that joins m examples by itself, as `packing` does, has B/m of each.
   """
   if isinstance(value, Output):
     found = value
@@ -94,14 +95,16 @@ def as_output(value: Any, batch: int, what: str) -> Output:
   else:
     found = Output(value)
   heads = [array for array in (found.features, found.classes) if array is not None]
-  fits = getattr(found.logits, "shape", None) in ((batch,), (batch, 1))
-  fits &= all(getattr(array, "ndim", 0) == 2 and array.shape[0] == batch for array in heads)
+  shape: tuple[int, ...] = getattr(found.logits, "shape", ())
+  count = shape[0] if shape else 0
+  fits = shape in ((count,), (count, 1)) and count > 0 and batch % count == 0
+  fits &= all(getattr(array, "ndim", 0) == 2 and array.shape[0] == count for array in heads)
   if not fits or not all(jnp.issubdtype(array.dtype, jnp.floating) for array in (found.logits, *heads)):
     raise BadInput(
       f"discriminator {what} expected to return logits [{batch}] or [{batch}, 1], or (logits, features [{batch}, F]), "
       f"or an Output, got {described(value)}"
     )
-  return jax.tree.map(at_least_float32, found._replace(logits=found.logits.reshape(batch)))
+  return jax.tree.map(at_least_float32, found._replace(logits=found.logits.reshape(count)))
 
 
 def described(value: Any) -> str:
