@@ -51,7 +51,7 @@ def test_only_static_fields_divide_a_sweep():
     ({"penalty": "r11"}, "unknown penalty"),
     ({"model": "mpl"}, "unknown model 'mpl'; did you mean 'mlp'?"),
     ({"optimizer": "adma"}, "unknown optimizer 'adma'; did you mean 'adam'?"),
-    ({"loss_options": {"target": 1.0}}, "has no hyperparameters"),
+    ({"loss_options": {"target": 1.0}}, "has no options"),
     ({"discriminator_norm": "batch", "penalty": "r1"}, "couples the examples"),
   ],
 )
