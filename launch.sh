@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The one entry point: sets up a virtual environment from constraints.txt, then runs a command in it. See usage below.
+# Sets up a virtual environment from constraints.txt, then calls the command `gan-jax` in it, or tests and linters.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -46,8 +46,7 @@ case "$command" in
     fi
     ;;
 esac
-if [ $# -eq 0 ]; then set -- sweep "$here/configs/compare_losses.py"; fi
-shift
+if [ $# -gt 0 ]; then shift; else set -- "$here/configs/compare_losses.py"; fi
 
 python_command() {
   local candidate
@@ -92,8 +91,7 @@ case "$command" in
     exec "$python" -m mypy
     ;;
   *)
-    file="$(scripts | grep -P "\t$command\b" | cut -f1)"
-    module="${file%.py}"
-    exec "$python" -m "${module//\//.}" "$@"
+    export GAN_JAX_TYPED="$0" # for the usage that a command prints
+    exec "$venv/bin/gan-jax" "$command" "$@"
     ;;
 esac

@@ -1,11 +1,11 @@
 """`launch.sh export DIR --format=csv|jsonl|tensorboard [--out PATH]`: a study's rows for everyone else's tools."""
 
-from experiments import command
-from experiments.sweep import Parser, place
+from . import command
+from .sweep import Parser, place
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh export", allow_abbrev=False)
+  parser = Parser("export")
   parser.add_argument("directory", type=place, help="a study's directory, such as runs/compare_losses")
   parser.add_argument("--format", required=True, help="csv, jsonl or tensorboard")
   parser.add_argument("--out", type=place, help="where to write (default: inside the study's directory)")

@@ -7,12 +7,12 @@ import io
 import re
 from pathlib import Path
 
-from experiments import command
-from experiments.sweep import Parser, place
+from . import command
+from .sweep import Parser, place
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh losses", allow_abbrev=False)
+  parser = Parser("losses")
   parser.add_argument("name", nargs="?", help="a loss; without one, all of them as a table")
   parser.add_argument("--markdown", action="store_true", help="the table of the README")
   parser.add_argument(

@@ -2,12 +2,12 @@
 
 import json
 
-from experiments import command
-from experiments.sweep import Parser, place
+from . import command
+from .sweep import Parser, place
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh report", allow_abbrev=False)
+  parser = Parser("report")
   parser.add_argument("directory", type=place, help="a study's directory, such as runs/compare_losses")
   parser.add_argument("--json", action="store_true", help="one JSON object of all runs, and nothing else")
   known = parser.parse_args(arguments)

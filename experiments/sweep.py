@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments import command
-from gan_jax.core import paths
+from gan_jax.core import installation, paths
 from gan_jax.core.errors import BadInput
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+from . import command
+
+CONFIGS = installation.folder("configs")
 
 
 def place(text: str) -> Path:
@@ -21,7 +22,10 @@ def place(text: str) -> Path:
 
 
 class Parser(argparse.ArgumentParser):
-  """Usage errors in one sentence, like all others."""
+  """Usage errors in one sentence, like all others; the usage says what was typed."""
+
+  def __init__(self, name: str):
+    super().__init__(prog=f"{installation.typed()} {name}", allow_abbrev=False)
 
   def error(self, message: str) -> None:  # type: ignore[override]
     raise BadInput(f"{message}; {self.format_usage().strip()}")
@@ -35,8 +39,10 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
     arguments: of the command line: `--config FILE`, `--out DIR`, `--config.field=value ...`, and `--full` if there is one.
     full: the fields that `--full` sets, in a directory of its own; without them there is no such flag.
   """
-  parser = Parser(prog=f"./launch.sh {name}", allow_abbrev=False)
-  parser.add_argument("--config", default=str(CONFIGS / f"{name}.py"), help=f"a file like configs/{name}.py")
+  parser = Parser(name)
+  parser.add_argument(
+    "--config", type=installation.config, default=str(CONFIGS / f"{name}.py"), help=f"a file like configs/{name}.py"
+  )
   parser.add_argument(
     "--out", type=place, help=f"the study's directory (default: runs/{name}, with --full runs/{name}_full)"
   )
@@ -55,8 +61,8 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
 
 def main(arguments: list[str], single: bool = False) -> None:
-  parser = Parser(prog=f"./launch.sh {'train' if single else 'sweep'}", allow_abbrev=False)
-  parser.add_argument("config", help="a file of configs/, or your own")
+  parser = Parser("train" if single else "sweep")
+  parser.add_argument("config", type=installation.config, help="your own file, or one of configs/ by its name")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   known, rest = parser.parse_known_args(arguments)
 

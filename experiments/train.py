@@ -1,6 +1,6 @@
 """`launch.sh train CONFIG [--config.field=value ...] [--out DIR]`: one run, without the config's sweep."""
 
-from experiments import command, sweep
+from . import command, sweep
 
 if __name__ == "__main__":
   command.run(lambda arguments: sweep.main(arguments, single=True))

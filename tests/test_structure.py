@@ -5,13 +5,13 @@ import graphlib
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from gan_jax import commands as gan_jax_commands
 from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
 from gan_jax.runner import grouping, population, study
@@ -26,12 +26,12 @@ FLOORS = [  # a room may import from the floors below its own, and from itself; 
   {"metrics", "probes", "verdict", "theory"},
   {"game", "report"},
   {"inspections"},
-  {"runner"},
+  {"runner", "commands"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
 WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export")
-WITHOUT_JAX += ("runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
+WITHOUT_JAX += ("commands", "runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # As a user would: fully connected players and convolutions. Studies of mixtures and of the line have tests of their own.
@@ -70,8 +70,11 @@ def test_orbax_has_one_door():
   assert users == ["checkpoint.py"]
 
 
-def test_nothing_of_the_library_imports_experiments_and_configs_import_nothing():
+def test_nothing_imports_experiments_by_name_and_configs_import_nothing():
   for path in (ROOT / "gan_jax").rglob("*.py"):
+    assert not re.search(r"^\s*(import|from) experiments", path.read_text(), re.M), path
+  # Installed, the scripts are gan_jax.experiments: they import one another relatively.
+  for path in (ROOT / "experiments").rglob("*.py"):
     assert not re.search(r"^\s*(import|from) experiments", path.read_text(), re.M), path
   for path in CONFIGS:
     assert not re.search(r"^\s*(import|from) ", path.read_text(), re.M), path
@@ -98,11 +101,8 @@ def test_modules_import_one_another_without_circles():
   graphlib.TopologicalSorter(graph).prepare()
 
 
-def test_every_package_is_installed():
-  """A wheel holds the packages that setuptools finds: every folder of the library is one."""
-  found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
-  assert found == {"include": ["gan_jax*"]}
-  folders = {p.parent for p in (ROOT / "gan_jax").rglob("*.py")}
+def test_every_folder_of_python_files_is_a_package():
+  folders = {p.parent for top in ("gan_jax", "experiments") for p in (ROOT / top).rglob("*.py")}
   assert all((folder / "__init__.py").exists() for folder in folders)
 
 
@@ -132,6 +132,18 @@ def test_help_needs_no_environment_and_knows_every_command():
   for command in ("test", "check", "help", *commands()):
     assert re.search(rf"^  \./launch\.sh {command}( .*)?\n      \S", done.stdout, re.M), command
   assert len(re.findall(r"^  \./launch\.sh \w+", done.stdout, re.M)) == 3 + len(commands())
+
+
+def test_both_ways_to_call_a_command_list_the_same():
+  """`launch.sh help` has no Python to ask, so each reads the scripts for itself."""
+  pattern = r"^  \S+ ([a-z_]+.*\n      .*)$"
+  listed = [
+    line
+    for line in re.findall(pattern, launch("help").stdout, re.M)
+    if line.split()[0] not in ("test", "check", "help")
+  ]
+  assert [line for line in re.findall(pattern, gan_jax_commands.usage(), re.M) if line.split()[0] != "help"] == listed
+  assert set(gan_jax_commands.commands()) == set(commands())
 
 
 @pytest.mark.parametrize("name", ["trian", "tables", "command", "__init__", "", "sweep\nx", "../setup", ".", "Sweep"])

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments import command
-from experiments.sweep import Parser
+from .. import command
+from ..sweep import Parser
 
 MEMBERS, STEPS = 8, 100
 GAMES: dict[str, dict[str, Any]] = {  # what is timed: fields beyond the default
@@ -29,7 +29,7 @@ GAMES: dict[str, dict[str, Any]] = {  # what is timed: fields beyond the default
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh benchmark_penalties", allow_abbrev=False)
+  parser = Parser("benchmark_penalties")
   parser.add_argument("--model", default="mlp", help="a model that takes the 8 x 8 digits (default: mlp)")
   parser.add_argument("--repeats", type=int, default=5, help="timings of which the best counts (default: 5)")
   known = parser.parse_args(arguments)

@@ -7,12 +7,13 @@ the loop that a tutorial would write, one run after another. The rounds alternat
 drifts, and the ratio is of each side's best round. PyTorch runs with one thread and with all cores.
 """
 
-import argparse
 import time
 
-from experiments import command
 from gan_jax import settings
 from gan_jax.runner import devices
+
+from .. import command
+from ..sweep import Parser
 
 FIELDS = {
   "dataset": "ring",
@@ -90,7 +91,7 @@ def torch_clock(threads: int):
 
 
 def main(arguments: list[str]) -> None:
-  parser = argparse.ArgumentParser(prog="./launch.sh benchmark_population")
+  parser = Parser("benchmark_population")
   parser.add_argument("--members", type=int, default=16)
   parser.add_argument("--rounds", type=int, default=5)
   known = parser.parse_args(arguments)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments import command
-from experiments.sweep import Parser
+from .. import command
+from ..sweep import Parser
 
 EVERY = 50
 ROWS, LONG = 20, 120
@@ -34,7 +34,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh benchmark_probes", allow_abbrev=False)
+  parser = Parser("benchmark_probes")
   parser.add_argument("--members", type=int, default=35, help="runs side by side (default: 35)")
   parser.add_argument("--repeats", type=int, default=5, help="timings of which the best counts (default: 5)")
   known = parser.parse_args(arguments)

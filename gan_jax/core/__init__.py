@@ -1,1 +1,1 @@
-"""What every part stands on: records, checks, errors, norms of trees, and keys from (seed, step)."""
+"""Shared by all other packages: records, checks, errors, norms of trees, and keys from (seed, step)."""

@@ -1,13 +1,13 @@
-"""Trace-time checks of shapes and dtypes: they cost nothing at run time and name what was expected and what came."""
+"""Checks of shapes and dtypes. They run while JAX traces, so they cost nothing at run time."""
 
 import jax.numpy as jnp
 from jax import Array
 
 
 def check_logits(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
-  """Both as float32 (float64 stays) vectors of one length.
+  """Both logits in float32 (or float64, where they are), once they are known to be vectors of the same length.
 
-  A `[B, 1]` logit would broadcast against `[B]` to `[B, B]` and train on pairs that nobody asked for: it is refused.
+  A `[B, 1]` array is refused: it would broadcast against `[B]` to `[B, B]`, silently a loss over all pairs.
 
   Raises:
     ValueError: a rank other than 1, unequal lengths, an empty batch, or a dtype that is not floating.

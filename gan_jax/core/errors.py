@@ -1,16 +1,16 @@
-"""What a person is told when their input cannot be used. No jax import."""
+"""The errors that end a command, and how their messages are worded. No jax import."""
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-LONGEST = 100  # characters of a name that are compared with others
+LONGEST = 100  # characters of an unknown name that are compared with the known ones
 
 
 class BadInput(ValueError):
-  """Input that cannot be used; its text is one sentence: expected, got, choices. The command line exits with 2.
+  """Input that cannot be used. The message is one sentence: what was expected, what came, the choices. Exit code 2.
 
-  Whatever text it quotes, a user's name or another library's message: it prints as one line.
+  The message is always one line, also where it quotes a user's text or another library's message.
   """
 
   def __init__(self, text: str):
@@ -18,18 +18,18 @@ class BadInput(ValueError):
 
 
 class Failure(RuntimeError):
-  """The machine could not do what was asked of it; its text is one line. The command line exits with 1."""
+  """The machine failed (a full disk, too little memory). The message is one line. Exit code 1."""
 
   def __init__(self, text: str):
     super().__init__(one_line(text))
 
 
 class Stopped(Exception):
-  """Stopped on a signal's request, where nothing is lost; its text is one sentence. The command line exits with 75."""
+  """Stopped by a signal at a point where nothing is lost. The message is one sentence. Exit code 75."""
 
 
 def one_line(text: str) -> str:
-  """Runs of white space as one space, and what does not print (control characters, halves of characters) escaped.
+  """The text on one line: each run of white space becomes a space, unprintable characters are escaped.
 
   >>> one_line("first\\n  second \\x00")
   'first second \\\\x00'
@@ -39,7 +39,7 @@ def one_line(text: str) -> str:
 
 
 def shown(value: object, longest: int = 80) -> str:
-  """`repr(value)` for a message, cut where it is long; of a value whose repr fails, its type."""
+  """`repr(value)` for a message, cut to `longest` characters; the type of a value whose repr raises."""
   if isinstance(value, int) and value.bit_length() > 1000:
     return f"an int of {value.bit_length()} bits"
   try:
@@ -50,15 +50,15 @@ def shown(value: object, longest: int = 80) -> str:
 
 
 def plural(count: int, noun: str, more: str = "") -> str:
-  """`count` of `noun`, whose plural is `more`, or with an s: '1 run', '2 runs', '1,000 classes'."""
+  """A count and its noun: '1 run', '2 runs', '1,000 classes'. `more` is the plural if it is not `noun` + 's'."""
   return f"{count:,} {noun if count == 1 else more or noun + 's'}"
 
 
 def unknown(kind: str, got: object, choices: Iterable[str], meanings: Mapping[str, str] | None = None) -> BadInput:
-  """The error for a name that is not in a registry, with the nearest name first.
+  """The error for a name that is not in a registry; it suggests the nearest known name.
 
-  Capitals, dashes and spaces do not matter to what is near. `meanings` are names that others use, by how they are spelt
-  here (`wgan_gp`), and what they are called in this repository.
+  Capitals, dashes and spaces are ignored. `meanings` maps names that are common elsewhere, in lower case with
+  underscores (`wgan_gp`), to what they are called here.
 
   >>> print(unknown("loss", "hing", ["hinge", "minimax"]))
   unknown loss 'hing'; did you mean 'hinge'? known: hinge, minimax

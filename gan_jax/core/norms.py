@@ -1,4 +1,4 @@
-"""Lengths, directions, ratios and maxima of trees and examples that keep every digit and have derivatives."""
+"""Norms, unit vectors, cosines, ratios and maxima of trees and examples; none underflows, all have derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +19,13 @@ def largest_entry(tree: Params) -> Array:
 
 
 def inner(tree: Params, other: Params) -> Array:
-  """The inner product of two trees of one structure, leaf by leaf: nothing is copied together."""
+  """The inner product of two trees of the same structure. Leaves are not concatenated."""
   pairs = zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True)
   return jnp.stack([jnp.sum(at_least_float32(a) * at_least_float32(b)) for a, b in pairs]).sum()
 
 
 def global_norm(tree: Params) -> Array:
-  """Euclidean norm over all leaves; scaled by the largest entry, so that 1e-25 is not lost to its square."""
+  """Euclidean norm over all leaves. Entries are divided by the largest before squaring: 1e-25 does not underflow."""
   largest = largest_entry(tree)
   scale = jnp.where(largest > 0, largest, 1)
   scaled = jax.tree.map(lambda x: at_least_float32(x) / scale, tree)
@@ -41,7 +41,7 @@ def norm_per_example(x: Array) -> Array:
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
-  """numerator / denominator, NaN where the denominator is zero: a factor of nothing is not a number."""
+  """numerator / denominator; NaN where the denominator is zero."""
   return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1), jnp.nan)
 
 
@@ -61,8 +61,8 @@ def cosine(tree: Params, other: Params) -> Array:
 def largest(x: Array, axis: int) -> Array:
   """The maximum along an axis; its derivative, of any order, is that of the first entry that is the largest.
 
-  `jnp.max` finds that entry again by comparing with the maximum. Where XLA computes x a second time with other rounding
-  no entry is equal to it, and the derivative is 0/0.
+  The derivative of `jnp.max` finds that entry by comparing x with the maximum. Where XLA computes x a second time with
+  other rounding, no entry equals the maximum and the derivative is 0/0.
   """
   axis %= x.ndim
   first = jnp.expand_dims(jnp.argmax(lax.stop_gradient(x), axis=axis), axis)

@@ -1,4 +1,4 @@
-"""Paths that a person gives: usable as they are, or refused in one sentence. No jax import."""
+"""Checks of a path that a user gives. No jax import."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ LONGEST = 255  # bytes in the name of one file or folder, on every common file s
 
 
 def usable(path: Path | str, what: str) -> Path:
-  """The path with `~` resolved, whether there is something or not; `what` it is of says the message.
+  """The path with `~` resolved; it need not exist. `what` names it in the error message.
 
   Raises:
-    BadInput: it is empty, holds what does not print, is too long, or may not be looked at.
+    BadInput: it is empty, has unprintable characters, is too long, or may not be accessed.
   """
   text = str(path)
   if not text or not text.isprintable():
@@ -23,7 +23,7 @@ def usable(path: Path | str, what: str) -> Path:
       raise BadInput(f"{what} expected names of at most {LONGEST} bytes, got {shown(text)}")
     os.stat(found)
   except (FileNotFoundError, NotADirectoryError):
-    pass  # what becomes of it is for the caller to say
+    pass  # whether a missing path is an error is decided by the caller
   except (OSError, RuntimeError) as error:
     raise BadInput(f"{what} {shown(text)} cannot be used: {getattr(error, 'strerror', None) or error}") from error
   return found

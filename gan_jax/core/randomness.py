@@ -1,4 +1,4 @@
-"""Randomness is derived, never carried: a key is a pure function of (seed, step, purpose)."""
+"""Random keys. Each is a pure function of (seed, step, purpose); no key is kept in a state."""
 
 import enum
 
@@ -9,7 +9,7 @@ from gan_jax.core.types import Key
 
 
 class Purpose(enum.IntEnum):
-  """What a key is for. The numbers are part of what a seed means: add at the end, never renumber."""
+  """What a key is used for. Add at the end and never renumber: that would change the random numbers of every seed."""
 
   GENERATOR_INIT = 0
   DISCRIMINATOR_INIT = 1
@@ -27,6 +27,6 @@ class Purpose(enum.IntEnum):
 
 
 def derive_key(seed: ArrayLike, step: ArrayLike, purpose: Purpose, index: ArrayLike = 0) -> Key:
-  """The key of one purpose at one step; `index` tells sub-steps apart."""
+  """The key of one purpose at one step; `index` distinguishes the updates within a step."""
   key = jax.random.fold_in(jax.random.key(seed), step)
   return jax.random.fold_in(jax.random.fold_in(key, int(purpose)), index)

@@ -1,4 +1,4 @@
-"""Every GAN loss: a pair of pure functions over logits, entered by name with a card that says what it is.
+"""Every GAN loss: a pair of pure functions over logits, registered by name with a card of its formulas and source.
 
     from gan_jax import losses
 
@@ -6,7 +6,7 @@
     discriminator_loss = loss.discriminator(real_logits, fake_logits)  # [B], minimised
     generator_loss = loss.generator(real_logits, fake_logits)  # [B], minimised
 
-A high logit means "judged real". To add a loss, write one function under `@register(Card(...))` in the file of its
+A high logit means "real". To add a loss, write one function under `@register(Card(...))` in the file of its
 family and one row of known values in `tests/support/known_losses.py`.
 """
 
@@ -15,7 +15,7 @@ family and one row of known values in `tests/support/known_losses.py`.
 from gan_jax.losses.registry import CARDS, LOSSES, Card, card, halves, register
 
 # isort: on
-# Importing a family enters its losses.
+# Importing a family registers its losses.
 from gan_jax.losses import f_gan, least_squares, logistic, margins, relativistic, tilted, transforms
 from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, zero_sum
 

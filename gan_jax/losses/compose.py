@@ -1,6 +1,6 @@
-"""Losses by what a config may say: a registered name, or one wrapped in transformations, `top_k(matched_gain(hinge))`.
+"""What a config's `loss` may be: a registered name, or one wrapped in transformations, `top_k(matched_gain(hinge))`.
 
-A transformation's options stand among `loss_options` beside those of the loss.
+`loss_options` gives the options of the loss and of its transformations.
 """
 
 import numbers
@@ -63,9 +63,9 @@ DEEPEST = 16  # transformations in one name
 class Composed(NamedTuple):
   build: Builder
   options: Mapping[str, Option]
-  base: str  # the registered loss that the generator's half comes from
-  judge: str  # and the one that the discriminator's does
-  # Of the best discriminator, (log p/q, **options) -> logit; None: no closed form, or only differences of logits count.
+  base: str  # the registered loss of the generator's half
+  judge: str  # the registered loss of the discriminator's half
+  # (log p/q, **options) -> the optimal discriminator's logit; None: no closed form, or defined up to a constant only.
   optimal_logit: Callable[..., Array] | None
 
   @property
@@ -110,7 +110,7 @@ def _transformed(name: str, transformation: Entry, inner: list[Composed]) -> Com
     parts = [part.build(**{key: given[key] for key in part.options if key in given}) for part in inner]
     return transformation(*parts, **own)
 
-  # These leave the discriminator's half, of `mix` the first loss's, as it is, or give it logits of another scale.
+  # These keep the discriminator's half (`mix`: that of the first loss), or only scale its logits.
   kept = inner[0].optimal_logit if made in ("matched_gain", "mix", "temperature", "top_k") else None
 
   def optimal_logit(log_ratio: Array, **given: Any) -> Array:
@@ -157,8 +157,8 @@ def get(name: str, **options: Any) -> Loss:
   """The loss of that name. An option may be a traced scalar; Python numbers are held to their range.
 
   Raises:
-    BadInput: unknown loss, transformation or option, parts that do not fit, a number outside its range, or numbers by
-      which the best discriminator does not give reals the higher logit.
+    BadInput: unknown loss, transformation or option, parts that do not fit, a number outside its range, or options
+      by which the optimal discriminator would not give real examples the higher logit.
   """
   found = entry(name)
   found.complete(options)
@@ -167,7 +167,10 @@ def get(name: str, **options: Any) -> Loss:
 
 
 def _check_sign(name: str, composed: Composed, given: Mapping[str, Any]) -> None:
-  """A high logit means "real" to all that is measured: numbers may not turn that round, as `fake` above `real` would."""
+  """Refuse hyperparameters that reverse the meaning of a logit, as least squares with `fake` above `real`.
+
+  Every measurement takes a high logit to mean "real".
+  """
   options = {**composed.defaults, **given}
   if composed.optimal_logit is None or not all(isinstance(value, numbers.Real) for value in options.values()):
     return
@@ -181,10 +184,10 @@ def _check_sign(name: str, composed: Composed, given: Mapping[str, Any]) -> None
 
 
 def optimal_logit(name: str) -> Callable[..., Array] | None:
-  """(log p/q, **options) -> logit of the best discriminator; None where it has no closed form or no level of its own."""
+  """(log p/q, **options) -> the optimal logit; None: no closed form, or defined up to a constant only."""
   return parse(name).optimal_logit
 
 
 def zero_sum(name: str) -> bool:
-  """Whether that is a registered zero-sum loss; a transformation may have touched one half only."""
+  """Whether `name` is a registered zero-sum loss. False for a transformed one: one half only may have changed."""
   return name in CARDS and CARDS[name].zero_sum

@@ -1,8 +1,8 @@
 """The table of f-divergences D_f(p||q) = int q f(p/q) that `f_gan` turns into losses: to add one, add a row.
 
-A logit v becomes the variational function through an increasing activation, t = g(v), onto the domain of the conjugate
-f*. Every f*(g(v)) is written out as one function of v: composed from its parts it would overflow, or cancel to zero,
-long before its value does.
+An increasing activation t = g(v) maps a logit v to the domain of the conjugate f*. Each f*(g(v)) is written as one
+function of v: evaluated as a composition, it would overflow or cancel to zero at logits where its value is still
+finite.
 
 Source: Nowozin, Cseke and Tomioka 2016, arXiv:1606.00709, tables 1 and 2 and their extension in the supplement.
 """
@@ -69,12 +69,12 @@ def _log_not_power(v: Array, pi: Array | float) -> Array:
   """
   x = softplus(-v) / pi
   high = v + jnp.log(pi) > 20
-  inside = jnp.where(high, 1.0, x)  # the branch not taken must not make a NaN of the slope
+  inside = jnp.where(high, 1.0, x)  # or the branch that is not taken would make the slope NaN
   return jnp.where(high, log_softplus(-v) - jnp.log(pi) - x / 2, jnp.log(-expm1(-inside)))
 
 
 def _half_tanh(v: Array) -> Array:
-  # tanh v = 2 sigmoid(2v) - 1, whose slope keeps its tail.
+  # tanh v = 2 sigmoid(2v) - 1; the slope of `special.sigmoid` is exact in its tails.
   return sigmoid(2 * v) - 0.5
 
 
@@ -147,7 +147,7 @@ DIVERGENCES: dict[str, Divergence] = {
     slope_text="f/2 + 1",
     activation_slope_text="1",
     optimal_logit_text="2 (p/q - 1); above -2",
-    saturates="at f = -2, and has the WRONG SIGN below: a fake rejected that firmly is pushed further away",
+    saturates="at f = -2, and has the WRONG SIGN below: such a fake is pushed further away from the data",
     saturates_practical="nowhere",
   ),
   "neyman": Divergence(
@@ -237,7 +237,7 @@ DIVERGENCES: dict[str, Divergence] = {
     activation=lambda v, pi: -pi * jnp.log(pi) - softplus(-v),
     composed=lambda v, pi: (1 - pi) * (jnp.log1p(-pi) - _log_not_power(v, pi)),
     activation_slope=lambda v, pi: sigmoid(-v),
-    # (1 - pi)/pi sigmoid(-v) / (e^x - 1), x = softplus(-v)/pi; by logarithms, for that is 0/0 at large v.
+    # (1 - pi)/pi sigmoid(-v) / (e^x - 1), x = softplus(-v)/pi; by logarithms, because it is 0/0 at large v.
     composed_slope=lambda v, pi: (1 - pi) / pi * jnp.exp(-softplus(v) - softplus(-v) / pi - _log_not_power(v, pi)),
     threshold=0.0,
     # softplus(-v) = pi log(1 + (1 - pi) q / (pi p))
@@ -333,6 +333,6 @@ DIVERGENCES: dict[str, Divergence] = {
     activation_slope_text="0.5 / cosh(f)^2",
     optimal_logit_text="inf sign(p - q); anything where p = q",
     saturates="on both sides, as e^(-2|f|)",
-    saturates_practical="on both sides, as e^(-2|f|): here both generators are one",
+    saturates_practical="on both sides, as e^(-2|f|): here both generators are the same",
   ),
 }

@@ -1,4 +1,4 @@
-"""Least-squares losses: on the raw score, as published, and on the probability, as often implemented."""
+"""Least-squares losses: of the logit, as published, and of its sigmoid, as often implemented."""
 
 from typing import Annotated
 
@@ -34,9 +34,10 @@ def least_squares(
   real: Annotated[Array | float, Option("code on which D regresses reals")] = 1.0,
   target: Annotated[Array | float, Option("code to which G moves the fakes")] = 1.0,
 ) -> Loss:
-  """D regresses reals on the code `real` and fakes on `fake`, G moves fakes to `target`; halves as in the paper.
+  """D regresses real logits to `real` and fakes to `fake`, G fake logits to `target`; with factors 1/2.
 
-  Codings of the paper (fake/real/target): 0/1/1, the default, and -1/1/0. The score is the raw logit.
+  Codings of the paper (fake/real/target): 0/1/1, the default, and -1/1/0. The logit itself is regressed, not its
+  sigmoid.
   Source: Mao et al. 2017, arXiv:1611.04076, eq. 2.
   """
   return halves(
@@ -63,7 +64,7 @@ def least_squares(
 def least_squares_probabilities() -> Loss:
   """0/1 least squares on s = sigmoid(logit): 0.5 (1 - s(r))^2 + 0.5 s(f)^2 and 0.5 (1 - s(f))^2.
 
-  Unlike `least_squares` it saturates; 1 - s(x) = s(-x) keeps both tails exact.
+  Unlike `least_squares` it saturates. 1 - s(x) is computed as s(-x), which is exact in both tails.
   Source: compare_gan's least-squares loss, with which the LSGAN rows of Lucic et al. 2018 were computed.
   """
   return halves(

@@ -42,7 +42,7 @@ def _log_ratio(log_ratio: Array, **options: Array | float) -> Array:
 def minimax() -> Loss:
   """The zero-sum game: D minimises -log s(r) - log(1 - s(f)), G minimises log(1 - s(f)) = -softplus(f).
 
-  This name means the *saturating* generator; several libraries give it to the other one.
+  This name means the *saturating* generator loss; several libraries use it for `non_saturating`.
   Source: Goodfellow et al. 2014, arXiv:1406.2661, eq. 1.
   """
   return halves(_discriminator, lambda real, fake: -softplus(fake))
@@ -98,7 +98,7 @@ def non_saturating_smoothed(
   """One-sided label smoothing: reals are labelled `real_target` instead of 1; fakes keep the label 0.
 
   The target is the label itself. TF-GAN's `label_smoothing=0.25` is a target of 0.875 (1 - 0.25 + 0.25 / 2).
-  `transforms.label_smoothing` does the same to any loss that admits it, on one side or both.
+  `transforms.label_smoothing` smooths the labels of other losses too, on one side or both.
   Source: Salimans et al. 2016, arXiv:1606.03498, section 3.4.
   """
   return halves(

@@ -1,4 +1,4 @@
-"""Losses linear in the score: the integral probability metric, and the discriminators that stop at a margin."""
+"""Losses linear in the logit: Wasserstein, an integral probability metric, and those that stop at a margin."""
 
 from typing import Annotated
 
@@ -25,12 +25,12 @@ def _constant(real: Array, fake: Array, **options: Array | float) -> Array:
     optimal_logit="the 1-Lipschitz potential of optimal transport; unbounded without such a constraint",
     slope="-1",
     slope_at=_constant,
-    saturates="nowhere; needs a Lipschitz critic (a penalty, clipping, spectral normalisation)",
+    saturates="nowhere; needs a Lipschitz discriminator (a penalty, clipping, spectral normalisation)",
     reference="Arjovsky et al. 2017, arXiv:1701.07875, eq. 2",
   )
 )
 def wasserstein() -> Loss:
-  """The critic maximises mean(r) - mean(f), the dual of the earth mover's distance if it is 1-Lipschitz.
+  """The discriminator ("critic") maximises mean(r) - mean(f): if 1-Lipschitz, the dual of the earth mover's distance.
 
   Source: Arjovsky et al. 2017, arXiv:1701.07875, eq. 2.
   """
@@ -53,7 +53,7 @@ def wasserstein() -> Loss:
   )
 )
 def hinge() -> Loss:
-  """A support vector machine's discriminator, satisfied at margin 1; the generator of `wasserstein`.
+  """D minimises the hinge loss of a support vector machine, zero beyond margin 1; the generator is `wasserstein`'s.
 
   Sources: Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16 and 17.
   """
@@ -80,8 +80,8 @@ def energy_margin(
 ) -> Loss:
   """Logits are *negative* energies, E = -logit: D lowers E(real) and raises E(fake) up to `margin`, G lowers E(fake).
 
-  The paper's energy is a reconstruction error and so never negative. That is the discriminator's part to see to: with
-  logits above 0 the real term has no floor.
+  The paper's energy is a reconstruction error and so never negative. A discriminator for this loss must keep its logits
+  at or below 0 as well: above 0 the real term is not bounded from below.
   Source: Zhao et al. 2017, arXiv:1609.03126, eqs. 1 and 2.
   """
   return halves(lambda real, fake: -real + relu(margin + fake), lambda real, fake: -fake)

@@ -1,8 +1,9 @@
-"""Relativistic losses: the discriminator judges differences r - f, so a common shift of all logits changes nothing.
+"""Relativistic losses: functions of differences r - f, so adding a constant to all logits changes nothing.
 
 Three comparisons: real i with fake i (paired), every real with every fake (all pairs), each logit with the batch
 average of the other kind (average). Three functions phi of the difference t: softplus(-t), 0.5 (t - 1)^2, relu(1 - t).
-The generator plays the same phi with the roles exchanged; `..._zero_sum` names those that play minus the discriminator.
+The generator minimises the same phi with the roles exchanged; under a name `..._zero_sum`, minus the discriminator's
+loss.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from gan_jax.losses.registry import Card, halves, plus, register
 
 
 class Comparison(NamedTuple):
-  """A function of the difference t = judged more real - judged less real, falling at t = 0."""
+  """A function phi(t) of a difference of logits, the one to be raised minus the one to be lowered; falling at t = 0."""
 
   name: str
   text: str  # with {t} for the difference
@@ -107,7 +108,8 @@ def _average(phi: Comparison) -> Loss:
 def relativistic() -> Loss:
   """RpGAN with the non-saturating generator: D softplus(-(r - f)), G softplus(-(f - r)), real i with fake i.
 
-  R3GAN states the zero-sum game, `relativistic_zero_sum`, and trains this one: same Jacobian at the equilibrium.
+  R3GAN states the zero-sum game, `relativistic_zero_sum`, and trains this one. Their Jacobians at the equilibrium are
+  equal.
   Sources: Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441.
   """
   return _paired(LOGISTIC)
@@ -126,7 +128,7 @@ def relativistic_zero_sum() -> Loss:
 
 @register(_paired_card(SQUARE, False))
 def relativistic_least_squares() -> Loss:
-  """D 0.5 (r - f - 1)^2, G 0.5 (f - r - 1)^2, with the half of `least_squares`.
+  """D 0.5 (r - f - 1)^2, G 0.5 (f - r - 1)^2, with the factor 1/2 of `least_squares`.
 
   Source: Jolicoeur-Martineau 2019, arXiv:1807.00734.
   """
@@ -153,7 +155,7 @@ def relativistic_hinge() -> Loss:
 
 @register(_paired_card(HINGE, True))
 def relativistic_hinge_zero_sum() -> Loss:
-  """D relu(1 - (r - f)), G minus the same: no signal for a fake that its real leads by more than 1.
+  """D relu(1 - (r - f)), G minus the same: no gradient for a fake whose r - f is above 1.
 
   Source: Jolicoeur-Martineau 2019, arXiv:1807.00734.
   """
@@ -176,7 +178,7 @@ def relativistic_hinge_zero_sum() -> Loss:
   )
 )
 def relativistic_all_pairs() -> Loss:
-  """The loss of `relativistic` averaged over all B^2 pairs: same expectation, least variance. [B, B] in memory.
+  """The loss of `relativistic` averaged over all B^2 pairs: same expectation, least variance. Takes [B, B] memory.
 
   Entry i of the discriminator's term belongs to real i, entry j of the generator's to fake j.
   Source: Jolicoeur-Martineau 2020, arXiv:1901.02474.
@@ -189,7 +191,7 @@ def relativistic_all_pairs() -> Loss:
 
 @register(_average_card(LOGISTIC, f"{PAPER} (RaSGAN)"))
 def relativistic_average() -> Loss:
-  """RaSGAN: D softplus(-(r - F)) + softplus(f - R), G softplus(r - F) + softplus(-(f - R)). No half.
+  """RaSGAN: D softplus(-(r - F)) + softplus(f - R), G softplus(r - F) + softplus(-(f - R)). No factor 1/2.
 
   Source: Jolicoeur-Martineau 2019, arXiv:1807.00734.
   """
@@ -198,7 +200,7 @@ def relativistic_average() -> Loss:
 
 @register(_average_card(SQUARE, f"{PAPER} (RaLSGAN)"))
 def relativistic_average_least_squares() -> Loss:
-  """RaLSGAN: D 0.5 (r - F - 1)^2 + 0.5 (f - R + 1)^2, G with the roles exchanged; each term with its half.
+  """RaLSGAN: D 0.5 (r - F - 1)^2 + 0.5 (f - R + 1)^2, G with the roles exchanged; each term has a factor 1/2.
 
   Source: Jolicoeur-Martineau 2019, arXiv:1807.00734.
   """

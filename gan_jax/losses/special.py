@@ -1,4 +1,4 @@
-"""Functions with exact tails, in value and slope: where a loss saturates, the tail is what one came to measure."""
+"""Functions that are exact in both tails, in value and slope: saturation of a loss is measured in its tails."""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ def _expm1_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Ar
 def log_softplus(x: Array) -> Array:
   """log(log(1 + e^x)), which below -20 is x - e^x / 2 to double precision (log(1 + y) = y - y^2 / 2 + ...)."""
   low = x < -20
-  inside = jnp.where(low, 0.0, x)  # the branch not taken must not make a NaN of the slope
+  inside = jnp.where(low, 0.0, x)  # or the branch that is not taken would make the slope NaN
   return jnp.where(low, x - 0.5 * jnp.exp(jnp.minimum(x, 0.0)), jnp.log(jax.nn.softplus(inside)))
 
 

@@ -1,10 +1,11 @@
-"""The cards as text: one row or one page each, for a terminal and for the README."""
+"""The cards as text: one row or one page each, for a terminal and for gan_jax/losses/README.md."""
 
 import re
 from collections.abc import Mapping
 
 import jax.numpy as jnp
 
+from gan_jax.core import installation
 from gan_jax.core.registry import Option
 from gan_jax.losses.compose import TRANSFORMATIONS, parse
 from gan_jax.losses.registry import LOSSES, PAIRINGS, card
@@ -25,7 +26,7 @@ def _ordered() -> list[str]:
 
 
 def markdown_table() -> str:
-  """Every loss, one row: the table of the README. Ends with a newline."""
+  """One row for every loss: the table of gan_jax/losses/README.md. Ends with a newline."""
   rows = [
     "| loss | discriminator minimises | generator minimises | generator's slope in f | pairing | source |",
     "| --- | --- | --- | --- | --- | --- |",
@@ -38,7 +39,7 @@ def markdown_table() -> str:
 
 
 def text_table() -> str:
-  """Every loss, one line: name, generator's slope, zero-sum or not, pairing, source. Then what may be made of them."""
+  """Every loss in one line: name, generator's slope, zero-sum, pairing, source. Then the transformations."""
   header = ("loss", "generator's slope in f", "zero-sum", "pairing", "source")
   rows = [header]
   for name in _ordered():
@@ -53,7 +54,7 @@ def text_table() -> str:
 
 
 def optimal_range(name: str) -> str:
-  """Between which logits the best discriminator's lie, at the default hyperparameters."""
+  """The range of the optimal discriminator's logits, at the default hyperparameters."""
   formula = card(name).optimal_logit_at
   if formula is None:
     return "no closed form in p/q"
@@ -62,13 +63,13 @@ def optimal_range(name: str) -> str:
 
 
 def text_card(name: str) -> str:
-  """One loss, all of its card; of a transformed one, what is done to which. Raises `BadInput` for an unknown name."""
+  """The whole card of a loss; of a transformed one, its transformations and losses. Raises `BadInput` for an unknown name."""
   composed = parse(name)
   options = _explained(composed.options)
   if name not in LOSSES:
     parts = re.findall(r"\w+", name)
     made = {p: TRANSFORMATIONS[p].text for p in parts if p in TRANSFORMATIONS}
-    of = {p: f"{card(p).title}; its card: ./launch.sh losses {p}" for p in parts if p in LOSSES}
+    of = {p: f"{card(p).title}; its card: {installation.typed()} losses {p}" for p in parts if p in LOSSES}
     return _columns({"loss": signature(name), **made, **of, "options": options})
   c = card(name)
   lines = {

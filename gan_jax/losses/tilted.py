@@ -1,4 +1,4 @@
-"""Tunable families: one number moves the loss between known ones, and with it where the generator's slope dies."""
+"""Families of losses with a number that interpolates between known losses, and moves where the slope vanishes."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ def alpha_of_log_loss(log_loss: Array, alpha: Number) -> Array:
   That is (1 - e^-kx) / k, whose limit at alpha = 1 is the log loss x itself.
   """
   k = jnp.asarray(1 - 1 / jnp.asarray(alpha, log_loss.dtype))
-  safe = jnp.where(k == 0, 1.0, k)  # the branch not taken must not make a NaN of the slope
+  safe = jnp.where(k == 0, 1.0, k)  # or the branch that is not taken would make the slope NaN
   return jnp.where(k == 0, log_loss, -expm1(-safe * log_loss) / safe)
 
 
@@ -56,7 +56,7 @@ DISCRIMINATOR = "l(softplus(-r)) + l(softplus(f)), l(x) = (1 - e^(-k x)) / k, k 
   )
 )
 def alpha_loss(alpha: Annotated[Number, Option("order; 1: the log loss, `minimax`", above=0)] = 2.0) -> Loss:
-  """The zero-sum game in the alpha-loss of a classifier: alpha = 1 is `minimax`, 1/2 the exponential loss, large: TV.
+  """The zero-sum game of the alpha-loss: alpha = 1 is `minimax`, 1/2 the exponential loss, large alpha total variation.
 
   At the optimal discriminator it measures the Arimoto divergence of order alpha:
   D loss = alpha/(alpha - 1) (2 - int (p^alpha + q^alpha)^(1/alpha)).
@@ -88,7 +88,7 @@ GeneratorAlpha = Annotated[Number, Option("alpha of the generator's loss; 1: the
   )
 )
 def alpha_loss_dual(discriminator_alpha: DiscriminatorAlpha = 0.5, generator_alpha: GeneratorAlpha = 1.0) -> Loss:
-  """`alpha_loss` with an alpha for each player: a discriminator below 1 is less confident, and G's slope lives on.
+  """`alpha_loss` with an alpha for each player. Below 1, D's optimal logits are smaller, so G's slope vanishes later.
 
   Source: Welfert, Otstot, Kurri and Sankar 2023, arXiv:2302.14320.
   """
@@ -116,9 +116,9 @@ def alpha_loss_dual(discriminator_alpha: DiscriminatorAlpha = 0.5, generator_alp
 def alpha_loss_dual_non_saturating(
   discriminator_alpha: DiscriminatorAlpha = 0.5, generator_alpha: GeneratorAlpha = 1.0
 ) -> Loss:
-  """The discriminator of `alpha_loss_dual`; the generator minimises the alpha-loss of its fakes labelled real.
+  """The discriminator of `alpha_loss_dual`; the generator minimises the alpha-loss of fakes with the label "real".
 
-  Sources: Welfert, Otstot, Kurri and Sankar 2023, arXiv:2302.14320, with the exchange of labels of Goodfellow et al.
+  Sources: Welfert, Otstot, Kurri and Sankar 2023, arXiv:2302.14320, with the exchanged labels of Goodfellow et al.
   2014, arXiv:1406.2661, section 3.
   """
   return halves(
@@ -140,7 +140,7 @@ def _log_mean_exp(x: Array) -> Array:
     optimal_logit="log(p/q) / (beta + gamma); up to a constant",
     slope="-B e^(gamma f) / sum_j e^(gamma f_j); its batch mean is -1",
     slope_at=lambda real, fake, beta, gamma: -fake.size * softmax(gamma * fake),
-    saturates="never as a batch; the fakes judged most real take all of the slope as gamma times the spread of f grows",
+    saturates="never as a batch; as gamma times the spread of f grows, the fakes of highest logit take all of the slope",
     reference="Pantazis et al. 2020, arXiv:2006.06625",
     optimal_logit_at=lambda log_ratio, beta, gamma: log_ratio / (beta + gamma),
   )
@@ -149,7 +149,7 @@ def cumulant(
   beta: Annotated[Number, Option("tilt of the reals' mean; towards 0: the plain mean", above=0)] = 0.5,
   gamma: Annotated[Number, Option("tilt of the fakes' mean; towards 0: the plain mean", above=0)] = 0.5,
 ) -> Loss:
-  """Wasserstein with cumulants for means; each entry of [B] is the batch's value, for no example has one of its own.
+  """Wasserstein with cumulants instead of means. A function of the whole batch: every entry of [B] is the same.
 
   beta, gamma -> 0 is `wasserstein`; at the optimum the D loss is (1/beta + 1/gamma) log int p^s q^(1-s),
   s = gamma / (beta + gamma), a Renyi divergence (1/2, 1/2: of Hellinger's integral).

@@ -1,8 +1,8 @@
-"""Transformations of a loss: loss in, loss out, composable. Each says what it needs of the loss it is given.
+"""Transformations of a loss into another loss. They compose; each says which losses it can transform.
 
     loss = top_k(matched_gain(losses.get("hinge")), fraction=0.5)
 
-All their numbers may be traced.
+All hyperparameters may be traced.
 """
 
 from typing import Annotated
@@ -19,7 +19,7 @@ Number = Array | float
 
 
 def mix(discriminator_of: Loss, generator_of: Loss) -> Loss:
-  """The discriminator of one loss and the generator of another. Needs: that both mean the same by a logit's sign."""
+  """The discriminator of one loss and the generator of another. Needs: a high logit means "real" in both."""
   return Loss(discriminator_of.discriminator, generator_of.generator)
 
 
@@ -31,10 +31,10 @@ def zero_sum(loss: Loss) -> Loss:
 def temperature(
   loss: Loss, temperature: Annotated[Number, Option("what logits are divided by", above=0)] = 1.0
 ) -> Loss:
-  """The loss of logits divided by `temperature`: above 1, softer. Its slopes shrink by the same factor.
+  """The loss of logits divided by `temperature`. Its slopes shrink by the same factor: above 1, it is softer.
 
-  Needs: nothing. It is what a Lipschitz constant does to a loss (Qin et al. 2018, arXiv:1811.09567): temperature T on
-  a critic of Lipschitz constant K is temperature T / K on one of constant 1.
+  Needs: nothing. It has the effect of a Lipschitz constant (Qin et al. 2018, arXiv:1811.09567): temperature T with a
+  discriminator of Lipschitz constant K is temperature T / K with one of constant 1.
   """
 
   def warmed(half: LossFn) -> LossFn:
@@ -48,10 +48,10 @@ def temperature(
 
 
 def matched_gain(loss: Loss) -> Loss:
-  """The generator's term times -0.5 / s, s its slope where all logits are 0: there it then pulls as `non_saturating`.
+  """The generator's term times -0.5 / s, s its slope at logits 0: its slope there becomes that of `non_saturating`.
 
-  Comparisons of losses at one learning rate are otherwise partly comparisons of learning rates.
-  Needs: a generator that pulls at logit 0, s < 0. Every registered loss does; a constant one gives NaN.
+  Without it, a comparison of losses at one learning rate is partly a comparison of learning rates.
+  Needs: a generator whose slope s at logit 0 is negative. Every registered loss has one; s = 0 gives NaN.
   """
 
   def generator(real: Array, fake: Array) -> Array:
@@ -67,17 +67,17 @@ def matched_gain(loss: Loss) -> Loss:
 def top_k(
   loss: Loss, fraction: Annotated[Number, Option("share of the fakes that G learns from", above=0, high=1)] = 0.5
 ) -> Loss:
-  """The generator learns from the ceil(fraction B) fakes of highest logit only; the batch mean is theirs.
+  """The generator learns only from the ceil(fraction B) fakes of highest logit; its loss is their mean.
 
-  Needs: a generator whose i-th value belongs to fake i ('none', 'paired' and 'all_pairs' of the cards). Where fakes
-  also meet in averages, the dropped ones still count in those.
+  Needs: a generator whose i-th value belongs to fake i ('none', 'paired' and 'all_pairs' of the cards). Where the
+  loss also has batch averages of fake logits, the dropped fakes still count in those.
   Source: Sinha et al. 2020, arXiv:2002.06224.
   """
 
   def generator(real: Array, fake: Array) -> Array:
     values = loss.generator(real, fake)
     batch = fake.shape[0]
-    # A hundred-thousandth less: 0.7 * 10 = 7.000000000000001 means seven.
+    # The 1e-5 absorbs rounding: 0.7 * 10 = 7.000000000000001 must give 7.
     k = jnp.clip(jnp.ceil(jnp.asarray(fraction, values.dtype) * batch - 1e-5), 1, batch)
     rank = jnp.argsort(jnp.argsort(-jax.lax.stop_gradient(fake)))
     return jnp.where(rank < k, values, 0) * (batch / k)
@@ -90,9 +90,9 @@ def label_smoothing(
   real_target: Annotated[Number, Option("what D is told of reals, instead of 1", 0, 1)] = 0.9,
   fake_target: Annotated[Number, Option("what D is told of fakes, instead of 0", 0, 1)] = 0.0,
 ) -> Loss:
-  """The discriminator is told `real_target` of each real and `fake_target` of each fake, instead of 1 and 0.
+  """The discriminator's labels are `real_target` for reals and `fake_target` for fakes, instead of 1 and 0.
 
-  With its two terms called A(r) + C(f), what comes is t A(r) + (1-t) C(r) + (1-u) C(f) + u A(f), t and u the targets:
+  Where its loss is A(r) + C(f), the smoothed one is t A(r) + (1-t) C(r) + (1-u) C(f) + u A(f), t and u the targets:
   the expected loss when labels are flipped with probability 1-t and u. `fake_target=0` is one-sided smoothing.
 
   Needs: a discriminator of pairing 'none' whose two terms agree at logit 0, where A(x) - C(x) = D(x, 0) - D(0, x): the

@@ -3,8 +3,9 @@
 Trained once per dataset and cached, with its accuracy on examples it has not seen. Distances in its features are
 comparable with one another on the same data, and with nothing else; they are not FID.
 
-Data of one class, or without labels, teach a classifier nothing. There it learns to tell which of the two axes an image
-was mirrored along: none, one, the other or both (as Gidaris et al. 2018, arXiv:1803.07728, learn features from rotations).
+Data of one class, or without labels, give a classifier nothing to learn. There it is trained to tell along which axes
+an image was mirrored: none, the first, the second or both (as Gidaris et al. 2018, arXiv:1803.07728, learn features
+from rotations).
 """
 
 import hashlib
@@ -33,7 +34,7 @@ VERSION = 2  # of this recipe: raise it when a change makes other features
 
 class Classifier(NamedTuple):
   params: Params
-  by_class: bool  # it tells classes apart, and not how an image was mirrored
+  by_class: bool  # trained to tell classes apart, not how an image was mirrored
   accuracy: float  # on the held-out fifth
   cached: bool
 
@@ -49,13 +50,13 @@ class Network(nn.Module):
 
 
 def apply(params: Params, images: Array, num_classes: int) -> tuple[Array, Array]:
-  """images [B, ...] in [-1, 1] -> (features [B, 64], logits [B, num_classes] of what it tells apart)."""
+  """images [B, ...] in [-1, 1] -> (features [B, 64], logits [B, num_classes])."""
   outputs: tuple[Array, Array] = Network(num_classes).apply(params, images)  # type: ignore[assignment]
   return outputs
 
 
 def tells_classes(dataset: Dataset) -> bool:
-  """Whether the data have classes to tell apart; if not, it is `FLIPS` ways of mirroring an image."""
+  """Whether the data have several classes. If not, the classifier tells apart `FLIPS` ways of mirroring an image."""
   return len(np.unique(dataset.judged.labels)) > 1
 
 
@@ -76,7 +77,7 @@ def train(dataset: Dataset) -> Classifier:
   optimizer = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
 
   def examples(data: Data, chosen: Array) -> tuple[Array, Array]:
-    """(images, what is to be told of them)."""
+    """(images, targets)."""
     batch = dataset.decode(data.images[chosen])
     if by_class:
       return batch, data.labels[chosen]
@@ -87,7 +88,7 @@ def train(dataset: Dataset) -> Classifier:
     logits = apply(params, batch, classes)[1]
     return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
 
-  @jax.jit  # the data are an argument: as a constant XLA would decode them while it compiles
+  @jax.jit  # the data are an argument: were they a constant, XLA would decode them while it compiles
   def fit(params, data, trained, unseen):
     def step(carry, index):
       params, state = carry
@@ -105,7 +106,7 @@ def train(dataset: Dataset) -> Classifier:
 
 
 def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
-  """The classifier of this very data from `cache`, or a fresh one, written there. A damaged file is trained again."""
+  """The classifier of exactly these data from `cache`; where there is none, or a damaged file, one is trained and saved."""
   digest = hashlib.sha256(f"{VERSION} {HIDDEN} {FEATURES} {STEPS} {BATCH} {RATE}".encode())
   by_class = tells_classes(dataset)
   classes = dataset.num_classes if by_class else FLIPS

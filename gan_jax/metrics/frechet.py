@@ -14,7 +14,7 @@ class Gaussian(NamedTuple):
 
 
 def fit(features: Array) -> Gaussian:
-  """The Gaussian of features [N, D], on the device. Two passes: the mean is taken off before anything is squared.
+  """The Gaussian of features [N, D], on the device. Two passes: the mean is subtracted before anything is squared.
 
   Raises:
     ValueError: not [N, D] with N > D (the covariance would be singular).
@@ -30,12 +30,12 @@ def fit(features: Array) -> Gaussian:
 def frechet_distance(a: Gaussian, b: Gaussian) -> np.ndarray:
   """|m_a - m_b|^2 + tr(C_a) + tr(C_b) - 2 tr((C_a C_b)^(1/2)), a squared distance (Dowson and Landau 1982, eq. 4).
 
-  Leading axes broadcast, and what is wrong with one member of a population is its own: NaN where its moments are not
-  finite. Heusel et al. 2017 (arXiv:1706.08500) take it in the features of an Inception network and call it FID; in any
-  other features it is not FID.
+  Leading axes broadcast. A member of a population whose moments are not finite gets NaN, without effect on the others.
+  Heusel et al. 2017 (arXiv:1706.08500) take it in the features of an Inception network and call it FID; in any other
+  features it is not FID.
 
   On the host, in float64: square roots of a float32 spectrum lose half of its digits, and XLA's batched LAPACK calls
-  wait for one another for ever when two CPU devices run them at once (jax 0.10.2).
+  deadlock when two CPU devices run them at once (jax 0.10.2).
   """
   mean_a, mean_b, cov_a, cov_b = (np.asarray(x, np.float64) for x in (a.mean, b.mean, a.covariance, b.covariance))
   shape = np.broadcast_shapes(mean_a.shape[:-1], mean_b.shape[:-1], cov_a.shape[:-2], cov_b.shape[:-2])
@@ -46,7 +46,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> np.ndarray:
 
 
 def _distance(mean_a: np.ndarray, mean_b: np.ndarray, cov_a: np.ndarray, cov_b: np.ndarray) -> float:
-  """Of two Gaussians. One at a time: a decomposition of a stack fails as a whole where it fails for one."""
+  """The distance of two Gaussians. Not of a stack: its decomposition would fail as a whole where it fails for one."""
   if not all(np.isfinite(x).all() for x in (mean_a, mean_b, cov_a, cov_b)):
     return np.nan
   try:

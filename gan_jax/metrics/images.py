@@ -1,4 +1,4 @@
-"""Quality of generated images by the eye of a small classifier of the same data. Everything is relative to the data's own."""
+"""Quality of generated images in the features and classes of a small classifier, compared with the data's own."""
 
 import functools
 from collections.abc import Callable
@@ -19,20 +19,20 @@ REFERENCE = 10_000  # real examples, at most, that samples are compared with
 
 
 class Statistics(NamedTuple):
-  """Of the samples of one generator, made on the device; on the host, of several, with a leading axis [P]."""
+  """Statistics of the samples of one generator, on the device; on the host, of several, with a leading axis [P]."""
 
   gaussian: frechet.Gaussian
-  share: Any  # [K], by class; [1] where the data have one
+  share: Any  # [K], share of the samples by class; [1] where the data have one class
   present: Any
   in_data: Any
   divergence: Any
   within: Any
-  neighbour: Any  # [n], distance of some samples to the nearest other one among them
-  to_real: Any  # [n], to the nearest example that is trained on
+  neighbour: Any  # [n], distance of each of some samples to the nearest other one
+  to_real: Any  # [n], distance to the nearest training example
 
 
 class Seen(NamedTuple):
-  """Features [M, D] of some examples, and the class that each is taken for, [M, K] one-hot."""
+  """Features [M, D] of some examples and their predicted classes, [M, K] one-hot."""
 
   features: Array
   members: Array
@@ -46,12 +46,12 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
 
   @jax.jit
   def seen(images: Array, order: Array) -> Seen:
-    # The overhang of the last chunk is cut off again; until then it must index something.
+    # The last chunk's surplus is cut off later; until then its indices must be valid.
     chosen = lambda indices: images[order[jnp.minimum(indices, len(order) - 1)]]  # noqa: E731
     return in_chunks(lambda indices: look(dataset.decode(chosen(indices))), len(order))
 
   def examples(images: Array) -> Seen:
-    """Of a sample of the examples, whatever the order in which they are stored."""
+    """Features and classes of a sample of the examples, whatever the order in which they are stored."""
     size = images.shape[0]
     return seen(images, scattered(jnp.arange(min(size, REFERENCE)), size))
 
@@ -105,14 +105,14 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
 
 
 def see(trained: classifier.Classifier, classes: int, images: Array) -> Seen:
-  """Features of images [B, H, W, C], and their classes; one class for all where the classifier tells none apart."""
+  """Features of images [B, H, W, C], and their classes; a single class where the data have one."""
   outputs = classes if trained.by_class else classifier.FLIPS
   features, logits = classifier.apply(trained.params, images, outputs)
   return Seen(features, jax.nn.one_hot(logits.argmax(-1) if trained.by_class else jnp.zeros(len(images), int), classes))
 
 
 def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) -> dict[str, str]:
-  """`counts` [K]: how many of the `size` real examples are taken for each class."""
+  """`counts` [K]: how many of the `size` real examples are predicted to be of each class."""
   eye = (
     "a small classifier of this data" if trained.by_class else "a small network that tells how this data was mirrored"
   )
@@ -124,7 +124,7 @@ def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) 
     "samples/spread": "root mean squared distance of samples from the mean of their class, in those features, relative "
     "to the data's own; 1: as wide, 0: each class is one image",
     "samples/duplicates": f"share {some} with another one within {variety.ALIKE:g} of the data's median distance between "
-    "nearest examples, beyond the data's own such share",
+    "nearest examples, beyond the same share of the data",
     "samples/nearest_real": f"median distance {some} to the nearest training example, relative to the same of real "
     "examples; 0: copies of what it was trained on",
   }
@@ -133,8 +133,8 @@ def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) 
   share = counts / counts.sum()
   entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum()
   return found | {
-    "classes/present": "classes with at least a tenth of the share of the samples that they have in the data, by its eye",
-    "classes/in_data": f"classes of the data, of which so many samples should show {shares.EXPECTED} or more",
+    "classes/present": "classes predicted for at least a tenth as large a share of the samples as of the data",
+    "classes/in_data": f"classes of the data of which as many samples are expected to contain {shares.EXPECTED} or more",
     "classes/entropy": f"entropy of the class histogram in nats; the data's own: {entropy:.3f}",
     "classes/divergence": "KL divergence of the samples' class histogram from the data's, in nats; 0: the data's own shares",
     **{

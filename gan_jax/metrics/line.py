@@ -1,4 +1,4 @@
-"""How far samples are from N(0, 1) along a line in the plane: exactly, off the line and along it."""
+"""Distance of samples from data N(0, 1) on a line in the plane: exact, across the line and along it."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,7 @@ def slices(count: int) -> tuple[np.ndarray, float]:
 def squared_transport(values: Array) -> Array:
   """Squared 2-Wasserstein distance of the sample `values` [N] from N(0, 1).
 
-  In one dimension the best plan keeps the order: the i-th smallest value takes the i-th slice,
+  In one dimension optimal transport keeps the order: the i-th smallest value goes to the i-th slice,
   mean((v_(i) - m_i)^2) + the variance within slices (Peyre and Cuturi 2019, arXiv:1803.00567, remark 2.30).
   """
   means, within = slices(values.shape[0])
@@ -30,7 +30,7 @@ def squared_transport(values: Array) -> Array:
 
 
 def line_metrics(points: Array, line: Line) -> dict[str, Array]:
-  """Of points [N, 2]. Their squared 2-Wasserstein distance from the data is the sum of two terms, exactly:
+  """Metrics of points [N, 2]. Their squared 2-Wasserstein distance from the data is exactly the sum of two terms:
 
   |x - (c + t d)|^2 = off(x)^2 + (s(x) - t)^2, and only the second depends on which t is matched to which x.
   """

@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-PRESENT = 0.1  # of a class's share in the data: from here on it counts as there
-EXPECTED = 3  # samples that a class should have before its absence means anything: by chance 1 in 20 such is missed
+PRESENT = 0.1  # a class with this fraction of its share in the data, or more, counts as present
+EXPECTED = 3  # least expected samples of a class that is looked for; with 3, it is missing by chance 1 time in 20
 
 
 def smoothed(counts: np.ndarray) -> np.ndarray:
-  """Shares [K] from the data's counts [K] and one example more, divided among all: a class that they lack is merely rare."""
+  """Shares [K] from counts [K] plus one example divided among all classes, so that no share is zero."""
   padded = np.asarray(counts, np.float64) + 1 / len(counts)
   return padded / padded.sum()
 
@@ -21,10 +21,10 @@ def divergence(share: Array, counts: np.ndarray) -> Array:
 
 
 def presence(share: Array, counts: np.ndarray, samples: int) -> tuple[Array, Array]:
-  """(classes that are there, classes that should be), of samples with shares [K] and data with counts [K].
+  """(number of classes present, number expected) in samples with shares [K], for data with counts [K].
 
-  Should be: those of which so many samples of the data would have at least `EXPECTED`. There: those among them with at
-  least a tenth of their share in the data.
+  Expected are the classes of which as many samples of the data contain `EXPECTED` or more on average. Present are those
+  among them with at least a tenth of their share in the data.
   """
   own = np.asarray(counts, np.float64) / max(np.sum(counts), 1)
   due = own * samples >= EXPECTED

@@ -1,7 +1,7 @@
-"""Variety within classes: a generator may know every class and have one image of each.
+"""Variety within classes: a generator may draw every class, but the same image of it each time.
 
-Three statistics of a few hundred samples, each relative to what the same statistic of the data is, so that data that are
-themselves alike are no fault of the generator's.
+Three statistics of a few hundred samples, each relative to the same statistic of the data: where the data are similar
+to one another, the samples may be too.
 """
 
 import functools
@@ -15,10 +15,10 @@ from jax import Array
 
 from gan_jax.metrics.chunks import in_chunks
 
-SAMPLES = 500  # at most, of which neighbours are sought: the cost grows with the square
-ROWS = 25  # of the distances to up to 10,000 examples at once: a megabyte for each member of a population
-RESOLUTION = 1e-4  # of the length of the features: rounded, points of one place differ by some millionths of it
-ALIKE = 0.2  # of the data's median distance to the nearest other example: two that are nearer are near-duplicates
+SAMPLES = 500  # largest number of samples whose neighbours are searched: the cost grows with its square
+ROWS = 25  # samples whose distances to up to 10,000 examples are held at once: a megabyte for each member
+RESOLUTION = 1e-4  # relative to the features' length; rounding makes equal points differ by some millionths of it
+ALIKE = 0.2  # two points nearer than this share of the data's median nearest distance are near-duplicates
 
 
 def within(points: Array, members: Array) -> Array:
@@ -34,14 +34,14 @@ def within(points: Array, members: Array) -> Array:
 
 
 def resolved(value: float, points: Array) -> float:
-  """A mean squared distance among points [N, D]; 0 where it is no more than what their rounding makes of one place."""
+  """A mean squared distance among points [N, D]; 0 where it is so small that it may be rounding of equal points."""
   return value if value > RESOLUTION**2 * float(jnp.mean(jnp.sum(jnp.square(points), axis=1))) else 0.0
 
 
 def nearest(points: Array, others: Array, same: bool) -> Array:
-  """[N]: distance of each of points [N, D] to the nearest of others [M, D]; `same`: point i is other i, and not meant.
+  """[N]: distance of each of points [N, D] to the nearest of others [M, D]; `same`: point i is other i, and is skipped.
 
-  Which is nearest is found by |x|^2 + |y|^2 - 2 x y; the distance itself is taken of the difference, so copies are at 0.
+  The nearest is found by |x|^2 + |y|^2 - 2 x y. Its distance is then computed from the difference, so copies are at 0.
   """
   centre = others.mean(axis=0)[None, :]
   points, others = points - centre, others - centre
@@ -60,7 +60,7 @@ def nearest(points: Array, others: Array, same: bool) -> Array:
 def copies(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
   """Share of near-duplicates beyond the data's own, from distances [..., n] to the nearest other sample and the data's [n].
 
-  Of data with a share d, samples with a share s: max(0, s - d) / (1 - d). Zero where the data are nothing but duplicates.
+  With a share d among the data and s among the samples: max(0, s - d) / (1 - d); 0 where all data are duplicates.
   """
   near = ALIKE * np.median(own)
   mine, theirs = np.mean(distances < near, axis=-1), float(np.mean(own < near))
@@ -68,7 +68,7 @@ def copies(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 class Neighbours(NamedTuple):
-  """Near-duplicates among points, bound to a sample of the data's own."""
+  """Counts near-duplicates among points, compared with those in a sample of the data."""
 
   measure: Callable[[Array], Array]  # points [N, D] -> [n]: of the first n <= `SAMPLES`, distance to the nearest other
   share: Callable[
@@ -77,7 +77,7 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(own: Array) -> Neighbours:
-  """Of a sample `own` [M, D] of the data; as many of each side are compared, for more points lie closer."""
+  """`Neighbours` of a sample `own` [M, D] of the data. Equally many of both are compared: more points lie closer together."""
 
   @functools.lru_cache
   def of_own(count: int) -> np.ndarray:
@@ -92,5 +92,5 @@ def neighbours(own: Array) -> Neighbours:
 
 
 def ratio(value: np.ndarray, own: float) -> np.ndarray:
-  """value / own; NaN where the data's own is 0: nothing can be less various than they are."""
+  """value / own; NaN where the data's own value is 0."""
   return np.asarray(value) / own if own > 0 else np.full(np.shape(value), np.nan)

@@ -2,8 +2,8 @@
 
 Norms are per sample over all non-batch axes, in float32, with a defined gradient at zero. A penalty that differentiates
 logits with respect to images is only defined for a discriminator that does not couple the examples of a batch;
-`game.check` refuses the combination. Conventions are in the names: `r1` has Mescheder's half (its weight is gamma),
-`r1_full` has not. See `registry` for the kinds and how several are joined.
+`game.check` refuses the combination. Conventions are in the names: `r1` has Mescheder's factor 1/2 (its weight is
+gamma), `r1_full` has not. See `registry` for the kinds and how several are joined.
 """
 
 # isort: off

@@ -1,4 +1,4 @@
-"""Transformations of images that should not matter: one function `(images [B, ...], key) -> images` each."""
+"""Image augmentations: functions `(images [B, ...], key) -> images`."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def register(augmentation: Augmentation) -> Augmentation:
 
 
 def get(name: str, image_shape: tuple[int, ...] | None = None) -> Augmentation:
-  """Raises `BadInput` for an unknown name, or for one that needs images and would get points."""
+  """The augmentation of that name. Raises `BadInput` for an unknown one, or one of images where the data are points."""
   if name not in AUGMENTATIONS:
     raise unknown("augmentation", name, AUGMENTATIONS)
   if name in OF_IMAGES and image_shape is not None and len(image_shape) != 3:
@@ -38,28 +38,28 @@ def none(images: Array, key: Key) -> Array:
 
 @register
 def jitter(images: Array, key: Key) -> Array:
-  """x + 0.1 e, e ~ N(0, I): for points, and for images a little noise."""
+  """x + 0.1 e, e ~ N(0, I): meant for points; on images it is slight noise."""
   return images + 0.1 * jax.random.normal(key, images.shape, images.dtype)
 
 
 @register
 def flip(images: Array, key: Key) -> Array:
-  """Left and right exchanged, each image with chance one half."""
+  """Mirrors each image left to right with probability 1/2."""
   chosen = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
   return jnp.where(chosen, images[:, :, ::-1], images)
 
 
 @register
 def shift(images: Array, key: Key) -> Array:
-  """Each image moved by up to an eighth of its side (rounded up) in each direction, edges repeated (4 of 32, as CR-GAN)."""
+  """Moves each image by up to an eighth of its side (rounded up) in each direction, edges repeated (4 of 32, as CR-GAN)."""
   limits = jnp.array([-(-images.shape[1] // 8), -(-images.shape[2] // 8)])
   offsets = jax.random.randint(key, (len(images), 2), -limits[None], limits[None] + 1)
 
   def one(image: Array, offset: Array) -> Array:
     rows = jnp.clip(jnp.arange(image.shape[0]) + offset[0], 0, image.shape[0] - 1)
     columns = jnp.clip(jnp.arange(image.shape[1]) + offset[1], 0, image.shape[1] - 1)
-    # One-hot products and not a look-up: the gradient of a look-up is a scatter, in any order on a GPU.
-    # At full precision, or an accelerator rounds the pixels that it moves, and a critic is asked not to see that.
+    # Products with one-hot matrices, not indexing: the gradient of indexing is a scatter, whose order varies on a GPU.
+    # Full precision, or an accelerator would round the moved pixels and the penalty would act on that difference.
     to_rows, to_columns = (
       jax.nn.one_hot(indices, size, dtype=image.dtype)
       for indices, size in zip((rows, columns), image.shape[:2], strict=True)
@@ -72,7 +72,7 @@ def shift(images: Array, key: Key) -> Array:
 
 @register
 def cutout(images: Array, key: Key) -> Array:
-  """A square of half the side, anywhere on each image, set to 0, the middle of the range (DeVries and Taylor 2017)."""
+  """Sets a square of half the side, anywhere on each image, to 0, the middle of the range (DeVries and Taylor 2017)."""
   height, width = images.shape[1:3]
   centres = jax.random.uniform(key, (len(images), 2, 1))
   rows = jnp.abs((jnp.arange(height)[None] + 0.5) / height - centres[:, 0]) < 0.25

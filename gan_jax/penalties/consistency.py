@@ -1,4 +1,4 @@
-"""Consistency: a critic's opinion of an example should not change with what does not matter.
+"""Consistency penalties: the logit of an example should equal that of its augmented or slightly perturbed copy.
 
 Signature: `(critic, images: Moved) -> [B]` for the discriminator, `(generate, noise, key) -> [B]` for the generator.
 """
@@ -14,7 +14,7 @@ from gan_jax.core.types import Critic, Key
 from gan_jax.penalties.critic import squared_norm_per_example
 from gan_jax.penalties.registry import Moved, of_consistency, of_generator
 
-LATENT_SHIFT = 0.07  # standard deviation of the latent's perturbation, far below the latent's own of 1
+LATENT_SHIFT = 0.07  # standard deviation of the perturbation of the latent, whose own is 1
 
 
 def shift_latent(noise: Array, key: Key) -> Array:
@@ -44,6 +44,6 @@ def zcr(critic: Critic, images: Moved) -> Array:
 
 @of_generator(0.5)  # Zhao et al. 2021, lambda_gen
 def zcr_generator(generate: Callable[[Array], Array], noise: Array, key: Key) -> Array:
-  """-|G(z) - G(z + s e)|^2, s = 0.07: the generator's half, which asks for variety (Zhao et al. 2021, algorithm 2)."""
+  """-|G(z) - G(z + s e)|^2, s = 0.07: the generator's half, which rewards variety (Zhao et al. 2021, algorithm 2)."""
   images, nearby = at_least_float32(generate(noise)), at_least_float32(generate(shift_latent(noise, key)))
   return -squared_norm_per_example(images - nearby)

@@ -46,7 +46,7 @@ def r1(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   return 0.5 * squared_norm_per_example(input_gradient(critic, real))
 
 
-@of_critic(5)  # half of that of `r1`, which is half of this
+@of_critic(5)  # half the weight of `r1`, because the value is twice as large
 def r1_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """|grad D(x)|^2 at real x, without the half: twice `r1`."""
   return 2 * r1(critic, real, fake, key)
@@ -65,13 +65,13 @@ def r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   return 2 * r2(critic, real, fake, key)
 
 
-@of_critic(10)  # of `r1` and of `r2`; Huang et al. 2024 choose it by data, and lower it while training
+@of_critic(10)  # that of `r1` and `r2`; Huang et al. 2024 choose it for each dataset, and lower it while training
 def r1_r2(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1` + `r2`, each with its half and under one weight, as R3GAN trains (Huang et al. 2024, arXiv:2501.05441)."""
   return r1(critic, real, fake, key) + r2(critic, real, fake, key)
 
 
-@of_critic(5)  # half of that of `r1_r2`
+@of_critic(5)  # half the weight of `r1_r2`
 def r1_r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1_full` + `r2_full`: twice `r1_r2`."""
   return 2 * r1_r2(critic, real, fake, key)
@@ -100,7 +100,7 @@ def gradient_penalty_zero_centred(critic: Critic, real: Array, fake: Array, key:
 def dragan(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """(|grad D(x)| - 1)^2 around the data: x = real + a d, a ~ U(0, 1) per example, d uniform in [0, s/2) per entry.
 
-  s is the standard deviation of the batch's entries. The gradient is the logit's, not the probability's.
+  s is the standard deviation of the batch's entries. The gradient is that of the logit, not of the probability.
   Source: Kodali et al. 2017, arXiv:1705.07215, as their code perturbs.
   """
   shift_key, mix_key = jax.random.split(key)
@@ -108,7 +108,7 @@ def dragan(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   return gradient_penalty(critic, real, shifted, mix_key)
 
 
-@of_critic(None)  # the paper searches for it, by loss and data
+@of_critic(None)  # the paper searches for it, for each loss and dataset
 def max_gradient(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """max_i |grad D(x_i)|^2 over the batch's interpolates; every entry of [B] is the batch's value.
 
@@ -124,18 +124,19 @@ def _finite_difference(critic: Critic, images: Array, key: Key) -> Array:
   return 0.5 * jnp.square(difference / DIFFERENCE)
 
 
-@of_critic(10)  # of the `r1` that it estimates
+@of_critic(10)  # the weight of `r1`, which it estimates
 def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """0.5 ((D(x + s e) - D(x)) / s)^2, e ~ N(0, I), s = 0.01, at real x: its mean over e tends to `r1` as s -> 0.
 
-  No double backward, at the price of variance: for a linear critic the value is `r1` times a chi-squared of one degree.
-  The direction is used by approximate R1 of Lin et al. 2025 (Seaweed APT, arXiv:2501.08316), there without the division.
+  It needs no double backward but has variance: for a linear critic the value is `r1` times a chi-squared of one
+  degree. The approximate R1 of Lin et al. 2025 (Seaweed APT, arXiv:2501.08316) takes the same difference, without the
+  division.
   """
   del fake
   return _finite_difference(critic, real, key)
 
 
-@of_critic(10)  # of the `r2` that it estimates
+@of_critic(10)  # the weight of `r2`, which it estimates
 def r2_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   """`r1_finite_difference` at generated x: its mean tends to `r2`."""
   del real

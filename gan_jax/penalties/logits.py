@@ -1,6 +1,6 @@
-"""Penalties on the level of the logits. Signature: `(real_logits [B], fake_logits [B], means) -> [B]`.
+"""Penalties on the values of the logits. Signature: `(real_logits [B], fake_logits [B], means) -> [B]`.
 
-Their slopes are added to the loss's where it enters the step, so they cost no second pass through the critic.
+Their slopes are added to the loss's logit cotangent, so they need no second pass through the discriminator.
 """
 
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ DECAY = 0.99  # of the moving averages, per discriminator update, as in the code
 
 
 def moved_means(means: LogitMeans, real_logits: Array, fake_logits: Array) -> LogitMeans:
-  """The averages after one more batch; they start at 0, where an undecided critic stands."""
+  """The averages after one more batch. They start at 0, the logit of an undecided discriminator."""
   now = LogitMeans(at_least_float32(real_logits).mean(), at_least_float32(fake_logits).mean())
   return LogitMeans(*(DECAY * old + (1 - DECAY) * new for old, new in zip(means, now, strict=True)))
 
@@ -22,10 +22,10 @@ def moved_means(means: LogitMeans, real_logits: Array, fake_logits: Array) -> Lo
 def lecam(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Array:
   """(D(x) - a_F)^2 + (D(G(z)) - a_R)^2, a_R and a_F moving averages of the logits of reals and of fakes.
 
-  Each side is drawn to the other's average, which for WGAN's objective bounds the LeCam divergence of data and model.
-  The averages are those before this batch. Source: Tseng et al. 2021, arXiv:2104.03310, eq. 4. Their code differs: it cuts
-  each difference off at 0 (max(0, D(x) - a_F), max(0, a_R - D(G(z)))), takes this batch into the averages, and corrects
-  them for their start at 0.
+  Real logits are drawn to the fakes' average and fake logits to the reals', which for WGAN's objective bounds the LeCam
+  divergence of data and model. The averages are those before this batch. Source: Tseng et al. 2021, arXiv:2104.03310,
+  eq. 4. Their code differs: it clips each difference at 0 (max(0, D(x) - a_F), max(0, a_R - D(G(z)))), takes this batch
+  into the averages, and corrects them for having started at 0.
   """
   real, fake = at_least_float32(real_logits), at_least_float32(fake_logits)
   return jnp.square(real - means.fake) + jnp.square(fake - means.real)
@@ -33,6 +33,6 @@ def lecam(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Array:
 
 @of_logits(1e-3)  # Karras et al. 2018, appendix A.1
 def logit_drift(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Array:
-  """D(x)^2 at real x, which keeps the critic's level from drifting (Karras et al. 2018, arXiv:1710.10196, appendix A.1)."""
+  """D(x)^2 at real x, which keeps the logits from drifting (Karras et al. 2018, arXiv:1710.10196, appendix A.1)."""
   del fake_logits, means
   return jnp.square(at_least_float32(real_logits))

@@ -1,6 +1,7 @@
-"""Probes: everything worth knowing about a step, as pure functions of its trace. The compiler deletes what nobody asks for.
+"""Probes: measurements of a step, as pure functions of its trace. XLA removes the computation of what no probe reads.
 
-To add one, decorate a function `Trace -> {name: scalar}` in the file of its subject with `@probe({name: what it means})`.
+To add one, decorate a function `Trace -> {name: scalar}` in the file of its subject with `@probe({name: what it
+means})`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from gan_jax.core.norms import global_norm, ratio
 from gan_jax.probes.registry import EXPLANATIONS, GROUPS, PROBES, measure, probe, requested
 
 # isort: on
-# Importing a subject enters its probes.
+# Importing a file registers its probes.
 from gan_jax.probes import factors, players
 from gan_jax.probes.factors import by_layer, gradient_factors, signal
 from gan_jax.probes.lens import LENS, through_lens
@@ -47,13 +48,13 @@ def explanations(
   layers: Iterable[str] = (),
   spectral: bool = False,
 ) -> dict[str, str]:
-  """What every row's names mean.
+  """The meaning of every column of a row.
 
   Args:
-    lens: losses that are seen through the lens.
+    lens: losses whose gradients the loss lens measures.
     hold_out: whether examples are held out.
-    groups: of probes on request.
-    layers: `gen/<layer>` and `disc/<layer>`, for the probes that have a column of each.
+    groups: groups of probes that were asked for.
+    layers: `gen/<layer>` and `disc/<layer>`, for the probes with one column per layer.
     spectral: whether the discriminator's weights are spectrally normalised.
   """
   found = dict(EXPLANATIONS[""])

@@ -1,4 +1,4 @@
-"""Where the generator's gradient goes: the loss's factor, the critic's, the generator's, and how each is spread."""
+"""The generator's gradient as a product of the loss's, the discriminator's and the generator's factor."""
 
 import jax
 import jax.numpy as jnp
@@ -9,19 +9,19 @@ from gan_jax.core.types import Params, Trace
 from gan_jax.probes.quantiles import explained, quantiles
 from gan_jax.probes.registry import probe
 
-SATURATED = 0.01  # of the slope 0.5 or 1 that the usual losses have at logit 0
+SATURATED = 0.01  # a slope below this counts as saturated; at logit 0 the usual losses have 0.5 or 1
 
 
 @probe(
   {
     "factor/loss": "the loss's factor of the generator gradient: root mean square of d loss / d logit",
-    "factor/critic": "the critic's factor: how much longer the gradient becomes from the logits to the images",
-    "factor/generator": "the generator's factor: how much longer it becomes from the images to the parameters",
+    "factor/critic": "the discriminator's factor: norm of the gradient at the images over that at the logits",
+    "factor/generator": "the generator's factor: norm at the parameters over norm at the images, divided by sqrt(B)",
     "gen/grad_norm": "norm of the generator's gradient; exactly the product of the three factors",
   }
 )
 def gradient_factors(trace: Trace) -> dict[str, Array]:
-  """|g| = (sqrt(B) |c|) * (|x| / |c|) * (|g| / (sqrt(B) |x|)) with c, x, g the cotangent on logits, images, parameters."""
+  """|g| = (sqrt(B) |c|) * (|x| / |c|) * (|g| / (sqrt(B) |x|)) with c, x, g the gradient at the logits, images, weights."""
   root = jnp.sqrt(jnp.asarray(trace.logit_cotangent.shape[0], jnp.float32))
   logits, images, params = (
     global_norm(tree) for tree in (trace.logit_cotangent, trace.image_cotangent, trace.gen_grads)
@@ -64,7 +64,7 @@ def signal(trace: Trace) -> dict[str, Array]:
 
 
 def by_layer(tree: Params) -> dict[str, list[Array]]:
-  """The arrays of a parameter tree by layer: the path without its last key, which is the kernel's or the bias's."""
+  """The arrays of a parameter tree by layer. A layer is a path without its last key (`kernel`, `bias`)."""
   found: dict[str, list[Array]] = {}
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     keys = [str(getattr(key, "key", getattr(key, "idx", key))) for key in path]

@@ -1,8 +1,9 @@
-"""The loss lens: at one point of one run, the generator gradient that every loss would have produced.
+"""The loss lens: the generator gradient that every other loss would have given at the same step of a run.
 
-Only the logit weights w_i = d loss / d logit_i depend on the loss; the way from there to the parameters is one linear map.
-So all losses are pulled back through the critic and the generator side by side, by one vectorised product, and what sets
-them apart is the loss alone: same parameters, same images, same noise. A run's own path cannot show that.
+Only the logit weights w_i = d loss / d logit_i depend on the loss; the map from them to the parameters' gradient is
+linear and the same for all. So one vmapped vector-Jacobian product through the discriminator and the generator gives
+the gradients of all losses at the same parameters, images and noise. Runs trained with different losses cannot be
+compared in this way: their parameters differ.
 """
 
 import re
@@ -22,10 +23,10 @@ from gan_jax.probes.registry import probe
 
 
 class View(NamedTuple):
-  """One loss, at its default hyperparameters, through the lens."""
+  """What the lens measures of a loss, at its default hyperparameters."""
 
   norm: Array  # of the gradient of the generator's mean loss
-  cosine_in_use: Array  # with the gradient of the loss that trains; NaN where either is zero
+  cosine_in_use: Array  # with the gradient of the loss in use; NaN where either is zero
   cosine_non_saturating: Array
   effective_samples: Array  # (sum |w|)^2 / sum w^2 of its logit weights: how many of the B fakes carry the gradient
 
@@ -48,12 +49,12 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def alike(chosen: tuple[str, ...]) -> dict[str, str]:
-  """For each loss the first of `chosen` with the same generator slope, by its card: the two share one pull-back."""
+  """For each loss the first of `chosen` whose card has the same generator slope: one product serves both."""
   firsts: dict[Any, str] = {}
 
   def slope(name: str) -> Any:
     card = losses.card(name)
-    options = losses.default_options(name)  # only those that the generator's slope speaks of set it apart
+    options = losses.default_options(name)  # only those that the formula of the slope names matter
     return card.slope, card.pairing, tuple(o for o in options.items() if re.search(rf"\b{o[0]}\b", card.slope))
 
   return {name: firsts.setdefault(slope(name), name) for name in chosen}
@@ -68,19 +69,19 @@ def weights(name: str, real_logits: Array, fake_logits: Array) -> Array:
 def look(
   chosen: tuple[str, ...], pull: Callable[[Array], Params], in_use: Params, real_logits: Array, fake_logits: Array
 ) -> dict[str, View]:
-  """The chosen losses through the lens, by name.
+  """The `View` of each chosen loss, by name.
 
   Args:
     chosen: names of losses.
     pull: logit cotangents [B] -> gradient of the generator's parameters; linear.
-    in_use: the gradient of the loss that trains.
-    real_logits, fake_logits: [B], of the generator's view.
+    in_use: the gradient of the loss in use.
+    real_logits, fake_logits: [B], at the generator's update.
   """
   shared = alike((REFERENCE, *chosen))
   pulled = list(dict.fromkeys(shared.values()))  # the reference first
   rows = [weights(name, real_logits, fake_logits) for name in pulled]
   stacked = jnp.stack([at_least_float32(row) for row in rows])
-  # Pulled back at unit size, because the map is linear: a weight of 1e-30 keeps its digits.
+  # The map is linear, so weights are scaled to at most 1 before it: 1e-30 does not underflow.
   largest = jnp.max(jnp.abs(stacked), axis=1)
   unit = stacked / jnp.where(largest > 0, largest, 1)[:, None]
   gradients = jax.vmap(lambda w: pull(w.astype(fake_logits.dtype)))(unit)

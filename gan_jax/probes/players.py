@@ -1,4 +1,4 @@
-"""What the players minimise, how far they move, what they have used, and how much of their gradients is noise."""
+"""Of each player: its loss, the size of its updates, how many it has made, and the noise in its gradient."""
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ def updates(trace: Trace) -> dict[str, Array]:
 
 SPECTRAL = {
   "disc/largest_singular_value": "largest singular value of any kernel of the discriminator after spectral normalisation, "
-  "from below; 1 where the power method has kept up with the weights",
+  "estimated from below; 1 where the power iteration has followed the weights",
 }
 
 
@@ -64,7 +64,7 @@ def normalisation(trace: Trace) -> dict[str, Array]:
   kernels = constraints.kernels(trace.disc_normalised)
   if not kernels:
     return {}
-  key = jax.random.key(0)  # any start will do
+  key = jax.random.key(0)  # the start of the power iteration; any will do
   values = [constraints.largest_singular_value(kernel, jax.random.fold_in(key, i)) for i, kernel in enumerate(kernels)]
   return {"disc/largest_singular_value": jnp.stack(values).max()}
 
@@ -72,8 +72,8 @@ def normalisation(trace: Trace) -> dict[str, Array]:
 def signal_to_noise(parts: Params) -> Array:
   """|g|^2 / (S / M) of M gradients [M, ...] of micro-batches of equal size, whose mean is g, the batch's gradient.
 
-  S = sum_m |g_m - g|^2 / (M - 1) estimates the variance of one g_m, and S / M that of g: at 1 the gradient is as long as
-  its own noise would make it, with no signal at all. NaN for M = 1.
+  S = sum_m |g_m - g|^2 / (M - 1) estimates the variance of one g_m, and S / M that of g: 1 is what noise alone
+  would give. NaN for M = 1.
   """
   vectors = jax.vmap(flat)(parts)
   largest = jnp.max(jnp.abs(vectors))
@@ -88,10 +88,10 @@ def signal_to_noise(parts: Params) -> Array:
 
 @probe(
   {
-    "gen/signal_to_noise": "squared norm of the generator's gradient over the variance of it that its micro-batches show; "
+    "gen/signal_to_noise": "squared norm of the generator's gradient over its variance, estimated from micro-batches; "
     "1: nothing but noise",
     "disc/signal_to_noise": "the same of the discriminator's, penalty not included",
-    "gen/successive_cosine": "cosine of the generator's gradient with that of the next step: -1 is a player that swings",
+    "gen/successive_cosine": "cosine of the generator's gradient with that of the next step; -1: it reverses",
   },
   group="noise",
 )

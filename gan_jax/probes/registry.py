@@ -1,8 +1,8 @@
 """The registry of probes: how a function of the trace becomes columns of a row.
 
-A probe is one decorated function, `Trace -> {name: scalar}`; the decorator takes one line of explanation per name, which
-the report prints, and the name of the group that a config must ask for, if it is not measured always. Nothing is rounded
-and nothing small is dropped: a gradient of 1e-12 is a finding.
+A probe is one decorated function, `Trace -> {name: scalar}`. The decorator takes one line of explanation for each name,
+which the report prints, and the group that a config must ask for; a probe without a group is always measured. Values
+are not rounded, and small ones are kept: a gradient of 1e-12 is a result.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ def requested(text: str) -> tuple[str, ...]:
   found = tuple(part.strip() for part in text.split("+"))
   for name in found:
     if name not in GROUPS:
-      alone = ("all", "none") if len(found) == 1 else ()  # these two join nothing
+      alone = ("all", "none") if len(found) == 1 else ()  # these two cannot be joined with others
       raise unknown("group of probes", name, (*GROUPS, *alone))
   if len(set(found)) < len(found):
     raise BadInput(f"probes expected different groups joined by '+', got {text!r}")
@@ -49,9 +49,9 @@ def requested(text: str) -> tuple[str, ...]:
 
 
 def measure(trace: Trace, groups: tuple[str, ...] = ()) -> dict[str, Array]:
-  """All probes that are always on or of `groups`, float32; NaN once the member has diverged: a frozen state measures nothing.
+  """The values of all probes that are always on or in `groups`, in float32; NaN once the member has diverged and is frozen.
 
-  Whole numbers stay whole, and count on: a frozen state has used what it has used.
+  Integers (the counts of updates) stay integers and keep their values.
   """
   chosen = [function for group, function in PROBES if not group or group in groups]
   values = {name: value for function in chosen for name, value in function(trace).items()}

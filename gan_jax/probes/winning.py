@@ -19,15 +19,15 @@ def area_under_curve(real_logits: Array, fake_logits: Array) -> Array:
 
 
 def win_rate(real_logits: Array, fake_logits: Array) -> Array:
-  """The share of pairs, real i beside fake i, that the real one wins; a tie is half a win."""
+  """The share of pairs (real i, fake i) in which the real logit is higher; a tie counts half."""
   return jnp.mean(real_logits > fake_logits) + 0.5 * jnp.mean(real_logits == fake_logits)
 
 
 def calibration_error(real_logits: Array, fake_logits: Array) -> Array:
   """Expected calibration error of sigmoid(logit) as the probability of 'real', over ten bins of equal width.
 
-  sum_b n_b / n |share of reals in bin b - mean probability in bin b|: 0 means that the discriminator knows what it does
-  not know. Source: Guo et al. 2017 (arXiv:1706.04599), eq. 3.
+  sum_b n_b / n |share of reals in bin b - mean probability in bin b|. At 0 the probabilities
+  are the true shares of reals. Source: Guo et al. 2017 (arXiv:1706.04599), eq. 3.
   """
   probability = sigmoid(jnp.concatenate([real_logits, fake_logits]))
   real = jnp.concatenate([jnp.ones_like(real_logits), jnp.zeros_like(fake_logits)])
@@ -38,7 +38,7 @@ def calibration_error(real_logits: Array, fake_logits: Array) -> Array:
 
 
 def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
-  """log 2 - (E softplus(-r) + E softplus(f)) / 2, in nats: at most JSD(data, model) for any critic, equal at the best one.
+  """log 2 - (E softplus(-r) + E softplus(f)) / 2, in nats: at most JSD(data, model), equal at the optimal discriminator.
 
   Source: Goodfellow et al. 2014 (arXiv:1406.2661), theorem 1.
   """
@@ -47,12 +47,12 @@ def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
 
 @probe(
   {
-    "logits/real_mean": "mean logit of real examples (high: judged real)",
+    "logits/real_mean": "mean logit of real examples (a high logit means 'real')",
     "logits/fake_mean": "mean logit of generated examples",
     "logits/margin": "mean real logit minus mean fake logit",
-    **explained("logits/margin", "real logit minus the fake logit beside it"),
-    "disc/accuracy": "share of examples on the right side of the loss's own threshold, the logit of its best discriminator "
-    "where data and model are equally dense; midway between the mean logits where it has none (a tie is half right)",
+    **explained("logits/margin", "real logit i minus fake logit i"),
+    "disc/accuracy": "share of examples on the right side of the loss's own threshold, the logit of its optimal "
+    "discriminator where data and model are equally dense; midway between the mean logits where it has none (a tie: half)",
     "disc/accuracy_real": "share of real examples with a logit above the loss's own threshold (a tie is half); NaN where the "
     "loss has none, because only differences of its logits mean anything",
     "disc/accuracy_fake": "share of generated examples with a logit below the loss's own threshold (a tie is half); NaN "
@@ -63,14 +63,14 @@ def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
     "NaN where the loss does not make sigmoid(logit) a probability",
     "bound/jensen_shannon": "lower bound of the Jensen-Shannon divergence of data and model by this batch, nats; "
     "at most log 2, and loose where the loss is not logistic",
-    "bound/wasserstein": "mean logit difference over the steepest slope seen: a bound of the Wasserstein distance as far "
-    "as the critic is nowhere steeper",
+    "bound/wasserstein": "mean logit difference over the steepest slope seen: a lower bound of the Wasserstein distance "
+    "if the discriminator is nowhere steeper",
   }
 )
 def dominance(trace: Trace) -> dict[str, Array]:
   real, fake = trace.real_logits, trace.fake_logits
   margin = real.mean() - fake.mean()
-  own = jnp.isfinite(trace.threshold)  # a loss of differences has none: adding a constant to its logits changes nothing
+  own = jnp.isfinite(trace.threshold)  # none where the loss depends on differences of logits only
   threshold = jnp.where(own, trace.threshold, 0.5 * (real.mean() + fake.mean()))
   right_real, right_fake = (0.5 * (1 + jnp.sign(x).mean()) for x in (real - threshold, threshold - fake))
   slopes = [norm_per_example(x).max() for x in (trace.logit_slope, trace.real_slope, trace.between_slope)]
@@ -93,9 +93,9 @@ def dominance(trace: Trace) -> dict[str, Array]:
 HELD_OUT = {
   "disc/auc_held_out": "disc/auc, of real examples that the discriminator was never trained on",
   "disc/win_rate_held_out": "disc/win_rate, of those",
-  "disc/overfitting": "disc/auc less disc/auc_held_out: what the discriminator knows by heart",
+  "disc/overfitting": "disc/auc minus disc/auc_held_out: how far the discriminator has memorised its training examples",
   "logits/held_out_mean": "mean logit of held-out real examples",
-  "bound/jensen_shannon_held_out": "bound/jensen_shannon, of those: the batch trained on flatters the critic",
+  "bound/jensen_shannon_held_out": "bound/jensen_shannon, of those; on its training examples the bound may be too high",
 }
 
 

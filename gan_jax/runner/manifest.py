@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import runs
+from gan_jax.core import installation
 from gan_jax.runner import devices
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
@@ -88,11 +89,17 @@ def changes(manifest: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list
 
 @functools.cache
 def source() -> str:
-  """A digest of the package's own files: what a commit does not say of a changed working tree."""
+  """A digest of the package's own files: what a commit does not say of a changed working tree.
+
+  The same in a clone and where it was installed: there `experiments` and `configs`, which compute nothing of a run, lie
+  within the package.
+  """
   hasher = hashlib.sha256()
-  root = Path(__file__).resolve().parents[1]
+  root = installation.PACKAGE
   for path in sorted(root.rglob("*.py")):
-    hasher.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    name = path.relative_to(root)
+    if name.parts[0] not in ("experiments", "configs"):
+      hasher.update(name.as_posix().encode() + path.read_bytes())
   return hasher.hexdigest()[:12]
 
 
@@ -101,9 +108,15 @@ def ast_docstring(path: Path) -> str | None:
 
 
 def commit() -> str | None:
-  """The git commit of this checkout, with `+changes` where the working tree differs; None outside git."""
+  """The git commit of this checkout, with `+changes` where the working tree differs; None outside git.
+
+  A package that was installed in an environment within someone else's checkout is not of that checkout's commit: git must
+  know this very file.
+  """
   here = Path(__file__).resolve().parent
   try:
+    known = ["git", "ls-files", "--error-unmatch", Path(__file__).name]
+    subprocess.run(known, cwd=here, capture_output=True, check=True)
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout
     dirty = subprocess.run(
       ["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True

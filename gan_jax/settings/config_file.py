@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import settings
+from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, shown, unknown
 
 MOST_RUNS = 100_000  # of a study: what asks for more, or does not end, is a mistake
@@ -95,5 +96,7 @@ def _call(sweep: Callable[..., Any], composers: Any) -> Any:
 
 
 def _no_config(path: str, folder: Path) -> str:
-  there = sorted(str(folder / p.name) for p in folder.glob("*.py") if p.exists()) if folder.is_dir() else []
+  there = {str(folder / p.name) for p in folder.glob("*.py") if p.exists()} if folder.is_dir() else set()
+  if path.isidentifier():  # a name, as of one that comes with the package
+    there |= {p.stem for p in installation.folder("configs").glob("*.py")}
   return str(unknown("config file", path, there)) if there else f"no config file {path}"

@@ -413,7 +413,10 @@ def test_a_hot_loss_is_linear(name, x64):
     (lambda: losses.get("hinge", margin=2.0), "loss 'hinge' has no options, got 'margin'"),
     (lambda: losses.get("alpha_loss", alfa=2.0), "did you mean 'alpha'"),
     (lambda: losses.get("alpha_loss", alpha=-1.0), "'alpha' of loss 'alpha_loss' expected a number above 0, got -1"),
-    (lambda: losses.get("f_gan_alpha_above_one", alpha=1), "'alpha' of loss 'f_gan_alpha_above_one' expected a number above 1, got 1"),
+    (
+      lambda: losses.get("f_gan_alpha_above_one", alpha=1),
+      "'alpha' of loss 'f_gan_alpha_above_one' expected a number above 1, got 1",
+    ),
     (lambda: losses.get("f_gan_alpha_below_one", alpha=1.0), "a number above 0 and below 1, got 1"),
     (lambda: losses.get("f_gan_weighted_jensen_shannon", pi=np.float32(0)), "above 0 and below 1, got 0"),
     (lambda: losses.get("non_saturating_smoothed", real_target=1.2), "from 0 to 1, got 1.2"),
@@ -486,7 +489,7 @@ def test_the_card_of_a_transformed_loss():
   assert "top_k(matched_gain(alpha_loss))(fraction=0.5, alpha=2)" in text
   assert "fakes of highest logit" in text
   assert "-0.5 / s" in text
-  assert "./launch.sh losses alpha_loss" in text
-  assert "fraction = 0.5, a number above 0 and of at most 1: share of the fakes that G learns from; alpha = 2, a number above 0: order" in text
+  assert "gan-jax losses alpha_loss" in text
+  assert "fraction = 0.5, a number above 0 and of at most 1: share of the fakes that G learns from; alpha = 2" in text
   with pytest.raises(BadInput, match="did you mean 'top_k'"):
     text_card("topk(hinge)")

@@ -21,9 +21,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiments import command, tables
-from experiments.sweep import Parser
 from gan_jax.report import statistics
+
+from ... import command, tables
+from ...sweep import Parser
 
 VARIANTS = 7
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -73,7 +74,7 @@ def false_alarms(kind: str, seeds: int, repeats: int, seed: int = 0) -> dict[str
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh coverage", allow_abbrev=False)
+  parser = Parser("coverage")
   parser.add_argument("--seeds", type=int, default=5, help="values a sample (2 or more)")
   parser.add_argument("--repeats", type=int, default=10_000, help="samples")
   known = parser.parse_args(arguments)

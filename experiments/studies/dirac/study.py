@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import command
-from experiments.sweep import Parser, place
+from gan_jax.core import installation
 
-CONFIG = Path(__file__).resolve().parents[3] / "configs" / "theory" / "dirac.py"
+from ... import command
+from ...sweep import CONFIGS, Parser, place
+
+CONFIG = CONFIGS / "theory" / "dirac.py"
 START, GRID = (1.0, 1.0), np.linspace(-1.8, 1.8, 9)
 STEP = 1e-5  # of the central differences, in double precision
 CAPTION = """\
@@ -41,8 +43,10 @@ class Row(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh dirac", allow_abbrev=False)
-  parser.add_argument("config", nargs="?", default=str(CONFIG), help="a file like configs/theory/dirac.py")
+  parser = Parser("dirac")
+  parser.add_argument(
+    "config", nargs="?", type=installation.config, default=str(CONFIG), help="a file like configs/theory/dirac.py"
+  )
   parser.add_argument("--out", type=place, default=Path("runs/dirac"), help="where the files go")
   known, rest = parser.parse_known_args(arguments)
 

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from experiments import command
-from experiments.sweep import Parser, place
 from gan_jax.core.errors import BadInput, unknown
+
+from ... import command
+from ...sweep import CONFIGS, Parser, place
 
 if TYPE_CHECKING:  # jax, which --help need not wait for
   from gan_jax.theory.optimum import Values
 
-CONFIG = Path(__file__).resolve().parents[3] / "configs" / "theory" / "divergence_landscape.py"
+CONFIG = CONFIGS / "theory" / "divergence_landscape.py"
 # Of the exponent d log|gradient| / d log mu between the two largest distances. A power of mu up to the fourth 'grows';
 # e^(c mu^2) has the exponent 2 c mu^2, which passes any power.
 SATURATES, BOUNDED, GROWS = -0.5, 0.5, 4.0
@@ -76,14 +77,15 @@ class Row(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh divergence_landscape", allow_abbrev=False)
+  parser = Parser("divergence_landscape")
   parser.add_argument("--out", type=place, default=Path("runs/divergence_landscape"), help="where the files go")
   known, rest = parser.parse_known_args(arguments)
 
-  from experiments.studies.divergence_landscape import figure as landscape
   from gan_jax.runner import study
   from gan_jax.runs.directory import write_atomic
   from gan_jax.settings import sweeps
+
+  from . import figure as landscape
 
   names, distances = checked(sweeps.read(str(CONFIG), rest))
   study.prepare(known.out)

@@ -22,8 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import command, tables
-from experiments.sweep import conduct
+from ... import command, tables
+from ...sweep import conduct
 
 METRIC = "frechet/distance"
 LEARNS = 0.2  # final distance over the untrained generator's, up to which a run has learned

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments import command, tables
-from experiments.sweep import Parser, place
 from gan_jax.core.errors import BadInput
 
-CONFIG = Path(__file__).resolve().parents[3] / "configs" / "theory" / "frozen_generator.py"
+from ... import command, tables
+from ...sweep import CONFIGS, Parser, place
+
+CONFIG = CONFIGS / "theory" / "frozen_generator.py"
 FULL = {"seeds": 10, "retraining": 4000}
 # Measures that are positive and spread over decades: geometric means.
 POSITIVE = ("D loss", "noise / size, fresh", "noise / size, trained")
@@ -52,7 +53,7 @@ from all discriminators: "AUC, held out" tells it apart.
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh frozen_generator", allow_abbrev=False)
+  parser = Parser("frozen_generator")
   parser.add_argument("--full", action="store_true", help="10 seeds, 4,000 steps as published")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/frozen_generator[_full])")
   known, rest = parser.parse_known_args(arguments)
@@ -285,8 +286,9 @@ def build_measure(spec: Any, dataset: Any, batches: int) -> Any:
 
 def write(out: Path) -> str:
   """Figure and table of what has been measured; returns what was found, in a few sentences."""
-  from experiments.studies.frozen_generator import figure as frozen
   from gan_jax.runs.directory import write_atomic
+
+  from . import figure as frozen
 
   stages = frozen.read(out)
   measured = [frozen.measures(stage) for stage in stages]
@@ -315,9 +317,10 @@ def table(stages: Sequence[Any], measured: Sequence[Mapping[str, list[float]]]) 
 
 def of_all_losses(stages: Sequence[Any]) -> str:
   """The change of every loss's gradient against the last stage of each dataset."""
-  from experiments.studies.frozen_generator import figure as frozen
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import plus_minus
+
+  from . import figure as frozen
 
   last = {stage.dataset: stage for stage in stages}
   prefix = "lens/norm/"

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments import command, tables
-from experiments.sweep import conduct
 from gan_jax.core.errors import BadInput
+
+from ... import command, tables
+from ...sweep import conduct
 
 FULL = {
   "steps": 6000,
@@ -179,8 +180,9 @@ def build_look(spec: Any, dataset: Any, names: tuple[str, ...]) -> Any:
 
 def write(directory: Path) -> str:
   """Figure and table of a study that has been run and measured; returns what was found, in a few sentences."""
-  from experiments.studies.lipschitz import figure as lipschitz
   from gan_jax.runs.directory import write_atomic
+
+  from . import figure as lipschitz
 
   cells, fixed = lipschitz.read(directory)
   findings = sentences(cells, fixed)
@@ -224,9 +226,10 @@ def of_all_losses(fixed: Any) -> str:
 
 def sentences(cells: Sequence[Any], fixed: Any) -> str:
   """What the numbers say of each expectation."""
-  from experiments.studies.lipschitz import figure as lipschitz
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import interval, plus_minus
+
+  from . import figure as lipschitz
 
   said = []
   six = [fixed.names.index(name) for name in COMPARED]

@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import command, tables
-from experiments.sweep import conduct
+from ... import command, tables
+from ...sweep import conduct
 
 METRIC, BASELINE = "frechet/distance", "non_saturating"
 CAPTION = """\

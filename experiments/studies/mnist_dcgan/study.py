@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments import command
-from experiments.sweep import conduct
+from ... import command
+from ...sweep import conduct
 
 ROWS, COLUMNS = 6, 10  # of digits in a tile; a class-conditional run's sample i has class i % 10
 METRIC = "frechet/distance"

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import command, tables
-from experiments.sweep import conduct
+from ... import command, tables
+from ...sweep import conduct
 
 FULL = {
   "steps": 400_000,

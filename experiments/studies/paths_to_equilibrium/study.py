@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import command, tables
-from experiments.sweep import conduct
+from ... import command, tables
+from ...sweep import conduct
 
 QUALITY, OFF_LINE, VARIANCE = "line/wasserstein", "line/squared_distance", "line/variance"
 LOSSES = ("minimax", "non_saturating")

@@ -19,12 +19,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import command, tables
-from experiments.sweep import Parser, place
+from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, unknown
 from gan_jax.verdict import STATES
 
-CONFIG = Path(__file__).resolve().parents[3] / "configs" / "verdicts.py"
+from ... import command, tables
+from ...sweep import CONFIGS, Parser, place
+
+CONFIG = CONFIGS / "verdicts.py"
 BUILDABLE = tuple(state for state in STATES if state != "unknown")
 CAPTION = """\
 {runs} real runs, each built to end in a known state (down), and the verdict on it (across). The diagonal is right, and
@@ -43,8 +45,8 @@ class Judged(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-  parser = Parser(prog="./launch.sh verdicts", allow_abbrev=False)
-  parser.add_argument("--config", default=str(CONFIG), help="a file like configs/verdicts.py")
+  parser = Parser("verdicts")
+  parser.add_argument("--config", type=installation.config, default=str(CONFIG), help="a file like configs/verdicts.py")
   parser.add_argument("--out", type=place, default=Path("runs/verdicts"), help="the study's directory")
   known, rest = parser.parse_known_args(arguments)
 
