@@ -174,8 +174,16 @@ class Registry(dict[str, Entry]):
 
     return decorate
 
-  def enter(self, name: str, builder: Builder, facts: Any = None) -> Entry:
+  def enter(
+    self, name: str, builder: Builder, facts: Any = None, protocol: tuple[str, ...] | None = None
+  ) -> Entry:
     """Enter a builder under a name, which may be any text: that of code outside is `my_models.py:small_resnet`.
+
+    Args:
+      name: what a config says.
+      builder: see the top of this file.
+      facts: of `Entry`.
+      protocol: where it is not the registry's, as of a penalty of one kind.
 
     Raises:
       BadInput: the name is taken by another builder, or this is no builder of the registry's protocol.
@@ -184,8 +192,13 @@ class Registry(dict[str, Entry]):
       raise BadInput(f"the {self.kind} {name!r} is registered twice")
     if not callable(builder):
       raise BadInput(f"the {self.kind} {name!r} expected a function, got {type(builder).__name__} {shown(builder)}")
+    same = next((entry for entry in self.values() if entry.builder is builder), None)
+    if same is not None:  # decorated in its own file, and now named by a config
+      self[name] = same._replace(name=name)
+      return self[name]
     first = (inspect.getdoc(builder) or "").strip().split("\n")[0]
-    self[name] = Entry(self.kind, name, builder, self._options(name, builder), first, facts)
+    options = self._options(name, builder, self.protocol if protocol is None else protocol)
+    self[name] = Entry(self.kind, name, builder, options, first, facts)
     return self[name]
 
   def get(self, name: str, default: Any = None) -> Entry:  # type: ignore[override]
@@ -200,18 +213,18 @@ class Registry(dict[str, Entry]):
     """All options of an entry, as `Entry.complete`. Raises `BadInput` for an unknown name too."""
     return self.get(name).complete(given)
 
-  def _options(self, name: str, builder: Builder) -> dict[str, Option]:
+  def _options(self, name: str, builder: Builder, protocol: tuple[str, ...]) -> dict[str, Option]:
     """Of the parameters beyond the protocol. Raises `BadInput` for a builder that the protocol does not fit."""
     parameters = list(inspect.signature(builder).parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     takes_all = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    own = positional[: len(self.protocol)]
+    own = positional[: len(protocol)]
     rest = [p for p in parameters if p not in own and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     bare = [p.name for p in rest if p.default is p.empty]
-    if (len(own) < len(self.protocol) and not takes_all) or bare:
+    if (len(own) < len(protocol) and not takes_all) or bare:
       more = f"; {', '.join(bare)} would be options and have no default" if bare else ""
       raise BadInput(
-        f"the {self.kind} {name!r} expected a function of ({', '.join(self.protocol)}) and of options with defaults, "
+        f"the {self.kind} {name!r} expected a function of ({', '.join(protocol)}) and of options with defaults, "
         f"got one of ({', '.join(p.name for p in parameters)}){more}"
       )
     hints = _hints(builder)
