@@ -34,7 +34,7 @@ from gan_jax.probes import probe
 
 @probe({"logits/spread": "standard deviation of the real logits"})
 def spread(trace):
-  return {"logits/spread": trace.real_logits.std()}
+  return {"logits/spread": trace.generator.real_logits.std()}
 """
 LOADER = """
 

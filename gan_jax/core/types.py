@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from jax import Array
 from jax.typing import ArrayLike
 
-Params = Any  # a pytree of arrays
+Params = Any  # a pytree of arrays that are trained by gradient
+Memory = Any  # a pytree of arrays that follow training without a gradient, such as running statistics; () for none
 Key = Array  # a typed PRNG key
 
 Critic = Callable[[Array], Array]  # images [B, ...] -> logits [B], parameters and labels bound
@@ -20,15 +21,25 @@ class Loss(NamedTuple):
   generator: LossFn  # differentiated with respect to the fake logits only
 
 
+class Output(NamedTuple):
+  """What a discriminator says of a batch."""
+
+  logits: Array  # [B], float32 (float64 stays)
+  features: Array | None = None  # [B, F], what the logit is a linear function of; None: not given
+  classes: Array | None = None  # [B, K], logits of classes of a second head; None: it has none
+
+
 class Player(NamedTuple):
   """A network as two pure functions.
 
-  The generator's `apply` is (params, noise [B, Z], labels [B]) -> images [B, ...]; the discriminator's is
-  (params, images [B, ...], labels [B]) -> float32 logits [B]. An unconditional player ignores the labels.
+  `apply` is (params, memory, inputs, labels, train) -> (outputs, memory). The generator maps noise [B, Z] to images
+  [B, ...], the discriminator images [B, ...] to an `Output`. Labels are int32 [B]; an unconditional player ignores them.
+  `train` is a Python bool: with True a batch is normalised by its own statistics and the memory moves; with False the
+  statistics in the memory are used, and it comes back as it was.
   """
 
-  init: Callable[[Key], Params]
-  apply: Callable[[Params, Array, Array], Array]
+  init: Callable[[Key], tuple[Params, Memory]]
+  apply: Callable[[Params, Memory, Array, Array, bool], tuple[Any, Memory]]
 
 
 class Data(NamedTuple):
@@ -112,6 +123,24 @@ class Counts(NamedTuple):
   images: Array  # real examples that the discriminator was shown, batch by batch
 
 
+class LogitMeans(NamedTuple):
+  """Moving averages of the discriminator's logits."""
+
+  real: Array
+  fake: Array
+
+
+class Memories(NamedTuple):
+  """All that moves from step to step without being trained by gradient."""
+
+  generator: Memory  # the generator's own
+  average: Memory  # the same, averaged as `GanState.gen_ema` is: evaluation uses the two together
+  discriminator: Memory
+  constraint: Any  # of `Spec.weight_constraint`: power-iteration vectors under `spectral`
+  logit_means: LogitMeans
+  slow: Any  # (gen_params, disc_params) of lookahead; () without it
+
+
 class GanState(NamedTuple):
   """All that a run carries from step to step. Nothing random: randomness derives from (seed, step)."""
 
@@ -123,50 +152,74 @@ class GanState(NamedTuple):
   gen_opt: Any
   disc_params: Params
   disc_opt: Any
-  logit_means: Any  # penalties.LogitMeans
-  spectral: Any  # power-iteration vectors of the discriminator; () without `weight_constraint=spectral`
-  slow: Any  # (gen_params, disc_params) of lookahead; () without it
+  memory: Memories
+
+
+class Batches(NamedTuple):
+  """The real examples of one step, as they are stored: drawn outside the step, from (seed, step).
+
+  R is `rules.real_batches`: how many different batches of real examples the updates of one step see.
+  """
+
+  images: Array  # [R, B, ...]
+  labels: Array  # [R, B]
+  held_out: Data | None  # [B, ...], [B]: examples that are never trained on; None without `Spec.hold_out`
+
+
+class DiscriminatorView(NamedTuple):
+  """What the discriminator saw in its (last) update of a step, and that update."""
+
+  loss: Array  # mean over the batch, penalty not included; before the update
+  penalty: Array  # mean over the batch, the sum of several, weights not included; NaN: not due
+  real_logits: Array  # [B]
+  fake_logits: Array  # [B]
+  parts: Params  # gradient of the loss alone by micro-batch, [M, ...]; None unless `Spec.probes` asks for `noise`
+  grads: Params  # of loss + weights * penalties
+  params: Params  # before the update
+  updates: Params | None = None  # the difference that the update made
+  normalised: Params = ()  # weights as the next forward pass uses them; () where no constraint changes them
+
+
+class GeneratorView(NamedTuple):
+  """What the generator saw in its last update of a step, before it was made, and that update.
+
+  In the order `discriminator_first` that is after the discriminator's update, in the others before it. `extragradient`
+  shows its second evaluation.
+  """
+
+  loss: Array  # mean over the batch, penalty not included
+  penalty: Array  # as of the discriminator
+  real_logits: Array  # [B]
+  fake_logits: Array  # [B]
+  held_out_logits: Array | None  # [B]; None without `Spec.hold_out`
+  logit_cotangent: Array  # [B]       d loss / d fake_logits, the loss's factor
+  logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the discriminator's factor
+  real_slope: Array  # [B, ...]       the same at real examples
+  between_slope: Array  # [B, ...]    the same at random points between a real example and the fake beside it
+  image_cotangent: Array  # [B, ...]  d loss / d images
+  image_motion: Array  # [B, ...]     d images / d params along the gradient's unit vector, the generator's factor
+  lens: dict[str, Any]  # lens.View by loss; empty unless `Spec.lens` asks for some
+  parts: Params  # as of the discriminator
+  grads: Params  # d loss / d params; with `unroll_gradient=through`, through the discriminator's reply too
+  params: Params  # before the update
+  updates: Params | None = None  # the difference that the update made; zero where it was refused
 
 
 class Trace(NamedTuple):
   """One step, taken apart; B examples. Probes read it, and the compiler deletes what no probe asks for.
 
   With `packing` m a pack of m examples has one logit: logits and logit_cotangent are [B/m], slopes stay [B, ...].
-
-  Logits, cotangents and slopes are the generator's view in its last update, before it is made: after the discriminator's
-  in the order `discriminator_first`, before it in the others. `extragradient` shows its second evaluation.
   """
 
   step: Array
   counts: Counts  # after the step
   alive: Array  # bool: this step's update was taken
-  real_logits: Array  # [B]
-  fake_logits: Array  # [B]
-  held_out_logits: Array | None  # [B], of real examples that are never trained on; None without `Spec.hold_out`
   threshold: Array  # the logit at which the loss in use is undecided; NaN: it has none of its own
   calibrated: Array  # bool: the best discriminator's logit is log p/q, so that its sigmoid is a probability
-  disc_loss: Array  # mean over the batch, penalty not included; before the discriminator's (last) update
-  gen_loss: Array  # mean over the batch, penalty not included
-  penalty: Array  # on the discriminator: mean over the batch, the sum of several; weights not included; NaN: not due
-  generator_penalty: Array  # the same of the generator's
-  logit_cotangent: Array  # [B]       d gen_loss / d fake_logits, the loss's factor
-  logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the critic's factor
-  real_slope: Array  # [B, ...]       the same at real examples
-  between_slope: Array  # [B, ...]    the same at random points between a real example and the fake beside it
-  image_cotangent: Array  # [B, ...]  d gen_loss / d images
-  image_motion: Array  # [B, ...]     d images / d gen_params along the gradient's unit vector, the generator's factor
-  gen_grads: Params  # d gen_loss / d gen_params; with `unroll_gradient=through`, through the critic's reply too
-  gen_parts: Params  # the same of M micro-batches, [M, ...]; None, as the next two, without `probes=noise`
-  disc_parts: Params  # of disc_loss alone
-  next_gen_grads: Params  # gen_grads of the step after this one
-  gen_params: Params  # before that update
-  gen_updates: Params  # the difference that it made
-  lens: dict[str, Any]  # lens.View by loss; empty unless `Spec.lens` asks for some
-  disc_grads: Params  # of disc_loss + weights * penalties, in the (last) update
-  disc_params: Params
-  disc_updates: Params
-  disc_normalised: Params  # as the forward pass after this step has them; () without spectral normalisation
+  generator: GeneratorView
+  discriminator: DiscriminatorView
+  next_generator_grads: Params | None = None  # of the step after this one; None unless `Spec.probes` asks for `noise`
 
 
-StepFn = Callable[[Hypers, GanState, Data], tuple[GanState, Trace]]
+StepFn = Callable[[Hypers, GanState, Batches], tuple[GanState, Trace]]
 Probe = Callable[[Trace], dict[str, Array]]  # flat: 'disc/accuracy', 'gen/grad_norm'; scalars

@@ -7,15 +7,17 @@ from jax import Array
 
 from gan_jax import data, losses, models, penalties, probes
 from gan_jax.core.errors import BadInput, unknown
-from gan_jax.core.types import Loss, Player, Spec
+from gan_jax.core.types import Hypers, Loss, Player, Spec
 from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
 from gan_jax.game import optimizers
 from gan_jax.losses import transforms
+from gan_jax.models import constraints
 from gan_jax.probes import lens
 
 
 class Game(NamedTuple):
+  spec: Spec
   generator: Player
   discriminator: Player
   losses: tuple[Callable[..., Loss], ...]  # builders; `Hypers.loss_index` chooses
@@ -28,6 +30,8 @@ class Game(NamedTuple):
   image_shape: tuple[int, ...]  # (H, W, C), or (2,)
   num_classes: int
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
+  # Where a batch lies on several devices: the identity, or a hint for the compiler. See runner/population.py.
+  spread: Callable[[Array], Array] = lambda x: x
 
 
 def registered(field: str) -> list[str]:
@@ -48,6 +52,13 @@ def registered(field: str) -> list[str]:
   if field not in names:
     raise unknown("field of registered names", field, names)
   return names[field]
+
+
+def constraint(game: Game, hypers: Hypers) -> constraints.Constraint:
+  """What holds the discriminator's weights, its traced options bound."""
+  options = {"clip": {"bound": hypers.clip_value}, "spectral": {"iterations": game.spec.spectral_iterations}}
+  name = game.spec.weight_constraint
+  return constraints.CONSTRAINTS[name](**options.get(name, {}))
 
 
 def real_batches(spec: Spec) -> int:
@@ -116,10 +127,11 @@ def check(spec: Spec) -> None:
       )
   elif spec.method != "gradient":
     raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
-  if spec.weight_constraint == "spectral" and second_order(spec):
+  if second_order(spec) and not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
     raise BadInput(
-      "weight_constraint 'spectral' takes its singular vectors as constants, so second derivatives through it are not the "
-      "game's; expected another constraint, method gradient or extragradient, and unroll_gradient 'stopped'"
+      f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so second derivatives "
+      "through it are not the game's; expected another constraint, method gradient or extragradient, and "
+      "unroll_gradient 'stopped'"
     )
   if spec.unroll_steps and spec.method in ("consensus", "symplectic"):
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
@@ -172,6 +184,7 @@ def build(spec: Spec, dataset: Dataset) -> Game:
 def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Player) -> Game:
   """The game of two given players. Raises `BadInput` for an augmentation that does not suit the data."""
   return Game(
+    spec=spec,
     generator=generator,
     discriminator=discriminator,
     losses=objectives(spec),

@@ -6,37 +6,35 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Counts, GanState, Hypers, Params, Spec
-from gan_jax.game.rules import Game
-from gan_jax.models import constraints
-from gan_jax.penalties import LogitMeans
+from gan_jax.core.types import Counts, GanState, Hypers, LogitMeans, Memories, Params
+from gan_jax.game.rules import Game, constraint
+from gan_jax.game.updates import discriminator_optimizer, generator_optimizer
 
 RAMP = 0.05  # the average's half-life, as a share of the updates so far, is at most this
 
 
-def initial_state(hypers: Hypers, spec: Spec, game: Game) -> GanState:
+def initial_state(hypers: Hypers, game: Game) -> GanState:
   """Fresh networks and optimizers from `hypers.seed`; the average starts at the generator itself."""
-  gen_params = game.generator.init(derive_key(hypers.seed, 0, Purpose.GENERATOR_INIT))
-  disc_params = game.discriminator.init(derive_key(hypers.seed, 0, Purpose.DISCRIMINATOR_INIT))
-  gen_optimizer = game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
-  disc_optimizer = game.optimizer(hypers.discriminator_rate, hypers.beta1, hypers.beta2)
-  spectral: constraints.Vectors = ()
-  if spec.weight_constraint == "clip":
-    disc_params = constraints.clip(disc_params, hypers.clip_value)
-  elif spec.weight_constraint == "spectral":
-    spectral = constraints.initial_vectors(disc_params, derive_key(hypers.seed, 0, Purpose.SPECTRAL))
+  gen_params, gen_memory = game.generator.init(derive_key(hypers.seed, 0, Purpose.GENERATOR_INIT))
+  disc_params, disc_memory = game.discriminator.init(derive_key(hypers.seed, 0, Purpose.DISCRIMINATOR_INIT))
+  disc_params, held = constraint(game, hypers).start(disc_params, derive_key(hypers.seed, 0, Purpose.SPECTRAL))
   return GanState(
     step=jnp.zeros((), jnp.int32),
     diverged_at=jnp.full((), -1, jnp.int32),
     counts=Counts(*(jnp.zeros((), jnp.uint32) for _ in Counts._fields)),
     gen_params=gen_params,
     gen_ema=gen_params,
-    gen_opt=gen_optimizer.init(gen_params),
+    gen_opt=generator_optimizer(game, hypers).init(gen_params),
     disc_params=disc_params,
-    disc_opt=disc_optimizer.init(disc_params),
-    logit_means=LogitMeans(jnp.zeros(()), jnp.zeros(())),
-    spectral=spectral,
-    slow=(gen_params, disc_params) if spec.lookahead_every else (),
+    disc_opt=discriminator_optimizer(game, hypers).init(disc_params),
+    memory=Memories(
+      generator=gen_memory,
+      average=gen_memory,
+      discriminator=disc_memory,
+      constraint=held,
+      logit_means=LogitMeans(jnp.zeros(()), jnp.zeros(())),
+      slow=(gen_params, disc_params) if game.spec.lookahead_every else (),
+    ),
   )
 
 
@@ -78,5 +76,12 @@ def early_decay(decay: ArrayLike, updates: ArrayLike) -> Array:
 
 
 def moving_average(average: Params, params: Params, decay: ArrayLike) -> Params:
-  """decay * average + (1 - decay) * params, leaf by leaf; at decay 0 exactly params, and exact where both are equal."""
-  return jax.tree.map(lambda a, p: p + decay * (a - p), average, params)
+  """decay * average + (1 - decay) * params, leaf by leaf; at decay 0 exactly params, and exact where both are equal.
+
+  Whole numbers and keys, which a player's memory may hold, are taken as they are.
+  """
+
+  def mixed(old: Array, new: Array) -> Array:
+    return new + decay * (old - new) if jnp.issubdtype(new.dtype, jnp.floating) else new
+
+  return jax.tree.map(mixed, average, params)

@@ -17,11 +17,11 @@ from jax import Array, lax
 
 from gan_jax import losses
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Data, GanState, Hypers, Params, Spec
-from gan_jax.game.batches import build_draw
-from gan_jax.game.gradients import Critical, add, build_gradients
+from gan_jax.core.types import Batches, Data, GanState, Hypers
+from gan_jax.game import discriminator
+from gan_jax.game.batches import draw, resident_batch
 from gan_jax.game.rules import Game
-from gan_jax.models import constraints
+from gan_jax.game.step import discriminator_turn, generator_turn
 
 KEPT_APART = 4  # without held-out examples, every fourth is kept from the responses
 
@@ -61,21 +61,15 @@ def gap(
   return Gap(against_v - against_u, against_v, against_u)
 
 
-def build(spec: Spec, game: Game) -> Callable[[Hypers, GanState, Data], Gap]:
-  """The gap of one member, on the device, from copies of its players.
-
-  Each answers with `Spec.response_steps` steps on M alone, without penalties or noise on the images, by its own optimizer,
-  memory and rate, and under the constraint of its weights. Randomness derives from (seed, step) and is not that of the
-  training. M is taken on at least `Spec.evaluation_samples` examples that no answer has seen: those that the run holds
-  out, or else every fourth, which the players at hand have been trained on.
-  """
-  spec = spec._replace(
+def yardstick(game: Game) -> Game:
+  """The game that the gap is measured in: M alone, one update at a time, a share of the examples kept apart."""
+  spec = game.spec._replace(
     losses=("minimax",),
     penalty="none",
     penalty_every=1,
     generator_penalty="none",
     instance_noise=False,
-    hold_out=spec.hold_out or KEPT_APART,
+    hold_out=game.spec.hold_out or KEPT_APART,
     order="discriminator_first",
     n_critic=1,
     n_gen=1,
@@ -85,64 +79,72 @@ def build(spec: Spec, game: Game) -> Callable[[Hypers, GanState, Data], Gap]:
     lens="none",
     probes="none",
   )
-  game = game._replace(
+  return game._replace(
+    spec=spec,
     losses=(losses.builder("minimax"),),
     optimal_logits=(losses.optimal_logit("minimax"),),
     penalties=(),
     generator_penalties=(),
   )
-  draw, gradients = build_draw(spec, game), build_gradients(spec, game)
-  batches = -(-spec.evaluation_samples // spec.batch_size)
+
+
+def facing(one: GanState, other: GanState) -> GanState:
+  """The state in which the generator of one state meets the discriminator of another."""
+  memory = other.memory._replace(generator=one.memory.generator)
+  return other._replace(gen_params=one.gen_params, gen_opt=one.gen_opt, memory=memory)
+
+
+def answer(turn: Callable[[GanState, Batches], GanState], game: Game, hypers: Hypers, state: GanState, data: Data):
+  """The state after `Spec.response_steps` turns of one player, which start anew at step 0."""
+
+  def move(t: Array, state: GanState) -> GanState:
+    state = state._replace(step=jnp.asarray(t, state.step.dtype))
+    return turn(state, draw(game.spec, hypers.seed, state.step, data))
+
+  return lax.fori_loop(0, game.spec.response_steps, move, state)
+
+
+def value(game: Game, hypers: Hypers, state: GanState, data: Data) -> Array:
+  """M of a state's players, on at least `Spec.evaluation_samples` examples that are kept apart."""
+  point = state.gen_params, state.disc_params
+
+  def one(t: Array) -> Array:
+    batch = resident_batch(game, hypers, t, data, "discriminator", 0)
+    assert batch.held_out is not None
+    batch = batch._replace(real=batch.held_out[0], labels=batch.held_out[1])
+    view = discriminator.loss_gradient(game, hypers, point, state.memory, batch)[1].view
+    return game_value(view.real_logits, view.fake_logits)
+
+  batches = -(-game.spec.evaluation_samples // game.spec.batch_size)
+  return lax.map(one, game.spec.response_steps + jnp.arange(batches)).mean()
+
+
+def build(game: Game) -> Callable[[Hypers, GanState, Data], Gap]:
+  """The gap of one member, on the device, from copies of its players.
+
+  Each answers with `Spec.response_steps` steps on M alone, without penalties or noise on the images, by its own optimizer,
+  memory and rate, and under the constraint of its weights. Randomness derives from (seed, step) and is not that of the
+  training. M is taken on at least `Spec.evaluation_samples` examples that no answer has seen: those that the run holds
+  out, or else every fourth, which the players at hand have been trained on.
+  """
+  game = yardstick(game)
 
   def measure(hypers: Hypers, state: GanState, data: Data) -> Gap:
     key = derive_key(hypers.seed, state.step, Purpose.RESPONSE)
     # A seed of its own: neither the noise nor the order of the data is the training's.
-    hypers = hypers._replace(
-      seed=jax.random.bits(key, (), jnp.uint32), loss_index=0, loss_options=({},), penalty_weights=()
-    )
-    critic = state.disc_params, state.spectral
+    seed = jax.random.bits(key, (), jnp.uint32)
+    hypers = hypers._replace(seed=seed, loss_index=0, loss_options=({},), penalty_weights=(), head_start=0)
 
-    def judged_by(critic: tuple[Params, Any]) -> Critical:
-      return Critical(state.logit_means, critic[1])
+    def of_discriminator(u: GanState, v: GanState) -> GanState:
+      turn = lambda state, batches: discriminator_turn(game, hypers, state, state, batches, 0)[0]  # noqa: E731
+      return answer(turn, game, hypers, facing(u, v), data)
 
-    def answer_of_discriminator(gen_params: Params, critic: tuple[Params, Any]) -> tuple[Params, Any]:
-      def move(t: Array, carry: Any) -> Any:
-        (params, vectors), opt = carry
-        batch = draw(hypers, t, data, "discriminator", 0)
-        grads, _ = gradients.discriminator(hypers, (gen_params, params), judged_by((params, vectors)), batch)
-        optimizer = game.optimizer(hypers.discriminator_rate, hypers.beta1, hypers.beta2)
-        updates, opt = optimizer.update(grads, opt, params)
-        params = add(params, updates)
-        if spec.weight_constraint == "clip":
-          params = constraints.clip(params, hypers.clip_value)
-        if spec.weight_constraint == "spectral":
-          vectors = constraints.advance(params, vectors, spec.spectral_iterations)
-        return (params, vectors), opt
+    def of_generator(u: GanState, v: GanState) -> GanState:
+      turn = lambda state, batches: generator_turn(game, hypers, state, batches, 0)[0]  # noqa: E731
+      return answer(turn, game, hypers, facing(u, v), data)
 
-      return lax.fori_loop(0, spec.response_steps, move, (critic, state.disc_opt))[0]
-
-    def answer_of_generator(gen_params: Params, critic: tuple[Params, Any]) -> Params:
-      def move(t: Array, carry: Any) -> Any:
-        params, opt = carry
-        batch = draw(hypers, t, data, "generator", 0)
-        grads, _ = gradients.generator(hypers, (params, critic[0]), judged_by(critic), batch)
-        optimizer = game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
-        updates, opt = optimizer.update(grads, opt, params)
-        return add(params, updates), opt
-
-      return lax.fori_loop(0, spec.response_steps, move, (gen_params, state.gen_opt))[0]
-
-    def value(gen_params: Params, critic: tuple[Params, Any]) -> Array:
-      def one(t: Array) -> Array:
-        batch = draw(hypers, t, data, "discriminator", 0)
-        assert batch.unseen is not None
-        batch = batch._replace(real=batch.unseen[0], labels=batch.unseen[1])
-        _, view = gradients.discriminator(hypers, (gen_params, critic[0]), judged_by(critic), batch)
-        return game_value(view.real_logits, view.fake_logits)
-
-      return lax.map(one, spec.response_steps + jnp.arange(batches)).mean()
-
-    found = gap(value, answer_of_generator, answer_of_discriminator, state.gen_params, critic)
+    of_both = lambda u, v: value(game, hypers, facing(u, v), data)  # noqa: E731
+    found = gap(of_both, of_generator, of_discriminator, state, state)
     return jax.tree.map(lambda x: jnp.where(state.diverged_at < 0, x, jnp.nan), found)
 
   return measure

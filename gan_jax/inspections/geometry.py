@@ -26,10 +26,11 @@ from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import global_norm
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Data, GanState, Hypers, Key, Params, Spec
-from gan_jax.game.batches import build_draw
-from gan_jax.game.gradients import Critical, build_gradients
+from gan_jax.game import discriminator, generator
+from gan_jax.game.batches import resident_batch
 from gan_jax.game.rules import Game
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
+from gan_jax.game.updates import lazy
 from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
 from gan_jax.models import constraints
 from gan_jax.probes import by_layer
@@ -71,36 +72,43 @@ def spectral_norms(players: Mapping[str, Params], key: Key) -> dict[str, Array]:
   return found
 
 
-def cycle(spec: Spec, game: Game) -> int:
+def cycle(game: Game) -> int:
   """Steps after which the update is the same map again: lookahead and lazy penalties do not act in every step."""
-  lazy = spec.penalty_every > 1 and any(p.kind != "logits" for p in game.penalties)
-  due = spec.penalty_every // gcd(spec.penalty_every, spec.n_critic) if lazy else 1
+  spec = game.spec
+  due = spec.penalty_every // gcd(spec.penalty_every, spec.n_critic) if lazy(game) else 1
   pull = spec.lookahead_every or 1
   return due * pull // gcd(due, pull)
 
 
 def check(spec: Spec) -> None:
   """Raises `BadInput` for a spec whose second derivatives are not the game's."""
-  if spec.weight_constraint == "spectral":
+  if not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
     raise BadInput(
-      "weight_constraint 'spectral' takes its singular vectors as constants, so the update's Jacobian is not what "
-      "automatic differentiation finds; expected another constraint, or probes without 'geometry'"
+      f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so the update's Jacobian "
+      "is not what automatic differentiation finds; expected another constraint, or probes without 'geometry'"
     )
 
 
 def moving(spec: Spec, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
-  """The floating-point arrays of a state that feed back, and the way to a state that has others in their place."""
-  names = ["gen_params", "gen_opt", "disc_params", "disc_opt", "slow"]
+  """The floating-point arrays of a state that feed back, and the way to a state that has others in their place.
+
+  The players' own memories are left out: training normalises by the batch at hand, and running statistics only follow.
+  """
+  memory = state.memory
+  parts = {name: getattr(state, name) for name in ("gen_params", "gen_opt", "disc_params", "disc_opt")}
   # Only LeCam looks at the averages of logits.
-  names += ["logit_means"] if "lecam" in penalties.names(spec.penalty) else []
-  leaves, structure = jax.tree.flatten({name: getattr(state, name) for name in names})
+  remembered = {"slow": memory.slow} | (
+    {"logit_means": memory.logit_means} if "lecam" in penalties.names(spec.penalty) else {}
+  )
+  leaves, structure = jax.tree.flatten((parts, remembered))
   floats = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
   def restore(values: list[Array]) -> GanState:
     whole = list(leaves)
     for i, value in zip(floats, values, strict=True):
       whole[i] = value
-    return state._replace(**jax.tree.unflatten(structure, whole))
+    moved, followed = jax.tree.unflatten(structure, whole)
+    return state._replace(**moved, memory=memory._replace(**followed))
 
   return [leaves[i] for i in floats], restore
 
@@ -133,8 +141,10 @@ def units(hypers: Hypers, state: GanState) -> GanState:
     disc_params=fill(state.disc_params, rates[1]),
     gen_opt=jax.tree.map(memory, state.gen_opt, is_leaf=is_adaptive),
     disc_opt=jax.tree.map(memory, state.disc_opt, is_leaf=is_adaptive),
-    slow=tuple(fill(tree, rate) for tree, rate in zip(state.slow, rates, strict=False)),
-    logit_means=jax.tree.map(jnp.ones_like, state.logit_means),
+    memory=state.memory._replace(
+      slow=tuple(fill(tree, rate) for tree, rate in zip(state.memory.slow, rates, strict=False)),
+      logit_means=jax.tree.map(jnp.ones_like, state.memory.logit_means),
+    ),
   )
 
 
@@ -151,7 +161,32 @@ def differentiable(opt: Any) -> tuple[Any, Array]:
   return jax.tree.map(lifted, opt, is_leaf=is_adaptive), used
 
 
-def build(spec: Spec, game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
+def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key) -> Krylov:
+  """Of the Jacobian of as many production steps as make the same map again, in the units of `scales`."""
+  step, length = build_resident_step(game), cycle(game)
+  here, restore = moving(game.spec, state)
+  _, unravel = ravel_pytree(here)
+
+  def advance(values: list[Array]) -> Array:
+    after = lax.fori_loop(0, length, lambda _, s: step(hypers, s, data)[0], restore(values))
+    return ravel_pytree(moving(game.spec, after)[0])[0]
+
+  def product(vector: Array) -> Array:
+    moved = jax.jvp(advance, (here,), (unravel(scales * vector),))[1]
+    return jnp.where(scales > 0, moved / jnp.where(scales > 0, scales, 1), 0)
+
+  start = jax.random.normal(key, scales.shape, scales.dtype)
+  return arnoldi(product, jnp.where(scales > 0, start, 0), game.spec.geometry_size)
+
+
+def hessian(gradient: Callable[[Params], Params], params: Params, key: Key, size: int) -> Krylov:
+  """Of the Jacobian of a gradient at `params`."""
+  flat, unravel = ravel_pytree(params)
+  product = lambda v: ravel_pytree(jax.jvp(gradient, (params,), (unravel(v),))[1])[0]  # noqa: E731
+  return arnoldi(product, jax.random.normal(key, flat.shape, flat.dtype), size)
+
+
+def build(game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
   """The measurement of one member, on the device; `finish` makes numbers of it.
 
   Only forward derivatives of the production gradients are taken, so that a choice among losses by a traced index stays a
@@ -160,44 +195,30 @@ def build(spec: Spec, game: Game) -> Callable[[Hypers, GanState, Data], Statisti
   Raises:
     BadInput: as `check` does.
   """
-  check(spec)
-  spec = spec._replace(lens="none", probes="none")
-  step, draw, gradients = build_step(spec, game), build_draw(spec, game), build_gradients(spec, game)
-  length = cycle(spec, game)
-
-  def update(hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key) -> Krylov:
-    here, restore = moving(spec, state)
-    _, unravel = ravel_pytree(here)
-
-    def advance(values: list[Array]) -> Array:
-      after = lax.fori_loop(0, length, lambda _, s: step(hypers, s, data)[0], restore(values))
-      return ravel_pytree(moving(spec, after)[0])[0]
-
-    def product(vector: Array) -> Array:
-      moved = jax.jvp(advance, (here,), (unravel(scales * vector),))[1]
-      return jnp.where(scales > 0, moved / jnp.where(scales > 0, scales, 1), 0)
-
-    start = jax.random.normal(key, scales.shape, scales.dtype)
-    return arnoldi(product, jnp.where(scales > 0, start, 0), spec.geometry_size)
-
-  def hessian(gradient: Callable[[Params], Params], params: Params, key: Key) -> Krylov:
-    flat, unravel = ravel_pytree(params)
-    product = lambda v: ravel_pytree(jax.jvp(gradient, (params,), (unravel(v),))[1])[0]  # noqa: E731
-    return arnoldi(product, jax.random.normal(key, flat.shape, flat.dtype), spec.geometry_size)
+  check(game.spec)
+  game = game._replace(spec=game.spec._replace(lens="none", probes="none"))
+  size = game.spec.geometry_size
 
   def measure(hypers: Hypers, state: GanState, data: Data) -> Statistics:
     keys = [derive_key(hypers.seed, state.step, Purpose.GEOMETRY, index) for index in range(4)]
-    scales = ravel_pytree(moving(spec, units(hypers, state))[0])[0]
+    scales = ravel_pytree(moving(game.spec, units(hypers, state))[0])[0]
     gen_opt, gen_used = differentiable(state.gen_opt)
     disc_opt, disc_used = differentiable(state.disc_opt)
-    critical = Critical(state.logit_means, state.spectral)
-    gen_batch, disc_batch = (draw(hypers, state.step, data, name, 0) for name in ("generator", "discriminator"))
-    of_generator = lambda p: gradients.generator(hypers, (p, state.disc_params), critical, gen_batch)[0]  # noqa: E731
-    of_critic = lambda p: gradients.discriminator(hypers, (state.gen_params, p), critical, disc_batch)[0]  # noqa: E731
+    gen_batch, disc_batch = (
+      resident_batch(game, hypers, state.step, data, name, 0) for name in ("generator", "discriminator")
+    )
+
+    def of_generator(params: Params) -> Params:
+      return generator.gradient(game, hypers, (params, state.disc_params), state.memory, gen_batch)[0]
+
+    def of_discriminator(params: Params) -> Params:
+      return discriminator.gradient(game, hypers, (state.gen_params, params), state.memory, disc_batch)[0]
+
+    used = state._replace(gen_opt=gen_opt, disc_opt=disc_opt)
     return Statistics(
-      update=update(hypers, state._replace(gen_opt=gen_opt, disc_opt=disc_opt), scales, data, keys[0]),
-      generator=hessian(of_generator, state.gen_params, keys[1]),
-      discriminator=hessian(of_critic, state.disc_params, keys[2]),
+      update=update_map(game, hypers, used, scales, data, keys[0]),
+      generator=hessian(of_generator, state.gen_params, keys[1], size),
+      discriminator=hessian(of_discriminator, state.disc_params, keys[2], size),
       norms=spectral_norms({"generator": state.gen_params, "discriminator": state.disc_params}, keys[3]),
       alive=state.diverged_at < 0,
       # During its head start only the discriminator has a memory.
@@ -233,7 +254,7 @@ def explanations(game: Game) -> dict[str, str]:
   """What the names of `finish` mean."""
   key = jax.random.key(0)
   players = {"generator": game.generator, "discriminator": game.discriminator}
-  layers = jax.eval_shape(lambda: spectral_norms({name: player.init(key) for name, player in players.items()}, key))
+  layers = jax.eval_shape(lambda: spectral_norms({name: player.init(key)[0] for name, player in players.items()}, key))
   return EXPLANATIONS | {
     f"geometry/spectral_norm/{layer}": f"largest singular value of the weights of layer {layer}" for layer in layers
   }

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.errors import BadInput
-from gan_jax.core.types import Player, Spec
+from gan_jax.core.types import Output, Player, Spec
 from gan_jax.models.layers import DownConvolution, UpConvolution
 from gan_jax.models.linen import (
   LEAKY_GAIN,
@@ -23,9 +23,9 @@ from gan_jax.models.linen import (
   LatentInput,
   LogitHead,
   Norm,
-  as_player,
   weights,
 )
+from gan_jax.models.players import from_linen
 
 STAGES = {
   8: 2,
@@ -49,14 +49,14 @@ class Generator(nn.Module):
   convolution: str
 
   @nn.compact
-  def __call__(self, noise: Array, labels: Array) -> Array:
+  def __call__(self, noise: Array, labels: Array, train: bool) -> Array:
     stages = STAGES[self.image_shape[0]]
     side = self.image_shape[0] >> stages
     x = LatentInput(self.conditional, self.num_classes)(noise, labels)
     x = nn.Dense(side * side * self.width, kernel_init=weights(RELU_GAIN))(x).reshape(len(x), side, side, self.width)
-    x = nn.relu(Norm("layer")(x))
+    x = nn.relu(Norm("layer")(x, train))
     for features in channels(self.width, stages)[1:]:
-      x = nn.relu(Norm("layer")(UpConvolution(features, self.convolution, RELU_GAIN)(x)))
+      x = nn.relu(Norm("layer")(UpConvolution(features, self.convolution, RELU_GAIN)(x), train))
     return jnp.tanh(UpConvolution(self.image_shape[2], self.convolution, LINEAR_GAIN)(x))
 
 
@@ -70,12 +70,12 @@ class Discriminator(nn.Module):
   convolution: str
 
   @nn.compact
-  def __call__(self, images: Array, labels: Array) -> Array:
+  def __call__(self, images: Array, labels: Array, train: bool) -> Output:
     x = images
     for stage, features in enumerate(reversed(channels(self.width, STAGES[images.shape[1]]))):
       x = DownConvolution(features, self.convolution, LEAKY_GAIN)(x)
       # The first map is left as it is (as in DCGAN): normalised, it would hide the contrast of the image.
-      x = nn.leaky_relu(Norm(self.norm if stage else "none")(x), SLOPE)
+      x = nn.leaky_relu(Norm(self.norm if stage else "none")(x, train), SLOPE)
     return LogitHead(self.conditional, self.num_classes)(x.reshape((len(x), -1)), labels)
 
 
@@ -92,4 +92,4 @@ def dcgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[P
   discriminator = Discriminator(
     spec.discriminator_width, spec.discriminator_norm, spec.conditional, num_classes, spec.convolution
   )
-  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)
+  return from_linen(generator, (spec.latent_size,)), from_linen(discriminator, image_shape, judges=True)

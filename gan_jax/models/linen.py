@@ -1,4 +1,4 @@
-"""A Linen module as a `Player`, and what the models share: weights' scale, normalisation, and the class as an input."""
+"""What the Linen models share: the scale of initial weights, normalisation, and the class as an input."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
-from gan_jax.core.types import Key, Params, Player
+from gan_jax.core.types import Key, Output
 
 SLOPE = 0.2  # of the discriminators' leaky rectifiers below zero (Radford et al. 2016, DCGAN)
 
@@ -31,36 +31,25 @@ def weights(gain: float, fan_in: int | None = None) -> Initializer:
 RELU_GAIN, LEAKY_GAIN, LINEAR_GAIN = 2.0, 2.0 / (1.0 + SLOPE**2), 1.0
 
 
-def as_player(module: nn.Module, input_shape: tuple[int, ...]) -> Player:
-  """The two pure functions of a module that is called with (input [B, *input_shape], labels [B])."""
-
-  def init(key: Key) -> Params:
-    return module.init(key, jnp.zeros((1, *input_shape)), jnp.zeros((1,), jnp.int32))["params"]
-
-  def apply(params: Params, x: Array, labels: Array) -> Array:
-    outputs: Any = module.apply({"params": params}, x, labels)
-    return outputs
-
-  return Player(init, apply)
-
-
 class Norm(nn.Module):
   """(x - mean) / sqrt(variance + 1e-5), then a learned scale and shift per channel: eps as in PyTorch, not Flax's 1e-6.
 
   'none' does nothing; 'layer' takes the statistics over all axes of one example (Ba et al. 2016); 'batch' over the
-  batch and the space, per channel (Ioffe and Szegedy 2015), of this very batch always: nothing is carried between
-  calls, and the examples of a batch depend on one another.
+  batch and the space, per channel (Ioffe and Szegedy 2015): of the batch at hand while training, of the running averages
+  (decay 0.9 a pass) in evaluation.
   """
 
   kind: str
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:  # [B, ..., C]
-    if self.kind == "none":
-      return x
-    axes = {"layer": range(1, x.ndim), "batch": range(x.ndim - 1)}[self.kind]
+  def __call__(self, x: Array, train: bool) -> Array:  # [B, ..., C]
     # The two-pass variance: E[x^2] - E[x]^2 loses its digits where the mean is large, twice so when differentiated.
-    return nn.LayerNorm(reduction_axes=tuple(axes), feature_axes=-1, epsilon=1e-5, use_fast_variance=False)(x)
+    if self.kind == "layer":
+      axes = tuple(range(1, x.ndim))
+      return nn.LayerNorm(reduction_axes=axes, feature_axes=-1, epsilon=1e-5, use_fast_variance=False)(x)
+    if self.kind == "batch":
+      return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, use_fast_variance=False)(x)
+    return x
 
 
 def class_vectors(labels: Array, num_classes: int, features: int, stddev: float, name: str) -> Array:
@@ -98,9 +87,9 @@ class LogitHead(nn.Module):
   gain: float = LINEAR_GAIN
 
   @nn.compact
-  def __call__(self, features: Array, labels: Array) -> Array:
+  def __call__(self, features: Array, labels: Array) -> Output:
     logits = nn.Dense(1, kernel_init=weights(self.gain), name="linear")(features)[:, 0]
     if self.conditional:
       width = features.shape[-1]
       logits += (class_vectors(labels, self.num_classes, width, width**-0.5, "embed") * features).sum(-1)
-    return logits.astype(jnp.float32)
+    return Output(logits.astype(jnp.float32), features)

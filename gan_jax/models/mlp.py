@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.core.types import Player, Spec
+from gan_jax.core.types import Output, Player, Spec
 from gan_jax.models.linen import (
   LEAKY_GAIN,
   LINEAR_GAIN,
@@ -15,9 +15,9 @@ from gan_jax.models.linen import (
   LatentInput,
   LogitHead,
   Norm,
-  as_player,
   weights,
 )
+from gan_jax.models.players import from_linen
 
 
 class Generator(nn.Module):
@@ -30,7 +30,7 @@ class Generator(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, noise: Array, labels: Array) -> Array:
+  def __call__(self, noise: Array, labels: Array, train: bool) -> Array:
     x = LatentInput(self.conditional, self.num_classes)(noise, labels)
     for _ in range(self.depth):
       x = nn.relu(nn.Dense(self.width, kernel_init=weights(RELU_GAIN))(x))
@@ -50,11 +50,11 @@ class Discriminator(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, images: Array, labels: Array) -> Array:
+  def __call__(self, images: Array, labels: Array, train: bool) -> Output:
     x = images.reshape((len(images), -1))
     for _ in range(self.depth):
       x = nn.Dense(self.width, kernel_init=weights(LEAKY_GAIN))(x)
-      x = nn.leaky_relu(Norm(self.norm)(x), SLOPE)
+      x = nn.leaky_relu(Norm(self.norm)(x, train), SLOPE)
     return LogitHead(self.conditional, self.num_classes)(x, labels)
 
 
@@ -64,4 +64,4 @@ def mlp(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Pla
   discriminator = Discriminator(
     spec.discriminator_width, spec.depth, spec.discriminator_norm, spec.conditional, num_classes
   )
-  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)
+  return from_linen(generator, (spec.latent_size,)), from_linen(discriminator, image_shape, judges=True)

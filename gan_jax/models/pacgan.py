@@ -1,8 +1,7 @@
 """The players of PacGAN's experiments on mixtures in the plane: a batch-normalised generator against maxout units.
 
 At `depth` 4, `generator_width` 400, `discriminator_width` 200 they are those of Lin et al. 2018 (arXiv:1712.04086, section
-4.1) as their code builds them. One thing is not: the generator has no population statistics. It normalises by the batch
-at hand always, when it is evaluated too (there in batches of 250), where theirs averages over its last batches.
+4.1) as their code builds them.
 """
 
 import math
@@ -13,8 +12,9 @@ from jax import Array
 from jax.nn.initializers import Initializer
 
 from gan_jax.core.norms import largest
-from gan_jax.core.types import Player, Spec
-from gan_jax.models.linen import LatentInput, LogitHead, Norm, as_player, weights
+from gan_jax.core.types import Output, Player, Spec
+from gan_jax.models.linen import LatentInput, LogitHead, Norm, weights
+from gan_jax.models.players import from_linen
 
 PIECES = 5  # linear functions of which a maxout unit takes the largest (Goodfellow et al. 2013, arXiv:1302.4389)
 STD, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 0.02, 400, 200  # as published: N(0, STD^2) for every weight
@@ -42,11 +42,11 @@ class Generator(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, noise: Array, labels: Array) -> Array:
+  def __call__(self, noise: Array, labels: Array, train: bool) -> Array:
     init = kernels(self.width, GENERATOR_WIDTH)
     x = LatentInput(self.conditional, self.num_classes)(noise, labels)
     for _ in range(self.depth):
-      x = nn.relu(Norm("batch")(nn.Dense(self.width, use_bias=False, kernel_init=init)(x)))
+      x = nn.relu(Norm("batch")(nn.Dense(self.width, use_bias=False, kernel_init=init)(x), train))
     x = nn.Dense(math.prod(self.image_shape), kernel_init=init)(x)
     x = x.reshape((len(x), *self.image_shape))
     return jnp.tanh(x) if len(self.image_shape) == 3 else x
@@ -62,11 +62,11 @@ class Discriminator(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, images: Array, labels: Array) -> Array:
+  def __call__(self, images: Array, labels: Array, train: bool) -> Output:
     x = images.reshape((len(images), -1))
     for _ in range(self.layers):
       x = nn.Dense(PIECES * self.width, kernel_init=kernels(self.width, DISCRIMINATOR_WIDTH))(x)
-      x = Norm(self.norm)(largest(x.reshape((len(x), PIECES, self.width)), axis=1))
+      x = Norm(self.norm)(largest(x.reshape((len(x), PIECES, self.width)), axis=1), train)
     gain = self.width * variance(self.width, DISCRIMINATOR_WIDTH)
     return LogitHead(self.conditional, self.num_classes, gain)(x, labels)
 
@@ -77,4 +77,4 @@ def pacgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[
   discriminator = Discriminator(
     spec.discriminator_width, max(spec.depth - 1, 1), spec.discriminator_norm, spec.conditional, num_classes
   )
-  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)
+  return from_linen(generator, (spec.latent_size,)), from_linen(discriminator, image_shape, judges=True)

@@ -6,7 +6,7 @@ One sample cannot show that a generator has lost modes, a handful can. Source: L
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.core.types import Key, Params, Player
+from gan_jax.core.types import Memory, Output, Params, Player
 
 
 def pack(images: Array, packing: int) -> Array:
@@ -30,10 +30,7 @@ def packed(discriminator: Player, packing: int) -> Player:
   if packing == 1:
     return discriminator
 
-  def init(key: Key) -> Params:
-    return discriminator.init(key)
+  def apply(params: Params, memory: Memory, images: Array, labels: Array, train: bool) -> tuple[Output, Memory]:
+    return discriminator.apply(params, memory, pack(images, packing), labels[::packing], train)
 
-  def apply(params: Params, images: Array, labels: Array) -> Array:
-    return discriminator.apply(params, pack(images, packing), labels[::packing])
-
-  return Player(init, apply)
+  return Player(discriminator.init, apply)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.checks import at_least_float32
-from gan_jax.penalties.registry import LogitMeans, of_logits
+from gan_jax.core.types import LogitMeans
+from gan_jax.penalties.registry import of_logits
 
 DECAY = 0.99  # of the moving averages, per discriminator update, as in the code of Tseng et al. 2021
 

@@ -25,13 +25,6 @@ from gan_jax.core.registry import Entry, Registry
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class LogitMeans(NamedTuple):
-  """Moving averages of the discriminator's logits, part of the state of a run."""
-
-  real: Array
-  fake: Array
-
-
 class Moved(NamedTuple):
   """Examples and their transformed copies, all [B, ...]."""
 

@@ -22,9 +22,10 @@ SATURATED = 0.01  # a slope below this counts as saturated; at logit 0 the usual
 )
 def gradient_factors(trace: Trace) -> dict[str, Array]:
   """|g| = (sqrt(B) |c|) * (|x| / |c|) * (|g| / (sqrt(B) |x|)) with c, x, g the gradient at the logits, images, weights."""
-  root = jnp.sqrt(jnp.asarray(trace.logit_cotangent.shape[0], jnp.float32))
+  root = jnp.sqrt(jnp.asarray(trace.generator.logit_cotangent.shape[0], jnp.float32))
   logits, images, params = (
-    global_norm(tree) for tree in (trace.logit_cotangent, trace.image_cotangent, trace.gen_grads)
+    global_norm(tree)
+    for tree in (trace.generator.logit_cotangent, trace.generator.image_cotangent, trace.generator.grads)
   )
   return {
     "factor/loss": root * logits,
@@ -49,17 +50,17 @@ def gradient_factors(trace: Trace) -> dict[str, Array]:
   }
 )
 def signal(trace: Trace) -> dict[str, Array]:
-  slopes = jnp.abs(trace.logit_cotangent) * trace.logit_cotangent.shape[0]
-  at_fakes = norm_per_example(trace.logit_slope)
+  slopes = jnp.abs(trace.generator.logit_cotangent) * trace.generator.logit_cotangent.shape[0]
+  at_fakes = norm_per_example(trace.generator.logit_slope)
   return {
     "signal/loss_slope_mean": slopes.mean(),
     **quantiles("signal/loss_slope", slopes),
     "signal/saturated_share": jnp.mean(slopes < SATURATED),
     "signal/critic_slope_mean": at_fakes.mean(),
     **quantiles("signal/critic_slope", at_fakes),
-    **quantiles("signal/critic_slope_real", norm_per_example(trace.real_slope)),
-    **quantiles("signal/critic_slope_between", norm_per_example(trace.between_slope)),
-    **quantiles("signal/generator_motion", norm_per_example(trace.image_motion)),
+    **quantiles("signal/critic_slope_real", norm_per_example(trace.generator.real_slope)),
+    **quantiles("signal/critic_slope_between", norm_per_example(trace.generator.between_slope)),
+    **quantiles("signal/generator_motion", norm_per_example(trace.generator.image_motion)),
   }
 
 
@@ -80,7 +81,7 @@ def by_layer(tree: Params) -> dict[str, list[Array]]:
   group="layers",
 )
 def layers(trace: Trace) -> dict[str, Array]:
-  players = {"gen": trace.gen_grads, "disc": trace.disc_grads}
+  players = {"gen": trace.generator.grads, "disc": trace.discriminator.grads}
   return {
     f"{player}/grad_norm/{layer}": global_norm(leaves)
     for player, grads in players.items()

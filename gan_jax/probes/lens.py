@@ -114,4 +114,4 @@ LENS = {
 
 @probe({})
 def through_lens(trace: Trace) -> dict[str, Array]:
-  return {f"lens/{what}/{name}": getattr(view, what) for name, view in trace.lens.items() for what in LENS}
+  return {f"lens/{what}/{name}": getattr(view, what) for name, view in trace.generator.lens.items() for what in LENS}

@@ -20,10 +20,10 @@ from gan_jax.probes.registry import probe
 )
 def losses(trace: Trace) -> dict[str, Array]:
   return {
-    "disc/loss": trace.disc_loss,
-    "gen/loss": trace.gen_loss,
-    "penalty/value": trace.penalty,
-    "penalty/generator_value": trace.generator_penalty,
+    "disc/loss": trace.discriminator.loss,
+    "gen/loss": trace.generator.loss,
+    "penalty/value": trace.discriminator.penalty,
+    "penalty/generator_value": trace.generator.penalty,
   }
 
 
@@ -47,9 +47,9 @@ def counts(trace: Trace) -> dict[str, Array]:
 )
 def updates(trace: Trace) -> dict[str, Array]:
   return {
-    "disc/grad_norm": global_norm(trace.disc_grads),
-    "gen/update_ratio": ratio(global_norm(trace.gen_updates), global_norm(trace.gen_params)),
-    "disc/update_ratio": ratio(global_norm(trace.disc_updates), global_norm(trace.disc_params)),
+    "disc/grad_norm": global_norm(trace.discriminator.grads),
+    "gen/update_ratio": ratio(global_norm(trace.generator.updates), global_norm(trace.generator.params)),
+    "disc/update_ratio": ratio(global_norm(trace.discriminator.updates), global_norm(trace.discriminator.params)),
   }
 
 
@@ -61,7 +61,7 @@ SPECTRAL = {
 
 @probe({})
 def normalisation(trace: Trace) -> dict[str, Array]:
-  kernels = constraints.kernels(trace.disc_normalised)
+  kernels = constraints.kernels(trace.discriminator.normalised)
   if not kernels:
     return {}
   key = jax.random.key(0)  # the start of the power iteration; any will do
@@ -97,7 +97,7 @@ def signal_to_noise(parts: Params) -> Array:
 )
 def noise(trace: Trace) -> dict[str, Array]:
   return {
-    "gen/signal_to_noise": signal_to_noise(trace.gen_parts),
-    "disc/signal_to_noise": signal_to_noise(trace.disc_parts),
-    "gen/successive_cosine": cosine(trace.gen_grads, trace.next_gen_grads),
+    "gen/signal_to_noise": signal_to_noise(trace.generator.parts),
+    "disc/signal_to_noise": signal_to_noise(trace.discriminator.parts),
+    "gen/successive_cosine": cosine(trace.generator.grads, trace.next_generator_grads),
   }

@@ -68,12 +68,13 @@ def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
   }
 )
 def dominance(trace: Trace) -> dict[str, Array]:
-  real, fake = trace.real_logits, trace.fake_logits
+  view = trace.generator
+  real, fake = view.real_logits, view.fake_logits
   margin = real.mean() - fake.mean()
   own = jnp.isfinite(trace.threshold)  # none where the loss depends on differences of logits only
   threshold = jnp.where(own, trace.threshold, 0.5 * (real.mean() + fake.mean()))
   right_real, right_fake = (0.5 * (1 + jnp.sign(x).mean()) for x in (real - threshold, threshold - fake))
-  slopes = [norm_per_example(x).max() for x in (trace.logit_slope, trace.real_slope, trace.between_slope)]
+  slopes = [norm_per_example(x).max() for x in (view.logit_slope, view.real_slope, view.between_slope)]
   return {
     "logits/real_mean": real.mean(),
     "logits/fake_mean": fake.mean(),
@@ -101,13 +102,13 @@ HELD_OUT = {
 
 @probe({})
 def held_out(trace: Trace) -> dict[str, Array]:
-  if trace.held_out_logits is None:
+  if trace.generator.held_out_logits is None:
     return {}
-  unseen, fake = trace.held_out_logits, trace.fake_logits
+  unseen, fake = trace.generator.held_out_logits, trace.generator.fake_logits
   return {
     "disc/auc_held_out": area_under_curve(unseen, fake),
     "disc/win_rate_held_out": win_rate(unseen, fake),
-    "disc/overfitting": area_under_curve(trace.real_logits, fake) - area_under_curve(unseen, fake),
+    "disc/overfitting": area_under_curve(trace.generator.real_logits, fake) - area_under_curve(unseen, fake),
     "logits/held_out_mean": unseen.mean(),
     "bound/jensen_shannon_held_out": jensen_shannon_bound(unseen, fake),
   }

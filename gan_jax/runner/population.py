@@ -22,7 +22,7 @@ from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
 from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import duality, geometry
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import CHUNK
@@ -73,7 +73,7 @@ def explanations(spec: Spec, game: Game) -> dict[str, str]:
   layers: list[str] = []
   if "layers" in asked:
     for player, made in (("gen", game.generator), ("disc", game.discriminator)):
-      layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0)))]
+      layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0))[0])]
   spectral = spec.weight_constraint == "spectral"
   found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral)
   for name in asked:
@@ -113,7 +113,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   sharding = NamedSharding(mesh, DIVIDED)
   members = len(group.configs)
   padded = -(-members // mesh.size) * mesh.size
-  step = build_step(group.spec, game)
+  step = build_resident_step(game)
   asked = probes.requested(group.spec.probes)
   generate = game.generator.apply
 
@@ -140,7 +140,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     def measured(s: GanState):
       after, trace = step_all(hypers, s, data)
       if "noise" in asked:
-        trace = trace._replace(next_gen_grads=step_all(hypers, after, data)[1].gen_grads)
+        trace = trace._replace(next_generator_grads=step_all(hypers, after, data)[1].generator.grads)
       return jax.vmap(lambda t: probes.measure(t, asked))(trace)
 
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measured, state))
@@ -187,7 +187,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     return columns
 
   def inspection(module):
-    measure = module.build(group.spec, game)
+    measure = module.build(game)
 
     def all_members(hypers: Hypers, state: GanState, data: Data):
       number = state.step[0]  # as in `step_all`
@@ -216,7 +216,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
     hypers=place(group.hypers),
     data=jax.device_put(dataset.data, NamedSharding(mesh, REPLICATED)),
     place=place,
-    init=divide(lambda h: jax.vmap(lambda one: initial_state(one, group.spec, game))(h), (DIVIDED,), DIVIDED),
+    init=divide(lambda h: jax.vmap(lambda one: initial_state(one, game))(h), (DIVIDED,), DIVIDED),
     advance=jax.jit(advance_divided, static_argnums=(3, 4), donate_argnums=1),
     evaluate=evaluate,
     inspect=inspect,

@@ -39,7 +39,7 @@ def facts(group: Group, origin: Origin) -> dict[str, Any]:
 
 def template(group: Group, game: Game) -> GanState:
   """Zeros of the leaves, dtypes and shapes of a group's state, numpy with leaves [members, ...]."""
-  init = jax.vmap(lambda hypers: initial_state(hypers, group.spec, game))
+  init = jax.vmap(lambda hypers: initial_state(hypers, game))
   return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(init, group.hypers))
 
 

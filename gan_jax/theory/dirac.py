@@ -15,6 +15,7 @@ from jax import Array
 from gan_jax.core.types import Data, GanState, Params, Player
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import decode_points
+from gan_jax.models.players import plain
 
 
 def dirac(bias: bool = False) -> tuple[Player, Player]:
@@ -30,7 +31,7 @@ def dirac(bias: bool = False) -> tuple[Player, Player]:
     return psi * images[:, 0] + b
 
   start = (jnp.ones(()), jnp.zeros(())) if bias else jnp.ones(())
-  return Player(lambda key: jnp.ones(()), generate), Player(lambda key: start, judge)
+  return plain(lambda key: jnp.ones(()), generate), plain(lambda key: start, judge, judges=True)
 
 
 def dataset(size: int = 4) -> Dataset:
@@ -42,17 +43,20 @@ def dataset(size: int = 4) -> Dataset:
 def placed(fresh: GanState, theta: Params, psi: Params) -> GanState:
   """A fresh state with the players at a point, as if they had stood there before: what follows is a later step."""
   theta, psi = (jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), tree) for tree in (theta, psi))
-  state = fresh._replace(gen_params=theta, gen_ema=theta, disc_params=psi, slow=(theta, psi) if fresh.slow else ())
+  memory = fresh.memory._replace(slow=(theta, psi) if fresh.memory.slow else ())
+  state = fresh._replace(gen_params=theta, gen_ema=theta, disc_params=psi, memory=memory)
   # Optimistic methods begin with a plain step; what is studied is every later one.
   return jax.tree.map(lambda x: jnp.zeros_like(x) if x.dtype == bool else x, state)
 
 
-def read(state: GanState) -> Array:
-  """[..., n]: the n floating-point numbers that a Dirac-GAN's state carries, in the order of its leaves.
+def without_means(state: GanState) -> GanState:
+  """The state without the averages of logits: they follow, and only LeCam looks at them, to second order."""
+  return state._replace(memory=state.memory._replace(logit_means=()))
 
-  The averages of logits are left out: they follow, and only LeCam looks at them, to second order.
-  """
-  leaves = jax.tree.leaves(state._replace(logit_means=()))
+
+def read(state: GanState) -> Array:
+  """[..., n]: the n floating-point numbers that a Dirac-GAN's state carries, in the order of its leaves, `without_means`."""
+  leaves = jax.tree.leaves(without_means(state))
   return jnp.stack([leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)], axis=-1)
 
 
@@ -64,14 +68,15 @@ class Numbers(NamedTuple):
 
 
 def numbers(state: GanState) -> Numbers:
-  leaves, structure = jax.tree.flatten(state._replace(logit_means=()))
+  leaves, structure = jax.tree.flatten(without_means(state))
   moving = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
   def restore(vector: Array) -> GanState:
     whole = list(leaves)
     for j, i in enumerate(moving):
       whole[i] = vector[j]
-    return jax.tree.unflatten(structure, whole)._replace(logit_means=state.logit_means)
+    restored = jax.tree.unflatten(structure, whole)
+    return restored._replace(memory=restored.memory._replace(logit_means=state.memory.logit_means))
 
   return Numbers(read(state), restore)
 

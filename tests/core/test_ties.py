@@ -12,7 +12,7 @@ import pytest
 from gan_jax import data, game, losses, penalties, settings
 from gan_jax.core.norms import largest
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.runner import grouping
 from tests.penalties.test_penalties import function, of_kind
 
@@ -48,7 +48,7 @@ def test_unrolled_maxout_units_have_a_finite_gradient():
   ring = data.load("ring")
   built = game.build(group.spec, ring)
   hypers = jax.tree.map(lambda x: jnp.asarray(x)[0], group.hypers)
-  step, state = jax.jit(build_step(group.spec, built)), initial_state(hypers, group.spec, built)
+  step, state = jax.jit(build_resident_step(built)), initial_state(hypers, built)
   for _ in range(12):
     state, _ = step(hypers, state, ring.data)
   assert int(state.diverged_at) == -1

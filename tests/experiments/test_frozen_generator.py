@@ -82,7 +82,7 @@ def test_the_retrained_discriminator_is_fresh(phases, config):
   dataset = data.load("ring")
   built = game.build(group.spec, dataset)
   member = lambda hypers, i: jax.tree.map(lambda x: jnp.asarray(x[i]), hypers)  # noqa: E731
-  init = jax.jit(lambda hypers: initial_state(hypers, group.spec, built))
+  init = jax.jit(lambda hypers: initial_state(hypers, built))
   (before,) = grouping.group(study.generator_runs(config, "ring"))
   for i in range(4):
     expected, first_phase = (jax.device_get(init(member(h, i % 2))) for h in (group.hypers, before.hypers))

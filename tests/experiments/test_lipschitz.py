@@ -14,6 +14,7 @@ from gan_jax.core.norms import flat
 from gan_jax.probes import lens
 from gan_jax.runner import grouping
 from gan_jax.settings import sweeps
+from tests.support.networks import pure
 
 SMALL = """
 def get_config():
@@ -73,7 +74,7 @@ def untrained():
   (group,) = grouping.group([config])
   dataset = data.load("digits")
   hypers = jax.tree.map(lambda x: jnp.asarray(x[0]), group.hypers)
-  state = jax.jit(lambda h: initial_state(h, group.spec, game.build(group.spec, dataset)))(hypers)
+  state = jax.jit(lambda h: initial_state(h, game.build(group.spec, dataset)))(hypers)
   return hypers, state, dataset, study.build_look(group.spec, dataset, study.COMPARED)
 
 
@@ -98,7 +99,7 @@ def test_cosines_go_to_one_and_ratios_stay_within_the_exact_row(untrained):
 def test_the_look_is_the_gradient_of_the_scaled_loss(untrained):
   """Against autodiff of the mean loss of the scaled logits, end to end."""
   from gan_jax import game as game_lib
-  from gan_jax.game.batches import build_draw
+  from gan_jax.game.batches import resident_batch
 
   hypers, state, dataset, look = untrained
   (group,) = grouping.group(
@@ -109,12 +110,14 @@ def test_the_look_is_the_gradient_of_the_scaled_loss(untrained):
 
   @jax.jit
   def expected(step):
-    batch = build_draw(group.spec, game)(hypers, step, dataset.data, "generator", 0)
-    judge = lambda images: scale * game.discriminator.apply(state.disc_params, images, batch.labels)  # noqa: E731
+    batch = resident_batch(game, hypers, step, dataset.data, "generator", 0)
+    judge = lambda images: scale * pure(game.discriminator).apply(state.disc_params, images, batch.labels)  # noqa: E731
 
     def gradient(name):
       mean = lambda p: (  # noqa: E731
-        losses.get(name).generator(judge(batch.real), judge(game.generator.apply(p, batch.noise, batch.labels))).mean()
+        losses.get(name)
+        .generator(judge(batch.real), judge(pure(game.generator).apply(p, batch.noise, batch.labels)))
+        .mean()
       )
       return flat(jax.grad(mean)(state.gen_params))
 

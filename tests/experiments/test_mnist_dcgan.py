@@ -10,8 +10,8 @@ import numpy as np
 from experiments.studies.mnist_dcgan import study as study
 from experiments.sweep import CONFIGS
 from gan_jax import data, game, runs, settings
-from gan_jax.core.types import Player
 from gan_jax.metrics import Quality
+from gan_jax.models.players import plain
 from gan_jax.runner import grouping, population
 from gan_jax.runner.study import describe
 from gan_jax.settings import sweeps
@@ -37,7 +37,7 @@ def test_a_column_is_a_class_where_the_class_is_given():
   def paint(params, noise, labels):  # an image as bright as its class
     return jnp.broadcast_to((labels / 4.5 - 1)[:, None, None, None] + params, (len(labels), 8, 8, 1))
 
-  played = game.build(group.spec, dataset)._replace(generator=Player(lambda key: jnp.zeros(()), paint))
+  played = game.build(group.spec, dataset)._replace(generator=plain(lambda key: jnp.zeros(()), paint))
   program = population.compile_group(
     group, played, dataset, Quality(lambda d, n: d(jnp.arange(2)).mean(), dict, {}, {})
   )

@@ -12,6 +12,7 @@ from gan_jax import data, models
 from gan_jax.report import records
 from gan_jax.runner import grouping
 from gan_jax.settings import sweeps
+from tests.support.networks import pure
 
 SMALL = """
 def get_config():
@@ -65,7 +66,7 @@ def test_the_supports_do_not_meet_at_the_start():
   spec = grouping.group(configs[:1])[0].spec
   generator, _ = models.build(spec, (2,), 1)
   noise = jnp.linspace(-2, 2, 401)[:, None]
-  draw = jax.jit(lambda key: generator.apply(generator.init(key), noise, jnp.zeros(401, jnp.int32)))
+  draw = jax.jit(lambda key: pure(generator).apply(generator.init(key)[0], noise, jnp.zeros(401, jnp.int32)))
   distances = np.stack([(np.asarray(draw(jax.random.key(i))) - where.centre) @ normal for i in range(5)])
   crossings = (np.diff(np.sign(distances), axis=1) != 0).sum(axis=1)
   assert crossings.max() <= 2

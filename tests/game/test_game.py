@@ -8,11 +8,12 @@ import pytest
 from gan_jax import game, penalties, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.game import optimizers
-from gan_jax.game.batches import build_draw
+from gan_jax.game.batches import resident_batch
 from gan_jax.penalties.logits import DECAY
 from gan_jax.runner import grouping
 from tests.game.test_optim import REFERENCE
 from tests.game.test_step import random_case, random_game, stepper
+from tests.support.networks import pure
 from tests.support.theory import hypers_of, play
 
 W = ("wasserstein",)
@@ -28,7 +29,7 @@ def fresh_path(machine, h, steps):
   """The production path from (1, 1) with empty memories, as a run begins."""
   from gan_jax.game.state import initial_state
 
-  state, points = initial_state(h, machine.spec, machine.game), []
+  state, points = initial_state(h, machine.game), []
   state = state._replace(gen_params=jnp.ones(()), disc_params=jnp.ones(()))
   for _ in range(steps):
     points.append([float(state.gen_params), float(state.disc_params)])
@@ -87,10 +88,10 @@ def test_lazy_and_eager_penalties_agree_to_first_order():
 
 def test_a_lazy_penalty_stays_a_branch_in_a_population():
   """A select would pay for it in every step: the compiled step of many members keeps a conditional."""
-  spec, played, h, data, state = random_case(("hinge",), "r1", penalty_every=4)
-  from gan_jax.game.step import build_step
+  _spec, played, h, data, state = random_case(("hinge",), "r1", penalty_every=4)
+  from gan_jax.game.step import build_resident_step
 
-  step = build_step(spec, played)
+  step = build_resident_step(played)
   many = lambda tree: jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 3), tree)  # noqa: E731
 
   def together(h, states, number):
@@ -115,8 +116,8 @@ def test_lecam_keeps_its_averages():
     slope = theta + 0.5 * 2 * logit * theta
     psi -= RATE * slope
     average = DECAY * average + (1 - DECAY) * logit
-  assert float(state.logit_means.fake) == pytest.approx(average, rel=1e-9)
-  assert float(state.logit_means.real) == 0
+  assert float(state.memory.logit_means.fake) == pytest.approx(average, rel=1e-9)
+  assert float(state.memory.logit_means.real) == 0
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_counters(fields, updates):
 
 
 def drawn(spec, player, index, step=4):
-  batch = build_draw(spec, random_game(spec))(hypers_of(W), jnp.int32(step), random_case(W)[3], player, index)
+  batch = resident_batch(random_game(spec), hypers_of(W), jnp.int32(step), random_case(W)[3], player, index)
   return np.asarray(batch.noise), np.asarray(batch.real)
 
 
@@ -170,11 +171,11 @@ def test_same_images_are_those_of_the_generator_before_the_step(fakes, stale):
 
 def test_instance_noise_fades():
   spec, played, _, data, _ = random_case(W, instance_noise=True)
-  draw = build_draw(spec, played)
+  game_without = played._replace(spec=spec._replace(instance_noise=False))
   for length, step, left in [(0, 10**6, 1.0), (10, 0, 1.0), (10, 4, 0.6), (10, 10, 0.0), (10, 50, 0.0)]:
     h = hypers_of(W, instance_noise_scale=0.3, instance_noise_steps=length)
-    batch = draw(h, jnp.int32(step), data, "discriminator", 0)
-    clean = build_draw(spec._replace(instance_noise=False), played)(h, jnp.int32(step), data, "discriminator", 0)
+    batch = resident_batch(played, h, jnp.int32(step), data, "discriminator", 0)
+    clean = resident_batch(game_without, h, jnp.int32(step), data, "discriminator", 0)
     noise = np.asarray(batch.real - clean.real)
     # 24 numbers: their deviation is within a factor of two of what was asked for
     assert 0.5 * 0.3 * left <= noise.std() <= 2 * 0.3 * left + 1e-6
@@ -187,10 +188,10 @@ def test_spectral_normalisation_in_the_step():
   spec, _, h, data, state = random_case(W, weight_constraint="spectral", discriminator_rate=0.05)
   for _ in range(5):
     state, trace = stepper(spec)(h, state, data)
-  slopes = np.linalg.norm(np.asarray(trace.logit_slope), axis=1)
+  slopes = np.linalg.norm(np.asarray(trace.generator.logit_slope), axis=1)
   assert slopes.max() <= 1 + 1e-3
-  assert len(state.spectral) == 2
-  for w, v in zip(state.disc_params, state.spectral, strict=True):
+  assert len(state.memory.constraint) == 2
+  for w, v in zip(state.disc_params, state.memory.constraint, strict=True):
     assert np.linalg.norm(np.asarray(w) @ np.asarray(v)) == pytest.approx(np.linalg.norm(w, 2), rel=1e-2)
 
 
@@ -200,10 +201,10 @@ def test_a_generator_penalty_moves_the_generator_only_by_its_gradient():
     W, generator_penalty="weight_decay", generator_penalty_weight=0.3, optimizer="sgd"
   )
   new, trace = stepper(spec)(h, state, data)
-  for old, now, g in zip(state.gen_params, new.gen_params, trace.gen_grads, strict=True):
+  for old, now, g in zip(state.gen_params, new.gen_params, trace.generator.grads, strict=True):
     np.testing.assert_allclose(now, old - h.generator_rate * (g + 0.3 * old), rtol=1e-4, atol=1e-6)
   half = 0.5 * sum(float((np.asarray(x) ** 2).sum()) for x in state.gen_params)
-  assert float(trace.generator_penalty) == pytest.approx(half, rel=1e-5)
+  assert float(trace.generator.penalty) == pytest.approx(half, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["non_saturating", "minimax"])
@@ -214,8 +215,8 @@ def test_unrolled_gradient_is_that_of_the_whole_computation(name):
   """
   spec, played, h, data, state = random_case((name,), order="simultaneous", unroll_steps=2, unroll_rate=0.3)
   _, trace = stepper(spec)(h, state, data)
-  draw = build_draw(spec, played)(h, jnp.int32(0), data, "generator", 0)
-  judge, generate = played.discriminator.apply, played.generator.apply
+  draw = resident_batch(played, h, jnp.int32(0), data, "generator", 0)
+  judge, generate = pure(played.discriminator).apply, pure(played.generator).apply
 
   def objective(theta):
     fake, psi = generate(theta, draw.noise, None), state.disc_params
@@ -225,7 +226,7 @@ def test_unrolled_gradient_is_that_of_the_whole_computation(name):
     return -loss(psi) if name == "minimax" else jax.nn.softplus(-judge(psi, fake, None)).mean()
 
   expected = jax.jit(jax.grad(objective))(state.gen_params)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), trace.gen_grads, expected)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), trace.generator.grads, expected)
 
 
 def test_methods_of_second_order_have_a_program_for_each_loss():
@@ -321,7 +322,7 @@ def test_every_penalty_of_the_discriminator_trains():
   )
   new, trace = stepper(spec)(h, state, data)
   assert bool(trace.alive)
-  assert float(trace.penalty) > 0
+  assert float(trace.discriminator.penalty) > 0
   plain, _, h, data, state = random_case(W)
   other, _ = stepper(plain)(h, state, data)
   assert not np.allclose(new.disc_params[0], other.disc_params[0])

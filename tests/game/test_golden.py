@@ -23,7 +23,8 @@ from gan_jax.core import types
 from gan_jax.data.dataset import Dataset
 from gan_jax.game import assemble
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
+from gan_jax.models.players import plain
 from tests.conftest import ROOT
 from tests.game.test_step import hypers_of, spec_of
 
@@ -98,8 +99,10 @@ def players(spec):
     return x @ params[-1]
 
   pack = 3 * spec.packing
-  generator = types.Player(lambda key: init(key, (2, 8, 3)), lambda p, z, y: apply(p, z))
-  discriminator = types.Player(lambda key: init(key, (pack, 8, 1)), lambda p, x, y: apply(p, x.reshape(-1, pack))[:, 0])
+  generator = plain(lambda key: init(key, (2, 8, 3)), lambda p, z, y: apply(p, z))
+  discriminator = plain(
+    lambda key: init(key, (pack, 8, 1)), lambda p, x, y: apply(p, x.reshape(-1, pack))[:, 0], judges=True
+  )
   return generator, discriminator
 
 
@@ -117,8 +120,8 @@ def played(name):
   game = assemble(spec, Dataset(data, lambda x: x, (3,), 1, "points"), *players(spec))
   options = tuple(losses.default_options(n) for n in spec.losses)
   hypers = hypers_of(**RATES, loss_options=options, **traced)
-  step = functools.partial(jax.jit(build_step(spec, game)), hypers)
-  state = initial_state(hypers, spec, game)
+  step = functools.partial(jax.jit(build_resident_step(game)), hypers)
+  state = initial_state(hypers, game)
   for _ in range(STEPS):
     state, _ = step(state, data)
   parts = ("gen_params", "gen_ema", "disc_params", "gen_opt", "disc_opt")

@@ -12,8 +12,10 @@ from gan_jax import data as datasets
 from gan_jax import game, losses, settings
 from gan_jax.core import types
 from gan_jax.game.state import early_decay, initial_state, moving_average
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
+from gan_jax.models.players import plain
 from gan_jax.theory import dirac
+from tests.support.networks import pure
 
 
 def spec_of(**fields):
@@ -44,8 +46,8 @@ def random_game(spec):
       x = jnp.tanh(x @ weights)
     return x @ params[-1]
 
-  generator = types.Player(lambda key: init(key, (2, 8, 3)), lambda p, z, y: apply(p, z))
-  discriminator = types.Player(lambda key: init(key, (3, 8, 1)), lambda p, x, y: apply(p, x)[:, 0])
+  generator = plain(lambda key: init(key, (2, 8, 3)), lambda p, z, y: apply(p, z))
+  discriminator = plain(lambda key: init(key, (3, 8, 1)), lambda p, x, y: apply(p, x)[:, 0], judges=True)
   points = datasets.Dataset(dirac.dataset().data, lambda x: x, (3,), 1, "points")
   return game.assemble(spec, points, generator, discriminator)
 
@@ -53,7 +55,7 @@ def random_game(spec):
 @functools.cache
 def stepper(spec):
   """Compiled once for all tests of one spec; hypers are traced."""
-  return jax.jit(build_step(spec, random_game(spec)))
+  return jax.jit(build_resident_step(random_game(spec)))
 
 
 def random_case(names, penalty="none", index=0, **hypers):
@@ -64,7 +66,7 @@ def random_case(names, penalty="none", index=0, **hypers):
   played = random_game(spec)
   h = hypers_of(loss_index=index, loss_options=tuple(losses.default_options(n) for n in names), **hypers)
   data = types.Data(jax.random.normal(jax.random.key(5), (20, 3)), jnp.zeros(20, jnp.int32))
-  return spec, played, h, data, initial_state(h, spec, played)
+  return spec, played, h, data, initial_state(h, played)
 
 
 SEVEN = ("minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "relativistic", "relativistic_average")
@@ -83,7 +85,7 @@ def all_gradients(penalty):
     jax.random.normal(derive_key(0, 0, purpose), (8, 2))
     for purpose in (Purpose.DISCRIMINATOR_NOISE, Purpose.GENERATOR_NOISE)
   )
-  judge, generate = played.discriminator.apply, played.generator.apply
+  judge, generate = pure(played.discriminator).apply, pure(played.generator).apply
 
   def discriminator_objective(params, loss):
     fake = generate(state.gen_params, z_disc, labels)
@@ -108,9 +110,11 @@ def all_gradients(penalty):
     }
 
   traces = {name: stepper(spec)(h._replace(loss_index=i), state, data)[1] for i, name in enumerate(SEVEN)}
-  moved = {name: jax.tree.map(jnp.add, state.disc_params, trace.disc_updates) for name, trace in traces.items()}
+  moved = {
+    name: jax.tree.map(jnp.add, state.disc_params, trace.discriminator.updates) for name, trace in traces.items()
+  }
   expected = whole(state, moved)
-  return {name: ((trace.disc_grads, trace.gen_grads), expected[name]) for name, trace in traces.items()}
+  return {name: ((trace.discriminator.grads, trace.generator.grads), expected[name]) for name, trace in traces.items()}
 
 
 @pytest.mark.parametrize("name", SEVEN)
@@ -139,15 +143,15 @@ def test_a_traced_loss_index_chooses_that_loss(index):
 def four_members():
   """(advance, states after 3 steps) of a small population."""
   names = ("non_saturating", "hinge")
-  spec, played, h, data, _ = random_case(names, "r1")
+  _spec, played, h, data, _ = random_case(names, "r1")
   members = 4
   h = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * members), h)._replace(
     seed=jnp.arange(members, dtype=jnp.uint32),
     loss_index=jnp.arange(members) % 2,
     penalty_weights=(jnp.full(members, 0.1),),
   )
-  step = jax.jit(jax.vmap(build_step(spec, played), in_axes=(0, 0, None)))
-  healthy = jax.vmap(lambda one: initial_state(one, spec, played))(h)
+  step = jax.jit(jax.vmap(build_resident_step(played), in_axes=(0, 0, None)))
+  healthy = jax.vmap(lambda one: initial_state(one, played))(h)
   for _ in range(3):
     healthy, _ = step(h, healthy, data)
   return lambda states: step(h, states, data), healthy
@@ -262,13 +266,13 @@ def test_every_critic_step_sees_the_next_batch(taken):
   spec, played, h, data, state = random_case(("hinge",), discriminator_rate=0.0)
   _, trace = stepper(spec._replace(n_critic=3))(h, state._replace(step=jnp.int32(taken)), data)
   real = data.images[example_indices(0, (3 * taken + 2) * 8, 8, 20)]
-  expected = played.discriminator.apply(state.disc_params, real, None)
-  np.testing.assert_allclose(trace.real_logits, expected, rtol=1e-5, atol=1e-6)
+  expected = pure(played.discriminator).apply(state.disc_params, real, None)
+  np.testing.assert_allclose(trace.generator.real_logits, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_no_recompilation_on_the_second_call():
-  spec, played, h, data, state = random_case(SEVEN, "r1")
-  step = jax.jit(build_step(spec, played))
+  _spec, played, h, data, state = random_case(SEVEN, "r1")
+  step = jax.jit(build_resident_step(played))
   state, _ = step(jax.tree.map(jnp.asarray, h), state, data)
   step(jax.tree.map(jnp.asarray, h)._replace(loss_index=jnp.asarray(3), generator_rate=jnp.asarray(0.1)), state, data)
   assert step._cache_size() == 1

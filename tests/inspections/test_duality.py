@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from gan_jax import game
-from gan_jax.core.types import Data, Player
+from gan_jax.core.types import Data
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import decode_points
 from gan_jax.data.order import held_out_index
 from gan_jax.game import optimizers
 from gan_jax.game.state import initial_state
 from gan_jax.inspections import duality
+from gan_jax.models.players import plain
 from tests.support.theory import hypers_of, spec_of
 
 JSD = 0.1114214822  # of N(0, 1) and N(1, 1)
@@ -99,12 +100,14 @@ def gaussian_game(**static):
   points = np.random.default_rng(0).normal(size=(SIZE, 1)).astype(np.float32)
   points = (points - points.mean()) / points.std()
   dataset = Dataset(Data(jnp.asarray(points), jnp.zeros(SIZE, jnp.int32)), decode_points, (1,), 1, "points")
-  generator = Player(lambda key: jnp.ones(()), lambda shift, noise, labels: shift + noise)
-  discriminator = Player(lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0])
+  generator = plain(lambda key: jnp.ones(()), lambda shift, noise, labels: shift + noise)
+  discriminator = plain(
+    lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0], judges=True
+  )
   played = game.assemble(spec, dataset, generator, discriminator)
-  measure = duality.build(spec, played)
+  measure = duality.build(played)
   h = hypers_of(("non_saturating",), generator_rate=0.1, discriminator_rate=0.1, beta1=0.5, beta2=0.9)
-  state = initial_state(h, spec, played)
+  state = initial_state(h, played)
   return jax.jit(lambda h, s: measure(h, s, dataset.data)), h, state
 
 
@@ -137,12 +140,14 @@ def test_answers_never_see_what_they_are_judged_on():
   points = jnp.asarray(np.random.default_rng(1).normal(size=(SIZE, 1)), jnp.float32)
   strange = points.at[3::4].set(1e6)
   dataset = Dataset(Data(points, jnp.zeros(SIZE, jnp.int32)), decode_points, (1,), 1, "points")
-  generator = Player(lambda key: jnp.ones(()), lambda shift, noise, labels: shift + noise)
-  discriminator = Player(lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0])
+  generator = plain(lambda key: jnp.ones(()), lambda shift, noise, labels: shift + noise)
+  discriminator = plain(
+    lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0], judges=True
+  )
   played = game.assemble(spec, dataset, generator, discriminator)
   h = hypers_of(("non_saturating",), discriminator_rate=0.1)
-  judged = jax.jit(duality.build(spec, played))
-  state = initial_state(h, spec, played)
+  judged = jax.jit(duality.build(played))
+  state = initial_state(h, played)
   usual, odd = (judged(h, state, dataset.data._replace(images=x)) for x in (points, strange))
   # the line learnt on the usual 3/4 has a negative slope of order 1, so an example at 1e6 costs of that order
   assert float(odd.worst_discriminator) < -1e4
@@ -159,12 +164,14 @@ def test_an_answer_keeps_to_the_constraint_of_the_weights(constraint):
   )
   points = jnp.asarray(np.random.default_rng(1).normal(size=(400, 1)), jnp.float32)
   dataset = Dataset(Data(points, jnp.zeros(400, jnp.int32)), decode_points, (1,), 1, "points")
-  generator = Player(lambda key: 50 * jnp.ones(()), lambda shift, noise, labels: shift + noise)
-  discriminator = Player(lambda key: -0.005 * jnp.ones((1, 1)), lambda w, images, labels: (images @ w)[:, 0])
+  generator = plain(lambda key: 50 * jnp.ones(()), lambda shift, noise, labels: shift + noise)
+  discriminator = plain(
+    lambda key: -0.005 * jnp.ones((1, 1)), lambda w, images, labels: (images @ w)[:, 0], judges=True
+  )
   played = game.assemble(spec, dataset, generator, discriminator)
   h = hypers_of(discriminator_rate=0.5, clip_value=0.01, generator_rate=0.0)
-  state = initial_state(h, spec, played)
-  found = jax.jit(duality.build(spec, played))(h, state, dataset.data)
+  state = initial_state(h, played)
+  found = jax.jit(duality.build(played))(h, state, dataset.data)
   slope = -0.01 if constraint == "clip" else -1.0
   unseen = np.asarray(points[held_out_index(jnp.arange(100), 4, 400)])
   expected = -0.5 * (np.logaddexp(0, -slope * unseen).mean() + np.logaddexp(0, slope * 50))

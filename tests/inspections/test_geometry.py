@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from gan_jax import data, game, settings
-from gan_jax.core import types
 from gan_jax.core.errors import BadInput
-from gan_jax.game.batches import build_draw
-from gan_jax.game.gradients import Critical, build_gradients
+from gan_jax.game import discriminator, generator
+from gan_jax.game.batches import resident_batch
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import geometry, krylov
 from gan_jax.metrics import Quality
+from gan_jax.models.players import plain
 from gan_jax.runner import grouping, population
 from gan_jax.theory import dirac
 from tests.game.test_step import random_case, stepper
+from tests.support.networks import pure
 from tests.support.theory import Play, hypers_of, play, roots, same, spec_of
 
 BLOCKS = np.array([[0.9, 0.4], [-0.4, 0.9]])
@@ -263,14 +264,14 @@ def test_a_weight_that_never_had_a_gradient_adds_a_one_and_no_nan():
   """Adam's root has no derivative at the zero that it remembers of it."""
   spec = spec_of(order="simultaneous", optimizer="adam", losses=("non_saturating",))
   generator, discriminator = dirac.dirac()
-  idle = types.Player(lambda key: (jnp.ones(()), jnp.ones(())), lambda p, *inputs: generator.apply(p[0], *inputs))
+  idle = plain(lambda key: (jnp.ones(()), jnp.ones(())), lambda p, *inputs: pure(generator).apply(p[0], *inputs))
   h, found = hypers_of(("non_saturating",)), []
   for player in (generator, idle):
     played = game.assemble(spec, dirac.dataset(), player, discriminator)
-    step, state = jax.jit(build_step(spec, played)), initial_state(h, spec, played)
+    step, state = jax.jit(build_resident_step(played)), initial_state(h, played)
     for _ in range(2):
       state = step(h, state, dirac.dataset().data)[0]
-    statistics = jax.jit(geometry.build(spec, played))(h, state, dirac.dataset().data)
+    statistics = jax.jit(geometry.build(played))(h, state, dirac.dataset().data)
     found.append(krylov.eigenvalues(jax.device_get(statistics.update)))
   same(found[1], [*found[0], 1.0], 1e-6)
 
@@ -291,17 +292,17 @@ def test_adam_has_no_geometry_before_its_first_step():
 def test_curvatures_are_those_of_the_dense_hessians():
   """Two small networks with R1, against jax.jacfwd of the same gradient and NumPy's eigenvalues."""
   spec, played, h, examples, state = random_case(("non_saturating",), "r1", penalty_weight=0.7, optimizer="sgd")
-  spec = spec._replace(geometry_size=60)
-  statistics = jax.device_get(jax.jit(geometry.build(spec, played))(h, state, examples))
-  gradients, critical = build_gradients(spec, played), Critical(state.logit_means, state.spectral)
+  played = played._replace(spec=spec._replace(geometry_size=60))
+  statistics = jax.device_get(jax.jit(geometry.build(played))(h, state, examples))
+  gradients = {"generator": generator.gradient, "discriminator": discriminator.gradient}
   for player in ("generator", "discriminator"):
-    batch = build_draw(spec, played)(h, state.step, examples, player, 0)
+    batch = resident_batch(played, h, state.step, examples, player, 0)
     flat, unravel = jax.flatten_util.ravel_pytree(state.gen_params if player == "generator" else state.disc_params)
 
     def gradient(vector, player=player, unravel=unravel, batch=batch):
       mine = unravel(vector)
       point = (mine, state.disc_params) if player == "generator" else (state.gen_params, mine)
-      return jax.flatten_util.ravel_pytree(getattr(gradients, player)(h, point, critical, batch)[0])[0]
+      return jax.flatten_util.ravel_pytree(gradients[player](played, h, point, state.memory, batch)[0])[0]
 
     values = np.linalg.eigvalsh(np.asarray(jax.jit(jax.jacfwd(gradient))(flat)))
     expected = values[np.argmax(np.abs(values))]
@@ -314,7 +315,7 @@ def test_a_loss_that_was_not_chosen_does_not_leak():
   results = []
   for chosen in (names, names[:1]):
     spec, played, h, examples, state = random_case(chosen, optimizer="sgd")
-    measure = geometry.build(spec, played)
+    measure = geometry.build(played)
     loud = state._replace(disc_params=jax.tree.map(lambda x: 2000 * x, state.disc_params))
     many = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), (h, loud))
     statistics = jax.jit(jax.vmap(lambda h, s, m=measure, d=examples: m(h, s, d)))(*many)

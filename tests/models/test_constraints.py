@@ -7,7 +7,7 @@ import pytest
 
 from gan_jax import data, game, settings
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.models import constraints
 from gan_jax.probes.players import normalisation
 from gan_jax.runner import grouping, population
@@ -159,12 +159,12 @@ def trained(steps, **fields):
   @jax.jit
   def run(state):
     def one(state, _):
-      state, trace = build_step(group.spec, played)(hypers, state, digits.data)
-      return state, (normalisation(trace)["disc/largest_singular_value"], trace.disc_normalised)
+      state, trace = build_resident_step(played)(hypers, state, digits.data)
+      return state, (normalisation(trace)["disc/largest_singular_value"], trace.discriminator.normalised)
 
     return jax.lax.scan(one, state, length=steps)[1]
 
-  rows, kernels = run(initial_state(hypers, group.spec, played))
+  rows, kernels = run(initial_state(hypers, played))
   at = lambda t: constraints.kernels(jax.tree.map(lambda x: x[t], kernels))  # noqa: E731
   return np.asarray(rows), np.array([max(norm(w) for w in at(t)) for t in range(steps)])
 

@@ -9,7 +9,8 @@ import pytest
 
 from gan_jax import models, settings
 from gan_jax.core.errors import BadInput
-from gan_jax.core.types import Player, Spec
+from gan_jax.core.types import Spec
+from tests.support.networks import Pure, pure
 
 CLASSES = 5
 SHAPES = {name: [(8, 8, 1)] for name in models.MODELS} | {
@@ -30,7 +31,7 @@ def make_spec(**fields) -> Spec:
 def build(model, shape, **fields):
   """(generator, discriminator) at the default widths, compiled once for all tests."""
   players = models.get(model)(make_spec(model=model, **fields), shape, CLASSES)
-  return tuple(Player(jax.jit(player.init), jax.jit(player.apply)) for player in players)
+  return tuple(Pure(*map(jax.jit, pure(player))) for player in players)
 
 
 @functools.cache

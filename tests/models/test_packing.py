@@ -12,9 +12,10 @@ from gan_jax.core.types import Data, Spec
 from gan_jax.data.dataset import Dataset, decode_points
 from gan_jax.data.order import example_indices
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.models.packing import pack, packed
 from gan_jax.runner import grouping
+from tests.support.networks import pure
 
 SMALL = {"generator_width": 6, "discriminator_width": 5, "latent_size": 2, "depth": 2, "batch_size": 8}
 BIG = {"model": "pacgan", "latent_size": 2, "generator_width": 400, "discriminator_width": 200, "depth": 4}
@@ -49,7 +50,7 @@ def test_a_pack_has_its_members_side_by_side():
 
 @pytest.mark.parametrize(("model", "shape"), [("mlp", (2,)), ("pacgan", (2,)), ("dcgan", (8, 8, 1))])
 def test_a_logit_depends_on_its_own_pack_and_on_all_of_it(model, shape):
-  _, discriminator = models.build(spec_of(model=model, packing=4, discriminator_width=8), shape, 1)
+  _, discriminator = map(pure, models.build(spec_of(model=model, packing=4, discriminator_width=8), shape, 1))
   params = jax.tree.map(
     lambda x: x + 0.3 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), jax.jit(discriminator.init)(jax.random.key(0))
   )
@@ -61,7 +62,7 @@ def test_a_logit_depends_on_its_own_pack_and_on_all_of_it(model, shape):
 
 
 def test_packs_may_change_places_and_members_may_not():
-  _, discriminator = models.build(spec_of(packing=2), (2,), 1)
+  _, discriminator = map(pure, models.build(spec_of(packing=2), (2,), 1))
   params, x = jax.jit(discriminator.init)(jax.random.key(0)), points(8)
   logits = discriminator.apply(params, x, labels(8))
   swapped = discriminator.apply(params, x[jnp.array([4, 5, 2, 3, 0, 1, 6, 7])], labels(8))
@@ -74,7 +75,7 @@ def test_packs_may_change_places_and_members_may_not():
 def test_a_pack_of_one_is_the_player_itself():
   """The same functions, so the same bits: `build` with packing=1 adds nothing between batch and discriminator."""
   spec = spec_of()
-  generator, discriminator = models.build(spec, (2,), 1)
+  generator, discriminator = map(pure, models.build(spec, (2,), 1))
   assert packed(discriminator, 1) is discriminator
   for ours, plain in zip((generator, discriminator), models.get("mlp")(spec, (2,), 1), strict=True):
     programs = [str(jax.make_jaxpr(p.apply)(p.init(jax.random.key(0)), points(8), labels(8))) for p in (ours, plain)]
@@ -87,44 +88,50 @@ def played(**fields):
   data = Data(points(40, seed=3), labels(40))
   dataset = Dataset(data, decode_points, (2,), 1, "points")
   built, hypers = game.build(group.spec, dataset), jax.tree.map(lambda x: jnp.asarray(x[0]), group.hypers)
-  return group.spec, built, hypers, data, jax.jit(lambda h: initial_state(h, group.spec, built))(hypers)
+  return group.spec, built, hypers, data, jax.jit(lambda h: initial_state(h, built))(hypers)
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
 def test_both_players_follow_the_gradient_of_the_packed_objective(loss):
   """Against the objective written out: the discriminator on [B/m, 2m] rows, differentiated in one piece."""
   spec, built, hypers, data, state = played(packing=2, loss=loss, order="simultaneous", hold_out=4)
-  _, trace = jax.jit(build_step(spec, built))(hypers, state, data)
-  assert trace.real_logits.shape == trace.fake_logits.shape == trace.held_out_logits.shape == (4,)
+  _, trace = jax.jit(build_resident_step(built))(hypers, state, data)
+  assert (
+    trace.generator.real_logits.shape
+    == trace.generator.fake_logits.shape
+    == trace.generator.held_out_logits.shape
+    == (4,)
+  )
   from gan_jax.data.order import split_sizes, training_index
 
   trained, _ = split_sizes(40, 4)
   real = data.images[training_index(example_indices(0, 0, 8, trained), 4, 40)]
-  judge = models.get("mlp")(spec, (4,), 1)[1].apply  # of a pack as one row of four numbers
+  judge = models.get("mlp")(spec, (4,), 1)[1]
+  judge = pure(judge).apply  # of a pack as one row of four numbers
 
   def objective(half, gen_params, disc_params, purpose):
     noise = jax.random.normal(derive_key(0, 0, purpose, 0), (8, 2))
-    fake = built.generator.apply(gen_params, noise, labels(8))
+    fake = pure(built.generator).apply(gen_params, noise, labels(8))
     logits = [judge(disc_params, x.reshape(4, 4), labels(4)) for x in (real, fake)]
     return getattr(losses.get(loss), half)(*logits).mean()
 
   of_disc = jax.grad(lambda p: objective("discriminator", state.gen_params, p, Purpose.DISCRIMINATOR_NOISE))
   of_gen = jax.grad(lambda p: objective("generator", p, state.disc_params, Purpose.GENERATOR_NOISE))
   for found, expected in (
-    (trace.disc_grads, of_disc(state.disc_params)),
-    (trace.gen_grads, of_gen(state.gen_params)),
+    (trace.discriminator.grads, of_disc(state.disc_params)),
+    (trace.generator.grads, of_gen(state.gen_params)),
   ):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected)
 
 
 def test_slopes_and_factors_of_packs():
   """The slope of a pack's logit has a part for each member, and the three factors still multiply to the gradient."""
-  spec, built, hypers, data, state = played(packing=4, lens="minimax+hinge")
-  _, trace = jax.jit(build_step(spec, built))(hypers, state, data)
-  assert trace.logit_cotangent.shape == (2,)
-  assert trace.logit_slope.shape == trace.image_cotangent.shape == (8, 2)
-  weights = np.repeat(trace.logit_cotangent, 4)[:, None]
-  np.testing.assert_allclose(trace.image_cotangent, weights * trace.logit_slope, rtol=1e-5)
+  _spec, built, hypers, data, state = played(packing=4, lens="minimax+hinge")
+  _, trace = jax.jit(build_resident_step(built))(hypers, state, data)
+  assert trace.generator.logit_cotangent.shape == (2,)
+  assert trace.generator.logit_slope.shape == trace.generator.image_cotangent.shape == (8, 2)
+  weights = np.repeat(trace.generator.logit_cotangent, 4)[:, None]
+  np.testing.assert_allclose(trace.generator.image_cotangent, weights * trace.generator.logit_slope, rtol=1e-5)
   row = jax.jit(probes.measure)(trace)
   product = row["factor/loss"] * row["factor/critic"] * row["factor/generator"]
   np.testing.assert_allclose(product, row["gen/grad_norm"], rtol=1e-5)
@@ -144,10 +151,10 @@ def test_slopes_and_factors_of_packs():
   ],
 )
 def test_what_goes_with_packing(fields):
-  spec, built, hypers, data, state = played(packing=2, penalty_weight=0.1, **fields)
-  state, trace = jax.jit(build_step(spec, built))(hypers, state, data)
+  _spec, built, hypers, data, state = played(packing=2, penalty_weight=0.1, **fields)
+  state, trace = jax.jit(build_resident_step(built))(hypers, state, data)
   assert bool(trace.alive)
-  assert np.isfinite(trace.disc_loss)
+  assert np.isfinite(trace.discriminator.loss)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def count(tree):
 @pytest.mark.parametrize("packing", [1, 4])
 def test_the_published_networks_by_their_numbers(packing):
   """Weights of every layer, batch norm's scale and shift, biases where they have any (arXiv:1712.04086, section 4.1)."""
-  generator, discriminator = models.build(spec_of(**BIG, packing=packing), (2,), 1)
+  generator, discriminator = map(pure, models.build(spec_of(**BIG, packing=packing), (2,), 1))
   g, d = (jax.eval_shape(p.init, jax.random.key(0)) for p in (generator, discriminator))
   assert count(g) == 2 * 400 + 3 * 400 * 400 + 4 * 2 * 400 + 400 * 2 + 2
   assert count(d) == (2 * packing + 1) * 1000 + 2 * (200 + 1) * 1000 + 200 + 1

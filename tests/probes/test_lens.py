@@ -83,8 +83,8 @@ def test_rows_have_a_column_and_an_explanation_for_each(through):
 def test_all_losses_pass_through_the_lens_and_change_no_update():
   spec, _, h, data, state = random_case(("hinge",), lens="all", **FIXED)
   new, trace = stepper(spec)(h, state, data)
-  assert set(trace.lens) == set(losses.LOSSES)
-  assert all(np.isfinite(float(view.norm)) for view in trace.lens.values())
+  assert set(trace.generator.lens) == set(losses.LOSSES)
+  assert all(np.isfinite(float(view.norm)) for view in trace.generator.lens.values())
   plain, _, h, data, state = random_case(("hinge",), **FIXED)
   other, _ = stepper(plain)(h, state, data)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8), new.gen_params, other.gen_params)

@@ -9,19 +9,27 @@ from sklearn.metrics import roc_auc_score
 
 from gan_jax import losses, probes, settings
 from gan_jax.core.errors import BadInput
-from gan_jax.game.batches import build_draw
-from gan_jax.game.gradients import undecided_logit
-from gan_jax.game.step import build_step
+from gan_jax.core.types import Trace
+from gan_jax.game.batches import resident_batch
+from gan_jax.game.objective import undecided_logit
+from gan_jax.game.step import build_resident_step
 from gan_jax.probes import players, winning
 from gan_jax.runner import grouping, population
 from tests.game.test_step import random_case
 from tests.support.known_losses import KNOWN
+from tests.support.networks import pure
+
+
+def with_view(trace, **fields):
+  """The trace with other quantities, of its own or of the generator's view."""
+  own = {name: fields.pop(name) for name in list(fields) if name in Trace._fields}
+  return trace._replace(generator=trace.generator._replace(**fields), **own)
 
 
 @pytest.fixture(scope="module")
 def measured():
-  spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.1)
-  _, trace = jax.jit(build_step(spec, game))(h, state, data)
+  _spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.1)
+  _, trace = jax.jit(build_resident_step(game))(h, state, data)
   return trace, jax.tree.map(float, probes.measure(trace))
 
 
@@ -39,7 +47,7 @@ def test_the_product_of_the_factors_is_the_gradient_norm(measured):
 
 def test_loss_slopes_are_those_of_the_formula(measured):
   trace, values = measured
-  slopes = 1 / (1 + np.exp(np.asarray(trace.fake_logits, np.float64)))  # non-saturating: sigmoid(-f)
+  slopes = 1 / (1 + np.exp(np.asarray(trace.generator.fake_logits, np.float64)))  # non-saturating: sigmoid(-f)
   assert values["signal/loss_slope_mean"] == pytest.approx(slopes.mean(), rel=1e-5)
   assert values["factor/loss"] == pytest.approx(np.sqrt((slopes**2).mean()), rel=1e-5)
   for q in (10, 50, 90):
@@ -49,8 +57,10 @@ def test_loss_slopes_are_those_of_the_formula(measured):
 def test_critic_slope_is_the_per_example_gradient(measured):
   trace, values = measured
   # logit_slope times the logit's cotangent is the image's cotangent, example by example.
-  np.testing.assert_allclose(trace.image_cotangent, trace.logit_slope * trace.logit_cotangent[:, None], rtol=1e-4)
-  norms = np.linalg.norm(np.asarray(trace.logit_slope), axis=1)
+  np.testing.assert_allclose(
+    trace.generator.image_cotangent, trace.generator.logit_slope * trace.generator.logit_cotangent[:, None], rtol=1e-4
+  )
+  norms = np.linalg.norm(np.asarray(trace.generator.logit_slope), axis=1)
   assert values["signal/critic_slope_mean"] == pytest.approx(norms.mean(), rel=1e-5)
 
 
@@ -65,7 +75,7 @@ def test_auc_equals_scikit_learn_with_ties(seed):
 def test_accuracy_and_margin(measured):
   trace, _ = measured
   real, fake = jnp.array([2.0, -1.0, 3.0, 1.0] * 2), jnp.array([-4.0, 1.0, -2.0, -2.0] * 2)
-  values = probes.dominance(trace._replace(real_logits=real, fake_logits=fake))
+  values = probes.dominance(with_view(trace, real_logits=real, fake_logits=fake))
   assert [float(values[f"disc/accuracy_{k}"]) for k in ("real", "fake")] == [0.75, 0.75]
   assert float(values["logits/margin"]) == pytest.approx(1.25 + 1.75)
 
@@ -86,24 +96,24 @@ def test_a_diverged_member_measures_nothing(measured):
 
 def test_saturated_share(measured):
   cotangent = jnp.array([0.0, -0.5, -0.005, 0.02]) / 4
-  trace = measured[0]._replace(logit_cotangent=cotangent)
+  trace = with_view(measured[0], logit_cotangent=cotangent)
   assert float(probes.signal(trace)["signal/saturated_share"]) == 0.5
 
 
 def test_held_out_examples_are_never_trained_on_and_are_judged():
   """A third of 20 examples is apart: over many steps the batches and the held-out ones share none."""
-  spec, played, h, data, state = random_case(("hinge",), hold_out=3, batch_size=4)
-  draw = jax.jit(lambda step: build_draw(spec, played)(h, step, data, "discriminator", 0))
+  _spec, played, h, data, state = random_case(("hinge",), hold_out=3, batch_size=4)
+  draw = jax.jit(lambda step: resident_batch(played, h, step, data, "discriminator", 0))
   batches = [draw(jnp.int32(step)) for step in range(40)]
   position = {np.asarray(x).tobytes(): i for i, x in enumerate(data.images)}
   trained = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.real}
-  held = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.unseen[0]}
+  held = {position[np.asarray(x).tobytes()] for batch in batches for x in batch.held_out[0]}
   assert len(held) == 6
   assert trained == set(range(20)) - held
 
-  new, trace = jax.jit(build_step(spec, played))(h, state, data)
-  expected = played.discriminator.apply(new.disc_params, batches[0].unseen[0], None)
-  np.testing.assert_allclose(trace.held_out_logits, expected, rtol=1e-5)
+  new, trace = jax.jit(build_resident_step(played))(h, state, data)
+  expected = pure(played.discriminator).apply(new.disc_params, batches[0].held_out[0], None)
+  np.testing.assert_allclose(trace.generator.held_out_logits, expected, rtol=1e-5)
   row = probes.measure(trace)
   assert row.keys() == probes.explanations(hold_out=True).keys()
   difference = float(row["disc/auc"]) - float(row["disc/auc_held_out"])
@@ -112,7 +122,7 @@ def test_held_out_examples_are_never_trained_on_and_are_judged():
 
 def test_a_critic_that_knows_its_examples_by_heart_is_found_out(measured):
   """High logits for what it saw, none above the fakes for what it did not: AUC 1 and 0.5, overfitting 0.5."""
-  trace = measured[0]._replace(real_logits=jnp.full(8, 5.0), fake_logits=jnp.zeros(8), held_out_logits=jnp.zeros(8))
+  trace = with_view(measured[0], real_logits=jnp.full(8, 5.0), fake_logits=jnp.zeros(8), held_out_logits=jnp.zeros(8))
   values = probes.held_out(trace)
   assert [float(values[f"disc/{k}"]) for k in ("auc_held_out", "overfitting")] == [0.5, 0.5]
 
@@ -120,9 +130,13 @@ def test_a_critic_that_knows_its_examples_by_heart_is_found_out(measured):
 def test_the_motion_of_the_images_carries_the_gradient_norm(measured):
   """sum_i <x_i, J_i g / |g|> = |g|, with x_i the images' cotangents and J_i d image_i / d theta."""
   trace, values = measured
-  product = np.sum(np.asarray(trace.image_cotangent, np.float64) * np.asarray(trace.image_motion, np.float64))
+  product = np.sum(
+    np.asarray(trace.generator.image_cotangent, np.float64) * np.asarray(trace.generator.image_motion, np.float64)
+  )
   assert product == pytest.approx(values["gen/grad_norm"], rel=1e-4)
-  norms = np.linalg.norm(np.asarray(trace.image_motion).reshape(len(trace.image_motion), -1), axis=1)
+  norms = np.linalg.norm(
+    np.asarray(trace.generator.image_motion).reshape(len(trace.generator.image_motion), -1), axis=1
+  )
   for q in (10, 50, 90):
     assert values[f"signal/generator_motion_q{q}"] == pytest.approx(np.quantile(norms, q / 100), rel=1e-5)
 
@@ -142,20 +156,21 @@ def test_critic_slopes_at_reals_and_between(dirac_like):
 def dirac_like():
   """One number: real examples at 1, fakes at 2, a discriminator 3 x or 3 x^2 / 2 (its parameter is the 3)."""
   from gan_jax import game as game_lib
-  from gan_jax.core.types import Data, Player
+  from gan_jax.core.types import Data
   from gan_jax.game.state import initial_state
+  from gan_jax.models.players import plain
   from gan_jax.theory import dirac
 
   def case(kind):
     spec, _, h, _, _ = random_case(("non_saturating",), batch_size=16)
     generator, _ = dirac.dirac()
     power = {"linear": lambda x: x, "square": lambda x: jnp.square(x) / 2}[kind]
-    critic = Player(lambda key: jnp.full((), 3.0), lambda psi, x, labels: psi * power(x[:, 0]))
+    critic = plain(lambda key: jnp.full((), 3.0), lambda psi, x, labels: psi * power(x[:, 0]), judges=True)
     game = game_lib.assemble(spec, dirac.dataset(16), generator, critic)
     data = Data(jnp.ones((16, 1)), jnp.zeros(16, jnp.int32))
-    state = dirac.placed(initial_state(h, spec, game), 2.0, 3.0)
+    state = dirac.placed(initial_state(h, game), 2.0, 3.0)
     h = h._replace(discriminator_rate=0.0)
-    row = probes.measure(jax.jit(build_step(spec, game))(h, state, data)[1])
+    row = probes.measure(jax.jit(build_resident_step(game))(h, state, data)[1])
     names = [f"signal/critic_slope{where}_q{q}" for where in ("", "_real", "_between") for q in (10, 50, 90)]
     return 1.0, 2.0, {name: float(row[name]) for name in names}
 
@@ -165,7 +180,7 @@ def dirac_like():
 def test_accuracy_at_the_threshold_of_the_loss(measured):
   """Least squares 0/1 is undecided at 1/2; a loss without a level of its own is judged midway between the means."""
   real, fake = jnp.array([0.6, 0.4, 0.9, 0.7] * 2), jnp.array([0.3, 0.2, 0.1, 0.8] * 2)
-  trace = measured[0]._replace(real_logits=real, fake_logits=fake)
+  trace = with_view(measured[0], real_logits=real, fake_logits=fake)
   at = lambda threshold: float(probes.dominance(trace._replace(threshold=jnp.array(threshold)))["disc/accuracy"])  # noqa: E731
   assert at(0.5) == pytest.approx(0.75)
   assert at(0.0) == pytest.approx(0.5)  # every example is called real
@@ -222,22 +237,22 @@ def test_the_best_discriminator_is_right_at_its_own_threshold(measured, name):
     for log_ratio in (0.5, 3.0, 30.0):
       if optimal is not None:
         real, fake = (jnp.full(8, optimal(jnp.asarray(sign * log_ratio), **chosen)) for sign in (1, -1))
-        trace = measured[0]._replace(real_logits=real, fake_logits=fake, threshold=threshold)
+        trace = with_view(measured[0], real_logits=real, fake_logits=fake, threshold=threshold)
         assert float(probes.dominance(trace)["disc/accuracy"]) == 1
 
 
 def test_accuracy_on_real_and_on_fake_have_the_threshold_of_the_loss_and_none_without_one(measured):
   """An undecided least-squares critic says 1/2 everywhere; of a loss of differences a constant more is the same critic."""
   real, fake = jnp.array([0.6, 0.4, 0.9, 0.5] * 2), jnp.array([0.3, 0.2, 0.1, 0.8] * 2)
-  trace = measured[0]._replace(real_logits=real, fake_logits=fake, threshold=jnp.array(0.5))
+  trace = with_view(measured[0], real_logits=real, fake_logits=fake, threshold=jnp.array(0.5))
   values = probes.dominance(trace)
   # By hand: 0.6 and 0.9 above, 0.5 a tie; three fakes of four below.
   assert [float(values[f"disc/accuracy_{k}"]) for k in ("real", "fake")] == pytest.approx([2.5 / 4, 3 / 4])
   assert float(values["disc/accuracy"]) == pytest.approx((2.5 / 4 + 3 / 4) / 2)
-  level = probes.dominance(trace._replace(real_logits=jnp.full(8, 0.5), fake_logits=jnp.full(8, 0.5)))
+  level = probes.dominance(with_view(trace, real_logits=jnp.full(8, 0.5), fake_logits=jnp.full(8, 0.5)))
   assert [float(level[f"disc/accuracy{k}"]) for k in ("", "_real", "_fake")] == [0.5, 0.5, 0.5]
   for shift in (0.0, 100.0, -100.0):
-    free = trace._replace(real_logits=real + shift, fake_logits=fake + shift, threshold=jnp.array(jnp.nan))
+    free = with_view(trace, real_logits=real + shift, fake_logits=fake + shift, threshold=jnp.array(jnp.nan))
     values = probes.dominance(free)
     assert np.isnan([float(values[f"disc/accuracy_{k}"]) for k in ("real", "fake")]).all()
     assert float(values["disc/accuracy"]) == pytest.approx(0.75)  # midway, 0.475: three of four on either side
@@ -272,7 +287,8 @@ def test_the_jensen_shannon_bound_is_the_divergence_at_the_best_critic_and_below
 def test_the_wasserstein_bound_of_a_line_is_the_distance(measured):
   """A critic of slope 3 everywhere: 3 (a - b) over 3, whatever its scale."""
   images = lambda slope: jnp.full((8, 2, 2, 1), slope / 2)  # |.| = slope  # noqa: E731
-  trace = measured[0]._replace(
+  trace = with_view(
+    measured[0],
     real_logits=jnp.full(8, 7.5),
     fake_logits=jnp.full(8, 1.5),
     logit_slope=images(3.0),
@@ -280,12 +296,14 @@ def test_the_wasserstein_bound_of_a_line_is_the_distance(measured):
     between_slope=images(3.0),
   )
   assert float(probes.dominance(trace)["bound/wasserstein"]) == pytest.approx(2.0)
-  steeper = trace._replace(between_slope=images(6.0))
+  steeper = with_view(trace, between_slope=images(6.0))
   assert float(probes.dominance(steeper)["bound/wasserstein"]) == pytest.approx(1.0)
 
 
 def test_win_rate_is_of_pairs_and_auc_of_all(measured):
-  trace = measured[0]._replace(real_logits=jnp.array([1.0, 2.0, 3.0, 4.0]), fake_logits=jnp.array([1.0, 3.0, 2.0, 0.0]))
+  trace = with_view(
+    measured[0], real_logits=jnp.array([1.0, 2.0, 3.0, 4.0]), fake_logits=jnp.array([1.0, 3.0, 2.0, 0.0])
+  )
   values = probes.dominance(trace)
   assert float(values["disc/win_rate"]) == pytest.approx((0.5 + 0 + 1 + 1) / 4)
   assert float(values["logits/margin_q50"]) == pytest.approx(0.5)
@@ -304,9 +322,12 @@ def test_signal_to_noise_of_known_gradients(scale):
 def test_probes_on_request():
   """Micro-batches average to the gradient; layers add up to the norm; a step's gradient beside the next one's."""
   spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.0, probes="layers+noise")
-  step = jax.jit(build_step(spec, game))
+  step = jax.jit(build_resident_step(game))
   after, trace = step(h, state, data)
-  for parts, grads in ((trace.gen_parts, trace.gen_grads), (trace.disc_parts, trace.disc_grads)):
+  for parts, grads in (
+    (trace.generator.parts, trace.generator.grads),
+    (trace.discriminator.parts, trace.discriminator.grads),
+  ):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a.mean(0), b, rtol=1e-4, atol=1e-7), parts, grads)
   following = step(h, after, data)[1]
   row = probes.measure(trace._replace(next_gen_grads=following.gen_grads), ("layers", "noise"))

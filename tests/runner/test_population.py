@@ -14,7 +14,7 @@ from gan_jax.core import types
 from gan_jax.core.errors import BadInput
 from gan_jax.data.dataset import decode_bytes
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import in_chunks
 from gan_jax.runner import grouping, loop, population
@@ -113,13 +113,13 @@ def test_members_are_divided_over_the_devices(trained):
 def test_a_member_of_a_population_is_the_run_alone(trained):
   """To rounding: GAN training is chaotic, so a few steps and not thousands."""
   group, built, dataset, _, state, rows = trained
-  step = jax.jit(build_step(group.spec, built))
+  step = jax.jit(build_resident_step(built))
   for i in range(5):
     h = jax.tree.map(lambda x, i=i: x[i], group.hypers)
-    alone, losses = initial_state(h, group.spec, built), []
+    alone, losses = initial_state(h, built), []
     for _ in range(6):
       alone, trace = step(h, alone, dataset.data)
-      losses.append(float(trace.disc_loss))
+      losses.append(float(trace.discriminator.loss))
     np.testing.assert_allclose(np.asarray(rows["disc/loss"])[:, i], [losses[0], losses[3]], rtol=1e-3)
     jax.tree.map(
       lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=2e-2, atol=2e-3), state.gen_params, alone.gen_params

@@ -8,7 +8,7 @@ from gan_jax import data, game, penalties, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.game.optimizers import OPTIMIZERS
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.runner import grouping
 from gan_jax.settings import effects, sweeps
 from tests.conftest import ROOT
@@ -104,10 +104,10 @@ def two_steps(config, digits):
   (group,) = grouping.group([config])
   spec = group.spec._replace(probes="none", data_dir="")
   played = game.build(spec._replace(dataset="digits"), digits)
-  step = build_step(spec, played)
+  step = build_resident_step(played)
 
   def run(hypers):
-    state = initial_state(hypers, spec, played)
+    state = initial_state(hypers, played)
     return jax.lax.fori_loop(0, 2, lambda _, s: step(hypers, s, digits.data)[0], state)
 
   hypers = jax.tree.map(lambda x: x[0], group.hypers)
@@ -142,7 +142,7 @@ def test_a_traced_field_reaches_the_state_just_where_the_table_says(field, digit
     (group,) = grouping.group([config])
     spec = group.spec
     played = game.build(spec, digits)
-    step = build_step(spec, played)
+    step = build_resident_step(played)
     hypers = jax.tree.map(lambda x: x[0], group.hypers)
     name, value = hyper(field, config)
     assert effects.felt(field, config) == reached
@@ -151,7 +151,7 @@ def test_a_traced_field_reaches_the_state_just_where_the_table_says(field, digit
       continue
 
     def run(number, hypers=hypers, name=name, step=step, spec=spec, played=played):
-      state = initial_state(hypers, spec, played)
+      state = initial_state(hypers, played)
       changed = hypers._replace(**{name: number})
       state = jax.lax.fori_loop(0, 2, lambda _, s: step(changed, s, digits.data)[0], state)
       return jax.tree.leaves((state.gen_params, state.disc_params))

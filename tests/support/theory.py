@@ -9,7 +9,7 @@ import numpy as np
 from gan_jax import game, losses, settings
 from gan_jax.core import types
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_step
+from gan_jax.game.step import build_resident_step
 from gan_jax.theory import dirac
 
 
@@ -42,14 +42,14 @@ class Play:
     self.spec = spec_of(**static)
     self.game = game.assemble(self.spec, dirac.dataset(), *dirac.dirac(bias))
     self.data, self.bias = dirac.dataset().data, bias
-    step = build_step(self.spec, self.game)
+    step = build_resident_step(self.game)
     self.step = jax.jit(lambda h, state: step(h, state, self.data)[0])
     self.jacobian_of = jax.jit(self._jacobian)
     self.path_of = jax.jit(self._path, static_argnums=3)
 
   def at(self, theta, psi, h):
     """The state with the two players there, and empty memories that count as used."""
-    return dirac.placed(initial_state(h, self.spec, self.game), theta, psi)
+    return dirac.placed(initial_state(h, self.game), theta, psi)
 
   def _jacobian(self, h, theta, psi, steps):
     advance = lambda state: jax.lax.fori_loop(0, steps, lambda _, s: self.step(h, s), state)  # noqa: E731
@@ -66,7 +66,7 @@ class Play:
 
   def players(self, h, **at):
     """[2, 2] (or [3, 3] with a bias): the block of theta, psi (and b) of the vector field, J = (DF - I) / rate."""
-    shapes = jax.eval_shape(lambda: self.at(0.0, (0.0, 0.0) if self.bias else 0.0, h)._replace(logit_means=()))
+    shapes = jax.eval_shape(lambda: dirac.without_means(self.at(0.0, (0.0, 0.0) if self.bias else 0.0, h)))
     named = [(path[0].name, leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(shapes)]
     floats = [name for name, leaf in named if jnp.issubdtype(leaf.dtype, jnp.floating)]
     mine = [i for i, name in enumerate(floats) if name in ("gen_params", "disc_params")]

@@ -104,7 +104,7 @@ def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, n
 
   from gan_jax import game
   from gan_jax.game.state import initial_state
-  from gan_jax.game.step import build_step
+  from gan_jax.game.step import build_resident_step
   from gan_jax.runner.devices import quick_compilation
   from gan_jax.theory import dirac
 
@@ -112,12 +112,12 @@ def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, n
   with jax.enable_x64(True):  # of this thread
     dataset = dirac.dataset(spec.batch_size)
     built = game.assemble(spec, dataset, *dirac.dirac())
-    step = build_step(spec, built)
+    step = build_resident_step(built)
     quick = quick_compilation() if jax.default_backend() == "cpu" else {}
 
     @functools.partial(jax.jit, compiler_options=quick)
     def run(hypers):
-      fresh = initial_state(hypers, spec, built)
+      fresh = initial_state(hypers, built)
       origin = dirac.numbers(dirac.placed(fresh, 0.0, 0.0))
       shifts = STEP * jnp.eye(len(origin.vector))
       near = jax.vmap(origin.restore)(origin.vector[None] + jnp.concatenate([shifts, -shifts]))

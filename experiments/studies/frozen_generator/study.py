@@ -251,20 +251,19 @@ def build_measure(spec: Any, dataset: Any, batches: int) -> Any:
 
   from gan_jax import game as game_lib
   from gan_jax.core.norms import flat
-  from gan_jax.game.batches import build_draw
-  from gan_jax.game.gradients import Critical, build_gradients
+  from gan_jax.game import generator
+  from gan_jax.game.batches import resident_batch
 
   spec = spec._replace(losses=LOSSES, lens="none")
   game = game_lib.build(spec, dataset)
-  draw, gradients = build_draw(spec, game), build_gradients(spec, game)
 
   def measure(hypers: Any, state: Any, data: Any):
     def gradient(step, index):
       """At a step that no run reaches: noise that nobody was trained on."""
       hyper = hypers._replace(loss_index=index, loss_options=({}, {}))
-      batch = draw(hyper, step, data, "generator", 0)
-      point, critical = (state.gen_params, state.disc_params), Critical(state.logit_means, state.spectral)
-      return flat(gradients.generator(hyper, point, critical, batch)[0])
+      batch = resident_batch(game, hyper, step, data, "generator", 0)
+      point = (state.gen_params, state.disc_params)
+      return flat(generator.gradient(game, hyper, point, state.memory, batch)[0])
 
     def of_loss(index: int):
       steps = 10_000_000 + jnp.arange(batches)

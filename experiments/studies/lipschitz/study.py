@@ -144,24 +144,21 @@ def build_look(spec: Any, dataset: Any, names: tuple[str, ...]) -> Any:
 
   from gan_jax import game as game_lib
   from gan_jax.core.norms import flat
-  from gan_jax.game.batches import build_draw
-  from gan_jax.models import constraints
+  from gan_jax.game.batches import resident_batch
+  from gan_jax.game.discriminator import generate, judge
   from gan_jax.probes import lens
 
   game = game_lib.build(spec, dataset)
-  draw = build_draw(spec, game)
 
   @functools.partial(jax.jit, static_argnums=4)
   def look(hypers: Any, state: Any, data: Any, scale: Any, relative: bool):
-    spectral = spec.weight_constraint == "spectral"
-    weights = constraints.normalise(state.disc_params, state.spectral) if spectral else state.disc_params
-
     def at(step):
-      batch = draw(hypers, step, data, "generator", 0)
-      judge = lambda images: game.discriminator.apply(weights, images, batch.labels)  # noqa: E731
-      images, to_params = jax.vjp(lambda p: game.generator.apply(p, batch.noise, batch.labels), state.gen_params)
-      fake, to_images = jax.vjp(judge, images)
-      real = judge(batch.real)
+      batch = resident_batch(game, hypers, step, data, "generator", 0)
+      see = lambda x: judge(game, hypers, state.disc_params, state.memory, x, batch.labels)[0].logits  # noqa: E731
+      make = lambda p: generate(game, p, state.memory, batch.noise, batch.labels)[0]  # noqa: E731
+      images, to_params = jax.vjp(make, state.gen_params)
+      fake, to_images = jax.vjp(see, images)
+      real = see(batch.real)
       widest = jnp.maximum(jnp.max(jnp.abs(real)), jnp.max(jnp.abs(fake)))
       factor = scale / widest if relative else scale
       rows = jnp.stack([lens.weights(name, factor * real, factor * fake) for name in names])

@@ -1,0 +1,119 @@
+"""The discriminator's gradient at one point of the game: of its loss, and of its penalties.
+
+A point is (gen_params, disc_params); `memory` is the run's `Memories`. Everything static is in `game`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gan_jax import probes
+from gan_jax.core.types import DiscriminatorView, Hypers, Memories, Memory, Output, Params
+from gan_jax.game.batches import Batch, shown
+from gan_jax.game.objective import add, logit_cotangents, micro_gradients
+from gan_jax.game.rules import Game, constraint
+from gan_jax.penalties import Moved
+from gan_jax.penalties.consistency import shift_latent
+
+
+class Seen(NamedTuple):
+  """What comes with a player's gradient."""
+
+  view: Any  # DiscriminatorView or GeneratorView
+  memory: Memory  # the player's own, after these forward passes
+
+
+def generate(game: Game, params: Params, memory: Memories, noise: Array, labels: Array) -> tuple[Array, Memory]:
+  """(images, the generator's memory after this pass), as in training."""
+  return game.generator.apply(params, memory.generator, noise, labels, True)
+
+
+def judge(
+  game: Game, hypers: Hypers, params: Params, memory: Memories, images: Array, labels: Array
+) -> tuple[Output, Memory]:
+  """(what the discriminator says, its memory after this pass), as in training, its weights constrained."""
+  weights = constraint(game, hypers).bind(params, memory.constraint)
+  return game.discriminator.apply(weights, memory.discriminator, images, labels, True)
+
+
+def judge_both(
+  game: Game, hypers: Hypers, params: Params, memory: Memories, batch: Batch, fake: Array
+) -> tuple[tuple[Array, Array], Memory]:
+  """((real_logits, fake_logits), the discriminator's memory after both)."""
+  if game.couples_batch:  # each side is normalised by its own statistics
+    real, after = judge(game, hypers, params, memory, batch.real, batch.labels)
+    of_fake, after = judge(game, hypers, params, memory._replace(discriminator=after), fake, batch.labels)
+    return (real.logits, of_fake.logits), after
+  images, labels = jnp.concatenate([batch.real, fake]), jnp.concatenate([batch.labels, batch.labels])
+  output, after = judge(game, hypers, params, memory, images, labels)
+  half = len(output.logits) // 2  # not len(fake): a pack of examples has one logit
+  return (output.logits[:half], output.logits[half:]), after
+
+
+def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:
+  """Of the loss and of the penalties on logits, whose slopes join the loss's and cost no pass of their own."""
+  gen_params, disc_params = point
+  fake = shown(generate(game, gen_params, memory, batch.noise, batch.labels)[0], batch)
+  see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
+  logits, pull, after = jax.vjp(see, disc_params, has_aux=True)
+  loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
+  in_parts = "noise" in probes.requested(game.spec.probes)
+  parts = micro_gradients(lambda c: pull(c)[0], tuple(cotangents)) if in_parts else None
+  total = jnp.zeros_like(loss)
+  for i, penalty in enumerate(game.penalties):
+    if penalty.kind == "logits":
+      of_logits = lambda pair, f=penalty.function: f(*pair, memory.logit_means).mean()  # noqa: E731
+      value, slopes = jax.value_and_grad(of_logits)(logits)
+      cotangents = [c + hypers.penalty_weights[i] * s for c, s in zip(cotangents, slopes, strict=True)]
+      total += value
+  (grads,) = pull(tuple(cotangents))
+  return grads, Seen(DiscriminatorView(loss, total, *logits, parts, grads, disc_params), after)
+
+
+def costly(game: Game) -> bool:
+  """Whether any penalty needs a pass of its own through the discriminator, or its weights."""
+  return any(penalty.kind != "logits" for penalty in game.penalties)
+
+
+def penalties(
+  game: Game, params: Params, gen_params: Params, hypers: Hypers, memory: Memories, batch: Batch
+) -> tuple[Array, Array]:
+  """(weighted sum, sum) of the penalties that are functions of the discriminator or of its weights."""
+  critic = lambda images: judge(game, hypers, params, memory, images, batch.labels)[0].logits  # noqa: E731
+  make = lambda noise: shown(generate(game, gen_params, memory, noise, batch.labels)[0], batch)  # noqa: E731
+  fake = make(batch.noise)
+  weighted, total = jnp.zeros(()), jnp.zeros(())
+  for i, penalty in enumerate(game.penalties):
+    if penalty.kind == "logits":
+      continue
+    if penalty.kind == "parameters":
+      value = penalty.function(params)
+    elif penalty.kind == "critic":
+      value = penalty.function(critic, batch.real, fake, batch.key).mean()
+    else:
+      keys = jax.random.split(batch.key, 3)
+      nearby = make(shift_latent(batch.noise, keys[2]))
+      moved = (game.augment(batch.real, keys[0]), game.augment(fake, keys[1]), nearby)
+      value = penalty.function(critic, Moved(batch.real, fake, *moved)).mean()
+    weighted += hypers.penalty_weights[i] * value
+    total += value
+  return weighted, total
+
+
+def penalty_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Array]:
+  """Of the `penalties`, and their sum without weights."""
+  gen_params, disc_params = point
+  objective = lambda params: penalties(game, params, gen_params, hypers, memory, batch)  # noqa: E731
+  return jax.grad(objective, has_aux=True)(disc_params)
+
+
+def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:
+  """Of the loss and all penalties."""
+  grads, seen = loss_gradient(game, hypers, point, memory, batch)
+  if costly(game):
+    more, total = penalty_gradient(game, hypers, point, memory, batch)
+    grads = add(grads, more)
+    seen = seen._replace(view=seen.view._replace(penalty=seen.view.penalty + total, grads=grads))
+  return grads, seen

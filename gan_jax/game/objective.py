@@ -1,0 +1,64 @@
+"""Where a loss enters a gradient: as a cotangent on the logits, so that any loss plugs in, also one chosen while traced."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from gan_jax.core.types import Hypers, Params
+from gan_jax.game.batches import PlayerName
+from gan_jax.game.rules import Game
+
+MICRO_BATCHES = 8  # at most
+
+
+def logit_cotangents(
+  game: Game, half: PlayerName, hypers: Hypers, real_logits: Array, fake_logits: Array
+) -> tuple[Array, Array, Array]:
+  """(mean loss, its derivative by real_logits [B], by fake_logits [B]) of the loss that `hypers.loss_index` chooses.
+
+  Under `vmap` the switch computes all branches and selects among finished vectors: an inf or NaN in a loss that was not
+  chosen cannot reach this member, as it would through the gradient of a `where` over losses.
+  """
+
+  def branch(builder, options):
+    loss = getattr(builder(**options), half)
+
+    def value_and_cotangents(real, fake):
+      value, pull = jax.vjp(lambda r, f: loss(r, f).mean(), real, fake)
+      return value, *pull(jnp.ones_like(value))
+
+    return value_and_cotangents
+
+  branches = [branch(b, o) for b, o in zip(game.losses, hypers.loss_options, strict=True)]
+  if len(branches) == 1:
+    return branches[0](real_logits, fake_logits)
+  return lax.switch(hypers.loss_index, branches, real_logits, fake_logits)
+
+
+def undecided_logit(game: Game, hypers: Hypers) -> tuple[Array, Array]:
+  """Of the loss in use: (the best discriminator's logit where p = q, NaN without one; whether that logit is log p/q)."""
+  log_ratios = jnp.array([-1.0, 0.0, 2.0])
+
+  def of(optimal, options):
+    if optimal is None:
+      return jnp.full((), jnp.nan), jnp.zeros((), bool)
+    logits = optimal(log_ratios, **options)
+    return logits[1], jnp.allclose(logits, log_ratios, atol=1e-4)
+
+  found = [of(*pair) for pair in zip(game.optimal_logits, hypers.loss_options, strict=True)]
+  logits, calibrated = (jnp.stack(column)[jnp.asarray(hypers.loss_index)] for column in zip(*found, strict=True))
+  return logits, calibrated
+
+
+def micro_gradients(pull: Callable[..., Params], cotangents: tuple[Array, ...]) -> Params:
+  """[M, ...]: the gradient of each of M <= 8 equal parts of a batch, from the linear `pull`; their mean is the batch's."""
+  count = cotangents[0].shape[0]
+  parts = max(m for m in range(1, MICRO_BATCHES + 1) if count % m == 0)
+  masks = parts * jnp.repeat(jnp.eye(parts, dtype=cotangents[0].dtype), count // parts, axis=1)
+  return jax.vmap(lambda mask: pull(tuple(mask * c for c in cotangents)))(masks)
+
+
+def add(tree: Params, other: Params) -> Params:
+  return jax.tree.map(jnp.add, tree, other)

@@ -1,0 +1,97 @@
+"""What an optimizer makes of a gradient: the new parameters of one player, and its memory."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from gan_jax.core.types import GanState, Hypers, Memories, Params
+from gan_jax.game import discriminator, optimizers
+from gan_jax.game.objective import add
+from gan_jax.game.rules import Game, constraint
+from gan_jax.penalties.logits import moved_means
+
+# A gradient whose square leaves float32 would freeze Adam for good while everything still looks finite.
+LARGEST_GRADIENT = 1e18
+
+
+def all_small(*trees: Params) -> Array:
+  """Whether every entry is finite and below `LARGEST_GRADIENT` in size (NaN is not)."""
+  leaves = [leaf for tree in trees for leaf in jax.tree.leaves(tree)]
+  return jnp.stack([jnp.all(jnp.abs(leaf) < LARGEST_GRADIENT) for leaf in leaves]).all()
+
+
+def choose(condition: Array, new: Params, old: Params) -> Params:
+  return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)
+
+
+def lazy(game: Game) -> bool:
+  """Whether penalties that need a pass of their own have updates of their own, one every `penalty_every`."""
+  return game.spec.penalty_every > 1 and discriminator.costly(game)
+
+
+def generator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransformation:
+  return game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
+
+
+def discriminator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransformation:
+  """With lazy penalties there are k + 1 updates where there were k, so Adam's rate and betas are rescaled by k/(k + 1).
+
+  Source: Karras et al. 2020 (arXiv:1912.04958), appendix B. A plain gradient step scales with its gradient and stays.
+  """
+  scaled = (hypers.discriminator_rate, hypers.beta1, hypers.beta2)
+  if lazy(game) and game.spec.optimizer in optimizers.ADAPTIVE:
+    share = game.spec.penalty_every / (game.spec.penalty_every + 1)
+    scaled = (scaled[0] * share, scaled[1] ** share, scaled[2] ** share)
+  return game.optimizer(*scaled)
+
+
+def update_discriminator(
+  game: Game, hypers: Hypers, base: Params, opt: Any, grads: Params
+) -> tuple[Params, Any, Params]:
+  """(params, optimizer state, updates) from `base`, the projection of the weights included."""
+  updates, opt = discriminator_optimizer(game, hypers).update(grads, opt, base)
+  moved = add(base, updates)
+  params = constraint(game, hypers).project(moved)
+  if params is not moved:
+    updates = jax.tree.map(jnp.subtract, params, base)
+  return params, opt, updates
+
+
+def update_generator(
+  game: Game, hypers: Hypers, state: GanState, base: Params, grads: Params
+) -> tuple[Params, Any, Params]:
+  """As `update_discriminator`; during the head start the generator stands still."""
+  updates, opt = generator_optimizer(game, hypers).update(grads, state.gen_opt, base)
+  learns = state.step >= hypers.head_start
+  updates = choose(learns, updates, jax.tree.map(jnp.zeros_like, updates))
+  return choose(learns, add(base, updates), base), choose(learns, opt, state.gen_opt), updates
+
+
+def follow_constraint(game: Game, hypers: Hypers, state: GanState) -> GanState:
+  """The state with the constraint's memory advanced to the discriminator's weights as they are now."""
+  moved = constraint(game, hypers).advance(state.disc_params, state.memory.constraint)
+  return state._replace(memory=state.memory._replace(constraint=moved))
+
+
+def follow_discriminator(
+  game: Game, hypers: Hypers, state: GanState, params: Params, opt: Any, seen: discriminator.Seen
+) -> GanState:
+  """The state after a discriminator's update: its weights, and the memories that follow them."""
+  means = moved_means(state.memory.logit_means, seen.view.real_logits, seen.view.fake_logits)
+  memory = state.memory._replace(logit_means=means, discriminator=seen.memory)
+  return follow_constraint(game, hypers, state._replace(disc_params=params, disc_opt=opt, memory=memory))
+
+
+def follow_generator(hypers: Hypers, state: GanState, params: Params, opt: Any, seen: discriminator.Seen) -> GanState:
+  """The state after a generator's update; its memory stands still with it during the head start."""
+  after = choose(state.step >= hypers.head_start, seen.memory, state.memory.generator)
+  return state._replace(gen_params=params, gen_opt=opt, memory=state.memory._replace(generator=after))
+
+
+def normalised(game: Game, hypers: Hypers, params: Params, memory: Memories) -> Params:
+  """The discriminator's weights as the next forward pass has them; () where the constraint changes none."""
+  held = constraint(game, hypers)
+  return held.bind(params, memory.constraint) if held.binds else ()
