@@ -174,9 +174,7 @@ class Registry(dict[str, Entry]):
 
     return decorate
 
-  def enter(
-    self, name: str, builder: Builder, facts: Any = None, protocol: tuple[str, ...] | None = None
-  ) -> Entry:
+  def enter(self, name: str, builder: Builder, facts: Any = None, protocol: tuple[str, ...] | None = None) -> Entry:
     """Enter a builder under a name, which may be any text: that of code outside is `my_models.py:small_resnet`.
 
     Args:

@@ -52,9 +52,7 @@ def zcr(critic: Critic, images: Moved, *, shift: Shift = LATENT_SHIFT) -> Array:
 
 
 @of_generator(0.5)  # Zhao et al. 2021, lambda_gen
-def zcr_generator(
-  generate: Callable[[Array], Array], noise: Array, key: Key, *, shift: Shift = LATENT_SHIFT
-) -> Array:
+def zcr_generator(generate: Callable[[Array], Array], noise: Array, key: Key, *, shift: Shift = LATENT_SHIFT) -> Array:
   """-|G(z) - G(z + s e)|^2, s = `shift`: the generator's half, which rewards variety (Zhao et al. 2021, algorithm 2)."""
   images, nearby = at_least_float32(generate(noise)), at_least_float32(generate(shift_latent(noise, key, shift)))
   return -squared_norm_per_example(images - nearby)

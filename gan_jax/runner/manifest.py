@@ -29,6 +29,7 @@ def describe(
   meanings: Mapping[str, str],
   digests: Mapping[str, str] | None = None,
   tables: Sequence[str] = runs.TABLES,
+  defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """The manifest: all that was asked for, and what it runs on.
 
@@ -39,6 +40,7 @@ def describe(
     meanings: what each metric is, by name.
     digests: of each group's dataset, by the group's name; without them data are not compared when it is resumed.
     tables: what a complete group has of `runs.TABLES`.
+    defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`: a label leaves them out.
   """
   text = inspect.cleandoc(ast_docstring(Path(config)) or "")
   return {
@@ -48,6 +50,7 @@ def describe(
     "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     **platform_facts(),
     "metrics": dict(meanings),
+    "defaults": dict(defaults or {}),
     "groups": [
       {
         "name": group.name,

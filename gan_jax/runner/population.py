@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import probes
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Data, GanState, Hypers, Params, Spec
+from gan_jax.core.types import Data, GanState, Params
 from gan_jax.data import Dataset, encode_for_view
 from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
@@ -28,6 +28,7 @@ from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import CHUNK
 from gan_jax.probes import lens
 from gan_jax.runner.grouping import Group
+from gan_jax.settings.records import Hypers, Spec, thawed
 
 GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
 REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec("members"), PartitionSpec(None, "members")
@@ -94,15 +95,15 @@ def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str,
   return found
 
 
-def all_explanations(qualities: Mapping[tuple[str, str], Quality], groups: Sequence[Group]) -> dict[str, str]:
-  """The same of every dataset (name, folder) of a study: where their texts differ, each with its dataset's name."""
+def all_explanations(qualities: Mapping[tuple[Any, ...], Quality], groups: Sequence[Group]) -> dict[str, str]:
+  """The same of every dataset of a study, whose name is first in the key; where their texts differ, each with its name."""
   each = {key: quality_explanations(quality, groups) for key, quality in qualities.items()}
   names = {name: None for texts in each.values() for name in texts}
   said = {name: {key: texts[name] for key, texts in each.items() if name in texts} for name in names}
   return {
     name: next(iter(texts.values()))
     if len(set(texts.values())) == 1
-    else "; ".join(f"of {dataset}: {text}" for (dataset, _), text in texts.items())
+    else "; ".join(f"of {dataset}: {text}" for (dataset, *_), text in texts.items())
     for name, texts in said.items()
   }
 
@@ -114,7 +115,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   members = len(group.configs)
   padded = -(-members // mesh.size) * mesh.size
   step = build_resident_step(game)
-  asked = probes.requested(group.spec.probes)
+  asked, options = probes.requested(group.spec.probes), thawed(group.spec.probe_options)
   generate = game.generator.apply
 
   def place(tree):
@@ -141,7 +142,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
       after, trace = step_all(hypers, s, data)
       if "noise" in asked:
         trace = trace._replace(next_generator_grads=step_all(hypers, after, data)[1].generator.grads)
-      return jax.vmap(lambda t: probes.measure(t, asked))(trace)
+      return jax.vmap(lambda t: probes.measure(t, asked, options))(trace)
 
     blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(measured, state))
     row = lax.cond(state.step[0] >= 0, measured, lambda s: blank, state)
@@ -186,8 +187,9 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
         columns |= {prefix + name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
     return columns
 
-  def inspection(module):
-    measure = module.build(game)
+  def inspection(name):
+    module = INSPECTIONS[name]
+    measure = module.build(game, **options.get(name, {}))
 
     def all_members(hypers: Hypers, state: GanState, data: Data):
       number = state.step[0]  # as in `step_all`
@@ -195,7 +197,7 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
 
     return divide(all_members, (DIVIDED, DIVIDED, REPLICATED), DIVIDED), module.finish
 
-  inspections = [inspection(INSPECTIONS[name]) for name in asked if name in INSPECTIONS]
+  inspections = [inspection(name) for name in asked if name in INSPECTIONS]
 
   def inspect(hypers: Hypers, state: GanState, data: Data) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = {}

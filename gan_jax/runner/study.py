@@ -13,11 +13,12 @@ from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, Failure, plural
 from gan_jax.runner import devices, signals
+from gan_jax.runner.existing import existing, refuse_other_data, unchanged
 from gan_jax.runner.manifest import changes, describe, platform_facts
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
-from gan_jax.runs import schema
 from gan_jax.settings import sweeps
+from gan_jax.settings.records import thawed
 
 Say = Callable[[str], None]
 
@@ -45,14 +46,11 @@ def run(
   """
   with Progress(say) as reading, reading.phase(f"reading {config}", brief=True):
     alone, swept = sweeps.load(config, arguments, single, _registered)
-  configs = alone if single else swept
-  stem = Path(config).stem
-  default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
-  study = paths.usable(default if out is None else out, "output directory")
+  asked = _Asked(config, tuple(alone if single else swept), out, single)
   own = Stop() if stop is None else stop
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
-    page = _conduct(config, study, configs, progress, own)
+    study, page = _conduct(asked, progress, own)
   last = Progress(say)  # without the live line: the table stays
   last.say(report.terminal_table(study))
   last.say(f"report: {page}")
@@ -66,15 +64,38 @@ def _registered(field: str) -> list[str]:
   return game.registered(field)
 
 
-def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progress: Progress, stop: Stop) -> Path:
-  """`run`, told by `progress`; returns the report."""
-  manifest = existing(study, configs)
-  progress.say(f"{study}: {plural(len(configs), 'run')} of {config}")
+class _Asked(NamedTuple):
+  """What `run` was called with, the config read."""
+
+  config: str
+  runs: tuple[dict[str, Any], ...]  # without the options that nobody gave
+  out: Path | None
+  single: bool
+
+  def directory(self, runs: Sequence[Mapping[str, Any]] | None = None) -> Path | None:
+    """The study's; None where it is named after the only run's id, and `runs`, with all options, are not given."""
+    name = Path(self.config).stem
+    if self.out is None and self.single:
+      if runs is None:
+        return None
+      name += f"-{settings.identity(runs[0])}"
+    return paths.usable(Path("runs") / name if self.out is None else self.out, "output directory")
+
+
+def _conduct(asked: _Asked, progress: Progress, stop: Stop) -> tuple[Path, Path]:
+  """`run`, told by `progress`; returns the study's directory and its report."""
+  progress.say(f"{asked.directory() or asked.config}: {plural(len(asked.runs), 'run')} of {asked.config}")
   with progress.phase("starting jax"):
+    devices.imported()
+
+    from gan_jax.runner import checkpoint, grouping  # which makes no devices yet
+
+    configs = grouping.completed(asked.runs)
+    study = asked.directory(configs)
+    assert study is not None
+    manifest = existing(study, configs)
     devices.configure(len(configs), manifest and manifest["layout"])
-
-    from gan_jax.runner import checkpoint, grouping  # jax only now: the layout is set
-
+  config = asked.config
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
@@ -92,20 +113,25 @@ def _conduct(config: str, study: Path, configs: Sequence[dict[str, Any]], progre
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return report.build(study)
+        return study, report.build(study)
 
 
 class _Inputs(NamedTuple):
   """What the groups of a study train on."""
 
-  datasets: dict[tuple[str, str], Any]  # by name and folder
+  datasets: dict[tuple[Any, ...], Any]  # by name and options
   meanings: dict[str, str]  # of the rows and inspections
   origins: dict[str, Any]  # resume.Origin by group
   changed: list[str]  # what differs from when the study began
 
 
-def _key(group: Any) -> tuple[str, str]:
-  return group.spec.dataset, group.spec.data_dir
+def _key(group: Any) -> tuple[Any, ...]:
+  return group.spec.dataset, group.spec.dataset_options
+
+
+def _measured(group: Any) -> tuple[Any, ...]:
+  """The key of a group's measurement of quality: its dataset's, and what is measured."""
+  return *_key(group), group.spec.metrics, group.spec.metric_options
 
 
 def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
@@ -118,8 +144,8 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
   for group in groups:
     key = _key(group)
     if key not in found.datasets:
-      found.datasets[key] = data.load(*key)
-      metrics.check(key[0], found.datasets[key])
+      found.datasets[key] = data.load(key[0], **dict(key[1]))
+    metrics.check(key[0], found.datasets[key], group.spec.metrics)
     played = game.build(group.spec, found.datasets[key])
     memory.check(group.spec, played, len(group.configs))
     found.meanings.update(population.explanations(group.spec, played))
@@ -143,13 +169,18 @@ def _train(
   import jax
 
   from gan_jax import game, metrics
-  from gan_jax.runner import failures, loop, population
+  from gan_jax.runner import failures, grouping, loop, population
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
-    qualities = {key: metrics.build(data, devices.cache_directory()) for key, data in inputs.datasets.items()}
+    qualities = {}
+    for group in groups:
+      chosen = (group.spec.metrics, thawed(group.spec.metric_options))
+      if _measured(group) not in qualities:
+        qualities[_measured(group)] = metrics.build(inputs.datasets[_key(group)], devices.cache_directory(), *chosen)
   if manifest is None:
     meanings = inputs.meanings | population.all_explanations(qualities, groups)
-    manifest = describe(config, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
+    digests = {name: origin.data for name, origin in inputs.origins.items()}
+    manifest = describe(config, study.name, groups, meanings, digests, defaults=grouping.defaults(groups))
     runs.write_manifest(study, manifest)
   for change in inputs.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
@@ -158,7 +189,7 @@ def _train(
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
     if whole(study, entry):
       continue
-    dataset, quality = inputs.datasets[_key(group)], qualities[_key(group)]
+    dataset, quality = inputs.datasets[_key(group)], qualities[_measured(group)]
     note(study, group.name, quality.notes)
     try:
       runs.write_samples(study, group.name, None, population.real_examples(dataset))
@@ -169,75 +200,6 @@ def _train(
       raise failures.explain(error, group, study) from error
     for gap in missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
-
-
-def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of a study that asks for just these runs, or None where there is nothing yet.
-
-  Raises:
-    BadInput: the directory holds something else, or an unfinished study of format 1.
-  """
-  if not study.exists() or (study.is_dir() and not runs.is_study(study)):
-    strangers = runs.strangers(study) if study.is_dir() else []
-    if strangers:
-      raise BadInput(
-        f"{study} holds other files ({strangers[0]}, ...): expected a new directory or this study's; see --out"
-      )
-    return None
-  manifest = runs.read_manifest(study)
-  there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
-  asked = {settings.identity(config): config for config in configs}
-  if there.keys() != asked.keys():
-    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
-  if manifest["format"] < runs.FORMAT and not finished(study, manifest):
-    raise BadInput(
-      f"{study} was begun by an earlier version, which kept no digests: it can be reported and exported, but not "
-      "continued; choose another directory with --out"
-    )
-  layout = manifest.get("layout", {})
-  wrong = schema.wrong(layout, {"backend": str, "devices": int, "cores": int}, "layout")
-  if wrong or not all(1 <= layout[name] <= 4096 for name in ("devices", "cores")):
-    raise BadInput(f"{study / runs.MANIFEST} does not say on what it began ({wrong or layout}): see --out")
-  return manifest
-
-
-def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:
-  """With the lock held: what was found before is still what is there.
-
-  Raises:
-    BadInput: another process has written the study in between.
-  """
-  if existing(study, configs) != manifest:
-    raise BadInput(f"{study} has just been written by another process; the same command goes on from there")
-
-
-def refuse_other_data(
-  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], digests: Mapping[str, str]
-) -> None:
-  """Raises `BadInput` where the data are not those that the study began with."""
-  began = {g["name"]: g.get("data", {}).get("sha256") for g in manifest["groups"]} if manifest else {}
-  for group in groups:
-    there, here = began.get(group.name), digests[group.name]
-    if there not in (None, here):
-      folder = group.spec.data_dir
-      raise BadInput(
-        f"the dataset {group.spec.dataset!r}{f' in {folder}' * bool(folder)} is not the one that {study} began with: "
-        f"expected sha256 {there[:12]}, got {here[:12]}; "
-        f"{'put its files back' if folder else 'go back to the version that made it'}, or choose another directory with --out"
-      )
-
-
-def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]) -> str:
-  """What sets two sets of runs apart, in a few words."""
-  if len(there) != len(asked):
-    return f"{plural(len(there), 'run')} there, {len(asked):,} asked for"
-  one = there[next(i for i in there if i not in asked)]
-
-  def fields(other: Mapping[str, Any]) -> list[str]:
-    return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
-
-  other = min((asked[i] for i in asked if i not in there), key=lambda config: len(fields(config)))
-  return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
 
 
 def prepare(study: Path) -> None:

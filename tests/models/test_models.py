@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax import models, settings
 from gan_jax.core.errors import BadInput
-from gan_jax.core.types import Spec
+from gan_jax.settings.records import Spec
 from tests.support.networks import Pure, pure
 
 CLASSES = 5

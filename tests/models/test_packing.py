@@ -8,13 +8,14 @@ import pytest
 from gan_jax import game, losses, models, probes, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Data, Spec
+from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_points
 from gan_jax.data.order import example_indices
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.models.packing import pack, packed
 from gan_jax.runner import grouping
+from gan_jax.settings.records import Spec
 from tests.support.networks import pure
 
 SMALL = {"generator_width": 6, "discriminator_width": 5, "latent_size": 2, "depth": 2, "batch_size": 8}
