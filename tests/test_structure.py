@@ -176,7 +176,7 @@ def test_every_config_makes_a_program(path):
   single, _ = sweeps.load(str(path))
   (group,) = grouping.group(single)
   dataset = data.load(group.spec.dataset, group.spec.data_dir)
-  unasked = Quality(lambda draw, count: draw(np.arange(4)), lambda found: {}, {}, {})
+  unasked = Quality(lambda draw, count, near: draw(np.arange(4)), lambda found: {}, {}, {})
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = jax.eval_shape(program.init, program.hypers)
   after, rows = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)

@@ -8,43 +8,14 @@ Source: Nowozin, Cseke and Tomioka 2016, arXiv:1606.00709, tables 1 and 2 and th
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu, softplus
 
 from gan_jax.core.registry import Option
-from gan_jax.losses.special import expm1, log_expm1, log_softplus, log_wright_omega, sigmoid
-
-Formula = Callable[..., Array]  # (argument, **hyperparameters)
-
-
-class Divergence(NamedTuple):
-  """One row. All its functions take the row's hyperparameters by name."""
-
-  title: str
-  generator_function: Formula  # f(u), u > 0
-  derivative: Formula  # f'(u)
-  conjugate: Formula  # f*(t) = sup_u (u t - f(u)), on the range of the activation
-  activation: Formula  # g(v): increasing, onto the domain of f*
-  composed: Formula  # f*(g(v))
-  activation_slope: Formula  # g'(v)
-  composed_slope: Formula  # d f*(g(v)) / dv
-  threshold: float  # f'(1): the activation where p = q
-  optimal_logit: Formula  # v with g(v) = f'(p/q), from log p/q
-  # What the card says: see `registry.Card`.
-  activation_text: str
-  composed_text: str
-  slope_text: str  # of f*(g(v))
-  activation_slope_text: str
-  optimal_logit_text: str
-  saturates: str  # the zero-sum generator
-  saturates_practical: str
-  overflows_at: float | None = None
-  options: Mapping[str, float] = {}
-  about: Mapping[str, Option] = {}  # of each hyperparameter
+from gan_jax.losses.divergence import Divergence
+from gan_jax.losses.special import expm1, log_expm1, log_not_power, log_softplus, log_wright_omega, sigmoid
 
 
 def _one(v: Array, **options: Array | float) -> Array:
@@ -60,17 +31,6 @@ def _jeffreys_conjugate(t: Array) -> Array:
   # where w and -t are large and nearly cancel.
   y = log_wright_omega(1 - t)
   return jnp.exp(-y) - 1 - y
-
-
-def _log_not_power(v: Array, pi: Array | float) -> Array:
-  """log(1 - sigmoid(v)^(1/pi)) = log(1 - e^-x), x = softplus(-v) / pi.
-
-  Where v + log pi > 20, x < 3e-9 and log x - x/2 is exact to double precision; 1 - e^-x underflows further up.
-  """
-  x = softplus(-v) / pi
-  high = v + jnp.log(pi) > 20
-  inside = jnp.where(high, 1.0, x)  # or the branch that is not taken would make the slope NaN
-  return jnp.where(high, log_softplus(-v) - jnp.log(pi) - x / 2, jnp.log(-expm1(-inside)))
 
 
 def _half_tanh(v: Array) -> Array:
@@ -235,10 +195,10 @@ DIVERGENCES: dict[str, Divergence] = {
     derivative=lambda u, pi: pi * jnp.log(u / (1 - pi + pi * u)),
     conjugate=lambda t, pi: (1 - pi) * jnp.log((1 - pi) / (1 - pi * jnp.exp(t / pi))),
     activation=lambda v, pi: -pi * jnp.log(pi) - softplus(-v),
-    composed=lambda v, pi: (1 - pi) * (jnp.log1p(-pi) - _log_not_power(v, pi)),
+    composed=lambda v, pi: (1 - pi) * (jnp.log1p(-pi) - log_not_power(v, pi)),
     activation_slope=lambda v, pi: sigmoid(-v),
     # (1 - pi)/pi sigmoid(-v) / (e^x - 1), x = softplus(-v)/pi; by logarithms, because it is 0/0 at large v.
-    composed_slope=lambda v, pi: (1 - pi) / pi * jnp.exp(-softplus(v) - softplus(-v) / pi - _log_not_power(v, pi)),
+    composed_slope=lambda v, pi: (1 - pi) / pi * jnp.exp(-softplus(v) - softplus(-v) / pi - log_not_power(v, pi)),
     threshold=0.0,
     # softplus(-v) = pi log(1 + (1 - pi) q / (pi p))
     optimal_logit=lambda log_ratio, pi: -log_expm1(pi * softplus(jnp.log((1 - pi) / pi) - log_ratio)),

@@ -14,7 +14,8 @@ from typing import Annotated
 from jax import Array
 
 from gan_jax.core.types import Loss
-from gan_jax.losses.f_divergences import DIVERGENCES, Divergence
+from gan_jax.losses.divergence import Divergence
+from gan_jax.losses.f_divergences import DIVERGENCES
 from gan_jax.losses.registry import Card, halves, minus, plus, register
 
 PAPER = "Nowozin et al. 2016, arXiv:1606.00709"

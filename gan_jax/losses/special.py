@@ -65,3 +65,14 @@ def _log_wright_omega_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tupl
   (z,), (tangent,) = primals, tangents
   y = log_wright_omega(z)
   return y, tangent * jax.nn.sigmoid(-y)  # dy/dz = 1 / (1 + e^y)
+
+
+def log_not_power(v: Array, pi: Array | float) -> Array:
+  """log(1 - sigmoid(v)^(1/pi)) = log(1 - e^-x), x = softplus(-v) / pi.
+
+  Where v + log pi > 20, x < 3e-9 and log x - x/2 is exact to double precision; 1 - e^-x underflows further up.
+  """
+  x = jax.nn.softplus(-v) / pi
+  high = v + jnp.log(pi) > 20
+  inside = jnp.where(high, 1.0, x)  # or the branch that is not taken would make the slope NaN
+  return jnp.where(high, log_softplus(-v) - jnp.log(pi) - x / 2, jnp.log(-expm1(-inside)))

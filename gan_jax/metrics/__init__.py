@@ -4,13 +4,25 @@ from gan_jax.data import Dataset
 
 # isort: off
 # The registry first: a metric may import it from this package while it is being imported itself.
-from gan_jax.metrics.registry import METRICS, Quality, build, chosen, names, register
+from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, names, register
 
 # isort: on
 from gan_jax.metrics import images, points
 from gan_jax.metrics.points import mixture_quality
 
-__all__ = ["METRICS", "Quality", "build", "check", "chosen", "images", "mixture_quality", "names", "points", "register"]
+__all__ = [
+  "METRICS",
+  "OF_NEIGHBOURS",
+  "Quality",
+  "build",
+  "check",
+  "chosen",
+  "images",
+  "mixture_quality",
+  "names",
+  "points",
+  "register",
+]
 
 
 def check(name: str, dataset: Dataset, text: str = "auto") -> None:

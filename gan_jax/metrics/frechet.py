@@ -32,28 +32,38 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> np.ndarray:
 
   Leading axes broadcast. A member of a population whose moments are not finite gets NaN, without effect on the others.
   Heusel et al. 2017 (arXiv:1706.08500) take it in the features of an Inception network and call it FID; in any other
-  features it is not FID.
+  features it is not FID. Give the reference as `b`: its square root is taken once, not once for each member of `a`.
 
   On the host, in float64: square roots of a float32 spectrum lose half of its digits, and XLA's batched LAPACK calls
   deadlock when two CPU devices run them at once (jax 0.10.2).
   """
   mean_a, mean_b, cov_a, cov_b = (np.asarray(x, np.float64) for x in (a.mean, b.mean, a.covariance, b.covariance))
+  root_b = np.array([_root(cov_b[index]) for index in np.ndindex(cov_b.shape[:-2])]).reshape(cov_b.shape)
   shape = np.broadcast_shapes(mean_a.shape[:-1], mean_b.shape[:-1], cov_a.shape[:-2], cov_b.shape[:-2])
   means = [np.broadcast_to(x, (*shape, *x.shape[-1:])) for x in (mean_a, mean_b)]
-  covariances = [np.broadcast_to(x, (*shape, *x.shape[-2:])) for x in (cov_a, cov_b)]
-  found = [_distance(*(x[index] for x in (*means, *covariances))) for index in np.ndindex(shape)]
+  matrices = [np.broadcast_to(x, (*shape, *x.shape[-2:])) for x in (cov_a, cov_b, root_b)]
+  found = [_distance(*(x[index] for x in (*means, *matrices))) for index in np.ndindex(shape)]
   return np.array(found).reshape(shape)
 
 
-def _distance(mean_a: np.ndarray, mean_b: np.ndarray, cov_a: np.ndarray, cov_b: np.ndarray) -> float:
+def _root(covariance: np.ndarray) -> np.ndarray:
+  """The symmetric square root of a covariance [D, D]; NaN where the decomposition fails."""
+  try:
+    values, vectors = np.linalg.eigh(covariance)
+  except np.linalg.LinAlgError:
+    return np.full_like(covariance, np.nan)
+  return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def _distance(
+  mean_a: np.ndarray, mean_b: np.ndarray, cov_a: np.ndarray, cov_b: np.ndarray, root_b: np.ndarray
+) -> float:
   """The distance of two Gaussians. Not of a stack: its decomposition would fail as a whole where it fails for one."""
-  if not all(np.isfinite(x).all() for x in (mean_a, mean_b, cov_a, cov_b)):
+  if not all(np.isfinite(x).all() for x in (mean_a, mean_b, cov_a, root_b)):
     return np.nan
   try:
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    # C_a C_b has the spectrum of the symmetric C_a^(1/2) C_b C_a^(1/2).
-    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
+    # C_a C_b has the spectrum of the symmetric C_b^(1/2) C_a C_b^(1/2).
+    overlap = np.sqrt(np.maximum(np.linalg.eigvalsh(root_b @ cov_a @ root_b), 0)).sum()
   except np.linalg.LinAlgError:
     return np.nan
   spread = np.trace(cov_a) + np.trace(cov_b) - 2 * overlap

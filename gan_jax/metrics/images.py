@@ -27,8 +27,8 @@ class Statistics(NamedTuple):
   in_data: Any
   divergence: Any
   within: Any
-  neighbour: Any  # [n], distance of each of some samples to the nearest other one
-  to_real: Any  # [n], distance to the nearest training example
+  neighbour: Any  # [n], distance of each of some samples to the nearest other one; None: not searched for
+  to_real: Any  # [n], distance to the nearest training example; None: not searched for
 
 
 class Seen(NamedTuple):
@@ -89,7 +89,7 @@ def build(
     found = jax.jit(variety.nearest, static_argnums=2)(real.features, taught.features, same)
     return float(np.median(np.asarray(found)))
 
-  def measure(draw: Callable[[Array], Array], count: int) -> Statistics:
+  def measure(draw: Callable[[Array], Array], count: int, near: bool) -> Statistics:
     found = in_chunks(lambda indices: look(draw(indices)), count)
     share = found.members.mean(axis=0)
     some = found.features[: min(variety.SAMPLES, len(real.features))]
@@ -99,17 +99,18 @@ def build(
       *shares.presence(share, counts, count),
       shares.divergence(share, counts),
       variety.within(*found),
-      neighbours.measure(found.features),
-      variety.nearest(some, taught.features, False),
+      neighbours.measure(found.features) if near else None,
+      variety.nearest(some, taught.features, False) if near else None,
     )
 
   def finish(found: Statistics) -> dict[str, np.ndarray]:
     columns = {
       "frechet/distance": frechet.frechet_distance(found.gaussian, gaussian),
       "samples/spread": np.sqrt(variety.ratio(found.within, own_within)),
-      "samples/duplicates": neighbours.share(found.neighbour),
-      "samples/nearest_real": variety.ratio(np.median(found.to_real, axis=-1), own_to_real()),
     }
+    if found.neighbour is not None:
+      columns["samples/duplicates"] = neighbours.share(found.neighbour)
+      columns["samples/nearest_real"] = variety.ratio(np.median(found.to_real, axis=-1), own_to_real())
     if classes > 1:
       columns |= {
         "classes/present": found.present,

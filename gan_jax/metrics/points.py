@@ -44,14 +44,15 @@ def mixture_quality(dataset: Dataset, cache: Path | None = None) -> Quality:
   own = np.bincount(np.asarray(dataset.judged.labels), minlength=len(centres))  # the label is the mode
   gaussian, neighbours = frechet.fit(dataset.judged.images), variety.neighbours(some_points(dataset))
 
-  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], frechet.Gaussian, Array]:
+  def measure(draw: Callable[[Array], Array], count: int, near: bool):
     points = in_chunks(draw, count)
-    return modes.mode_metrics(points, centres, std, own), frechet.fit(points), neighbours.measure(points)
+    found = modes.mode_metrics(points, centres, std, own), frechet.fit(points)
+    return *found, neighbours.measure(points) if near else None
 
-  def finish(found: tuple[dict[str, np.ndarray], frechet.Gaussian, np.ndarray]) -> dict[str, np.ndarray]:
+  def finish(found: tuple[dict[str, np.ndarray], frechet.Gaussian, np.ndarray | None]) -> dict[str, np.ndarray]:
     columns, fitted, distances = found
-    distance = frechet.frechet_distance(fitted, gaussian)
-    return columns | {"points/frechet": distance, "samples/duplicates": neighbours.share(distances)}
+    columns = columns | {"points/frechet": frechet.frechet_distance(fitted, gaussian)}
+    return columns if distances is None else columns | {"samples/duplicates": neighbours.share(distances)}
 
   explained = modes.EXPLANATIONS | {"samples/duplicates": DUPLICATES}
   return Quality(measure, finish, explained, {"modes": len(centres), "mode_std": float(std)})
@@ -64,11 +65,12 @@ def line_quality(dataset: Dataset, cache: Path | None = None) -> Quality:
   assert dataset.line is not None
   where, neighbours = dataset.line, variety.neighbours(some_points(dataset))
 
-  def measure(draw: Callable[[Array], Array], count: int) -> tuple[dict[str, Array], Array]:
+  def measure(draw: Callable[[Array], Array], count: int, near: bool) -> tuple[dict[str, Array], Array | None]:
     points = in_chunks(draw, count)
-    return line.line_metrics(points, where), neighbours.measure(points)
+    return line.line_metrics(points, where), neighbours.measure(points) if near else None
 
-  def finish(found: tuple[dict[str, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
-    return found[0] | {"samples/duplicates": neighbours.share(found[1])}
+  def finish(found: tuple[dict[str, np.ndarray], np.ndarray | None]) -> dict[str, np.ndarray]:
+    columns, distances = found
+    return columns if distances is None else columns | {"samples/duplicates": neighbours.share(distances)}
 
   return Quality(measure, finish, line.EXPLANATIONS | {"samples/duplicates": DUPLICATES}, {})

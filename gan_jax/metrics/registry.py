@@ -19,11 +19,16 @@ from gan_jax.data import Dataset
 class Quality(NamedTuple):
   """A measurement bound to one dataset."""
 
-  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], how many samples) -> small statistics
-  measure: Callable[[Callable[[Array], Array], int], Any]
+  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], how many samples, whether to search for
+  # nearest neighbours too) -> small statistics
+  measure: Callable[[Callable[[Array], Array], int, bool], Any]
   finish: Callable[[Any], dict[str, np.ndarray]]  # on the host: statistics with a leading axis [P] -> metrics [P]
   explanations: dict[str, str]
   notes: dict[str, Any]  # facts for the report
+
+
+# Metrics that need a search for nearest neighbours, about half the cost of an evaluation.
+OF_NEIGHBOURS = ("samples/duplicates", "samples/nearest_real")
 
 
 class Facts(NamedTuple):
@@ -85,8 +90,8 @@ def together(parts: list[Quality]) -> Quality:
   if len(parts) == 1:
     return parts[0]
 
-  def measure(draw: Callable[[Array], Array], count: int) -> tuple[Any, ...]:
-    return tuple(part.measure(draw, count) for part in parts)
+  def measure(draw: Callable[[Array], Array], count: int, near: bool) -> tuple[Any, ...]:
+    return tuple(part.measure(draw, count, near) for part in parts)
 
   def finish(found: tuple[Any, ...]) -> dict[str, np.ndarray]:
     each = [part.finish(one) for part, one in zip(parts, found, strict=True)]

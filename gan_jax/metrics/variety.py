@@ -42,17 +42,22 @@ def nearest(points: Array, others: Array, same: bool) -> Array:
   """[N]: distance of each of points [N, D] to the nearest of others [M, D]; `same`: point i is other i, and is skipped.
 
   The nearest is found by |x|^2 + |y|^2 - 2 x y. Its distance is then computed from the difference, so copies are at 0.
+  It is the first at which that sum is lowest: two plain reductions, which XLA runs twice as fast as its `argmin` on a CPU.
   """
   centre = others.mean(axis=0)[None, :]
   points, others = points - centre, others - centre
-  lengths = jnp.sum(jnp.square(others), axis=1)
+  lengths, count = jnp.sum(jnp.square(others), axis=1), jnp.arange(others.shape[0])
 
   def chunk(indices: Array) -> Array:
     rows = points[jnp.minimum(indices, points.shape[0] - 1)]
     squared = lengths[None, :] - 2 * rows @ others.T
     if same:
-      squared = jnp.where(indices[:, None] == jnp.arange(others.shape[0])[None, :], jnp.inf, squared)
-    return jnp.linalg.norm(rows - others[jnp.argmin(squared, axis=1)], axis=1)
+      squared = jnp.where(indices[:, None] == count[None, :], jnp.inf, squared)
+    lowest = squared.min(
+      axis=1, keepdims=True
+    )  # NaN of a row that is not finite, whose distance is NaN whatever it is from
+    first = jnp.where(squared <= lowest, count[None, :], others.shape[0] - 1).min(axis=1)
+    return jnp.linalg.norm(rows - others[first], axis=1)
 
   return in_chunks(chunk, points.shape[0], ROWS)
 

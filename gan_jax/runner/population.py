@@ -24,7 +24,7 @@ from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import duality, geometry
-from gan_jax.metrics import Quality
+from gan_jax.metrics import OF_NEIGHBOURS, Quality
 from gan_jax.metrics.chunks import CHUNK
 from gan_jax.probes import lens
 from gan_jax.runner.grouping import Group
@@ -91,7 +91,8 @@ def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str,
   """What the columns of `Program.evaluate` mean."""
   found = dict(quality.explanations)
   if any(averages(group) for group in groups):
-    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in quality.explanations}
+    cheap = quality.explanations.keys() - set(OF_NEIGHBOURS)
+    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in found if name in cheap}
   return found
 
 
@@ -165,27 +166,28 @@ def compile_group(group: Group, game: Game, dataset: Dataset, quality: Quality) 
   def classes(indices: Array) -> Array:
     return labels[indices]
 
-  def statistics(hypers: Hypers, gen_params: Params):
-    def one(h: Hypers, params: Params):
-      def draw(indices: Array) -> Array:
+  def statistics(hypers: Hypers, generators: dict[str, Params]):
+    def one(h: Hypers, mine: dict[str, Params]):
+      def draw(params: Params, indices: Array) -> Array:
         key = derive_key(h.seed, 0, Purpose.EVALUATION, indices[0])
         noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
         return generate(params, noise, classes(indices))
 
-      return quality.measure(draw, group.spec.evaluation_samples)
+      samples = group.spec.evaluation_samples
+      return {
+        name: quality.measure(functools.partial(draw, params), samples, name != RAW) for name, params in mine.items()
+      }
 
-    return jax.vmap(one)(hypers, gen_params)
+    return jax.vmap(one)(hypers, generators)
 
   statistics_divided = divide(statistics, (DIVIDED, DIVIDED), DIVIDED)
 
   def evaluate(hypers: Hypers, state: GanState) -> dict[str, np.ndarray]:
     generators = {"": state.gen_ema, RAW: state.gen_params} if averages(group) else {"": state.gen_ema}
-    columns: dict[str, np.ndarray] = {}
-    for prefix, gen_params in generators.items():
-      found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, gen_params)))
-      with np.errstate(over="ignore"):  # what is beyond float32 is inf there
-        columns |= {prefix + name: np.asarray(value, np.float32) for name, value in quality.finish(found).items()}
-    return columns
+    found = jax.tree.map(lambda x: x[:members], jax.device_get(statistics_divided(hypers, generators)))
+    with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+      columns = {prefix + name: x for prefix, mine in found.items() for name, x in quality.finish(mine).items()}
+      return {name: np.asarray(value, np.float32) for name, value in columns.items()}
 
   def inspection(name):
     module = INSPECTIONS[name]

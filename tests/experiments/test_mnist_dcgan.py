@@ -39,7 +39,7 @@ def test_a_column_is_a_class_where_the_class_is_given():
 
   played = game.build(group.spec, dataset)._replace(generator=plain(lambda key: jnp.zeros(()), paint))
   program = population.compile_group(
-    group, played, dataset, Quality(lambda d, n: d(jnp.arange(2)).mean(), dict, {}, {})
+    group, played, dataset, Quality(lambda d, n, near: d(jnp.arange(2)).mean(), dict, {}, {})
   )
   shapes = jax.eval_shape(program.init, program.hypers)
   grid = np.asarray(program.draw_grid(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)))[0]

@@ -348,7 +348,7 @@ def compiled(**extra):
   members = [settings.resolve(SMALL, {"loss": x, "seed": i, "steps": 3}, extra) for i, x in enumerate(losses)]
   (group,) = grouping.group(members)
   dataset = data.load("digits")
-  quality = Quality(lambda draw, count: draw(np.arange(4)).mean(), lambda found: {"mean": found}, {}, {})
+  quality = Quality(lambda draw, count, near: draw(np.arange(4)).mean(), lambda found: {"mean": found}, {}, {})
   played = game.build(group.spec, dataset)
   return group, played, population.compile_group(group, played, dataset, quality)
 

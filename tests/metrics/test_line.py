@@ -78,7 +78,7 @@ def test_the_floor_is_what_samples_of_the_data_score():
   count = 500
   quality = metrics.build(data.load("line"), cache=None)
   points = data.load("line").data.images
-  measure = jax.jit(lambda first: quality.measure(lambda i: points[first + i], count)[0]["line/wasserstein"])
+  measure = jax.jit(lambda first: quality.measure(lambda i: points[first + i], count, False)[0]["line/wasserstein"])
   scores = [float(measure(first)) for first in range(0, 40 * count, count)]
   floor = line.floor(count)
   assert np.mean(scores) == pytest.approx(floor, abs=4 * np.std(scores) / np.sqrt(len(scores)))

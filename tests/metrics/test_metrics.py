@@ -113,9 +113,9 @@ def test_chunks_join_to_the_whole():
   assert found[1].shape == (601, 2)
 
 
-def sample(quality, draw, count):
+def sample(quality, draw, count, near=True):
   """The columns of one generator."""
-  found = jax.jit(lambda: quality.measure(draw, count))()
+  found = jax.jit(lambda: quality.measure(draw, count, near))()
   return {name: x[0] for name, x in quality.finish(jax.tree.map(lambda x: np.asarray(x)[None], found)).items()}
 
 
@@ -301,6 +301,24 @@ def test_neighbours_and_spread_by_brute_force():
   members = np.eye(4)[classes][:, :2]
   expected = sum(x[classes == k].var(axis=0, ddof=1).sum() * 74 for k in (0, 1)) / 148
   assert float(variety.within(jnp.asarray(x), jnp.asarray(members, jnp.float32))) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["digits", "ring", "line"])
+def test_without_neighbours_the_rest_is_the_same(name, tmp_path):
+  dataset = data.load(name)
+  measured = metrics.build(dataset, tmp_path)
+  whole, cheap = (sample(measured, of(dataset), 600, near) for near in (True, False))
+  left = whole.keys() & set(metrics.OF_NEIGHBOURS)
+  assert left >= {"samples/duplicates"}
+  assert cheap.keys() == whole.keys() - left
+  for column, value in cheap.items():
+    np.testing.assert_allclose(value, whole[column], rtol=1e-5, atol=1e-6)
+
+
+def test_the_distance_of_a_sample_that_is_not_finite_is_no_number():
+  y = jnp.ones((5, 2))
+  found = np.asarray(variety.nearest(y.at[1].set(jnp.nan).at[3].set(jnp.inf), y, False))
+  np.testing.assert_array_equal(np.isfinite(found), [True, False, True, False, True])
 
 
 def test_shares_against_closed_forms():

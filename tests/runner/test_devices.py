@@ -156,7 +156,7 @@ def test_double_precision_makes_a_program(fields, x64):
   weight = {"penalty_weight": 0.1} if "penalty" in fields else {}
   (group,) = grouping.group([settings.resolve({**base, **weight, **fields})])
   dataset = data.load(group.spec.dataset)
-  unasked = Quality(lambda draw, count: draw(np.arange(4)), lambda found: {}, {}, {})
+  unasked = Quality(lambda draw, count, near: draw(np.arange(4)), lambda found: {}, {}, {})
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = jax.eval_shape(program.init, program.hypers)
   after, _ = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)

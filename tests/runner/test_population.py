@@ -21,7 +21,7 @@ from gan_jax.runner import grouping, loop, population
 from tests.conftest import ROOT
 
 SMALL = {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1}
-NO_QUALITY = Quality(lambda draw, count: draw(np.arange(4)).mean(), lambda found: {"mean": found}, {}, {})
+NO_QUALITY = Quality(lambda draw, count, near: draw(np.arange(4)).mean(), lambda found: {"mean": found}, {}, {})
 
 
 def configs(*overrides):
@@ -210,7 +210,7 @@ def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, sam
   spoken = lambda params, noise, labels: jax.numpy.zeros((len(labels), 8, 8, 1)) + labels[:, None, None, None]  # noqa: E731
   built = built._replace(generator=built.generator._replace(apply=spoken))
   heard = metrics.Quality(
-    lambda draw, count: in_chunks(lambda i: draw(i)[:, 0, 0, 0], count), lambda x: {"label": x}, {}, {}
+    lambda draw, count, near: in_chunks(lambda i: draw(i)[:, 0, 0, 0], count), lambda x: {"label": x}, {}, {}
   )
   program = population.compile_group(group, built, dataset, heard)
   (found,) = program.evaluate(program.hypers, program.init(program.hypers))["label"]

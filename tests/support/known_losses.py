@@ -15,7 +15,7 @@ from scipy import special
 
 from gan_jax.core.types import Loss
 from gan_jax.losses import Card
-from gan_jax.losses.f_divergences import Divergence
+from gan_jax.losses.divergence import Divergence
 from tests.support import formulas
 
 Formula = Callable[..., np.ndarray]
