@@ -24,7 +24,7 @@ GAMES: dict[str, dict[str, Any]] = {  # what is timed: fields beyond the default
   "bcr": {"penalty": "bcr", "augmentation": "shift"},
   "orthogonal": {"penalty": "orthogonal"},
   "spectral": {"weight_constraint": "spectral"},
-  "clip": {"weight_constraint": "clip", "clip_value": 1.0},
+  "clip": {"weight_constraint": "clip", "weight_constraint_options": {"bound": 1.0}},
 }
 
 

@@ -56,14 +56,14 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
   jacobian = -field  # of the two gradients
   corrections = {"consensus": jacobian.T, "symplectic": (jacobian - jacobian.T).T / 2}
   if config["method"] in corrections:
-    jacobian = jacobian + config["method_weight"] * corrections[config["method"]] @ jacobian
+    jacobian = jacobian + config["method_options"]["weight"] * corrections[config["method"]] @ jacobian
   rates = np.array([config["generator_rate"], config["discriminator_rate"]])
 
   def move(x, memory, players, base=None):
     """One update of some players by the gradient at x, from `base`; the memory of momentum or of the last gradient."""
     gradient = jacobian @ x
     base = x if base is None else base
-    kept = gradient + config["beta1"] * memory if config["optimizer"] == "momentum" else gradient
+    kept = gradient + config["optimizer_options"]["beta1"] * memory if config["optimizer"] == "momentum" else gradient
     direction = 2 * gradient - memory if config["optimizer"] == "optimistic_sgd" else kept
     mine = np.isin([0, 1], players)
     return np.where(mine, base - rates * direction, x), np.where(mine, kept, memory)

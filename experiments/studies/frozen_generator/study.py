@@ -59,13 +59,13 @@ def main(arguments: list[str]) -> None:
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import runs
-  from gan_jax.runner import devices, study
+  from gan_jax.runner import devices, grouping, study
   from gan_jax.settings import sweeps
 
   full = [f"--config.{name}={value}" for name, value in FULL.items()] if known.full else []
   config = checked(sweeps.read(str(CONFIG), [*full, *rest]))
   out = known.out or Path("runs/frozen_generator_full" if known.full else "runs/frozen_generator")
-  members = {name: retraining_runs(config, name) for name in config["datasets"]}
+  members = {name: grouping.completed(retraining_runs(config, name)) for name in config["datasets"]}
   manifest = study.existing(out, [run for runs_ in members.values() for run in runs_])
   with command.phase("starting jax"):
     devices.configure(config["seeds"] * len(config["stages"]), manifest and manifest["layout"])
@@ -114,11 +114,10 @@ def base(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
   """What both phases have in common."""
   return {
     "dataset": dataset,
-    "data_dir": config["mnist_dir"] if dataset == "mnist" else "",
+    "dataset_options": {"data_dir": config["mnist_dir"]} if dataset == "mnist" else {},
     "hold_out": HOLD_OUT,
     "latent_size": 2 if dataset in ("ring", "grid") else 32,
-    "generator_width": config["width"],
-    "discriminator_width": config["width"],
+    "model_options": {"generator_width": config["width"], "discriminator_width": config["width"]},
     "batch_size": config["batch_size"],
     "generator_rate": config["rate"],
     "discriminator_rate": config["rate"],
@@ -160,7 +159,7 @@ def train(config: Mapping[str, Any], members: Mapping[str, list[dict[str, Any]]]
   manifest = study.describe(str(CONFIG), out.name, list(groups.values()), {}, tables=("rows",))
   runs.write_manifest(out, manifest)
   for name, group in groups.items():
-    dataset = data.load(name, group.spec.data_dir)
+    dataset = data.load(name, **dict(group.spec.dataset_options))
     with command.phase(f"{name}: training the generators"):
       frozen = freeze(config, name, dataset)
     program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)

@@ -29,8 +29,8 @@ from ...sweep import conduct
 
 FULL = {
   "steps": 6000,
-  "generator_width": 256,
-  "discriminator_width": 256,
+  "model_options.generator_width": 256,
+  "model_options.discriminator_width": 256,
   "evaluation_samples": 10_000,
   "probe_every": 200,
   "evaluate_every": 6000,
@@ -86,7 +86,7 @@ def measure(directory: Path) -> None:
   for name in dict.fromkeys(run.group for run in read.runs):
     configs = [run.config for run in read.runs if run.group == name]
     (group,) = grouping.group(configs)
-    dataset = data.load(group.spec.dataset, group.spec.data_dir)
+    dataset = data.load(group.spec.dataset, **dict(group.spec.dataset_options))
     hypers, state = final_state(directory, group._replace(name=name), dataset)
     look = build_look(group.spec, dataset, COMPARED)
     look_at_all = build_look(group.spec, dataset, tuple(losses.LOSSES))
