@@ -29,13 +29,13 @@ def field(at):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("weight", [0.0, 0.3, 2.0])
-@pytest.mark.parametrize("name", sorted(methods.ADJUSTMENTS))
+@pytest.mark.parametrize("name", ["consensus", "symplectic"])
 def test_adjusted_direction(name, weight):
   """Consensus: v + w J^T v, the slope of |v|^2 / 2 added. Symplectic: v + w A^T v, A = (J - J^T) / 2."""
   v = J @ Z + B
   known = {"consensus": v + weight * J.T @ v, "symplectic": v + weight * ((J - J.T) / 2).T @ v}
   assert name in known, f"method {name!r} has no known direction: add what it is for v(z) = J z + b"
-  direction, views = methods.ADJUSTMENTS[name](field, point(Z), weight)
+  direction, views = methods.METHODS[name](field, point(Z), weight=weight)
   np.testing.assert_allclose(flat(direction), known[name], rtol=1e-12)
   assert jax.tree.structure(direction) == jax.tree.structure(point(Z))
   assert float(views["seen"]) == Z.sum()

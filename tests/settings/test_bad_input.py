@@ -116,14 +116,20 @@ CONFIGS = {  # what is in the config file: what is said
   "a huge int": (of("{'seed': 10 ** 5000}"), "'seed' expected from 0 to .*, got an int of 16610 bits"),
   "a huge int for a float": (of("{'generator_rate': 10 ** 5000}"), "'generator_rate' expected a finite number"),
   "beyond float32": (of("{'generator_rate': 1e39}"), "'generator_rate' expected a finite number .of float32"),
-  "a vast width": (of("{'generator_width': 10 ** 7}"), "'generator_width' expected from 1 to 32768, got 10000000"),
+  "a vast width": (
+    of("{'model_options.generator_width': 10 ** 7}"),
+    "'generator_width' expected from 1 to 32768, got 10000000",
+  ),
   "a vast evaluation": (
     of("{'evaluation_samples': 10 ** 9}"),
     "'evaluation_samples' expected from 100 to 10000000, got 1000000000",
   ),
-  "a vast depth": (of("{'depth': 10 ** 6}"), "'depth' expected from 1 to 256"),
+  "a vast depth": (of("{'model_options.depth': 10 ** 6}"), "'depth' expected from 1 to 256"),
   "a vast number of turns": (of("{'n_critic': 10 ** 6}"), "'n_critic' expected from 1 to 1000"),
-  "NUL in a name": (of("{'data_dir': 'a\\0b'}"), "'data_dir' expected text that UTF-8 can hold, without NUL"),
+  "NUL in a name": (
+    of("{'dataset_options.data_dir': 'a\\0b'}"),
+    "'data_dir' expected text that UTF-8 can hold, without NUL",
+  ),
   "half a character": (of("{'panel': chr(0xd800)}"), "'panel' expected text that UTF-8 can hold"),
   "a loss with a line break": (of("{'loss': 'hinge\\n'  'x'}"), "unknown loss 'hinge"),
   "a loss without an end": (of("{'loss': 'a' * 10 ** 6}"), "unknown loss 'aaa"),
