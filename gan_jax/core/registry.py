@@ -199,10 +199,10 @@ class Registry(dict[str, Entry]):
     self[name] = Entry(self.kind, name, builder, options, first, facts)
     return self[name]
 
-  def get(self, name: str, default: Any = None) -> Entry:  # type: ignore[override]
-    """The entry of that name. Raises `BadInput` for an unknown one, with the nearest."""
-    if name in self:
-      return self[name]
+  def get(self, name: str, *default: Any) -> Any:  # type: ignore[override]
+    """The entry of that name. Raises `BadInput` for an unknown one, with the nearest; unless there is a default."""
+    if name in self or default:
+      return super().get(name, *default)
     if self.compose is not None:
       return self.compose(name)
     raise unknown(self.kind, name, [*self.also, *self], self.meanings)

@@ -129,7 +129,7 @@ def measurement(machine):
 
 def seen_at(machine, h, state):
   """(eigenvalues of the update, the columns)."""
-  statistics = jax.device_get(measurement(machine)(h, state))
+  statistics = jax.device_get(measurement(machine)(fitted(h, machine.spec), state))
   row = geometry.finish(jax.tree.map(lambda x: x[None], statistics))
   return krylov.eigenvalues(statistics.update), {name: float(value[0]) for name, value in row.items()}
 
