@@ -87,7 +87,7 @@ def phase(name: str, brief: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def with_jax(brief: bool = False) -> Iterator[None]:
-  """jax for a command that trains no study of its own, as `gan_jax.study.run` sets it up for one.
+  """jax for a command that trains no study of its own, as `gan_jax.runner.study.run` sets it up for one.
 
   Raises:
     BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).

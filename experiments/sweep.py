@@ -1,7 +1,7 @@
 """`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]`: a study; the same command again resumes it."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,26 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   known, rest = parser.parse_known_args(arguments)
   longer = full is not None and known.full
 
-  from gan_jax.runner import study
+  from gan_jax.runner import standing, study
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
   directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop())
-  study.confirm(directory)
+  standing.confirm(directory)
   return directory
+
+
+def measure_once(study: Path, file: str, measure: Callable[[], Mapping[str, Any]]) -> None:
+  """Write `file` (.npz) of a finished study, unless it is there: the arrays of `measure()`, with the study's lock held.
+
+  Raises:
+    BadInput: another process holds the lock; and as `measure`.
+  """
+  from gan_jax import runs
+
+  if not (study / file).exists():
+    with command.phase(f"measuring {file} of {study}"), runs.writer_lock(study):
+      runs.write_arrays(study / file, **measure())
 
 
 def main(arguments: list[str], single: bool = False) -> None:
@@ -66,9 +79,9 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax.runner import study
+  from gan_jax.runner import standing, study
 
-  study.confirm(study.run(known.config, rest, known.out, single, stop=command.stop()))
+  standing.confirm(study.run(known.config, rest, known.out, single, stop=command.stop()))
 
 
 if __name__ == "__main__":

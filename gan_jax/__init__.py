@@ -1,6 +1,43 @@
 """gan_jax: which GAN loss, and why did this one stop learning?
 
-Importing the package imports nothing else: `launch.sh help`, a sweep's listing and a report start without jax.
+    import gan_jax
+
+    study = gan_jax.run_study({"dataset": "ring", "latent_size": 2, "steps": 500}, "runs/ring")
+    print(study.runs[0].quality.columns["points/frechet"], study.runs[0].verdict.evidence)
+
+    study = gan_jax.load_study("runs/compare_losses")  # of any study's directory; needs no jax
+
+The parts are packages of their own: `from gan_jax import losses, penalties`. Importing this package imports nothing else,
+and a name of `__all__` when it is first used: `gan-jax help`, a sweep's listing and a report start without jax.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from gan_jax.core.errors import BadInput, Failure, Stopped
+  from gan_jax.report.loading import LoadedRun, LoadedStudy, load_study
+  from gan_jax.runner.entry import run_study
+
 __version__ = "0.1.0"
+__all__ = ["BadInput", "Failure", "LoadedRun", "LoadedStudy", "Stopped", "load_study", "run_study"]
+
+_HOMES = {  # where each name is defined
+  "BadInput": "gan_jax.core.errors",
+  "Failure": "gan_jax.core.errors",
+  "LoadedRun": "gan_jax.report.loading",
+  "LoadedStudy": "gan_jax.report.loading",
+  "Stopped": "gan_jax.core.errors",
+  "load_study": "gan_jax.report.loading",
+  "run_study": "gan_jax.runner.entry",
+}
+
+
+def __getattr__(name: str) -> Any:
+  if name not in _HOMES:
+    raise AttributeError(f"module 'gan_jax' has no attribute {name!r}")
+  return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+  return sorted([*globals(), *__all__])

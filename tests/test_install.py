@@ -119,3 +119,16 @@ def test_a_config_that_came_with_it_is_trained_and_written_here(call, environmen
   (packages,) = environment.glob("lib/python*/site-packages")
   code = "import gan_jax, sys; print(gan_jax.__file__, 'jax' in sys.modules)"
   assert call("-c", code, program="python").stdout.split() == [str(packages / "gan_jax" / "__init__.py"), "False"]
+
+
+def test_every_script_can_be_imported_from_within_the_package(call):
+  """As gan_jax.experiments: a script that imports another as `experiments` is found here."""
+  code = """
+import importlib, pkgutil
+import gan_jax.experiments as scripts
+print(*(importlib.import_module(m.name).__name__ for m in pkgutil.walk_packages(scripts.__path__, scripts.__name__ + ".")))
+"""
+  done = call("-c", code, program="python")
+  assert done.returncode == 0, done.stderr
+  assert {"gan_jax.experiments.sweep", "gan_jax.experiments.studies.dirac.study"} <= set(done.stdout.split())
+  assert len(done.stdout.split()) == len([*(ROOT / "experiments").rglob("*.py")]) - 1

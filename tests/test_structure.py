@@ -14,7 +14,7 @@ import pytest
 from gan_jax import commands as gan_jax_commands
 from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
-from gan_jax.runner import grouping, population, study
+from gan_jax.runner import evaluation, grouping, population, study
 from gan_jax.settings import sweeps
 from tests.conftest import ROOT
 from tests.data.test_idx import write_set
@@ -182,7 +182,7 @@ def test_every_config_makes_a_program(path):
   after, rows = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)
   assert after == state
   assert {x.shape for x in rows.values()} == {(2, program.padded)}
-  assert rows.keys() == population.explanations(group.spec, game.build(group.spec, dataset)).keys()
+  assert rows.keys() == evaluation.explanations(game.build(group.spec, dataset)).keys()
 
 
 @pytest.mark.parametrize("path", [p for p in CONFIGS if p.stem in RUN], ids=lambda p: p.stem)
@@ -222,6 +222,17 @@ def test_python_blocks_of_the_readme_run():
     [sys.executable, "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True, check=False
   )
   assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_training_loop_learns_what_it_says():
+  """A loss and a penalty in a loop of one's own: fifteen lines of code, and they end where the comment says."""
+  blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+  (loop,) = [block for block in blocks if "import optax" in block]
+  names: dict[str, object] = {}
+  exec(compile(loop, "README.md", "exec"), names)
+  np.testing.assert_allclose(names["g"], [3.0, 0.5], atol=0.1)
+  body = loop[loop.index("@jax.jit") :]
+  assert len([line for line in body.splitlines() if line.strip()]) <= 17
 
 
 def test_the_loss_table_is_current():

@@ -1,9 +1,11 @@
 """Where this copy of the package lies, and by which name its command was called. No jax import."""
 
 import os
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
+NAME = re.compile(r"(configs/)?(?P<name>(\w{1,100}/)?\w{1,100})(\.py)?")  # of a config that comes with the package
 
 
 def folder(name: str) -> Path:
@@ -18,12 +20,11 @@ def config(text: str) -> str:
   `digits`, `digits.py` and `configs/digits.py` all name `digits.py` of `configs`, unless there is a file of that name.
   What names neither comes back as it is.
   """
-  given = Path(text)
-  if given.is_file():
+  named = NAME.fullmatch(text)
+  if named is None or Path(text).is_file():
     return text
-  name = given.relative_to("configs") if given.parts[:1] == ("configs",) else given
-  own = folder("configs") / name.with_suffix(".py")
-  return str(own) if name.suffix in ("", ".py") and own.is_relative_to(folder("configs")) and own.is_file() else text
+  own = folder("configs") / f"{named['name']}.py"
+  return str(own) if own.is_file() else text
 
 
 def typed() -> str:

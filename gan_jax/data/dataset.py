@@ -1,4 +1,4 @@
-"""What a dataset is: arrays that stay on the device as they were stored, and how a batch of them is decoded."""
+"""The record of a dataset: arrays on the device as they were stored, and a function that decodes a batch of them."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from gan_jax.core.errors import BadInput, plural, shown
 from gan_jax.core.registry import Registry
 from gan_jax.core.types import Data
 
-CHUNK = 4096  # examples decoded at once where all are looked at
-ROUNDING = 1e-5  # by which a decoded pixel may leave [-1, 1]
+CHUNK = 4096  # examples decoded at once when all are checked
+ROUNDING = 1e-5  # tolerance of a decoded pixel outside [-1, 1]
 
 
 class Line(NamedTuple):
@@ -28,7 +28,7 @@ class Dataset(NamedTuple):
   """A whole dataset, ready to train on.
 
   `data.images` is uint8 [N, H, W, C] or float32 points [N, 2]; `data.labels` is int32 [N] in [0, num_classes).
-  `decode` turns a batch of stored examples into what the networks see: float32 images in [-1, 1], or the points.
+  `decode` turns a batch of stored examples into the networks' inputs: float32 images in [-1, 1], or the points.
   """
 
   data: Data
@@ -39,7 +39,7 @@ class Dataset(NamedTuple):
   modes: np.ndarray | None = None  # [K, 2] float32, the exact centres of a mixture; None for all else
   std: float | None = None  # of each mode, per coordinate; None for all else
   line: Line | None = None  # on which the points are N(0, 1); None for all else
-  reference: Data | None = None  # what samples are judged against, where it is not what is trained on
+  reference: Data | None = None  # what samples are compared with, if not with the training data
 
   @property
   def judged(self) -> Data:
@@ -52,7 +52,7 @@ register = DATASETS.register
 
 
 def digest(dataset: Dataset) -> str:
-  """sha256 of the stored examples and their labels, with dtypes and shapes: what a dataset's name does not say."""
+  """sha256 of the stored examples and labels, with dtypes and shapes: it detects other data of the same name."""
   hasher = hashlib.sha256()
   for array in dataset.data:
     stored = np.ascontiguousarray(array)
@@ -64,30 +64,30 @@ def digest(dataset: Dataset) -> str:
 def decode_bytes(stored: Array) -> Array:
   """uint8 0..255 -> float32 in [-1, 1]: `(2 x - 255) / 255`, exact at both ends and symmetric about zero.
 
-  Not `x / 127.5 - 1`: XLA multiplies by the rounded reciprocal, and white comes out above 1.
+  `x / 127.5 - 1` is not used: XLA multiplies by the rounded reciprocal, and white becomes greater than 1.
   """
   return (2.0 * stored.astype(jnp.float32) - 255.0) / 255.0
 
 
 def decode_points(stored: Array) -> Array:
-  """Points are seen as they are stored."""
+  """Points are used as they are stored."""
   return stored
 
 
 def encode_for_view(images: Array) -> Array:
-  """Images in [-1, 1] -> uint8 0..255, the inverse of `decode_bytes`; what lies outside is clipped, NaN is black."""
+  """Images in [-1, 1] -> uint8 0..255, the inverse of `decode_bytes`; values outside are clipped, NaN becomes black."""
   unit = jnp.clip(jnp.nan_to_num(images, nan=-1.0), -1.0, 1.0)
   return jnp.round((unit + 1.0) * 127.5).astype(jnp.uint8)
 
 
 def check(name: str, dataset: Dataset) -> Dataset:
-  """The dataset, if it is what `Dataset` promises: what every loader is held to, once, before anything is trained on it.
+  """The dataset, after checking that it is as `Dataset` says; done once, before anything is trained on it.
 
-  Images must lie in [-1, 1], which a generator that ends in tanh can reach; points are in units of their own.
+  Images must lie in [-1, 1], which a generator that ends in tanh can reach; points may have any units.
 
   Raises:
-    BadInput: no examples; other shapes than it says; labels that are no whole numbers, not one for each example, or not
-      in [0, num_classes); decoded values that are no floats, not finite, or outside the range, and which they are.
+    BadInput: no examples; shapes other than those declared; labels that are not integers, not one per example, or
+      not in [0, num_classes); decoded values that are not floats, not finite, or out of range.
   """
 
   def refuse(expected: str, got: object) -> BadInput:
@@ -117,7 +117,7 @@ def check(name: str, dataset: Dataset) -> Dataset:
 
 
 def _range(name: str, dataset: Dataset) -> tuple[float, float]:
-  """The smallest and the largest decoded value. Raises `BadInput` for other shapes, no floats, or what is not finite."""
+  """The smallest and the largest decoded value. Raises `BadInput` for wrong shapes or values."""
   images = dataset.data.images
 
   @jax.jit
@@ -130,7 +130,7 @@ def _range(name: str, dataset: Dataset) -> tuple[float, float]:
       )
     return seen.min(), seen.max(), jnp.isfinite(seen).all()
 
-  # The last chunk overlaps the one before: two programs would be compiled for its length.
+  # The last chunk overlaps the one before, because another length would compile a second program.
   size = min(CHUNK, len(images))
   starts = [*range(0, len(images) - size, size), len(images) - size]
   found = jax.device_get([ends(images[start : start + size]) for start in starts])

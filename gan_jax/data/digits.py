@@ -1,4 +1,4 @@
-"""The embedded images: 1,797 real scans of handwritten digits, 8x8, that ship inside scikit-learn.
+"""1,797 real scans of handwritten digits, 8x8, which ship with scikit-learn.
 
 Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998 (its test
 set). A pixel counts the ink in a 4x4 block of a 32x32 bitmap: an integer from 0 to 16.
@@ -18,8 +18,8 @@ def decode(stored: Array) -> Array:
 
 @register("digits")
 def load() -> Dataset:
-  """[1797, 8, 8, 1] uint8 and the digit that each shows."""
-  # Here and not above: scikit-learn takes a second to import.
+  """[1797, 8, 8, 1] uint8 images and the digit that each shows."""
+  # Imported here: scikit-learn takes a second to import.
   from sklearn.datasets import load_digits
 
   bunch = load_digits()

@@ -1,8 +1,8 @@
-"""The IDX format of MNIST and its successors, read strictly: a file is what it says it is, to the byte, or refused.
+"""A strict reader of the IDX format of MNIST: a file that does not match its header to the byte is refused.
 
 A file is big-endian: the magic number 0x000008DD (unsigned bytes in D dimensions), D sizes of four bytes each, then the
 bytes, last dimension fastest (LeCun, Cortes and Burges, "The MNIST database"). It may be compressed with gzip, which is
-told by the content and not by the name.
+recognised by its contents, not by its name.
 """
 
 import gzip
@@ -17,19 +17,19 @@ import numpy as np
 
 from gan_jax.core.errors import BadInput
 
-LIMIT = 2**30  # bytes; a header that claims more is damaged, or not meant well
+LIMIT = 2**30  # bytes; a header that claims more is damaged or malicious
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_idx(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
-  """The uint8 array in `path`. `shape` is what is expected of it, None where any size of at least 1 will do.
+  """The uint8 array in `path`. `shape` is the expected shape, with None where any size of at least 1 is accepted.
 
   Raises:
     BadInput: the file cannot be read, is empty, is no IDX file, has another shape, or is longer or shorter than its
       header says; compressed, it is truncated or fails its checksum. No more is decompressed than the header claims.
   """
   try:
-    # A pipe would be waited for, and a device has no end.
+    # Reading a pipe would block, and a device has no end.
     if not stat.S_ISREG(kind := path.stat().st_mode):
       got = "a folder" if stat.S_ISDIR(kind) else "a pipe or a device"
       raise BadInput(f"{path}: expected a readable IDX file, got {got}")
@@ -62,7 +62,7 @@ def _read(path: Path, stream: BinaryIO | gzip.GzipFile, shape: tuple[int | None,
   claimed = math.prod(sizes)
   if claimed > LIMIT:
     raise BadInput(f"{path}: expected at most {LIMIT} bytes, got a header that claims {claimed}")
-  # One byte more than claimed: it shows trailing junk, and reaching the end is what makes gzip verify its checksum.
+  # One byte more than claimed, to detect trailing bytes; and gzip verifies its checksum only when the end is read.
   body = stream.read(claimed + 1)
   if len(body) != claimed:
     got = "more" if len(body) > claimed else str(len(body))

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians in the plane, whose every mode is known: where a generator drops one, it can be counted.
+"""Mixtures of Gaussians in the plane. Their modes are known, so the modes that a generator misses can be counted.
 
 Protocol of PacGAN (Lin et al. 2018, arXiv:1712.04086): 100,000 fixed samples, equal weights. The points are not
 rescaled for the networks: the published thresholds, learning rates and penalty weights all refer to these units.
@@ -11,14 +11,13 @@ from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_points, register
 
 SAMPLES = 100_000
-SAMPLING_SEED = 20_180_000  # fixed: every run of every seed trains on the same sample
+SAMPLING_SEED = 20_180_000  # fixed: runs of all seeds train on the same sample
 
 
 def ring_modes() -> np.ndarray:
   """[8, 2]: the angles 2 pi k / 8 on the unit circle.
 
-  The circle is closed, so the last angle is 7/8 of a turn. Dividing [0, 2 pi] with both ends in (what `linspace` does)
-  puts two modes on one point and leaves seven.
+  The last angle is 7/8 of a turn. `linspace(0, 2 pi, 8)` includes both ends, which would put two modes on one point.
   """
   angles = 2.0 * np.pi * np.arange(8) / 8
   return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)

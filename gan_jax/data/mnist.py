@@ -1,11 +1,12 @@
-"""MNIST, and whatever else comes as its IDX files: Fashion-MNIST, KMNIST, EMNIST, or grey images of your own, of any size.
+"""MNIST, and other data in IDX files: Fashion-MNIST, KMNIST, EMNIST, or your own grey images of any size.
 
 Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits". Nothing is downloaded: the files are read
-from the folder that `data_dir` names. They may be spelt as any of those sets are published,
+from the folder that `data_dir` names. Their names may be those of any of these sets as published,
 
     train-images-idx3-ubyte   train-images.idx3-ubyte   emnist-letters-train-images-idx3-ubyte   t10k-..., test-...
 
-each as it is or with `.gz`, or inside a folder of that name. Images are taken as they are stored: EMNIST's are transposed.
+with or without `.gz`, or inside a folder of that name. Images are used as they are stored (EMNIST stores them
+transposed).
 """
 
 import re
@@ -32,7 +33,7 @@ AXES = {"images": "3", "labels": "1"}
 
 
 class Pair(NamedTuple):
-  """The files of one set in a folder; None: not there."""
+  """The files of one set in a folder; None where there is none."""
 
   images: Path | None
   labels: Path | None
@@ -42,11 +43,11 @@ class Pair(NamedTuple):
 def load(*, data_dir: Annotated[str, Option("folder of the IDX files")] = "") -> Dataset:
   """uint8 [N, H, W, 1] and their classes: the training set in `data_dir`, or the test set where there is none.
 
-  Without a file of labels there is one class. Labels are from 0 to 9; there may be more classes where every one of them
-  occurs, counted from 0 or 1, or where the name is that of a split of EMNIST.
+  Without a file of labels there is one class. Labels are 0 to 9. More classes are accepted if all of them occur,
+  counted from 0 or 1, or if the name is that of a split of EMNIST.
 
   Raises:
-    BadInput: no folder given, files missing (and which were looked for), of several sets, or damaged; labels out of
+    BadInput: no folder given; files that are missing (the message names them), of several sets, or damaged; labels out of
       range, or not as many as images.
   """
   if not data_dir:
@@ -66,7 +67,7 @@ def load(*, data_dir: Annotated[str, Option("folder of the IDX files")] = "") ->
 
 
 def is_there(data_dir: str) -> bool:
-  """Whether a folder has any file that `load` would look at."""
+  """Whether a folder has any file that `load` would read."""
   try:
     return any(NAME.fullmatch(path.name) for path in Path(data_dir).expanduser().iterdir())
   except (OSError, RuntimeError, ValueError):
@@ -74,7 +75,7 @@ def is_there(data_dir: str) -> bool:
 
 
 def _choose(data_dir: str) -> tuple[str, Pair]:
-  """(what the names begin with, the files): plain names before prefixed ones, the training set before the test set."""
+  """(prefix of the names, the files): names without a prefix are preferred, and the training set to the test set."""
   try:
     folder = Path(data_dir).expanduser()
     named = [path for path in folder.iterdir() if NAME.fullmatch(path.name)] if folder.is_dir() else []
@@ -107,12 +108,12 @@ def _choose(data_dir: str) -> tuple[str, Pair]:
 
 
 def _preference(path: Path) -> tuple[bool, bool, bool, str]:
-  """Of several spellings of one file: a file before a folder, as it is before compressed, dashes before dots."""
+  """A sort key for several spellings of one file: files before folders, uncompressed before gzip, dashes before dots."""
   return path.is_dir(), path.suffix == ".gz", ".idx" in path.name, path.name
 
 
 def _inside(path: Path) -> Path:
-  """The file itself, or the only one of such a name in a folder that was named after it, as some archives unpack."""
+  """The file itself; or, if it is a folder (as some archives unpack), the only file of such a name inside."""
   within = [p for p in sorted(path.iterdir()) if NAME.fullmatch(p.name) and p.is_file()] if path.is_dir() else []
   return within[0] if len(within) == 1 else path
 

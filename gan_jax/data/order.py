@@ -1,22 +1,23 @@
-"""The order of the data is a pure function of (seed, position): no iterator to carry, save or restore.
+"""The order of the data: a pure function of (seed, position), so no iterator has to be saved or restored.
 
 Position p of an endless stream of epochs is example `pi(p mod size)` of epoch `p div size`, where `pi` is a permutation
 of range(size) chosen by (seed, epoch): a Feistel network (Luby and Rackoff 1988) over the smallest power of two that
-holds the range, walked along its cycles until it is back inside (Black and Rogaway 2002, "Ciphers with arbitrary finite
-domains"). A bijection restricted so is a bijection: every epoch shows every example once. One batch costs a few integer
-operations per example; shuffling the range at each step would cost the whole range.
+holds the range, applied again until the result is in the range (cycle walking: Black and Rogaway 2002, "Ciphers with
+arbitrary finite domains"). The result is a bijection: every epoch shows every example once. A batch costs a few integer
+operations per example, where shuffling at each step would cost operations on the whole range.
 
-What an epoch shows first, next and so on is as likely as under a uniform permutation. Whole orders of more than 8 examples
-are not: even and odd permutations are not equally frequent (where the size is a power of two all are even), which only
-someone who knows the order of all but two examples could tell.
+The first few places of an epoch are distributed as under a uniform permutation. Whole orders of more than 8 examples
+are not: even and odd permutations are not equally frequent (if the size is a power of two, all are even). That can only
+be seen by someone who knows the order of all but two examples.
 """
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-# Each round spreads the keys over one half of an index's bits, and halves of one or two bits take many. With 12 rounds the
-# 120 orders of 5 examples differ in frequency by up to a fifth, and from 17 examples on no unevenness is found in the first
-# three places over 2 million seeds; with 48 none is found in 5 to 8 examples over 4 million.
+# Each round mixes the key into one half of an index's bits; halves of one or two bits need many rounds. With 12 rounds
+# the frequencies of the 120 orders of 5 examples differ by up to a fifth; from 17 examples on, the first three places
+# are uniform as far as 2 million seeds show. With 48 rounds, 5 to 8 examples are uniform as far as 4 million seeds
+# show.
 ROUNDS, ROUNDS_OF_FEW, FEW = 12, 48, 16
 SCATTER = 0x5CA77E2D  # the seed of `scattered`
 
@@ -28,7 +29,7 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
     seed: uint32, may be traced.
     first: uint32, may be traced; positions are counted modulo 2**32, where the stream starts again.
     batch_size: examples wanted, at least 1.
-    size: examples there are, from 1 to 2**31 - 1.
+    size: number of examples, from 1 to 2**31 - 1.
 
   Returns:
     int32 [batch_size], each in [0, size).
@@ -46,10 +47,10 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
 
 
 def scattered(j: Array, size: int) -> Array:
-  """The j-th example [B] of `size` in one fixed order that owes nothing to how the data are stored: a permutation.
+  """The j-th example [B] of `size` in one fixed random permutation.
 
-  Data come sorted by class, or class after class in turn. So the first n, or every n-th, are no sample of them; the first
-  n of this order are.
+  Data may be stored sorted by class, or with classes in turn, so neither the first n nor every n-th are a random
+  sample. The first n in this order are.
   """
   return _permute(j.astype(jnp.uint32), jnp.uint32(SCATTER), jnp.zeros(j.shape, jnp.uint32), size)
 
@@ -66,7 +67,7 @@ def training_index(j: Array, hold_out: int, size: int) -> Array:
 
 
 def held_out_index(j: Array, hold_out: int, size: int) -> Array:
-  """The j-th example that is held out: one of each `hold_out` in the scattered order, so a sample of any data."""
+  """The j-th example that is held out: every `hold_out`-th in the scattered order, which is a random sample."""
   return scattered(j * hold_out + hold_out - 1, size)
 
 
@@ -80,7 +81,7 @@ def _permute(offsets: Array, seed: Array, epochs: Array, size: int) -> Array:
     indices = jnp.where(outside, _feistel(indices, keys, bits), indices)
     return indices, indices >= jnp.uint32(size)
 
-  # All start as if outside: every example takes one step at least.
+  # All start marked as outside, so that every index takes at least one step.
   start = offsets, jnp.ones(offsets.shape, bool)
   indices, _ = lax.while_loop(lambda state: state[1].any(), walk, start)
   return indices.astype(jnp.int32)
@@ -88,8 +89,8 @@ def _permute(offsets: Array, seed: Array, epochs: Array, size: int) -> Array:
 
 def _round_keys(seed: Array, epochs: Array, rounds: int) -> Array:
   """uint32 [rounds, batch]."""
-  # The seed is hashed anew for each round before the epoch enters: hashed once, the epochs of one seed would be those
-  # of another, shifted.
+  # The seed is hashed separately for each round before the epoch is added. Hashed only once, the epochs of one seed
+  # would be those of another seed, shifted.
   golden = 0x9E3779B9
   starts = jnp.array([(1 + r) * golden % 2**32 for r in range(rounds)], jnp.uint32)
   return _hash(_hash(seed ^ starts)[:, None] ^ epochs[None, :])
@@ -105,7 +106,7 @@ def _feistel(x: Array, keys: Array, bits: int) -> Array:
     high = high ^ (_hash(low ^ keys[2 * i]) & high_mask)
     return high, low ^ (_hash(high ^ keys[2 * i + 1]) & low_mask)
 
-  # Unrolled where there are few: in a loop they would take longer to run, in a row many would take longer to compile.
+  # A few rounds are unrolled, which runs faster; many are a loop, which compiles faster.
   high, low = lax.fori_loop(0, len(keys) // 2, two_rounds, (x >> low_bits, x & low_mask), unroll=len(keys) == ROUNDS)
   return (high << low_bits) | low
 

@@ -68,14 +68,14 @@ def unroll(
 def penalties(game: Game, params: Params, hypers: Hypers, memory: Memories, batch: Batch) -> tuple[Array, Array]:
   """(weighted sum, sum) of the generator's penalties."""
   make = lambda noise: generate(game, params, memory, noise, batch.labels)[0]  # noqa: E731
-  total = jnp.zeros(())
+  total: Array = jnp.zeros(())
   for penalty in game.generator_penalties:
     options = hypers.generator_penalty_options[penalty.name]
     if penalty.kind == "parameters":
       total += penalty.function(params, **options)
     else:
       total += penalty.function(make, batch.noise, batch.key, **options).mean()
-  return hypers.generator_penalty_weight * total, total
+  return jnp.asarray(hypers.generator_penalty_weight) * total, total
 
 
 def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:

@@ -41,12 +41,12 @@ def from_linen(module: nn.Module, input_shape: tuple[int, ...], judges: bool = F
   takes_train = "train" in inspect.signature(module.__call__).parameters
 
   def init(key: Key) -> tuple[Params, Memory]:
-    more = {"train": False} if takes_train else {}
+    more: dict[str, Any] = {"train": False} if takes_train else {}
     variables = module.init(key, jnp.zeros((1, *input_shape)), jnp.zeros((1,), jnp.int32), **more)
     return variables["params"], {name: tree for name, tree in variables.items() if name != "params"}
 
   def apply(params: Params, memory: Memory, inputs: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
-    more = {"train": train} if takes_train else {}
+    more: dict[str, Any] = {"train": train} if takes_train else {}
     moving = list(memory) if train else []
     found: Any = module.apply({"params": params, **memory}, inputs, labels, mutable=moving, **more)
     outputs, moved = found

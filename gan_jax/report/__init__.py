@@ -1,4 +1,4 @@
-"""From a study's files to what a person reads: a page, a table on the terminal, one JSON object. Reads files only."""
+"""The report of a study: an HTML page, a table for the terminal, and one JSON object. It only reads the study's files."""
 
 from gan_jax.report.page import build
 from gan_jax.report.plain import summary, terminal_table

@@ -1,4 +1,4 @@
-"""The pictures of a panel that are made only where its runs have the data: strips, factors, lens maps, phase diagram."""
+"""Pictures of a panel that need certain data of its runs: verdict strips, factors, lens maps, phase diagram."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,14 +9,14 @@ from gan_jax.report.figures import Style
 from gan_jax.settings import labels
 
 MOST_CELLS = 200  # of a phase diagram
-MAPS = 3  # variants, the best first, of which the lens is drawn
+MAPS = 3  # number of variants, the best first, whose lens is drawn
 
 
 class Strip(NamedTuple):
   """One variant's line in the timeline: a strip per run."""
 
   label: str
-  words: str  # the commonest end, and how many runs share it
+  words: str  # the most frequent verdict, and how many runs have it
   evidence: str
   svg: str
 
@@ -26,7 +26,7 @@ class Chart(NamedTuple):
   note: str
   style: Style | None
   svg: str
-  each: str = ""  # the same by variant, shown on demand
+  each: str = ""  # the same for each variant, shown on demand
 
 
 def last_step(comparison: Comparison) -> int:
@@ -47,7 +47,7 @@ def strips(comparison: Comparison, name: str) -> list[Strip]:
 
 
 def states_shown(comparison: Comparison) -> list[verdicts.Look]:
-  """The legend of the timeline: the states that some row of some run is in."""
+  """The legend of the timeline: the states that occur."""
   there = {state for row in comparison.rows for v in row.verdicts for state in v.states}
   return [look for state, look in verdicts.LOOKS.items() if state in there]
 
@@ -70,7 +70,7 @@ def factor_courses(comparison: Comparison, styles: Mapping[int, Style], name: st
 
 
 def lens_maps(comparison: Comparison, styles: Mapping[int, Style], name: str) -> list[Chart]:
-  """Two pictures, norm and cosine, of each of the first variants that were seen through the lens."""
+  """Two pictures, norm and cosine, of each of the first variants that the lens measured."""
   charts: list[Chart] = []
   for row in comparison.rows:
     found = lens_map.look(row.variant.counted)
@@ -90,7 +90,7 @@ def lens_maps(comparison: Comparison, styles: Mapping[int, Style], name: str) ->
     charts.append(
       Chart(
         f"{row.variant.label}: cosine of each loss's gradient with non_saturating's",
-        "1: the same direction; 0: nothing in common; −1: the opposite one",
+        "1: the same direction; 0: perpendicular; −1: the opposite direction",
         style,
         lens_map.cosine_figure(found, f"{name} {row.place} cosine"),
       )
@@ -99,7 +99,7 @@ def lens_maps(comparison: Comparison, styles: Mapping[int, Style], name: str) ->
 
 
 def phase_diagram(comparison: Comparison, name: str) -> Chart | None:
-  """The panel as a plane, where its variants differ in exactly two fields."""
+  """Verdicts over a plane of two fields, where the panel's variants differ in exactly two."""
   fields = labels.varying([row.variant.config for row in comparison.rows])
   if len(fields) != 2 or len(comparison.rows) > MOST_CELLS:
     return None
@@ -119,15 +119,15 @@ def phase_diagram(comparison: Comparison, name: str) -> Chart | None:
   mean = "" if quality is None else f"the {'geometric ' * quality.log}mean final {quality.title}"
   said = f", and {mean}" if quality is not None else ""
   return Chart(
-    f"How runs end, by {up} and {across}",
-    f"each cell: the commonest verdict over its seeds (with their share where they disagree){said}",
+    f"Verdicts by {up} and {across}",
+    f"each cell: the most frequent verdict over its seeds (with its share where they disagree){said}",
     None,
     phase.figure(cells, across, up, name),
   )
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-  """Numbers by size, names as they are."""
+  """A key that sorts numbers by size and names as they are."""
   number = isinstance(value, (int, float))
   return (not number, value if number else str(value))
 

@@ -1,4 +1,4 @@
-"""A panel as a table of variants: the numbers that the page and the terminal both show, each computed once."""
+"""A panel as a table of variants: the numbers that the page and the terminal show."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ class Quality(NamedTuple):
   metric: str
   title: str
   sign: int  # 1: low is good; -1: high is good
-  log: bool  # positive and spread over decades: log axis, and differences as ratios too
+  log: bool  # positive and spread over decades: log axis, and ratios instead of differences
 
 
-# The first that a panel has is what its variants are ranked by.
+# A panel's variants are ranked by the first of these that it has.
 QUALITIES = (
   Quality("frechet/distance", "Fréchet distance", 1, True),
   Quality("line/wasserstein", "Wasserstein distance", 1, True),
   Quality("modes/reverse_kl", "reverse KL", 1, True),
   Quality("modes/covered", "modes covered", -1, False),
 )
-# Further columns of the table, where a panel has them: (metric, heading).
+# Further columns of the table, if the panel has them: (metric, heading).
 COLUMNS = (
   ("classes/present", "classes present"),
   ("modes/covered", "modes covered"),
@@ -40,14 +40,14 @@ COLUMNS = (
 )
 
 
-LEARNT = 2.0  # a run whose distance did not fall by this factor from its first measurement counts as failed
+LEARNT = 2.0  # a run whose distance did not fall by this factor since its first measurement has failed
 
 
 class Row(NamedTuple):
-  """One variant's numbers, over its runs that did not diverge; and the verdicts on all of them.
+  """The numbers of one variant, over its runs that did not diverge, and the verdicts on all its runs.
 
-  The final quality, and what is compared, is over the runs that learnt: the others are counted in `failed`. Where none
-  learnt, it is over all that did not diverge.
+  The final quality and its comparison are over the runs that learnt, or over all runs that did not diverge where none
+  learnt. Runs that did not learn are counted in `failed`.
   """
 
   place: int  # of the variant in its panel
@@ -55,9 +55,11 @@ class Row(NamedTuple):
   statuses: Counter[str]
   failed: int  # runs that did not diverge and did not halve the distance
   finals: dict[str, Estimate]  # by metric
-  best: Estimate | None  # the best value that each run reached, however its end
+  best: Estimate | None  # the best value that each run reached at any step
   best_step: int
-  versus: Paired | None  # the final quality beside the baseline's: a ratio where it is positive, else a difference
+  versus: (
+    Paired | None
+  )  # the final quality compared with the baseline's: a ratio where it is positive, else a difference
   baseline: Variant | None
   decades: Decades | None
   verdicts: tuple[Verdict, ...]  # by run, in the variant's order
@@ -79,33 +81,33 @@ class Comparison(NamedTuple):
 
   @property
   def baseline(self) -> str:
-    """The label of the baseline, or the loss that all baselines have; '' where nothing is compared."""
+    """The label of the baseline, or the loss of all baselines; '' where nothing is compared."""
     labels = {row.baseline.label: row.baseline.config["loss"] for row in self.rows if row.baseline is not None}
     losses = set(labels.values())
     return next(iter(labels)) if len(labels) == 1 else "/".join(sorted(losses))
 
   @property
   def no_baseline(self) -> str:
-    """The name that the study gives as its baseline and that no variant of this panel has; else ''."""
+    """The baseline that the study names, if no variant of this panel has that name; else ''."""
     there = {name for row in self.rows for name in (row.variant.label, row.variant.config["loss"])}
     return next((name for row in self.rows if (name := row.variant.config.get("baseline", "")) not in ("", *there)), "")
 
   @property
   def family(self) -> int:
-    """How many comparisons with a baseline are made together, and corrected for."""
+    """The number of comparisons with a baseline, for which p is corrected."""
     return sum(row.versus is not None and row.versus.n > 1 for row in self.rows)
 
 
 def compare(panel: Panel, paired: bool = True) -> Comparison:
   """The table of a panel, ranked by final quality; variants whose runs mostly failed, or that have no quality, come last.
 
-  Without `paired` nothing is compared with a baseline: of variants that were picked for being the best of many.
+  Without `paired` nothing is compared with a baseline: for variants that were selected as the best of many.
   """
   present = {name for v in panel.variants for run in v.runs for name in (*run.rows.columns, *run.quality.columns)}
   quality = next((q for q in QUALITIES if q.metric in present), None)
   columns = [c for c in COLUMNS if c[0] in present and (quality is None or c[0] != quality.metric)]
   if quality is not None and f"raw/{quality.metric}" in present:
-    columns.insert(0, (f"raw/{quality.metric}", "raw: without averaging"))
+    columns.insert(0, (f"raw/{quality.metric}", "raw: weights not averaged"))
   references = _compared_with(panel) if paired else [None] * len(panel.variants)
   rows = [_row(panel, index, references[index], quality, columns) for index in range(len(panel.variants))]
   corrected = statistics.holm([row.versus for row in rows])
@@ -118,7 +120,7 @@ def compare(panel: Panel, paired: bool = True) -> Comparison:
 
 
 def _compared_with(panel: Panel) -> list[Variant | None]:
-  """`records.baselines`, without those that nothing else is compared with: they are no baseline of anything."""
+  """`records.baselines`, without those that no other variant is compared with."""
   found = baselines(panel)
   used = {id(one) for variant, one in zip(panel.variants, found, strict=True) if one is not variant}
   return [
@@ -127,8 +129,8 @@ def _compared_with(panel: Panel) -> list[Variant | None]:
 
 
 def learnt(run: Run, quality: Quality | None) -> bool:
-  """Whether a positive quality got better by a factor of two since its first measurement, or since its worst, where the
-  first is not finite. Not where the last one is not finite; a run that was measured once may still learn.
+  """Whether a positive quality improved by a factor of two since its first measurement (or since its worst one, if the first
+  is not finite). False if the last one is not finite; True for a run that was measured once, which may still learn.
   """
   if quality is None or not quality.log:
     return True
@@ -175,7 +177,7 @@ def _row(
 
 
 def _by_seed(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> tuple[dict[int, float], dict[int, float]]:
-  """The final values of both, of the seeds for which both were last measured at the same step."""
+  """The final values of both sides, for the seeds at which both were last measured at the same step."""
   mine, other = (
     {run.seed: (int(run.quality.steps[-1]), final(run, metric)) for run in side if len(run.quality.steps)}
     for side in (ours, theirs)
@@ -185,7 +187,7 @@ def _by_seed(ours: Sequence[Run], theirs: Sequence[Run], metric: str) -> tuple[d
 
 
 def _best(counted: tuple[Run, ...], quality: Quality) -> tuple[Estimate | None, int]:
-  """(the best values, the median of the steps where they were reached)."""
+  """(estimate of the best values, median of the steps at which they were reached)."""
   found = []
   for run in counted:
     values = quality.sign * np.asarray(run.quality.columns.get(quality.metric, ()), np.float64)

@@ -1,4 +1,4 @@
-"""Small multiples of two-player dynamics: arrows of one step, and the path that a run takes, one square per game."""
+"""Pictures of two-player dynamics, one square per game: arrows of one step, and the path of a run."""
 
 import io
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ class Game(NamedTuple):
   outcome: str  # a key of COLOUR_OF
   path: np.ndarray  # [T, 2] of (theta, psi)
   points: np.ndarray  # [K, 2] where the arrows start
-  arrows: np.ndarray  # [K, 2] where one step leads from there, less the point
+  arrows: np.ndarray  # [K, 2] the change that one step makes at each point
 
 
 def figure(games: Sequence[Game], title: str) -> bytes:
-  """A PNG: every game on the same square, the equilibrium in its middle, arrows of equal length."""
+  """A PNG. Every game is drawn on the same square with the equilibrium in its middle; arrows have equal length."""
   rows = -(-len(games) // COLUMNS)
   whole = Figure(figsize=(1.75 * COLUMNS, 2.05 * rows + 0.7), dpi=90, layout="constrained")
   axes = whole.subplots(rows, COLUMNS, squeeze=False).ravel()

@@ -1,4 +1,4 @@
-"""A study for everyone else's tools: one CSV, one file of JSON lines, or TensorBoard's event files. No jax import."""
+"""Exports of a study for other tools: one CSV, one file of JSON lines, or TensorBoard's event files. No jax import."""
 
 import csv
 import datetime
@@ -19,7 +19,7 @@ from gan_jax.report import records
 from gan_jax.report.records import Run, Study
 
 HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "bit_exact")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet compute a text cell
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet computes a text cell that begins so
 
 
 def export(study: Path, format: str, out: Path | None = None) -> Path:
@@ -32,10 +32,10 @@ def export(study: Path, format: str, out: Path | None = None) -> Path:
       frame = pandas.read_csv(path)
       frame[frame.table == "quality"].groupby(["loss", "step"])["frechet/distance"].mean()
 
-  needs no joins. The two tables are not merged: a row is taken during a step, quality before it. Counts are whole
-  numbers; all else is the shortest text that reads back to the same float32. NaN and what was not measured is empty in
-  CSV and `null` in JSON, which knows no infinity either: `null` too. A text cell of the CSV that a spreadsheet would take
-  for a formula starts with `'`.
+  needs no joins. The two tables are not merged: a row is measured during a step, quality before it. Counts are
+  integers; other numbers are the shortest text that reads back to the same float32. NaN and missing values are empty in
+  CSV and `null` in JSON, where infinity is `null` too. A text cell of the CSV that a spreadsheet would take for a
+  formula starts with `'`.
 
   `tensorboard` is a folder with one run folder per member, `LABEL-seedN-ID`; all its events carry the study's date.
   TensorBoard's plain scalars are float32, which has no 16,777,217: counts are scalars in double precision.
@@ -56,11 +56,13 @@ def export(study: Path, format: str, out: Path | None = None) -> Path:
   read = records.read(study)
   if format == "tensorboard" and path.exists() and not path.is_dir():
     raise BadInput(f"export to {format} expected a folder, got the file {path}")
-  if format != "tensorboard" and path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
+  if (
+    format != "tensorboard" and path.exists() and not path.is_file()
+  ):  # a device or a pipe would be replaced by the file
     raise BadInput(
       f"export to {format} expected a file, got {'the folder' if path.is_dir() else 'no regular file:'} {path}"
     )
-  target = path.resolve()  # a link stays a link
+  target = path.resolve()  # a symbolic link is kept
   for folder in (target, *target.parents):
     inside = target.relative_to(folder).parts
     if runs.is_study(folder) and (not inside or inside[0] in runs.OWN):
@@ -90,7 +92,7 @@ def table(study: Study) -> Iterator[list[Any]]:
 
 
 def number(x: np.generic) -> int | float | None:
-  """A count as it is, a measured number by `shortest`."""
+  """A count as int, a measured number by `shortest`."""
   return int(x) if isinstance(x, np.integer) else shortest(x)
 
 
@@ -112,7 +114,7 @@ def _csv(study: Study, path: Path) -> None:
 
 
 def _cell(value: Any) -> Any:
-  """Numbers as they are; a mapping as JSON; text with a quote before what a spreadsheet would compute."""
+  """The value of a CSV cell: a mapping as JSON, and a quote before text that a spreadsheet would compute."""
   if isinstance(value, (dict, list)):
     return json.dumps(value, sort_keys=True)
   return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
@@ -129,7 +131,7 @@ def _jsonl(study: Study, path: Path) -> None:
 
 
 def _tensorboard(study: Study, path: Path) -> None:
-  # Here and not above: its protocol buffers take half a second to import.
+  # Imported here: its protocol buffers take half a second to import.
   from tensorboardX.proto.event_pb2 import Event
   from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
   from tensorboardX.proto.tensor_pb2 import TensorProto
@@ -164,7 +166,7 @@ def _tensorboard(study: Study, path: Path) -> None:
             summary = [value(name, x) for name, x in values if not np.isnan(x)]
             if summary:
               records_of_run.append(record(Event(wall_time=created, step=int(step), summary=Summary(value=summary))))
-        # Not by tensorboardX's writer: its thread dies of a full disk, and closing it then waits for ever.
+        # tensorboardX's writer is not used: on a full disk its thread dies, and closing it then never returns.
         file = path / folder_name(variant.label, run) / f"events.out.tfevents.{int(created)}.gan_jax"
         runs.write_atomic(file, b"".join(records_of_run))
         for old in file.parent.glob("events.out.tfevents.*"):  # of an earlier export: TensorBoard would draw both

@@ -1,4 +1,4 @@
-"""Which factor of the generator's gradient died, and when: one small picture per variant, all on one scale."""
+"""When each factor of the generator's gradient fell: one small picture per variant, all on one scale."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,9 +14,10 @@ from gan_jax.report import figures
 from gan_jax.report.figures import INK, RC
 from gan_jax.report.records import Run, common_steps
 from gan_jax.report.statistics import FACTORS, TINY, TOTAL
+from gan_jax.verdict import CALLED
 
 SIZE = (3.5, 2.3)  # inches
-# None of the colours of variants, so that a factor is never taken for a loss.
+# None of these is a colour of a variant, so that a factor is not mistaken for a loss.
 LINES: dict[str, dict[str, Any]] = {
   "gradient": {"color": INK, "linewidth": 2.6, "alpha": 0.55},
   "loss": {"color": "#B5121B", "linewidth": 1.5},
@@ -36,7 +37,7 @@ class Course(NamedTuple):
 def course(members: tuple[Run, ...]) -> Course | None:
   """The mean course of these runs; None where they have no gradient, or no factors.
 
-  Every run is measured against its own first row with a gradient. A row that any run lacks is left out.
+  Changes are relative to each run's own first row with a gradient. Rows that some run lacks are left out.
   """
   logs, steps, begin = {}, np.zeros(0, np.int64), 0
   for name, metric in {"gradient": TOTAL, **FACTORS}.items():
@@ -55,13 +56,13 @@ def course(members: tuple[Run, ...]) -> Course | None:
 
 
 def limits(courses: Sequence[Course]) -> tuple[float, float]:
-  """One scale for all: from the deepest fall to the highest rise of anything drawn, and the line of a lost gradient."""
+  """A common scale: from the deepest fall to the highest rise of all curves, -1 and +1 included."""
   values = np.concatenate([x[np.isfinite(x)] for c in courses for x in c.changes.values()])
   return min(float(values.min()), -1.0) - MARGIN, max(float(values.max()), 1.0) + MARGIN
 
 
 def figure(found: Course, scale: tuple[float, float], last: int, name: str, lost: float) -> str:
-  """The four curves of one variant as SVG text; `last`: end of the step axis; `lost`: decades of a lost gradient."""
+  """The four curves of one variant as SVG text; `last`: end of the step axis; `lost`: decades of a vanished gradient."""
   with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
     drawing = Figure(figsize=SIZE)
     FigureCanvasSVG(drawing)
@@ -78,7 +79,7 @@ def figure(found: Course, scale: tuple[float, float], last: int, name: str, lost
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
     axes.set_xlabel("step", labelpad=1)
-    for place, (key, line) in zip((0.03, 0.31, 0.5, 0.7), LINES.items(), strict=True):
-      drawing.add_artist(Line2D([place, place + 0.075], [0.945, 0.945], **line))
-      drawing.text(place + 0.09, 0.945, key, color=line["color"], fontsize=9, va="center")
+    for place, (key, line) in zip((0.01, 0.24, 0.39, 0.72), LINES.items(), strict=True):
+      drawing.add_artist(Line2D([place, place + 0.055], [0.945, 0.945], **line))
+      drawing.text(place + 0.065, 0.945, CALLED.get(key, key), color=line["color"], fontsize=8.5, va="center")
     return figures.svg(drawing, name)

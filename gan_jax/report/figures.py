@@ -1,7 +1,7 @@
 """Curves and bars as SVG text, small and the same bytes for the same numbers.
 
-A line is told by its colour, its dash, the page's legend and the variant's name at its end, which passes through `plain`:
-no other text in a figure comes from a study.
+A line is identified by its colour, its dash, the page's legend and the variant's name at its end. That name is the only
+text of a study in a figure, and it passes through `plain`.
 """
 
 import io
@@ -20,17 +20,18 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from gan_jax.report import statistics
 from gan_jax.report.records import Variant, common_steps
 from gan_jax.report.statistics import FACTORS, Decades
+from gan_jax.verdict import CALLED
 
-POINTS = 300  # of a curve: a figure has about as many pixels across
+POINTS = 300  # of a curve, at most; a figure is about as many pixels wide
 SIZE = (5.2, 2.9)  # inches
-BANDS = 3  # variants whose ranges can share an axis
-SMALL_POINTS, SMALL_ACROSS = 80, 3  # of the squares of single variants
-SPACING = 0.062  # of names at the ends of lines, in heights of the axes
+BANDS = 3  # variants, at most, whose bands share an axis
+SMALL_POINTS, SMALL_ACROSS = 80, 3  # points of a curve and squares per row, for squares of single variants
+SPACING = 0.062  # between names at the ends of lines, as a share of the axes' height
 GREY = "#8C8C8C"
 # Okabe and Ito's colours without black and yellow, which vanish on a dark and on a light page, and a grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C8C8C")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
-INK = "#010203"  # becomes `currentColor`: the page's text colour, dark or light
+INK = "#010203"  # replaced by `currentColor`, the page's text colour
 RC: dict[Any, Any] = {
   "svg.fonttype": "none",
   "svg.id": None,
@@ -76,19 +77,16 @@ def curves(
 ) -> str | None:
   """One metric over steps: a line per variant, its mean over seeds, with the variant's name at its end.
 
-  The range over seeds is a band where at most `BANDS` variants are drawn: more bands on one axis cannot be told apart,
-  and `each` draws them one by one.
+  The range over seeds is a band where at most `BANDS` variants are drawn. More bands would hide one another; `each`
+  draws them one by one.
 
   Args:
     variants: what to draw, in order.
-    metric: the column. `raw/<metric>`, the same without averaging of the generator, is a thin dashed line where it exists.
-    name: sets the ids inside the SVG apart from other figures' of the page; also its accessible name.
-    log: log axis and geometric mean.
-    span: decades that a log axis shows at least.
-    limits: of the y axis.
-    lines: y of horizontal reference lines.
-    marks: steps of vertical lines.
-    crowd: all variants of a panel that has too many to draw: grey bands of the middle 50 % and 80 % of their means.
+    metric: the column. `raw/<metric>`, the same without averaging of the generator, is a thin dashed line where it
+    exists. name: makes the ids inside the SVG differ from those of other figures; also its accessible name. log: log
+    axis and geometric mean. span: decades that a log axis shows at least. limits: of the y axis. lines: y of horizontal
+    reference lines. marks: steps of vertical lines. crowd: all variants of a panel that has too many to draw: grey
+    bands of the middle 50 % and 80 % of their means.
 
   Returns:
     SVG text, or None where no variant has a finite value of this metric.
@@ -132,7 +130,7 @@ def each(
 ) -> str | None:
   """The same metric in a square per variant, all on one scale: its mean and its range over seeds, the others' means grey.
 
-  None where there are at most `BANDS` variants with a finite value, whose bands `curves` has. Arguments as of `curves`.
+  None where at most `BANDS` variants have a finite value: `curves` draws their bands. Arguments as of `curves`.
   """
   found = [(v, look, course) for v, look in variants if (course := _course(v, metric, log, SMALL_POINTS)) is not None]
   if len(found) <= BANDS or all(len(v.counted) < 2 for v, _, _ in found):
@@ -162,7 +160,7 @@ def each(
 
 
 def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, log: bool) -> str:
-  """The best of k draws, on average, over k: one line each of (label, look, values [n])."""
+  """The best of k draws on average, as a curve over k for each (label, style, values [n])."""
   with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
     figure, axes = _blank(right=0.28)
     for _, look, values in entries:
@@ -191,7 +189,7 @@ def _course(variant: Variant, metric: str, log: bool, points: int = POINTS) -> C
 
 
 def _crowd(axes: Axes, crowd: Sequence[Variant], metric: str, log: bool) -> None:
-  """Of the variants that have the commonest steps."""
+  """Grey bands of the variants whose steps are the most frequent ones."""
   courses = [course for variant in crowd if (course := _course(variant, metric, log)) is not None]
   if not courses:
     return
@@ -230,7 +228,7 @@ def _dress(
 
 
 def _write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-  """Names (value, text, colour) right of the axes, beside the ends of their lines, moved apart where they would touch."""
+  """Write names (value, text, colour) beside the right ends of their lines, moved apart where they would overlap."""
   transform = axes.transData + axes.transAxes.inverted()
   heights = [float(transform.transform((0, value))[1]) for value, _, _ in ends]
   order = np.argsort(heights, kind="stable")
@@ -252,7 +250,7 @@ def _write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
 
 
 def decades_shown(variants: Sequence[tuple[Variant, Style]], metrics: Sequence[str]) -> float:
-  """The widest range of any of these metrics, in decades and with its margin: one scale for figures to be compared."""
+  """The widest range of any of these metrics in decades, with a margin: a common scale for figures that are compared."""
   widest = 1.0
   for metric in metrics:
     found = [common_steps(variant.counted, metric)[1] for variant, _ in variants]
@@ -264,7 +262,7 @@ def decades_shown(variants: Sequence[tuple[Variant, Style]], metrics: Sequence[s
 
 
 def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | None:
-  """log10(last / first) of the generator's gradient norm and of its three factors: a group of bars each."""
+  """Bars of the changes of the generator's gradient norm and of its three factors, in decades."""
   if not changes:
     return None
   with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
@@ -277,7 +275,7 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | No
       axes.bar(places, heights, width * 0.9, color=look.colour, linewidth=0, **hatch)
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.axvline(0.5, color=INK, alpha=0.4, linewidth=0.8)
-    axes.set_xticks(range(1 + len(FACTORS)), ["gradient", *FACTORS])
+    axes.set_xticks(range(1 + len(FACTORS)), ["gradient", *(CALLED[factor] for factor in FACTORS)])
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -286,7 +284,7 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | No
 
 
 def _blank(right: float = 0.02) -> tuple[Figure, Axes]:
-  """A figure, and axes that leave a share of its width free to the right."""
+  """A figure and its axes, with a share of the width free on the right."""
   figure = Figure(figsize=SIZE)
   FigureCanvasSVG(figure)
   return figure, figure.add_axes((0.1, 0.15, 0.9 - right, 0.82))
@@ -295,12 +293,12 @@ def _blank(right: float = 0.02) -> tuple[Figure, Axes]:
 def _thin(
   steps: np.ndarray, centre: np.ndarray, low: np.ndarray, high: np.ndarray, points: int = POINTS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-  """At most `points` rows: of each run of neighbours the middle one's centre, and the extremes of the band."""
+  """At most `points` rows: of every group of neighbours, the centre of the middle one and the extremes of the band."""
   if len(steps) <= points:
     return steps, centre, low, high
   cells = np.array_split(np.arange(len(steps)), points)
   middle = np.asarray([cell[len(cell) // 2] for cell in cells])
-  middle[-1] = len(steps) - 1  # a curve ends where the table's number is
+  middle[-1] = len(steps) - 1  # a curve ends at the value that the table shows
   lowest, highest = (
     np.asarray([extreme(column[cell]) for cell in cells]) for extreme, column in ((np.min, low), (np.max, high))
   )
@@ -310,9 +308,11 @@ def _thin(
 def _log_axis(axes: Axes, span: float) -> None:
   axes.set_yscale("log")
   low, high = np.log10(axes.get_ylim())
-  middle, half = (low + high) / 2, max(high - low, span) / 2  # a flat line is not a drama
+  middle, half = (low + high) / 2, max(high - low, span) / 2  # or small changes would fill the axis
   axes.set_ylim(10 ** (middle - half), 10 ** (middle + half))
-  powers = np.floor(middle + half) - np.ceil(middle - half) + 1  # of ten, on the axis: one label alone says nothing
+  powers = (
+    np.floor(middle + half) - np.ceil(middle - half) + 1
+  )  # powers of ten on the axis: one label alone gives no scale
   axes.yaxis.set_major_locator(LogLocator(subs=(1,) if powers >= 3 else (1, 2, 5), numticks=9))
   axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: level_text(y)))
   axes.yaxis.set_minor_locator(NullLocator())
@@ -320,7 +320,7 @@ def _log_axis(axes: Axes, span: float) -> None:
 
 
 def level_text(y: float) -> str:
-  """A level of a log axis as what it is: `0.02`, `5000`, `10⁴`, `2·10⁴`.
+  """The label of a level of a log axis: `0.02`, `5000`, `10⁴`, `2·10⁴`.
 
   >>> level_text(5000.0), level_text(2e4), level_text(1e-7)
   ('5000', '2·10⁴', '10⁻⁷')
@@ -335,7 +335,7 @@ def level_text(y: float) -> str:
 
 
 def change_text(y: float, _: int = 0) -> str:
-  """A level of an axis of changes: `+1`, `0`, `−2`."""
+  """The label of a level of an axis of changes: `+1`, `0`, `−2`."""
   return f"{y:+g}".replace("-", "−") if y else "0"
 
 
@@ -344,7 +344,7 @@ def step_text(x: float, _: int) -> str:
 
 
 def plain(text: str, longest: int = 28) -> str:
-  """What a study says, for use inside a figure: letters, digits and harmless signs, cut to a length.
+  """A study's text for use inside a figure: letters, digits and harmless signs, cut to a length.
 
   >>> plain("hinge <b>"), plain("discriminator_rate", 8)
   ('hinge ?b?', 'discrim…')
@@ -360,7 +360,8 @@ def _hundredths(number: str) -> str:
 def svg(figure: Figure, name: str) -> str:
   """The figure as an `<svg>` element: no prolog, no ids of groups, coordinates to 0.01 pt.
 
-  Nor its style sheet: inside a page, its `*` selector would restyle every other drawing. The page sets the line joins.
+  The style sheet is removed too: in a page, its `*` selector would apply to all other figures. The page sets line
+  joins.
   """
   buffer = io.StringIO()
   figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})

@@ -1,4 +1,4 @@
-"""The loss lens as a heat map: what every loss would have given the generator, over one run's steps."""
+"""The loss lens as a heat map: the generator gradient that every loss would have given, over the steps of a run."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from gan_jax.report.figures import RC
 from gan_jax.report.records import Run, common_steps
 from gan_jax.report.statistics import TOTAL
 
-CELLS = 60  # along the steps
+CELLS = 60  # columns of the map: steps are averaged in so many groups
 WIDEST = 8.0  # decades of the colour bar to either side
 SAME = 1e-3  # relative difference up to which two losses share a line
 WIDTH, LINE, HEAD, FOOT = 5.2, 0.17, 0.12, 0.42  # inches: of the picture, one loss, above, below
@@ -27,16 +27,16 @@ MISSING = "#8C8C8C"
 
 
 class Map(NamedTuple):
-  """Lines are groups of losses whose gradients agree everywhere; cells are means over stretches of steps and over runs."""
+  """A line is a group of losses with equal gradients; a cell is a mean over neighbouring steps and over runs."""
 
   steps: np.ndarray  # [T]
   groups: tuple[tuple[str, ...], ...]  # [L]
-  norms: np.ndarray  # [L, T]: log10 of the gradient's norm, of the one in use
+  norms: np.ndarray  # [L, T]: log10 of the gradient's norm over that of the loss in use
   cosines: np.ndarray  # [L, T]: with non_saturating's gradient
 
 
 def look(members: tuple[Run, ...]) -> Map | None:
-  """The map of these runs' mean; None where none was seen through the lens. The line of the largest norm comes first."""
+  """The map of the mean of these runs, the line of largest norm first; None where the lens measured none."""
   columns = members[0].rows.columns if members else {}
   names = [n.removeprefix("lens/norm/") for n in columns if re.fullmatch(r"lens/norm/[A-Za-z0-9_]+", n)]
   in_use = _mean_log(members, TOTAL)
@@ -49,7 +49,7 @@ def look(members: tuple[Run, ...]) -> Map | None:
     there, values = common_steps(members, f"lens/cosine_non_saturating/{name}")
     if found is None or not np.array_equal(found[0], steps) or not np.array_equal(there, steps):
       continue
-    with np.errstate(invalid="ignore"):  # nothing relative to nothing
+    with np.errstate(invalid="ignore"):  # zero over zero
       norms[name], cosines[name] = found[1] - reference, values.mean(0)
   groups = _alike(norms, cosines)
   if not groups:
@@ -73,7 +73,7 @@ def norm_figure(found: Map, name: str) -> str:
 
 
 def cosine_figure(found: Map, name: str) -> str:
-  """The cosine with the non-saturating gradient: 1, the same direction; 0, nothing in common; -1, the opposite one."""
+  """The cosine with the non-saturating gradient: 1, the same direction; 0, perpendicular; -1, the opposite direction."""
   return _figure(found, found.cosines, (-1.0, 1.0), "PuOr_r", name)
 
 
@@ -95,7 +95,7 @@ def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours:
     bar.ax.tick_params(labelsize=8.5)
     if lines > 2 * LEAST:
       bar.ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    else:  # both ends and the middle, rounded towards it so that they are on the bar
+    else:  # both ends and the middle; rounded towards zero, so that they are on the bar
       end = math.floor(scale[1]) or scale[1]
       bar.ax.yaxis.set_major_locator(FixedLocator([-end, 0, end]))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
@@ -115,7 +115,7 @@ def label(group: Sequence[str], longest: int = 34) -> str:
 
 def _step_axis(axes: Axes, steps: np.ndarray) -> None:
   last = len(steps) - 1
-  shares = (0, 0.25, 0.5, 0.75, 1) if last >= 12 else (0, 0.5, 1)  # of few cells, more labels would touch
+  shares = (0, 0.25, 0.5, 0.75, 1) if last >= 12 else (0, 0.5, 1)  # with few cells, more labels would overlap
   places = sorted({round(last * share) for share in shares})
   axes.set_xticks(places, [figures.step_text(float(steps[p]), 0) for p in places], fontsize=8.5)
   axes.set_xlabel("step", labelpad=1)
@@ -150,6 +150,6 @@ def _finite(x: np.ndarray) -> np.ndarray:
 
 
 def _mean(x: np.ndarray) -> float:
-  """Of what is known; -inf, a gradient of zero, counts as the darkest colour."""
+  """The mean of the values that are known; -inf, a gradient of zero, counts as the darkest colour."""
   x = np.clip(x[~np.isnan(x)], -2 * WIDEST, 2 * WIDEST)
   return float(x.mean()) if len(x) else float("nan")

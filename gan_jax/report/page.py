@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing beside it."""
+"""The report of a study: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gan_jax.settings import labels
 if TYPE_CHECKING:
   from gan_jax.report.figures import Style
 
-LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, limits, reference lines)
+LAYOUT = (  # section, explanation, its figures: (metric, caption, log axis, limits, reference lines)
   (
     "Sample quality",
     "",
@@ -31,23 +31,23 @@ LAYOUT = (  # section, what to know, its figures: (metric, caption, log axis, li
   ),
   (
     "Who is winning",
-    "Near 0.5 the discriminator cannot tell; at 1 it has won. The accuracy is at each loss's own threshold: the logit of "
-    "its undecided discriminator, or midway between the mean logits for a loss that has none, because only differences "
-    "of its logits mean anything. Accuracy on real or on fake alone takes a threshold, so such a loss has no line there.",
+    "At 0.5 the discriminator cannot tell real from generated examples; at 1 it always can. Accuracy is measured at the "
+    "loss's own threshold, the logit of an undecided discriminator. A loss of differences of logits has none: its "
+    "accuracy is measured midway between the mean logits, and it has no line for real or generated examples alone.",
     (
       ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,)),
       ("disc/accuracy", "discriminator's accuracy", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_real", "discriminator's accuracy on real, at a loss's threshold", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_fake", "discriminator's accuracy on fake, at a loss's threshold", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_real", "discriminator's accuracy on real examples", False, (0, 1.02), (0.5,)),
+      ("disc/accuracy_fake", "discriminator's accuracy on generated examples", False, (0, 1.02), (0.5,)),
     ),
   ),
   (
-    "Where the generator's gradient goes",
-    "Its norm is the product of the three factors; all four axes span the same number of decades.",
+    "The generator's gradient and its factors",
+    "The norm of the gradient is the product of the three factors; all four axes span the same number of decades.",
     (
       ("gen/grad_norm", "the generator's gradient norm", True, None, ()),
       ("factor/loss", "the loss's factor", True, None, ()),
-      ("factor/critic", "the critic's factor", True, None, ()),
+      ("factor/critic", "the discriminator's factor", True, None, ()),
       ("factor/generator", "the generator's factor", True, None, ()),
     ),
   ),
@@ -63,7 +63,7 @@ def build(study: Path) -> Path:
     BadInput: no study, or a damaged file (named).
     OSError: the page cannot be written.
   """
-  # Here and not above: half a second that the terminal's table need not wait for.
+  # Imported here: it takes half a second, which the terminal's table does not need.
   import jinja2
   from markupsafe import Markup
 
@@ -108,7 +108,7 @@ def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, An
 
   found = search(panel)
   shown = panel
-  if found is not None:  # what is drawn of a search is the best draw of each
+  if found is not None:  # of a search, the best draw of each is drawn
     shown = panel._replace(variants=tuple(entry.best._replace(label=entry.label) for entry in found.entries))
   comparison = compare(shown, paired=found is None)
   some = comparison._replace(rows=tuple(selection.shown(comparison.rows)))
@@ -145,7 +145,7 @@ def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, An
 def _sections(
   comparison: Comparison, some: Comparison, styles: Mapping[int, Style], marks: Sequence[int], number: int
 ) -> list[tuple[str, str, list[Any]]]:
-  """The curves of `LAYOUT`, and the bars of decades: of every variant, or of three before a crowd of too many."""
+  """The curves of `LAYOUT` and the bars of decades: of every variant, or of three where there are too many."""
   from gan_jax.report import figures
   from gan_jax.report.charts import Chart
 
@@ -163,14 +163,14 @@ def _sections(
       if svg:
         each = "" if crowd else figures.each(ranked, metric, f"{name}, each", log, wide, limits, at, marks)
         raw = any(f"raw/{metric}" in run.quality.columns for v, _ in lines for run in v.runs)
-        note = "thin dashes: the generator itself, without averaging its weights" if raw else ""
+        note = "thin dashed line: the generator without averaging its weights" if raw else ""
         charts.append(Chart(caption, note, None, svg, each or ""))
     sections.append((heading, remark, charts))
   changes = [(row.decades, styles[row.place]) for row in some.rows if row.decades is not None]
   bars = figures.factor_bars(changes, f"panel {number}: decades")
   if bars:
-    caption = "change from the first row to the lowest gradient, in decades, and by factor"
-    sections[-1][-1].append(Chart(caption, "below 0: it fell", None, bars))
+    caption = "change of the gradient and its factors from the first row to the lowest gradient, in decades"
+    sections[-1][-1].append(Chart(caption, "below 0: a fall; −1: to a tenth", None, bars))
   return [section for section in sections if section[-1]]
 
 
@@ -182,14 +182,13 @@ def _search_chart(found: Search | None, styles: Mapping[str, Style], number: int
     return None
   entries = [(entry.label, styles[entry.label], entry.expected) for entry in found.entries if entry.label in styles]
   svg = figures.expected_best(entries, f"panel {number}: search", found.quality.log)
-  caption = f"{found.quality.title} of the best of so many draws, on average"
+  caption = f"{found.quality.title} of the best of k draws, on average, over k"
   return Chart(caption, "left end: one draw; right end: the best of all that were made", None, svg)
 
 
 def _styles(study: Study, some: Comparison, count: int) -> dict[int, Style]:
-  """By place: a loss has one colour on the whole page where each variant has its own; else in the variants' order.
-
-  Of more variants than are drawn, those that are get the first looks.
+  """The style of each variant, by its place. Where every variant has a loss of its own, a loss has one colour on the whole
+  page; otherwise colours follow the order of the variants. If only some are drawn, they get the first styles.
   """
   from gan_jax.report import figures
 

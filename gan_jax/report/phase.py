@@ -1,4 +1,4 @@
-"""A phase diagram: how runs end over a plane of two settings. Plain data in, so that studies can draw their own."""
+"""A phase diagram: verdicts over a plane of two settings. It takes plain data, so that studies can use it too."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,16 +23,16 @@ class Cell(NamedTuple):
   up: str  # the value on the vertical axis
   state: str  # one of gan_jax.verdict.STATES
   text: str  # the second line in the cell: the final quality
-  note: str = ""  # behind the state's name: `3/5` where seeds disagree
+  note: str = ""  # after the state's name: `3/5` where seeds disagree
 
 
 def figure(cells: Sequence[Cell], across: str, up: str, name: str) -> str:
   """The diagram as SVG text; a cell that is not in `cells` stays empty.
 
   Args:
-    cells: in any order; the axes have their values in the order in which they first come.
+    cells: in any order; the axes show values in the order of their first appearance.
     across, up: names of the two settings.
-    name: sets the ids inside the SVG apart from other figures' of a page; also its accessible name.
+    name: makes the ids inside the SVG differ from those of other figures; also its accessible name.
   """
   columns = list(dict.fromkeys(cell.across for cell in cells))
   lines = list(dict.fromkeys(cell.up for cell in cells))

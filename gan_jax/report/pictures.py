@@ -1,4 +1,4 @@
-"""Samples to look at: images as a PNG sheet inside the page, points in the plane as an SVG scatter."""
+"""Pictures of samples: images as a PNG sheet inside the page, points in the plane as an SVG scatter plot."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ from gan_jax.report.records import Run, Variant
 SHEET = 64  # images on a sheet
 DOTS = 800  # points of a scatter
 KEPT = max(SHEET, DOTS)  # samples of a run
-SIDE = 200  # its viewBox
+SIDE = 200  # of a scatter's viewBox
 DATA = Style("currentColor", ())
 
 
@@ -35,9 +35,8 @@ class Picture(NamedTuple):
 def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Picture]:
   """The real data and one tile per variant: the last samples of its first seed that did not diverge.
 
-  Samples come from one fixed noise, so tiles of one seed answer each other place by place. A group without samples yet
-  has no tile. Each group's file is read once, and of it only what is drawn is kept. Raises `BadInput` naming a damaged
-  file.
+  All samples of a seed come from the same noise, so tiles can be compared place by place. A group without samples has
+  no tile. Each group's file is read once, and only what is drawn is kept. Raises `BadInput` naming a damaged file.
   """
   chosen = [(variant.label, (variant.counted or variant.runs)[0], look) for variant, look in variants]
   read: dict[str, tuple[int, np.ndarray]] = {}  # by run
@@ -62,7 +61,7 @@ def latest(study: Path, members: Sequence[Run]) -> dict[str, tuple[int, np.ndarr
   for step, path in reversed(runs.sample_steps(study, members[0].group)):
     try:
       samples = runs.read_samples(path)
-    except runs.Damaged:  # it is named among the study's gaps
+    except runs.Damaged:  # the study's gaps name it
       continue
     if last < len(samples):
       # Copies: a view would keep the whole group's samples in memory.
@@ -92,7 +91,7 @@ def _picture(title: str, note: str, look: Style | None, samples: np.ndarray, box
 def sheet(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
   """uint8 images [n, H, W] or [n, H, W, C] with 1 or 3 channels -> (PNG of at most 64 in a square, its pixels).
 
-  One pixel of grey between neighbours; the page enlarges without smoothing.
+  Neighbours are one grey pixel apart; the page enlarges the PNG without smoothing.
   """
   from PIL import Image
 
@@ -123,7 +122,7 @@ def _box(points: np.ndarray) -> np.ndarray:
 def scatter(points: np.ndarray, box: np.ndarray, colour: str) -> tuple[str, int]:
   """Points [n, 2] -> (SVG, how many of those drawn lie outside of the box or are not finite).
 
-  One path of very short strokes with round ends: twelve bytes a point.
+  Drawn as one path of very short strokes with round ends, which takes twelve bytes a point.
   """
   points = np.asarray(points[:DOTS], np.float64)
   with np.errstate(invalid="ignore", over="ignore"):

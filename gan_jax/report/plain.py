@@ -1,4 +1,4 @@
-"""A study without a browser: a table of at most 120 columns, and one strict JSON object."""
+"""A study as text: a table of at most 120 columns for the terminal, and one strict JSON object."""
 
 import math
 import textwrap
@@ -16,14 +16,14 @@ SHORTEST_LABEL = 12
 
 
 def summary(study: Path) -> dict[str, Any]:
-  """The study as one object that any JSON reader takes: no NaN, `null` for what is missing or not finite.
+  """The study as one object of strict JSON: `null` stands for what is missing or not finite.
 
   `{"study", "path", "description", "groups": {name: {"step", "complete", "seconds", ...}}, "remarks": [sentences],
   "missing": [{"group", "table", "first", "last", "why"}], "runs": [{"id", "config", "panel", "group", "status",
-  "last_step", "bit_exact", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence",
-  "periods": [[first step, state]]}}], "searches": [{"panel", "drawn", "compared", "quality", "baseline", "entries":
-  [{"label", "draws", "runs", "learnt", "best", "best_run", "quartiles", "expected_best", "wins", "p"}]}]}`. Every run has
-  every metric of the study; a final value is that of the last row. A search is a panel whose settings were drawn.
+  "last_step", "bit_exact", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence", "periods":
+  [[first step, state]]}}], "searches": [{"panel", "drawn", "compared", "quality", "baseline", "entries": [{"label",
+  "draws", "runs", "learnt", "best", "best_run", "quartiles", "expected_best", "wins", "p"}]}]}`. Every run has every
+  metric of the study; a final value is that of the last row. A search is a panel whose settings were drawn at random.
   Raises `BadInput` as `records.read` does.
   """
   read = records.read(study)
@@ -93,7 +93,7 @@ def _verdict(run: records.Run) -> dict[str, Any]:
 
 
 def terminal_table(study: Path) -> str:
-  """One section a panel: its findings' numbers as columns, plain text. Raises `BadInput` as `records.read` does."""
+  """One section of plain text per panel, its numbers in columns. Raises `BadInput` as `records.read` does."""
   read = records.read(study)
   sections = [_section(panel) for panel in read.panels]
   unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
@@ -119,7 +119,7 @@ def _section(panel: records.Panel) -> str:
 
 
 def _aligned(lines: list[list[str]]) -> list[str]:
-  """Columns of text. Where labels that are cut to fit could not be told apart, each has a line of its own, uncut."""
+  """Columns of text. Labels are cut to fit; where two would then look the same, each gets a line of its own, uncut."""
   lines = [[_printable(cell) for cell in line] for line in lines]
   widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
   widths[0] = max(SHORTEST_LABEL, min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)))
@@ -135,7 +135,9 @@ def _aligned(lines: list[list[str]]) -> list[str]:
 def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], list[str]]:
   """(heading, lines, notes) of a panel whose variants are compared over seeds."""
   quality = comparison.quality
-  heading = ["", "runs"] + ([quality.title, "beside baseline"] if quality else [])
+  heading = ["", "runs"] + (
+    [quality.title, "ratio to baseline" if quality.log else "minus baseline"] if quality else []
+  )
   short = {"disc/auc": "AUC", "disc/accuracy": "D acc"}
   columns = [
     c for c in comparison.columns if c[0] in short or c[0].startswith(("classes/present", "modes/covered", "raw/"))
@@ -146,26 +148,26 @@ def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], lis
   left_out = len(comparison.rows) - len(lines)
   if left_out:
     lines.insert(len(first), [f"({plural(left_out, 'variant')} left out)", *[""] * (len(heading) - 1)])
-  notes = []
+  better = "" if quality is None else f"{quality.title}: {'lower' if quality.sign > 0 else 'higher'} is better; "
+  accuracy = "D acc: the discriminator's accuracy; " if "D acc" in heading else ""
+  raw = "raw: weights not averaged; " if any(name.startswith("raw/") for name, _ in columns) else ""
+  notes = [f"{better}{raw}{accuracy}decades: change of the generator's gradient at its lowest, in powers of ten"]
   if comparison.baseline and len(comparison.rows) > 1 and quality is not None:
-    kind = "ratio to it" if quality.log else "difference from it"
-    over = f" over all {comparison.family} (Holm)" if comparison.family > 1 else ""
-    stars = f"; *: surely another, at 5 %{over}" if comparison.family else ""
-    notes.append(f"baseline: {comparison.baseline}; {kind} by seed, with its 95 % interval{stars}")
+    over = f", Holm's correction for {comparison.family}" if comparison.family > 1 else ""
+    stars = f"; *: surely different (p below 5 %{over})" if comparison.family else ""
+    notes.append(f"baseline: {comparison.baseline}, compared seed by seed; brackets: 95 % intervals{stars}")
   if comparison.no_baseline:
     notes.append(f"baseline: {comparison.no_baseline} is not in this panel")
   failed = [f"{row.failed} of {len(row.variant.runs)} of {row.variant.label}" for row in comparison.rows if row.failed]
   if failed:
-    notes.append(
-      f"did not halve the distance, and in no mean of the quality where another run did: {selection.named(failed)}"
-    )
+    notes.append(f"did not halve the distance, and left out of the mean where another did: {selection.named(failed)}")
   return heading, lines, notes
 
 
 def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:
-  """(heading, lines, notes) of a panel whose settings were drawn."""
+  """(heading, lines, notes) of a panel whose settings were drawn at random."""
   some = [k for k in (4, 16) if all(k < len(entry.draws) for entry in found.entries)][:1]
-  heading = ["over draws", "draws", "learn", f"median {found.quality.title}", *(f"best of {k}" for k in some), "best"]
+  heading = ["over draws", "draws", "learnt", f"median {found.quality.title}", *(f"best of {k}" for k in some), "best"]
   several = len(found.entries) > 1
   heading += ["beats baseline"] * several
   lines = [
@@ -180,16 +182,18 @@ def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:
     ]
     for entry in found.entries
   ]
-  notes = [f"drawn: {', '.join(found.drawn)}; brackets: the middle half of the draws; failed runs count as untrained"]
+  notes = [
+    f"drawn: {', '.join(found.drawn)}; brackets: the middle half of the draws; a failed run counts with the untrained quality"
+  ]
   notes += several * [
-    f"beats baseline: chance that a draw beats one of {found.baseline}'s; *: surely not even, at 5 % over all (Holm)",
+    f"beats baseline: chance that a draw beats one of {found.baseline}'s; *: surely not 50 % (p below 5 %, Holm)",
   ]
   return heading, lines, notes
 
 
 def _diverged(variants: Sequence[records.Variant]) -> list[str]:
   said = [
-    f"{run.status}, in no mean: {variant.label}, seed {run.seed}, at step {run.last_step:,} ({run.id})"
+    f"{run.status}, left out of every mean: {variant.label}, seed {run.seed}, at step {run.last_step:,} ({run.id})"
     for variant in variants
     for run in variant.runs
     if run.status == "diverged"
@@ -211,7 +215,7 @@ def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:
 
 
 def _printable(text: str) -> str:
-  """ASCII for our own signs, so that any terminal shows them, and nothing that moves a terminal's cursor."""
+  """The text with our own signs in ASCII, which every terminal shows, and without characters that move the cursor."""
   for ours, plain in (("±", "+/-"), ("–", "-"), ("−", "-"), ("é", "e"), ("…", "...")):
     text = text.replace(ours, plain)
   return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,4 +1,4 @@
-"""A study's files as records: runs, variants (runs that differ by seed alone), panels (variants side by side)."""
+"""A study's files as records: runs, variants (runs that differ only by seed), panels (variants shown together)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from gan_jax.settings import labels
 
 
 class Run(NamedTuple):
-  """One member. `rows` and `quality` are its own columns: `{metric: [rows]}` at `steps` [rows]."""
+  """One run of a group. `rows` and `quality` are its own columns: `{metric: [rows]}` at `steps` [rows]."""
 
   id: str
   group: str
@@ -30,7 +30,8 @@ class Run(NamedTuple):
 
 
 class Variant(NamedTuple):
-  """A config without its seed and without options at their defaults, and its runs; the label sets it apart in its panel."""
+  """A config without its seed and without options at their defaults, and its runs. The label names the fields in which it
+  differs from its panel."""
 
   label: str
   config: dict[str, Any]
@@ -38,7 +39,7 @@ class Variant(NamedTuple):
 
   @property
   def counted(self) -> tuple[Run, ...]:
-    """The runs that means and bands are over: all but the diverged ones."""
+    """The runs that count in means and bands: all but the diverged ones."""
     return tuple(run for run in self.runs if run.status != "diverged")
 
 
@@ -53,14 +54,14 @@ class Study(NamedTuple):
   status: dict[str, Any]
   runs: tuple[Run, ...]
   panels: tuple[Panel, ...]
-  gaps: tuple[runs.Gap, ...] = ()  # what should be there and is not
+  gaps: tuple[runs.Gap, ...] = ()  # data that should be there and are not
   remarks: tuple[str, ...] = ()  # what a reader of any table must know: gaps, damage, what is not bit exact
 
 
 def read(path: Path) -> Study:
-  """Read all that a study's tables hold; the samples are read when they are drawn.
+  """Read all tables of a study. Samples are read later, when they are drawn.
 
-  A part that is damaged is left out, and named in `gaps`.
+  A damaged part is left out and named in `gaps`.
 
   Raises:
     BadInput: no study, or a manifest that is damaged, and its copy too.
@@ -92,7 +93,7 @@ def read(path: Path) -> Study:
 
 
 def final(run: Run, metric: str) -> float:
-  """The last measured value of a metric, of the quality rows or of the diagnostics (a count: an int); NaN for none."""
+  """The last measured value of a metric, from the quality rows or the diagnostics (counts: int); NaN for none."""
   for table in (run.quality, run.rows):
     column = table.columns.get(metric)
     if column is not None:
@@ -101,16 +102,17 @@ def final(run: Run, metric: str) -> float:
 
 
 def metrics(study: Study) -> list[str]:
-  """The names of all metrics that any run of the study has, diagnostics first."""
+  """The names of all metrics of the study's runs, diagnostics first."""
   return list(dict.fromkeys(name for run in study.runs for name in (*run.rows.columns, *run.quality.columns)))
 
 
 def baselines(panel: Panel) -> list[Variant | None]:
-  """What each variant of a panel is compared with, in their order; a variant may be its own.
+  """The variant that each variant of a panel is compared with, in their order; a baseline is its own baseline.
 
-  The config's `baseline` names a variant by its label, or a loss; empty, it is the first variant, by its loss where the
-  panel's losses differ. Of a loss, that variant is taken which differs in its loss only, so that a panel of losses and
-  rates has a baseline at each rate; where there is none, the first of that loss. None where a name is nobody's.
+  The config's `baseline` is the label of a variant, or a loss. If it is empty, it is the first variant, or its loss
+  where the panel's losses differ. If it is a loss, each variant is compared with the one that differs from it in the
+  loss only, so that a panel of losses and rates has a baseline at each rate; where there is none, with the first
+  variant of that loss. None where no variant has that name.
   """
   first: dict[str, Variant] = {}
   alike: dict[tuple[str, str], Variant] = {}
@@ -123,7 +125,7 @@ def baselines(panel: Panel) -> list[Variant | None]:
   found = []
   for variant in panel.variants:
     name = variant.config.get("baseline", "")
-    if name in labelled or len(first) == 1:  # of one loss, each would be its own
+    if name in labelled or len(first) == 1:  # with one loss only, every variant would be its own baseline
       found.append(labelled.get(name) or (panel.variants[0] if name in ("", *first) else None))
     else:
       loss = name or panel.variants[0].config["loss"]
@@ -132,7 +134,7 @@ def baselines(panel: Panel) -> list[Variant | None]:
 
 
 def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[list[Run], list[runs.Gap]]:
-  """The runs of a group, and what is missing of them. Rows beyond the step of the status are not certain yet: not shown."""
+  """The runs of a group, and their gaps. Rows after the status's step may still change, and are left out."""
   name, members = group["name"], group["members"]
   found = {table: runs.survey(path, table, name, len(members)) for table in ("rows", "quality")}
   until = int(status["step"]) if "step" in status else None
@@ -147,7 +149,7 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
 
 
 def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
-  """The rows before a step: a row of rows is taken during the step it names, one of quality before it."""
+  """The rows up to a step. A row of diagnostics is measured during the step it names, one of quality before it."""
   if step is None:
     return table
   kept = table.steps <= step if inclusive else table.steps < step
@@ -171,7 +173,7 @@ def _variants(found: list[list[Run]], defaults: Mapping[str, Any]) -> tuple[Vari
 
 
 def common_steps(members: tuple[Run, ...], metric: str) -> tuple[np.ndarray, np.ndarray]:
-  """(steps [rows], values [runs, rows]) of a metric where every run that has it at all has a row."""
+  """(steps [rows], values [runs, rows]) of a metric, at the steps that all runs with this metric have."""
   tables = [table for run in members for table in (run.rows, run.quality) if len(table.columns.get(metric, ()))]
   if not tables:
     return np.zeros(0, np.int64), np.zeros((0, 0))

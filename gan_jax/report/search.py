@@ -1,8 +1,8 @@
-"""A random search: which fields were drawn, what was compared, and how what was compared did over its draws.
+"""A random search: which fields were drawn at random, what is compared, and how each compared setting did over its draws.
 
-A panel is a search where numbers differ from variant to variant (nearly) without repetition: such a number is *drawn*, and
-what is compared are the other fields, a loss mostly. A product of a few values each, or one axis whose values every loss
-gets, is a grid: its variants are compared one by one.
+A panel is a search if some numeric fields differ between variants with (nearly) no repetition. Such a field is *drawn*;
+the other fields, usually the loss, are *compared*. A product of a few values, or one axis with the same values for
+every loss, is a grid instead: its variants are compared one by one.
 """
 
 from collections import Counter, defaultdict
@@ -19,15 +19,15 @@ from gan_jax.report.records import Panel, Variant, final
 from gan_jax.settings import labels
 from gan_jax.settings.labels import label
 
-FRESH = 0.9  # share of a drawn field's values, among variants with the same names, that are there once
-FEWEST, FEWEST_OF_ONE = 4, 8  # draws of each thing compared: where several fields are drawn, where one is
-SHARED = 12  # values that an axis common to all may have and still be a grid's
+FRESH = 0.9  # least share of distinct values of a drawn field, among variants that are alike otherwise
+FEWEST, FEWEST_OF_ONE = 4, 8  # least draws of each compared setting: if several fields are drawn, if one is
+SHARED = 12  # least values of an axis common to all from which it is a search and not a grid
 LARGEST = 256  # k of the best of k
-SEEDS = 1.5  # runs a draw, from which draws must be as many as for one field
+SEEDS = 1.5  # runs per draw from which as many draws are needed as for one field
 
 
 class Entry(NamedTuple):
-  """One of what is compared, over its draws.
+  """One compared setting, over its draws.
 
   A run that diverged or did not halve its distance counts with its untrained quality.
   """
@@ -37,13 +37,13 @@ class Entry(NamedTuple):
   draws: tuple[Variant, ...]
   values: np.ndarray  # [n] final quality of each draw, the best first
   runs: int
-  learnt: int  # runs that got better by a factor of two
+  learnt: int  # runs whose quality improved by a factor of two
   best: Variant
   settings: str  # of the best draw
   quartiles: tuple[float, float, float]
   expected: np.ndarray  # [n]: the best of k draws, on average (geometric for a positive quality), k = 1 .. n
   wins: float  # chance that a draw of it beats one of the baseline's; NaN for the baseline itself
-  p: float  # of 'as often as not' (Mann-Whitney), Holm's over the entries; NaN likewise
+  p: float  # of a chance of one half (Mann-Whitney), with Holm's correction over the entries; NaN for the baseline
 
   @property
   def certain(self) -> bool:
@@ -59,7 +59,7 @@ class Search(NamedTuple):
 
 
 def search(panel: Panel) -> Search | None:
-  """The panel as a comparison over draws; None where it is none, or nothing has been measured."""
+  """The panel as a comparison over draws; None where it is no search, or nothing has been measured."""
   configs = [flatten(variant.config) for variant in panel.variants]
   fields = drawn_fields(configs, sum(len(v.runs) for v in panel.variants) / len(panel.variants))
   if not fields:
@@ -84,7 +84,7 @@ def search(panel: Panel) -> Search | None:
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-  """A config with the entries of its dicts as fields, `loss_options.alpha`; what is unset is left out."""
+  """A config with the entries of its dicts as fields, `loss_options.alpha`, and without unset fields."""
   flat = labels.flatten(labels.without(config, "seed", "panel", "baseline", "verdict"))
   return {name: value for name, value in flat.items() if value is not None}
 
@@ -95,9 +95,9 @@ def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def drawn_fields(configs: Sequence[Mapping[str, Any]], runs_per_variant: float) -> list[str]:
-  """The numbers that were drawn; empty where the configs are no search. See the module's docstring.
+  """The numeric fields that were drawn; empty where the configs are no search. See the module's docstring.
 
-  A number with repeated values, such as critic steps, is drawn too where another one is, unless each of its values
+  If another field is drawn, a number with repeated values (`n_critic`) counts as drawn too, unless each of its values
   has equally many draws: then it is compared.
   """
   names = varying(configs)
@@ -140,7 +140,7 @@ def _balanced(group: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 
 def _untrained(panel: Panel, quality: Quality) -> float:
-  """What a failed draw counts as: the median first measurement, or the worst final one where that is worse."""
+  """The quality that a failed draw counts with: the median first measurement, or the worst final one if that is worse."""
   runs = [run for v in panel.variants for run in v.runs]
   first = [
     float(run.quality.columns[quality.metric][0]) for run in runs if len(run.quality.columns.get(quality.metric, ()))
@@ -177,10 +177,10 @@ def _entry(name: str, draws: list[Variant], fields: Sequence[str], quality: Qual
 
 
 def expected_best(values: np.ndarray, quality: Quality) -> np.ndarray:
-  """[n]: the mean best of k of these n draws, over all choices of k, k = 1 .. n; of positive qualities the geometric mean.
+  """[n]: the expected best of k of these n draws, k = 1 .. n; for positive qualities as a geometric mean.
 
-  The i-th best (from 0) is the best of k with probability C(n - 1 - i, k - 1) / C(n, k). Values come best first; of more
-  than `LARGEST` draws k ends there. Source: Dodge et al. 2019 (arXiv:1909.03004), there with replacement.
+  The i-th best (from 0) is the best of k with probability C(n - 1 - i, k - 1) / C(n, k). Values come best first; of
+  more than `LARGEST` draws k ends there. Source: Dodge et al. 2019 (arXiv:1909.03004), there with replacement.
   """
   n, log = len(values), quality.log and bool((values > 0).all())
   k, below = np.arange(1, min(n, LARGEST) + 1)[:, None], (n - 1 - np.arange(n))[None, :]

@@ -1,12 +1,12 @@
-"""What may be said from a handful of seeds: intervals that cover, comparisons with one baseline, bands, and decades lost.
+"""Statistics of a few seeds: intervals, comparisons with a baseline, bands, and changes in decades.
 
-A mean of five seeds is not well placed by Student's t where a quantity is positive and skewed: of nominal 95 %, 88 % on
-exponential, 82 % on lognormal and 41 % where one seed in ten ends tenfold worse. Positive quantities are therefore
-averaged as logarithms: the geometric mean, and t on the logarithms as an interval of *the median seed*. For five seeds it
-holds the true median in 95 % of normal, exponential and lognormal samples and in 96 % where one seed in ten fails (of the
-geometric mean of all seeds, failures included, in 95, 93, 95 and 70 %: nothing that five seeds say covers that).
-`./launch.sh coverage` prints these shares, and `tests/report/test_report.py` checks them. Logarithms of paired ratios are
-symmetric where both sides are alike, so there t holds as well.
+For a positive, skewed quantity, Student's 95 % interval of the mean of five seeds covers the mean too rarely: 88 % on
+exponential data, 82 % on lognormal data, 41 % where one seed in ten ends tenfold worse. Positive quantities are
+therefore averaged as logarithms: the geometric mean, and Student's interval on the logarithms as an interval of *the
+median seed*. With five seeds it covers the true median in 95 % of normal, exponential and lognormal samples and in 96 %
+where one seed in ten fails (the geometric mean of all seeds, failures included, in 95, 93, 95 and 70 %: no interval of
+five seeds covers that). `./launch.sh coverage` prints these shares, and `tests/report/test_report.py` checks them.
+Logarithms of paired ratios are symmetric where both sides are alike, so Student's t holds for them too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
-TINY = float(np.finfo(np.float32).tiny)  # what a float32 that was flushed to zero was at most
-ROWS = 5  # successive rows among which the median one is taken
+TINY = float(np.finfo(np.float32).tiny)  # a float32 that was flushed to zero was smaller than this
+ROWS = 5  # successive rows of which the median is taken
 
 FACTORS = {"loss": "factor/loss", "critic": "factor/critic", "generator": "factor/generator"}
 TOTAL = "gen/grad_norm"
@@ -35,10 +35,10 @@ class Estimate(NamedTuple):
 
 
 class Paired(NamedTuple):
-  """A mean difference, or ratio if `log`, over the `n` seeds that both have, its 95 % interval, and p of 'none'.
+  """A mean difference, or ratio if `log`, over the `n` seeds that both have, its 95 % interval, and the p of no difference.
 
-  `p` and the interval are this comparison's alone. `adjusted` is Holm's p over the `family` of comparisons that were
-  made together; until `holm` has seen them, a comparison is a family of its own.
+  `p` and the interval are those of this comparison alone. `adjusted` is Holm's p over the `family` of comparisons that
+  were made together; before `holm`, each comparison is a family of its own.
   """
 
   mean: float
@@ -52,7 +52,7 @@ class Paired(NamedTuple):
 
   @property
   def certain(self) -> bool:
-    """Whether 'no difference' is refuted at 5 % over the whole family."""
+    """Whether the difference is significant at 5 % after the correction for the family."""
     return (self.p if self.family == 1 else self.adjusted) < 1 - CONFIDENCE
 
 
@@ -63,7 +63,7 @@ class Decades(NamedTuple):
   lowest: int  # step at which the gradient was lowest
   total: float
   factors: dict[str, float]  # keys of `FACTORS`
-  end: float  # the total change at the end of the run: a gradient that fell may have come back
+  end: float  # the total change at the end of the run, where the gradient may have recovered
   floored: bool  # something underflowed to zero: the change is at least this large
   n: int  # runs
 
@@ -72,12 +72,12 @@ def estimate(values: Sequence[float], log: bool = False) -> Estimate:
   """Mean and Student t-interval: mean +- t(0.975, n - 1) * s / sqrt(n), with the sample deviation s.
 
   Args:
-    values: one a run. What is not finite is left out and counted in `missing`.
-    log: for positive quantities: the same of the logarithms, the geometric mean and an interval of the median seed (see
-      the module's docstring). Where a value is not positive, the plain scale.
+    values: one per run. Values that are not finite are left out and counted in `missing`.
+    log: for positive quantities, use their logarithms: the geometric mean and an interval of the median seed (see the
+      module's docstring). If some value is not positive, the plain scale is used.
 
   Returns:
-    The estimate. One value has no interval; none has no mean either.
+    The estimate. One value has no interval; without values there is no mean either.
   """
   x = np.asarray(values, np.float64)
   finite = x[np.isfinite(x)]
@@ -115,7 +115,7 @@ def paired_ratio(values: Mapping[int, float], reference: Mapping[int, float]) ->
 
 
 def holm(found: Sequence[Paired | None]) -> list[Paired | None]:
-  """The same comparisons as one family, their p-values corrected by `adjust`. What has no p is in no family."""
+  """The same comparisons as one family, their p-values corrected by `adjust`. Those without a p are not in the family."""
   tested = [i for i, one in enumerate(found) if one is not None and np.isfinite(one.p)]
   corrected = list(found)
   for i, p in zip(tested, adjust([one.p for one in found if one is not None and np.isfinite(one.p)]), strict=True):
@@ -125,9 +125,9 @@ def holm(found: Sequence[Paired | None]) -> list[Paired | None]:
 
 
 def adjust(p_values: Sequence[float]) -> list[float]:
-  """Holm's p-values: the k-th smallest of m times m - k + 1, never below those before it, at most 1.
+  """Holm's p-values: the k-th smallest of m times m - k + 1, but not below the previous one and at most 1.
 
-  Called certain below 5 %, the chance that any of the family is so by chance is at most 5 %.
+  If those below 5 % are called significant, the chance of even one false call in the family is at most 5 %.
   Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
   """
   adjusted, least = [1.0] * len(p_values), 0.0
@@ -140,8 +140,8 @@ def adjust(p_values: Sequence[float]) -> list[float]:
 def band(values: np.ndarray, log: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """(centre, lowest, highest) [rows] over runs of values [runs, rows]; the geometric mean for log axes, else the mean.
 
-  NaN at a row where any run has none: a mean over fewer runs than the legend says would jump for no reason. On log axes
-  a zero counts as the smallest normal float32, what a value flushed to zero was at most; a negative one is NaN.
+  NaN at a row where any run has no value: a mean over fewer runs would jump. On log axes a zero counts as the smallest
+  normal float32, below which values are flushed to zero; a negative value is NaN.
   """
   x = np.asarray(values, np.float64)
   x = np.where(np.isfinite(x), x, np.nan)
@@ -154,10 +154,10 @@ def band(values: np.ndarray, log: bool) -> tuple[np.ndarray, np.ndarray, np.ndar
 def decades(steps: np.ndarray, columns: Mapping[str, np.ndarray]) -> Decades | None:
   """How many decades one run's generator gradient fell at its lowest, factor by factor, and where it ended.
 
-  From the first row with a positive gradient to the lowest of the medians of five successive rows after it (one row
-  alone is noise), and to the median of the last five. A median is a row that was measured, so all four numbers of a
-  change are of the same two rows, and log10(norm) = log10(loss) + log10(critic) + log10(generator) holds for it too.
-  None where the run has no two such rows, or no factors.
+  Changes are from the first row with a positive gradient to the lowest of the medians of five successive rows after it
+  (single rows are noisy), and to the median of the last five. A median is a measured row, so all four numbers of a
+  change belong to the same two rows, and the logarithms of the three factors add up to that of the norm. None where the
+  run has no two such rows, or no factors.
   """
   if not all(name in columns for name in (TOTAL, *FACTORS.values())):
     return None
@@ -196,7 +196,7 @@ def mean_decades(found: Sequence[Decades]) -> Decades | None:
 
 
 def _interval(x: np.ndarray) -> tuple[float, float]:
-  """(mean, half the width of its interval): NaN where there are too few values for it."""
+  """(mean, half the width of its interval); NaN where there are too few values."""
   if not len(x):
     return float("nan"), float("nan")
   if len(x) == 1:
@@ -208,8 +208,8 @@ def _interval(x: np.ndarray) -> tuple[float, float]:
 def _p_value(x: np.ndarray) -> float:
   """Two-sided p of mean zero, by Student's t.
 
-  Equal differences, of counted modes say, have no spread that t could use: p is then the sign test's 2^(1 - n), or 1
-  where they are all zero.
+  If all differences are equal (numbers of modes, for example) t is not defined: p is then the sign test's 2^(1 - n), or
+  1 where they are all zero.
   """
   if len(x) < 2:
     return float("nan")

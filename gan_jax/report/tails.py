@@ -1,4 +1,4 @@
-"""Cauchy or Gaussian: which of the two a sample looks like, by likelihood and by distance."""
+"""Whether a sample looks like a Cauchy or a Gaussian distribution, by likelihood and by distance."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from scipy import stats
 
 
 class Tails(NamedTuple):
-  """A sample beside the best Cauchy and the best Gaussian distribution, each fitted by maximum likelihood."""
+  """A sample compared with a Cauchy and a Gaussian distribution, each fitted by maximum likelihood."""
 
   advantage: (
     float  # mean log-likelihood of the Cauchy less that of the Gaussian, nats a value: above 0, the Cauchy fits
@@ -41,9 +41,9 @@ def tails(values: np.ndarray) -> Tails:
 
 
 def standardised(values: np.ndarray) -> np.ndarray:
-  """[N, C] -> [N, C]: every column less its median, over half its interquartile range.
+  """[N, C] -> [N, C]: every column minus its median, divided by half its interquartile range.
 
-  So a Cauchy column is a standard Cauchy, and a Gaussian one has the standard deviation 1.483.
+  A Cauchy column becomes a standard Cauchy, and a Gaussian one gets the standard deviation 1.483.
   """
   low, middle, high = np.percentile(np.asarray(values, np.float64), (25, 50, 75), axis=0)
   return (values - middle) / (0.5 * (high - low))

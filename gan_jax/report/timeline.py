@@ -6,7 +6,7 @@ from itertools import groupby
 from gan_jax.report.verdicts import LOOKS
 from gan_jax.verdict import Verdict
 
-LENGTH, THICK, GAP = 1000, 12, 2  # of a strip, in the drawing's own units; it is stretched to the page's width
+LENGTH, THICK, GAP = 1000, 12, 2  # of a strip, in the SVG's units; the page stretches it to its width
 
 
 def strips(verdicts: Sequence[Verdict], last: int, name: str) -> str:
@@ -21,7 +21,7 @@ def strips(verdicts: Sequence[Verdict], last: int, name: str) -> str:
   drawn = []
   for place, found in enumerate(verdicts):
     steps = [*map(int, found.steps), last]
-    if len(steps) > 2:  # a row lasts as long as the one before it did: an unfinished run's strip ends where it is
+    if len(steps) > 2:  # the last row lasts as long as the one before it, so an unfinished run's strip ends early
       steps[-1] = min(last, 2 * steps[-2] - steps[-3])
     spans = zip(steps[:-1], steps[1:], found.states, strict=True)
     for state, members in groupby(spans, key=lambda span: span[2]):

@@ -7,8 +7,9 @@ from gan_jax.report import selection, verdicts
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.search import Search
 from gan_jax.report.statistics import Decades, Estimate, Paired
+from gan_jax.verdict import CALLED
 
-LOST = 2.0  # decades: a gradient a hundred times smaller is called lost
+LOST = 2.0  # decades: a gradient that fell to a hundredth has vanished
 NOTHING = "–"
 
 
@@ -26,17 +27,17 @@ def number(x: float) -> str:
 
 
 def three(x: float) -> str:
-  """As `number`, with all three digits, so that the ends of an interval have as many: `1.00`, `41.0`."""
+  """As `number`, but always with three digits, for the ends of an interval: `1.00`, `41.0`."""
   return _minus(f"{x:#.3g}".rstrip(".")) if math.isfinite(x) and 1e-3 <= abs(x) < 999.5 else number(x)
 
 
 def _minus(text: str) -> str:
-  """The sign of a negative number as a minus, which is as wide as a plus; that of an exponent stays."""
+  """A negative number with a minus sign, which is as wide as a plus; an exponent keeps its hyphen."""
   return f"−{text[1:]}" if text.startswith("-") else text
 
 
 def plus_minus(e: Estimate | None) -> str:
-  """`1.23 ± 0.45` or, of a geometric mean, `1.23 [0.950, 1.60]`; one run: `1.23 (1 run)`, for it has no interval."""
+  """`1.23 ± 0.45` or, of a geometric mean, `1.23 [0.950, 1.60]`; one run, which has no interval: `1.23 (1 run)`."""
   if e is None or e.n == 0:
     return NOTHING
   if e.n == 1:
@@ -55,7 +56,7 @@ def plus_minus(e: Estimate | None) -> str:
 
 
 def interval(p: Paired) -> str:
-  """`−1.20 [−2.00, −0.40]`, to two digits of half the interval; a ratio, `1.50 [1.10, 2.10]`, to three; one seed has none."""
+  """`−1.20 [−2.00, −0.40]`; a ratio: `1.50 [1.10, 2.10]`. One seed has no interval."""
   if p.n < 2:
     return number(p.mean)
   if p.log:
@@ -69,7 +70,7 @@ def interval(p: Paired) -> str:
 
 
 def _digits(half: float) -> int:
-  """Decimals that show two digits of half an interval."""
+  """The number of decimals that shows two digits of half an interval."""
   return max(0, 1 - math.floor(math.log10(half))) if half else 2
 
 
@@ -90,14 +91,13 @@ def short_p_value(p: Paired) -> str:
 
 
 def surely(p: Paired) -> str:
-  """`surely` or `not surely`: whether the difference stands after the correction for the family it was made in."""
+  """`surely` or `not surely`: whether the difference is significant after the correction for its family."""
   return "surely" if p.certain else "not surely"
 
 
 def counts(row: Row) -> str:
-  """`5/5 runs`, `4/5 runs, 1 diverged`: how many are done, what became of the others.
-
-  Then in how many of those that ended the distance did not halve.
+  """`5/5 runs`, `4/5 runs, 1 diverged`: how many runs are done, the status of the others, and how many did not halve the
+  distance.
   """
   others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
   failed = [f"{row.failed} did not halve the distance"] if row.failed else []
@@ -105,14 +105,14 @@ def counts(row: Row) -> str:
 
 
 def decades_sentence(d: Decades) -> str:
-  """What became of the generator's gradient, and of each factor, as changes: negative is a fall.
+  """The change of the generator's gradient and of each factor in decades; negative is a fall.
 
   >>> decades_sentence(Decades(50, 900, -4.1, {"loss": -3.9, "critic": -0.2, "generator": 0.0}, -4.0, False, 5))
-  'generator gradient −4.1 decades at its lowest (loss −3.9, critic −0.2, generator 0.0) and −4.0 at the end'
+  'generator gradient −4.1 decades at its lowest (loss −3.9, discriminator −0.2, generator 0.0) and −4.0 at the end'
   """
   if d.total > -0.05:
     return f"generator gradient never below its start, {decade(d.end)} decades at the end"
-  parts = ", ".join(f"{name} {decade(x)}" for name, x in d.factors.items())
+  parts = ", ".join(f"{CALLED[name]} {decade(x)}" for name, x in d.factors.items())
   more = " or more" if d.floored else ""
   return f"generator gradient {decade(d.total)} decades{more} at its lowest ({parts}) and {decade(d.end)} at the end"
 
@@ -124,7 +124,7 @@ def decade(x: float) -> str:
 
 
 def findings(comparison: Comparison) -> list[str]:
-  """The panel in a few sentences: who is best and how surely, who diverged, how runs end, whose gradient was lost."""
+  """The panel in a few sentences: the best variant and its significance, diverged runs, verdicts, vanished gradients."""
   said = [
     _best_sentence(comparison),
     _diverged_sentence(comparison),
@@ -148,11 +148,11 @@ def search_findings(found: Search) -> list[str]:
   others = [entry for entry in found.entries if math.isfinite(entry.wins)]
   sure = [f"{e.label} ({e.wins:.0%})" for e in others if e.certain]
   if others:
-    how = f"the chance that a draw is better than one of the baseline {found.baseline}'s"
+    how = f"The chance that a draw is better than one of the baseline {found.baseline}'s"
     test = f"Mann-Whitney, Holm's correction over {plural(len(others), 'comparison')}"
-    said.append(f"Surely another than one half is {how} ({test}): {selection.named(sure) if sure else 'for none'}.")
+    said.append(f"{how} is surely not 50 % ({test}) {f'for {selection.named(sure)}' if sure else 'for none'}.")
   poor = [f"{e.label} {e.learnt} of {e.runs}" for e in found.entries if e.learnt < e.runs]
-  said.append(f"Runs that learn: {selection.named(poor)}." if poor else "Every run learns.")
+  said.append(f"Runs that learnt: {selection.named(poor)}." if poor else "Every run learnt.")
   return said
 
 
@@ -166,14 +166,14 @@ def _best_sentence(comparison: Comparison) -> str | None:
   text = f"{best.variant.label} has the {word} final {quality.title}: {plus_minus(best.finals[quality.metric])}"
   if best.failed or best.statuses["done"] < len(best.variant.runs):
     text += f" ({counts(best)})"
-  # Where the baseline itself leads, the question is whether the next one is surely behind.
+  # Where the baseline itself is best, the next variant is compared with it.
   rival = next((row for row in ranked if row.versus is not None), None) if best.is_baseline else best
   if comparison.no_baseline:
     text += f"; the baseline {comparison.no_baseline} is not in this panel, so nothing is compared with it"
   if rival is None or rival.versus is None or rival.baseline is None:
     return f"{text}."
   if rival.versus.log and rival.versus.low == rival.versus.high == 1:
-    return f"{text}; {rival.variant.label} is where {rival.baseline.label} is, seed by seed."
+    return f"{text}; {rival.variant.label} equals {rival.baseline.label} at every seed."
   v, who, base = rival.versus, "it" if rival is best else f"the next, {rival.variant.label},", rival.baseline.label
   text += f"; {who} is {number(v.mean)} times" if v.log else f"; {who} differs by {number(v.mean)} from"
   text += f" the baseline {base}, paired by seed"
@@ -193,7 +193,7 @@ def _diverged_sentence(comparison: Comparison) -> str | None:
 
 
 def _verdict_sentence(comparison: Comparison) -> str | None:
-  """Who ended how; where nobody ended but healthy, that; nothing where nothing was judged."""
+  """The verdicts; one sentence where all agree; None where nothing was judged."""
   ends: dict[str, list[str]] = {}
   for row in comparison.rows:
     if any(v.final != "unknown" for v in row.verdicts):
@@ -202,12 +202,12 @@ def _verdict_sentence(comparison: Comparison) -> str | None:
       ends.setdefault(verdicts.words(end).replace(": ", ", "), []).append(row.variant.label + share)
   if len(ends) == len({v.final for row in comparison.rows for v in row.verdicts}) == 1:
     words = next(iter(ends))
-    return f"The only variant ends {words}." if len(comparison.rows) == 1 else f"Every variant ends {words}."
+    return f"Verdict: {words}." if len(comparison.rows) == 1 else f"Verdict on every variant: {words}."
   if len(comparison.rows) > selection.MOST:
     said = "; ".join(f"{words}: {len(who):,}" for words, who in ends.items())
-    return f"How the {len(comparison.rows):,} variants end: {said}."
+    return f"Verdicts on {len(comparison.rows):,} variants: {said}."
   said = "; ".join(f"{words}: {', '.join(who)}" for words, who in ends.items())
-  return f"How they end: {said}." if ends else None
+  return f"Verdicts: {said}." if ends else None
 
 
 def _gradient_sentence(comparison: Comparison) -> str | None:
@@ -217,18 +217,16 @@ def _gradient_sentence(comparison: Comparison) -> str | None:
   lost = [row for row in fallen if _total(row) <= -LOST]
   if lost:
     told = lost[:2] if len(comparison.rows) > selection.MOST else lost
-    said = [f"{row.variant.label}: {decades_sentence(_of(row))}; it was lost in {_culprit(row)}." for row in told]
+    said = [f"{row.variant.label}: {decades_sentence(_of(row))}; {_culprit(row)} fell most." for row in told]
     if len(told) < len(lost):
       others = len(lost) - len(told)
-      said.append(
-        f"So {'were the gradients' if others > 1 else 'was the gradient'} of {others:,} other variant{'s' * (others > 1)}."
-      )
+      said.append(f"The gradient of {plural(others, 'other variant')} fell by {LOST:g} decades or more too.")
     return " ".join(said)
   worst = fallen[0]
   if _total(worst) > -0.05:
     return "No variant's generator gradient fell."
-  lowest = f"the lowest is {worst.variant.label}'s, {decade(_total(worst))} decades from its start"
-  return f"No generator gradient fell by {LOST:g} decades; {lowest}."
+  largest = f"the largest fall is {worst.variant.label}'s, {decade(_total(worst))} decades at its lowest"
+  return f"No variant's generator gradient fell by {LOST:g} decades; {largest}."
 
 
 def _of(row: Row) -> Decades:
@@ -241,9 +239,10 @@ def _total(row: Row) -> float:
 
 
 def _culprit(row: Row) -> str:
-  """The factor that fell most; the loss's, the critic's or the generator's."""
+  """The factor that fell most: `the loss's factor`."""
   changes = _of(row).factors
-  return f"the {min(changes, key=lambda name: math.inf if math.isnan(changes[name]) else changes[name])}'s factor"
+  least = min(changes, key=lambda name: math.inf if math.isnan(changes[name]) else changes[name])
+  return f"the {CALLED[least]}'s factor"
 
 
 def _one_decimal(x: float) -> str:

@@ -1,1 +1,1 @@
-"""Many runs as one program, trained chunk by chunk, kept on disk and resumed."""
+"""Trains many runs as one program, chunk by chunk; writes them to disk and resumes them."""

@@ -1,15 +1,15 @@
-"""Checkpoints of a population, with Orbax. Imported here and nowhere else.
+"""Checkpoints of a population, with Orbax, which only this file imports.
 
-What Orbax does not do is done here: it has no checksum over array contents (a flipped bit loads silently), it casts a
-wrong dtype silently, and after a failed asynchronous save its `latest_step` names a step that is not on disk. So beside
-the state a `meta` is stored that carries its own digest: whose state it is (`facts`), and dtype, shape and digest of every
-leaf. It is read first, and tells apart what Orbax would report alike:
+Orbax has no checksum of array contents (a flipped bit loads silently), it silently casts a wrong dtype, and after a
+failed asynchronous save its `latest_step` names a step that is not on disk. So a checkpoint also contains a `meta` with
+its own digest: whose state it is (`facts`), and dtype, shape and digest of every leaf. It is read first, and
+distinguishes three cases:
 
-- the checkpoint is *different*: of other runs, other data, another program. `BadInput`, and nothing is touched;
-- it is *damaged*: it gives way to the one before it, and the caller sets it aside;
-- the machine failed to read it: that is tried again, and then is an `OSError`.
+- the checkpoint belongs to other runs, other data or another program: `BadInput`, and nothing is changed;
+- it is damaged: the one before it is used, and the caller sets the damaged one aside;
+- the machine failed to read it: reading is tried again, and raises `OSError` if it keeps failing.
 
-Saves are synchronous: one that returned is on disk.
+Saves are synchronous: when `save` returns, the checkpoint is on disk.
 """
 
 import concurrent.futures
@@ -32,21 +32,21 @@ from gan_jax.core.errors import BadInput, plural
 from gan_jax.runs import files
 
 KEEP = 3
-FORMAT = 2  # of `meta`; 1 was not sealed
-OS_ERROR = re.compile(r"OS error (\d+)")  # how TensorStore names an errno
-# What Orbax and TensorStore print of a failed save, from threads of their own, beside raising it. The last comes once for
-# every write that was under way, also while the program leaves.
+FORMAT = 2  # of `meta`; format 1 had no digest
+OS_ERROR = re.compile(r"OS error (\d+)")  # how TensorStore's messages give an errno
+# Messages that Orbax and TensorStore print from their own threads about a failed save, in addition to raising. The last
+# one comes once for every write in progress, also while the program exits.
 ECHOES = ("_SignalingThread.run() raised an exception", "Task exception was never retrieved", "Event loop is closed")
 
 Leaves = dict[str, dict[str, Any]]
 
 
 class SaveFailed(OSError):
-  """The newest checkpoint could not be written; the ones before it are untouched."""
+  """A checkpoint could not be written; earlier ones are unchanged."""
 
 
 def leaves(state: Any, digests: bool = True) -> Leaves:
-  """dtype, shape and (unless only a template's layout is asked for) sha256 of each leaf, by path."""
+  """dtype, shape and, with `digests`, sha256 of each leaf, by path."""
   found: Leaves = {}
   for path, leaf in jax.tree_util.tree_leaves_with_path(state):
     entry: dict[str, Any] = {"dtype": str(leaf.dtype), "shape": list(leaf.shape)}
@@ -57,24 +57,24 @@ def leaves(state: Any, digests: bool = True) -> Leaves:
 
 
 def steps(directory: Path) -> list[int]:
-  """The steps of all checkpoints that were committed, oldest first. Only a look at the disk tells the truth."""
+  """The steps of all committed checkpoints, oldest first, as found on disk."""
   if not directory.is_dir():
     return []
   return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir())
 
 
 def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
-  """Write the state after `step` steps; on disk when this returns.
+  """Write the state after `step` steps; it is on disk when this returns.
 
   Args:
-    directory: of the group's checkpoints.
-    step: its name; the oldest of more than `KEEP` goes.
+    directory: that of the group's checkpoints.
+    step: the checkpoint's name. Of more than `KEEP` checkpoints the oldest is removed.
     state: a pytree of arrays.
-    facts: whose state it is, as JSON; a later `restore` expects the same.
-    origin: what computed it, as JSON, for whoever looks into the checkpoint; nothing is compared with it.
+    facts: whose state it is, as JSON; `restore` requires the same.
+    origin: what computed it (versions, hardware), as JSON; it is recorded and not compared.
 
   Raises:
-    SaveFailed: it could not be written (a full disk, say).
+    SaveFailed: it could not be written, for example because the disk is full.
   """
   options = ocp.CheckpointManagerOptions(
     max_to_keep=KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
@@ -87,7 +87,7 @@ def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origi
       manager.save(
         step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)), force=True
       )
-  # TensorStore reports a full disk as a ValueError; a part of Orbax that waited for the one that failed is cancelled.
+  # TensorStore reports a full disk as a ValueError; tasks of Orbax that waited for the failed one are cancelled.
   except (OSError, ValueError, RuntimeError, concurrent.futures.CancelledError) as error:
     raise SaveFailed(f"checkpoint of step {step} could not be written to {directory}: {_first_line(error)}") from error
 
@@ -96,7 +96,7 @@ def check(directory: Path, template: Any, facts: Mapping[str, Any]) -> int:
   """The step of the newest checkpoint whose `meta` is intact; 0 where there is none.
 
   Raises:
-    BadInput: it is of other facts or of another program.
+    BadInput: its facts or its program differ.
     OSError: the machine could not read it, several times in a row.
   """
   for step in reversed(steps(directory)):
@@ -117,10 +117,10 @@ def restore(
 ) -> tuple[int, Any] | None:
   """The newest intact (step, state) of at most `newest` steps, with the shapes, dtypes and shardings of `template`.
 
-  `damaged` is told of each checkpoint that had to be passed over, and why. None where no intact one is left.
+  `damaged` is called for each damaged checkpoint, with the reason. None where no intact one is left.
 
   Raises:
-    BadInput: a checkpoint is of other facts, or of a program whose state has other leaves, dtypes or shapes.
+    BadInput: a checkpoint has other facts, or a state with other leaves, dtypes or shapes.
     OSError: the machine could not read one, several times in a row.
   """
   for step in reversed(steps(directory)):
@@ -145,13 +145,13 @@ def restore_step(directory: Path, step: int, template: Any, facts: Mapping[str, 
 
 
 def origin(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-  """What computed the state of one checkpoint, as `save` was told. Raises as `restore_step`."""
+  """The `origin` that `save` recorded in one checkpoint. Raises as `restore_step`."""
   found: dict[str, Any] = _read_meta(directory / str(step), template, facts)["origin"]
   return found
 
 
 def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-  """The sealed facts beside a state. Raises `files.Damaged`, and `BadInput` where they are not those expected."""
+  """The `meta` of a checkpoint. Raises `files.Damaged`, and `BadInput` where it is not the expected one."""
   meta = _load(path, "meta", ocp.args.JsonRestore())
   if isinstance(meta, dict) and "digests" in meta and "format" not in meta:
     raise BadInput(f"checkpoint {path} is of format 1, of an earlier version: expected format {FORMAT}; see --out")
@@ -166,7 +166,7 @@ def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str,
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
-  """What sets two facts apart, in a few words."""
+  """How two sets of facts differ, in a few words; None where they are equal."""
   for name in dict.fromkeys([*there, *here]):
     a, b = there.get(name), here.get(name)
     if a != b and isinstance(a, list) and isinstance(b, list):
@@ -182,7 +182,7 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None
 
 
 def _leaf_difference(there: Leaves, here: Leaves) -> str | None:
-  """What sets two layouts of a state apart: a leaf that only one has, or dtype or shape of the first that differs."""
+  """How two layouts of a state differ: a leaf that only one has, or the first leaf of another dtype or shape."""
 
   def layout(leaf: Mapping[str, Any]) -> str:
     return f"{leaf['dtype']} {leaf['shape']}"
@@ -201,7 +201,7 @@ def _leaf_difference(there: Leaves, here: Leaves) -> str | None:
 
 
 def _load(path: Path, item: str, arguments: Any) -> Any:
-  """One item of a checkpoint. Raises `files.Damaged` where Orbax cannot make sense of what the disk did give."""
+  """One item of a checkpoint. Raises `files.Damaged` where the files can be read but Orbax cannot load them."""
 
   def load() -> Any:
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler("state", "meta")) as reader:
@@ -214,22 +214,22 @@ def _load(path: Path, item: str, arguments: Any) -> Any:
       number = _machine_failed(error)
       if number is not None:
         raise OSError(number, f"{os.strerror(number)} while reading checkpoint", str(path)) from error
-      for file in path.rglob("*"):  # what cannot be read is not damaged: that is an `OSError`
+      for file in path.rglob("*"):  # a file that cannot be read raises `OSError` here: it is not known to be damaged
         if file.is_file():
           with open(file, "rb") as opened:
             while opened.read(2**24):
               pass
       raise
 
-  for file in path.rglob("*"):  # a pipe would never end
+  for file in path.rglob("*"):  # reading a pipe would never end
     if not (file.is_file() or file.is_dir()):
       raise files.Damaged(path, f"{file.name} is no regular file")
-  for last in (False, True):  # damage is the same the second time
+  for last in (False, True):  # a damaged file fails twice
     try:
       return files.patiently(attempt)
     except MemoryError:
       raise
-    except Exception as error:  # whatever a damaged file makes Orbax raise
+    except Exception as error:  # a damaged file can make Orbax raise anything
       if isinstance(error, OSError) and error.errno in files.TRANSIENT | {errno.EACCES, errno.EPERM}:
         raise
       if last:
@@ -238,7 +238,7 @@ def _load(path: Path, item: str, arguments: Any) -> Any:
 
 
 def _machine_failed(error: BaseException) -> int | None:
-  """The errno of a failure of the machine, wherever it is wrapped; None for a failure of the contents."""
+  """The errno of a failure of the machine, also in a wrapped exception; None for damaged contents."""
   seen: set[int] = set()
   while error is not None and id(error) not in seen:
     seen.add(id(error))
@@ -251,11 +251,11 @@ def _machine_failed(error: BaseException) -> int | None:
 
 
 def quiet() -> None:
-  """Keep off a person's terminal what Orbax says of its progress, and its `ECHOES`; warnings still come through."""
+  """Silence Orbax's progress messages and its `ECHOES`; warnings are still printed."""
   logging.getLogger("absl").setLevel(logging.WARNING)
   for name in ("absl", "asyncio"):
     logging.getLogger(name).addFilter(_no_echo)
-  hook = sys.unraisablehook  # where an exception goes that nobody can catch: in a thread of TensorStore's
+  hook = sys.unraisablehook  # called for exceptions that cannot be caught, such as those in TensorStore's threads
   if getattr(hook, "func", None) is not _unless_echo:
     sys.unraisablehook = functools.partial(_unless_echo, hook)
 

@@ -1,9 +1,10 @@
-"""The execution layout: which devices, how many, over how many cores. Part of a run's identity, recorded and kept.
+"""The execution layout: kind and number of devices, number of cores. It is part of a run's identity and recorded with it.
 
-GAN training is chaotic: rounding differences between two layouts grow into two different experiments. So a resumed run
-is given the layout that it began with, as far as this machine can. jax is imported only once the layout is set.
+GAN training is chaotic: rounding differences between two layouts grow until the runs are different experiments. So a
+resumed run gets the layout that it began with, as far as the machine allows. jax is imported after the layout is set.
 """
 
+import concurrent.futures
 import contextlib
 import importlib.metadata
 import os
@@ -20,22 +21,22 @@ def cores() -> int:
 
 
 def cache_directory() -> Path:
-  """This user's cache of compiled programs and trained classifiers."""
+  """The user's cache of compiled programs and trained classifiers."""
   return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax"
 
 
 def configure(members: int, recorded: Mapping[str, Any] | None) -> None:
   """Set up jax for `members` runs; `recorded` is the layout that a resumed study began with.
 
-  On a CPU each core becomes a device of its own (one dispatch queue a core is worth half again the speed); the setting
-  means nothing to a GPU or TPU. Where jax was used before, in a notebook, its devices are there and are used as they are.
+  On a CPU each core becomes a device of its own: with one dispatch queue per core, training is 1.5 times as fast. GPUs
+  and TPUs ignore the setting. Where jax was used before, in a notebook, its existing devices are used.
 
   Raises:
     BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
   """
   used = int(recorded["cores"]) if recorded else cores()
   if not ("jax" in sys.modules and initialised()):
-    # XLA's convolutions and matrix products are split by this number, and it decides their rounding.
+    # XLA splits convolutions and matrix products into this many parts, which affects their rounding.
     os.environ.setdefault("NPROC", str(used))
     count = int(recorded["devices"]) if recorded and recorded["backend"] == "cpu" else min(used, members)
     jax = imported()
@@ -47,7 +48,7 @@ def configure(members: int, recorded: Mapping[str, Any] | None) -> None:
 
 
 def imported() -> Any:
-  """jax. Raises `BadInput` where it refuses to be imported, as with `JAX_ENABLE_X64=maybe`."""
+  """The module jax. Raises `BadInput` where importing it fails, for example with `JAX_ENABLE_X64=maybe`."""
   try:
     import jax
   except ImportError:
@@ -65,13 +66,13 @@ def setting(name: str, absent: Any = None) -> Any:
 
 
 def initialised() -> bool:
-  """Whether jax has made its devices, so that their number can no longer be chosen."""
+  """Whether jax has created its devices, so that their number is fixed."""
   import jax
 
   name = "jax_num_cpu_devices"
   value = setting(name)
   try:
-    jax.config.update(name, value + 1)  # refused from then on
+    jax.config.update(name, value + 1)  # refused once devices exist
   except RuntimeError:
     return True
   jax.config.update(name, value)
@@ -79,7 +80,7 @@ def initialised() -> bool:
 
 
 def cache_programs() -> None:
-  """Keep compiled programs between processes, where there is a directory that can be written and the user named none."""
+  """Cache compiled programs on disk, unless the user chose a cache or the directory cannot be written."""
   import jax
 
   cache = cache_directory() / "xla"
@@ -90,11 +91,11 @@ def cache_programs() -> None:
 
 
 def start() -> None:
-  """Make jax's devices now. Raises `BadInput` naming what was asked for and the kinds of device that there are."""
+  """Create jax's devices. Raises `BadInput` naming the kind that was asked for and the kinds that exist."""
   jax = imported()
   try:
     jax.devices()
-  except Exception as error:  # jax 0.10 has an assertion for a GPU that is not there, a RuntimeError for the rest
+  except Exception as error:  # jax 0.10 raises AssertionError for a missing GPU, RuntimeError otherwise
     asked = setting("jax_platforms")
     reason = (str(error).strip() or "it was not found").splitlines()[0].split(" (set JAX_PLATFORMS")[0]
     if not asked:
@@ -105,7 +106,7 @@ def start() -> None:
 
 
 def _there() -> str:
-  """The platforms that jax finds when it may choose, for an error message; jax is left as it was."""
+  """The platforms that jax finds by itself, for an error message; jax's settings are restored."""
   import jax
   from jax.extend import backend
 
@@ -120,8 +121,8 @@ def _there() -> str:
     jax.config.update("jax_platforms", asked)
 
 
-# Settings of jax that are for looking at one's own code, and their defaults. Under the first two a NaN is an error, and
-# here it means "missing"; the others forbid or slow down what a population does all the time.
+# jax's settings for debugging, and their defaults. Under the first two a NaN is an error, but here it means "missing";
+# the others forbid or slow down what a population does all the time.
 DEBUGGING: dict[str, Any] = {
   "jax_debug_nans": False,
   "jax_debug_infs": False,
@@ -136,7 +137,7 @@ DEBUGGING: dict[str, Any] = {
   "jax_transfer_guard_device_to_host": None,
   "jax_array_garbage_collection_guard": None,
 }
-# Settings that decide the bits, and their defaults.
+# Settings that affect results to the bit, and their defaults.
 DECISIVE: dict[str, Any] = {
   "jax_enable_x64": False,
   "jax_default_matmul_precision": None,
@@ -145,33 +146,50 @@ DECISIVE: dict[str, Any] = {
   "jax_random_seed_offset": 0,
   "jax_disable_most_optimizations": False,
 }
-HARMLESS_FLAGS = ("--xla_dump", "--xla_force_host_platform_device_count")  # the number of devices is recorded by itself
+HARMLESS_FLAGS = (
+  "--xla_dump",
+  "--xla_force_host_platform_device_count",
+)  # the number of devices is recorded separately
 
 
 def _changed(defaults: Mapping[str, Any]) -> dict[str, Any]:
   return {name: there for name, value in defaults.items() if (there := setting(name, value)) != value}
 
 
+def _global(defaults: Mapping[str, Any]) -> dict[str, Any]:
+  """`_changed` as a new thread finds it: without what the caller's `with jax.debug_nans():` says in this one."""
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    return pool.submit(_changed, defaults).result()
+
+
 @contextlib.contextmanager
 def undisturbed(say: Callable[[str], None]) -> Iterator[None]:
-  """Run the body without jax's settings for debugging, and say which were set; afterwards they are as they were."""
+  """Run the body with jax's debugging settings off, and say which were on; they are restored afterwards.
+
+  A setting may be jax's own, which holds in all threads, or this thread's, within a `with jax.debug_nans():`.
+  """
   import jax
 
-  found = _changed(DEBUGGING)
+  everywhere = _global(DEBUGGING)
+  found = everywhere | _changed(DEBUGGING)
   if found:
     names = ", ".join(f"{name.upper()}={value}" for name, value in found.items())
     say(f"not used for a study, whose NaN means missing and whose programs are compiled whole: {names}")
   try:
-    for name in found:
+    for name in everywhere:
       jax.config.update(name, DEBUGGING[name])
-    yield
+    with contextlib.ExitStack() as stack:
+      for name in _changed(DEBUGGING):
+        default = "allow" if DEBUGGING[name] is None else DEBUGGING[name]
+        stack.enter_context(getattr(jax, name.removeprefix("jax_"))(default))
+      yield
   finally:
-    for name, value in found.items():
+    for name, value in everywhere.items():
       jax.config.update(name, value)
 
 
 def layout() -> dict[str, Any]:
-  """The layout in use: backend, kind and number of devices, cores, and the settings that decide bits, unless default."""
+  """The layout in use: backend, kind and number of devices, cores, and the `DECISIVE` settings that are not at default."""
   import jax
 
   devices = jax.devices()
@@ -187,10 +205,10 @@ def layout() -> dict[str, Any]:
 
 
 def quick_compilation() -> dict[str, Any]:
-  """XLA's CPU options for programs that run for a moment: optimising them would take longer than running them."""
+  """XLA's CPU options for short programs, which take longer to optimise than to run."""
   options: dict[str, Any] = {"xla_backend_optimization_level": 0}
   if importlib.metadata.version("jaxlib").startswith(
     "0.10."
-  ):  # an option that XLA does not know is fatal, and it is gone in 0.12
+  ):  # an unknown option is fatal, and 0.12 no longer has this one
     options["xla_cpu_use_fusion_emitters"] = False
   return options

@@ -1,4 +1,4 @@
-"""What a person is told when jax or the machine fails in the middle of a study: one sentence, and the trace in a file."""
+"""The message when jax or the machine fails during a study: one sentence, and the stack trace in a file."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ TRACE = "error.txt"
 def explain(error: Exception, group: Group, study: Path) -> Failure:
   """The failure of a group's programs as one sentence; the stack trace goes to `error.txt` in the study's directory.
 
-  Out of memory names what decides the size of a program, and so what to lower.
+  For lack of memory, it names the fields that determine a program's size.
   """
   with contextlib.suppress(OSError):
     runs.write_atomic(study / TRACE, "".join(traceback.format_exception(error)).encode())

@@ -1,6 +1,7 @@
-"""The loop over one group: chunks of compiled steps; between them rows, samples, quality, checkpoint and progress.
+"""Trains one group: chunks of compiled steps, and between them writing rows, samples, quality, checkpoints and progress.
 
-The plan is a pure function of the cadence fields, so a resumed run executes the same chunks as one never stopped.
+The list of chunks is a pure function of the cadence fields, so a resumed run executes the same chunks as one that was
+never stopped.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ def plan(spec: Spec) -> list[Chunk]:
 
 
 class Conduct(NamedTuple):
-  """What a group's loop reports to and asks while it runs."""
+  """Where a group's loop reports its progress, and the request to stop."""
 
   progress: Progress
   stop: Stop
@@ -40,13 +41,13 @@ class Conduct(NamedTuple):
 def run_group(study: Path, group: Group, program: Program, origin: resume.Origin, conduct: Conduct) -> None:
   """Train a group to its end, from the newest intact checkpoint or from the start, and write everything to `study`.
 
-  A chunk after which `conduct.stop` was asked to stop is saved, whether that was planned or not: any chunk's end is one
-  from which the plan goes on.
+  If `conduct.stop` was asked to stop, the state after the chunk in progress is saved even if no checkpoint was due. Any
+  chunk's end is a valid point to resume from.
 
   Raises:
     Stopped: asked to stop, and everything up to the step that the message names is saved.
-    BadInput: its checkpoints are of other members, other data or another program; nothing is touched.
-    OSError: something could not be read or written. What is on disk stays good, and the same call goes on from it.
+    BadInput: its checkpoints belong to other members, other data or another program; nothing is changed.
+    OSError: something could not be read or written. What is on disk stays valid, and the same call continues from it.
   """
   progress, stop, *_ = conduct
   writer = resume.Writer(study, group, program, origin, progress.say)
@@ -61,7 +62,7 @@ def run_group(study: Path, group: Group, program: Program, origin: resume.Origin
   for change in origin.changes if todo else ():
     writer.doubt(change)
   before, began = writer.seconds, time.monotonic()
-  writer.status(first, before, state)  # derived from the state, whatever stood there
+  writer.status(first, before, state)  # derived from the state, not from the old status
   pending: tuple[Chunk, Any] | None = None
 
   def flush() -> None:
@@ -79,7 +80,7 @@ def run_group(study: Path, group: Group, program: Program, origin: resume.Origin
       with told.compiling(chunk):
         state, rows = program.advance(program.hypers, state, program.data, chunk.windows, chunk.length)
       stop.unsaved = True
-      flush()  # the rows of the chunk before, while the devices work on this one
+      flush()  # write the previous chunk's rows while the devices compute this one
       pending = chunk, rows
       jax.block_until_ready(state)
       told.trained(chunk)
@@ -89,7 +90,7 @@ def run_group(study: Path, group: Group, program: Program, origin: resume.Origin
       save = chunk.save or stop.wanted
       if save:
         with told.pause("saving", chunk):
-          flush()  # rows first: a checkpoint never stands on rows that are not there
+          flush()  # rows first: all rows before a checkpoint are on disk
           writer.save(state, chunk.last)
       writer.status(chunk.last, before + time.monotonic() - began, state)
       told.step(chunk)
@@ -105,7 +106,7 @@ def _tell_kept(stop: Stop, group: Group, step: int) -> None:
 
 
 class _Told:
-  """What is told of one group's training, and the pace that its time left is reckoned from."""
+  """Progress messages of one group's training, and the pace from which the remaining time is estimated."""
 
   def __init__(self, conduct: Conduct, group: Group, members: int, todo: list[Chunk], first: int):
     self._conduct, self._steps, self._members = conduct, group.spec.steps, members
@@ -118,7 +119,7 @@ class _Told:
 
   @contextlib.contextmanager
   def compiling(self, chunk: Chunk) -> Iterator[None]:
-    """Around the call of the chunk's program, which the first call of its shape compiles."""
+    """Wraps the call of a chunk's program, which compiles it if it is the first of its shape."""
     shape = (chunk.windows, chunk.length)
     self._fresh = shape not in self._compiled
     self._compiled.add(shape)

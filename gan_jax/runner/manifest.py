@@ -1,6 +1,6 @@
-"""A study's manifest: all that was asked for, and what it is computed by. No jax import.
+"""A study's manifest: everything that was asked for, and the software and hardware that compute it. No jax import.
 
-What it is computed by decides the bits of a run: it is recorded when a study begins, and compared when it goes on.
+Software and hardware affect results to the bit: they are recorded when a study begins and compared when it resumes.
 """
 
 import ast
@@ -22,8 +22,14 @@ from gan_jax.runner import devices
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
 
+def description(config: str) -> str:
+  """The first paragraph of a config file's docstring, as one line; '' where there is none."""
+  text = inspect.cleandoc(ast_docstring(Path(config)) or "")
+  return text.split("\n\n")[0].replace("\n", " ")
+
+
 def describe(
-  config: str,
+  description: str,
   name: str,
   groups: Sequence[Any],
   meanings: Mapping[str, str],
@@ -31,22 +37,21 @@ def describe(
   tables: Sequence[str] = runs.TABLES,
   defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-  """The manifest: all that was asked for, and what it runs on.
+  """The manifest of a new study.
 
   Args:
-    config: path of the config file.
+    description: what the study is about, in a sentence.
     name: of the study.
     groups: `grouping.Group`s.
-    meanings: what each metric is, by name.
-    digests: of each group's dataset, by the group's name; without them data are not compared when it is resumed.
-    tables: what a complete group has of `runs.TABLES`.
-    defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`: a label leaves them out.
+    meanings: one line of explanation for each metric, by name.
+    digests: digest of each group's dataset, by the group's name; without them, data are not compared on resuming.
+    tables: the tables of `runs.TABLES` that a complete group has.
+    defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`; labels leave them out.
   """
-  text = inspect.cleandoc(ast_docstring(Path(config)) or "")
   return {
     "format": runs.FORMAT,
     "study": name,
-    "description": text.split("\n\n")[0].replace("\n", " "),
+    "description": description,
     "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     **platform_facts(),
     "metrics": dict(meanings),
@@ -64,7 +69,7 @@ def describe(
 
 
 def platform_facts() -> dict[str, Any]:
-  """What a study is computed by: commit, digest of our own source, versions, layout."""
+  """The software and hardware of a study: commit, digest of our own source, versions, layout."""
   return {
     "commit": commit(),
     "source": source(),
@@ -74,7 +79,7 @@ def platform_facts() -> dict[str, Any]:
 
 
 def changes(manifest: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list[str]:
-  """What differs from when a study began, one sentence a field; empty for a new study."""
+  """What differs from when a study began, one sentence per field; empty for a new study."""
   if manifest is None:
     return []
   found = []
@@ -92,10 +97,10 @@ def changes(manifest: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list
 
 @functools.cache
 def source() -> str:
-  """A digest of the package's own files: what a commit does not say of a changed working tree.
+  """A digest of the package's own files, which also detects a changed working tree.
 
-  The same in a clone and where it was installed: there `experiments` and `configs`, which compute nothing of a run, lie
-  within the package.
+  It is the same in a clone and in an installed package, where `experiments` and `configs`, which do not affect a run,
+  lie within the package.
   """
   hasher = hashlib.sha256()
   root = installation.PACKAGE
@@ -113,8 +118,7 @@ def ast_docstring(path: Path) -> str | None:
 def commit() -> str | None:
   """The git commit of this checkout, with `+changes` where the working tree differs; None outside git.
 
-  A package that was installed in an environment within someone else's checkout is not of that checkout's commit: git must
-  know this very file.
+  None as well for a package installed inside another project's checkout: git must track this file.
   """
   here = Path(__file__).resolve().parent
   try:

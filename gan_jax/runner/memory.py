@@ -1,4 +1,4 @@
-"""The least that a group of runs needs of the machine's memory, so that what cannot fit is refused before it is begun."""
+"""A lower bound of a group's memory, so that a group that cannot fit is refused before it starts."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ from gan_jax.core.types import Player
 from gan_jax.game.rules import Game
 from gan_jax.settings.records import Spec, thawed
 
-CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container is allowed
+CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's limit
 
 
 def available() -> int:
-  """Bytes: of all devices together where they have memory of their own, else of this machine or container."""
+  """Bytes of memory: of all devices together where they have their own, else of this machine or container."""
   stats = [device.memory_stats() or {} for device in jax.local_devices()]
   if jax.default_backend() != "cpu" and all("bytes_limit" in s for s in stats):
     return sum(s["bytes_limit"] for s in stats)
@@ -35,7 +35,7 @@ def size(player: Player) -> int:
 def check(spec: Spec, game: Game, members: int, limit: int | None = None) -> None:
   """Raises `BadInput` where the parameters of all members, or their samples at an evaluation, cannot fit into memory.
 
-  Optimizers, activations and gradients come on top: what passes may still be too large.
+  Optimizer states, activations and gradients are not counted: a group that passes may still be too large.
 
   Args:
     spec: of the group.
@@ -44,7 +44,7 @@ def check(spec: Spec, game: Game, members: int, limit: int | None = None) -> Non
     limit: bytes; by default `available()`.
   """
   limit = available() if limit is None else limit
-  # The averaged generator is a second one.
+  # The moving average of the generator is a second copy.
   parameters = members * (2 * size(game.generator) + size(game.discriminator))
   samples = members * spec.evaluation_samples * 4 * min(64, int(np.prod(game.image_shape)))
   sizes = {n: v for n, v in thawed(spec.model_options).items() if type(v) is int} | {"latent_size": spec.latent_size}

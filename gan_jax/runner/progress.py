@@ -1,7 +1,7 @@
-"""What a person is told while a study goes on: which phase it is in, how far, and how long it will take. No jax import.
+"""Progress of a study for its user: the phase, how far it is, and the remaining time. No jax import.
 
-On a terminal one live line, drawn by rich; in a log or a pipe a line when a phase begins, and never longer than
-`SILENCE` seconds without one. A reader who has gone (`| head -1`) or a terminal that was closed stops nothing.
+On a terminal it is one live line, drawn by rich. In a log or a pipe it is a line when a phase begins, and at least one
+every `SILENCE` seconds. A closed pipe (`| head -1`) or terminal does not stop the study.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, TextIO
 Say = Callable[[str], None]
 
 SILENCE = 8.0  # seconds
-RECENT = 10  # chunks, pauses of one kind: what the time left is reckoned from
+RECENT = 10  # number of chunks, and of pauses of one kind, from which the remaining time is estimated
 
 
 class Pace:
-  """How long the rest takes, from the recent chunks and pauses.
+  """The remaining time, estimated from recent chunks and pauses.
 
-  A chunk whose program was compiled just before, and the first pause of each kind if it compiles, are left out.
+  Chunks that include a compilation, and the first pause of each kind if it compiles, are left out.
   """
 
   def __init__(self) -> None:
@@ -36,12 +36,12 @@ class Pace:
     self._pauses.setdefault(kind, deque(maxlen=RECENT)).append(seconds)
 
   def rate(self) -> float | None:
-    """Steps a second while training; None until it is known."""
+    """Steps per second while training; None until it is known."""
     seconds = sum(s for _, s in self._chunks)
     return sum(n for n, _ in self._chunks) / seconds if seconds > 0 else None
 
   def left(self, steps: int, pauses: dict[str, int]) -> float | None:
-    """Seconds for `steps` more steps and so many more pauses of each kind; None until the rate is known."""
+    """Seconds for `steps` more steps and `pauses` more pauses of each kind; None until the rate is known."""
     rate = self.rate()
     if rate is None:
       return None
@@ -59,22 +59,22 @@ class _Phase(NamedTuple):
 
 
 class Progress:
-  """Tells of the phases of one study; a context manager, after whose end nothing more is printed."""
+  """Shows the phases of one study. A context manager; nothing is printed after its end."""
 
   def __init__(self, say: Say = print, terminal: TextIO | None = None, clock: Callable[[], float] = time.monotonic):
-    """`say` is given whole lines, from here and, one at a time, from a helper thread; `terminal` is by default stderr."""
+    """`say` prints a line; it is also called from a helper thread, never twice at once. `terminal` is by default stderr."""
     stream = terminal or sys.stderr
     live = stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    # With both on one terminal the live line says it all; a log beside it gets its lines all the same.
+    # Lines are not needed where a live line is on the same terminal; a log gets lines in any case.
     self._lines = not (live and say is print and sys.stdout is not None and sys.stdout.isatty())
     self._write, self._clock = say, clock
     self._phases: list[_Phase] = []
     self._told = clock()
-    self._deaf = False  # nobody reads any more
+    self._deaf = False  # printing failed: the reader is gone
     self._lock = threading.Condition()
     self._ended = False
     self._terminal = stream if live else None
-    self._bar: Any = None  # rich's, imported with the first phase: what is said before need not wait for it
+    self._bar: Any = None  # rich's live display; imported with the first phase, because importing takes time
     self._thread = threading.Thread(target=self._beat, name="progress", daemon=True)
 
   def __enter__(self) -> "Progress":
@@ -92,7 +92,7 @@ class Progress:
       self._bar.stop()
 
   def say(self, line: str) -> None:
-    """A line that stays."""
+    """Print a line that stays."""
     with self._lock:
       self._told = self._clock()
       if self._deaf:
@@ -111,7 +111,7 @@ class Progress:
 
   @contextlib.contextmanager
   def phase(self, name: str, brief: bool = False) -> Iterator[None]:
-    """What the body does, in a few words; a `brief` one is named only if it takes long."""
+    """Name what the body does. A `brief` phase is printed only if it takes long."""
     with self._lock:
       if self._terminal and not self._bar:
         self._bar = _bar(self._terminal)
@@ -128,12 +128,12 @@ class Progress:
         self._phases.pop()
         if self._bar:
           self._bar.remove_task(task)
-        if self._phases:  # what was interrupted begins again
+        if self._phases:  # the outer phase begins again
           self._phases[-1] = self._phases[-1]._replace(began=self._clock())
         self._show_innermost()
 
   def step(self, done: int, total: int, detail: str) -> None:
-    """How far the innermost phase is, after a chunk."""
+    """Report the progress of the innermost phase after a chunk."""
     with self._lock:
       self._phases[-1] = phase = self._phases[-1]._replace(detail=detail, done=done, total=total)
       if self._bar:
@@ -157,7 +157,7 @@ class Progress:
         self._bar.update(phase.task, visible=number == len(self._phases))
 
   def _beat(self) -> None:
-    """In a thread: a line whenever it was silent for too long."""
+    """Runs in a thread: prints a line after `SILENCE` seconds without one."""
     with self._lock:
       while not self._ended:
         wait = self._told + SILENCE - self._clock()
@@ -170,7 +170,7 @@ class Progress:
 
 
 class _Dropping:
-  """The terminal's stream; what cannot be written to it any more is dropped."""
+  """The terminal's stream; text is dropped once it cannot be written."""
 
   def __init__(self, stream: TextIO):
     self._stream = stream
@@ -189,7 +189,7 @@ class _Dropping:
 
 
 def _bar(stream: TextIO) -> Any:
-  """rich's live display of one task, without a cursor that a killed process would leave hidden."""
+  """rich's live display of one task. It does not hide the cursor, which a killed process would not show again."""
   from rich.console import Console
   from rich.progress import BarColumn, SpinnerColumn, TextColumn
   from rich.progress import Progress as Bar
@@ -200,7 +200,7 @@ def _bar(stream: TextIO) -> Any:
       return False
 
   class Detail(TextColumn):
-    """How far a phase is that counts steps, and for how long another has lasted."""
+    """Progress of a phase that counts steps; elapsed time of any other."""
 
     def render(self, task: Any) -> Any:
       return super().render(task) if task.total else Text(clock(time.monotonic() - task.fields["began"]))

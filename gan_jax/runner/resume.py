@@ -1,7 +1,7 @@
-"""Where a group goes on from, and the writer of its files: nothing that a run wrote is ever deleted.
+"""Resuming a group, and writing its files. Nothing that a run wrote is ever deleted.
 
-The step to go on from is that of the newest intact checkpoint, whatever became of the diagnostics. Diagnostics that are
-missing before it are computed again from the checkpoints that are left. What is computed twice must be equal to the bit.
+A group resumes from its newest intact checkpoint. Rows and measurements that are missing before that step are computed
+again from the remaining checkpoints. What is computed twice must be equal to the bit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,26 +25,26 @@ Say = Callable[[str], None]
 
 
 class Origin(NamedTuple):
-  """Whose states a study's checkpoints hold, and what computes them."""
+  """The data that a study's checkpoints belong to, and the software and hardware that compute them."""
 
   data: str  # digest of the dataset
   platform: Mapping[str, Any]  # versions, commit, source, layout
-  changes: Sequence[str] = ()  # what differs from when the study began
+  changes: Sequence[str] = ()  # how this differs from when the study began
 
 
 def facts(group: Group, origin: Origin) -> dict[str, Any]:
-  """What a checkpoint must agree with: its members and their data."""
+  """What must be equal in a checkpoint that is resumed: members and data."""
   return {"members": group.ids, "data": origin.data}
 
 
 def template(group: Group, game: Game) -> GanState:
-  """Zeros of the leaves, dtypes and shapes of a group's state, numpy with leaves [members, ...]."""
+  """A group's state filled with zeros: numpy arrays [members, ...] of the right dtypes and shapes."""
   init = jax.vmap(lambda hypers: initial_state(hypers, game))
   return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(init, group.hypers))
 
 
 def check(study: Path, group: Group, game: Game, origin: Origin) -> None:
-  """Raises `BadInput` where the checkpoints that are there are of other members, other data, another program or plan."""
+  """Raises `BadInput` where existing checkpoints belong to other members, other data, another program or plan."""
   ends = {chunk.last for chunk in plan.of(group.configs[0])}
   step = checkpoint.check(study / "checkpoints" / group.name, template(group, game), facts(group, origin))
   if step and step not in ends:
@@ -54,7 +54,7 @@ def check(study: Path, group: Group, game: Game, origin: Origin) -> None:
 
 
 class Writer:
-  """All that is written of one group. What is there already is compared, never replaced in silence."""
+  """Writes everything of one group. Existing files are compared, and a difference is reported."""
 
   def __init__(self, study: Path, group: Group, program: Program, origin: Origin, say: Say):
     self.study, self.group, self.program, self.origin, self.say = study, group, program, origin, say
@@ -63,14 +63,14 @@ class Writer:
     entry = self._entry(runs.read_status(study))
     self.seconds = float(entry.get("seconds", 0.0))
     self.complete = bool(entry.get("complete"))
-    self.reasons: list[str] = list(entry.get("reasons", []))  # why the runs are not bit exact
+    self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = status["groups"].setdefault(self.group.name, {})
     return entry
 
   def doubt(self, reason: str) -> None:
-    """From now on the group's runs are not vouched for to the bit."""
+    """Mark the group's runs as not bit exact, for this reason."""
     if reason not in self.reasons:
       self.reasons.append(reason)
 
@@ -83,7 +83,8 @@ class Writer:
       self._differs(f"rows of steps {chunk.first:,} to {chunk.last - 1:,}")
 
   def measure(self, state: GanState, step: int) -> None:
-    """Sample quality, inspections and sample grids after `step` steps; a diverged member's are of its last good state."""
+    """Measure and write sample quality, inspections and sample grids after `step` steps; of a diverged member, at its last
+    finite state."""
     program, name = self.program, self.group.name
     found = program.evaluate(program.hypers, state) | program.inspect(program.hypers, state, program.data)
     columns = {metric: value[None] for metric, value in found.items()}
@@ -101,11 +102,11 @@ class Writer:
   def save(self, state: GanState, step: int) -> None:
     own = jax.tree.map(lambda x: x[: self.program.members], state)
     self.still_there()
-    origin = {**self.origin.platform, "reasons": self.reasons}  # the status, which has them too, can be lost
+    origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
 
   def status(self, step: int, seconds: float, state: GanState) -> None:
-    """How far the group is, derived from its state."""
+    """Write the group's status, derived from its state."""
     self.still_there()
     status = runs.read_status(self.study)
     diverged_at = np.asarray(state.diverged_at)[: self.program.members]
@@ -118,7 +119,7 @@ class Writer:
     self._write(status)
 
   def mark(self) -> None:
-    """Keep only whether the runs are bit exact, and why not."""
+    """Write only whether the runs are bit exact, and if not, why."""
     self._write(runs.read_status(self.study))
 
   def _write(self, status: dict[str, Any]) -> None:
@@ -127,10 +128,10 @@ class Writer:
 
 
 def start(writer: Writer) -> tuple[int, GanState] | None:
-  """The (step, state) to go on from, everything before it put in order; None where a complete group has no checkpoint left.
+  """The (step, state) to resume from, after repairing everything before it; None: complete, with no checkpoint left.
 
   Raises:
-    BadInput: the checkpoints are of other members, other data or another program; nothing is touched.
+    BadInput: the checkpoints belong to other members, other data or another program; nothing is changed.
     OSError: something could not be read or written.
   """
   group, program, say = writer.group, writer.program, writer.say
@@ -168,7 +169,7 @@ def _damaged(writer: Writer) -> Callable[[Path, str], None]:
 
 
 def _tidy(writer: Writer) -> None:
-  """Set aside what no reader can use: damaged parts and samples, and parts that are not of this group's plan."""
+  """Set aside damaged parts and samples, and parts that do not belong to this group's plan."""
   study, name, members = writer.study, writer.group.name, writer.program.members
   config = writer.group.configs[0]
   planned = {
@@ -181,7 +182,7 @@ def _tidy(writer: Writer) -> None:
     }
     bad = {path: why for _, _, path, why in runs.survey(study, table, name, members).damaged}
     _aside(writer, odd or bad)
-    if odd:  # what reached into them may be intact
+    if odd:  # parts that overlapped them may be intact
       _aside(writer, {path: why for _, _, path, why in runs.survey(study, table, name, members).damaged})
   _aside(writer, tables.damaged_samples(study, name, members))
 
@@ -193,17 +194,18 @@ def _aside(writer: Writer, files: Mapping[Path, str]) -> None:
 
 
 class Task(NamedTuple):
-  """Computing again what is missing: from the state at `source` to step `until`."""
+  """A computation to repeat: from the state at `source` to step `until`."""
 
   source: int
   until: int
-  measured: frozenset[int]  # the steps at which quality and samples are wanted
+  measured: frozenset[int]  # steps at which quality and samples are measured
 
 
 def _tasks(writer: Writer, step: int) -> list[Task]:
-  """What is missing up to `step` and can be computed again.
+  """The computations that restore what is missing up to `step`.
 
-  From the newest checkpoint at or before it; from the start only where that is no further than a checkpoint interval.
+  Each begins at the newest checkpoint at or before the gap, or at the start if the gap is within the first checkpoint
+  interval.
   """
   name, config = writer.group.name, writer.group.configs[0]
   chunks = [chunk for chunk in plan.of(config) if chunk.last <= step]
@@ -225,7 +227,7 @@ def _tasks(writer: Writer, step: int) -> list[Task]:
 
 
 def _repair(writer: Writer, blank: GanState, step: int) -> None:
-  """Compute again what is missing of rows, quality and samples up to `step`."""
+  """Compute missing rows, quality and samples up to `step` again."""
   program, group = writer.program, writer.group
   while tasks := _tasks(writer, step):
     try:
@@ -245,5 +247,5 @@ def _repair(writer: Writer, blank: GanState, step: int) -> None:
             if chunk.last in measured:
               writer.measure(state, chunk.last)
       return
-    except Damaged as error:  # an older checkpoint: do without it
+    except Damaged as error:  # an older checkpoint is damaged: try without it
       _damaged(writer)(error.path, error.reason)

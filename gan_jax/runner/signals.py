@@ -1,8 +1,8 @@
-"""Signals that ask a run to stop, and what becomes of the run. No jax import.
+"""How a run reacts to signals. No jax import.
 
-SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 (what Slurm, a closed terminal and `timeout` send): the chunk under way is finished
-and saved, and the command exits with 75 (EX_TEMPFAIL of sysexits.h: try again later). Where there is nothing to save it
-exits at once, and so it does at a second signal. Ctrl-C (SIGINT) exits at once with 130.
+After SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 (sent by Slurm, a closed terminal, `timeout`) the current chunk is finished
+and saved, and the command exits with 75 (EX_TEMPFAIL of sysexits.h: try again later). If there is nothing to save, and
+at a second signal, it exits at once. Ctrl-C (SIGINT) exits at once with 130.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1"
 
 
 class Stop:
-  """A request to stop. Signals set it, and the loop looks at it after each chunk.
+  """A request to stop. Signals set it, and the loop checks it after each chunk.
 
   Attributes:
-    asked: the signal that asked to finish the chunk, save and stop; None until then.
+    asked: the signal that asked to stop after saving the current chunk; None if there was none.
     interrupted: whether Ctrl-C was pressed.
-    unsaved: whether steps were taken since the last checkpoint, so that stopping at once would lose them.
-    outcome: what is kept when the process ends now, and what the same command does next; part of the last sentence.
+    unsaved: whether there are steps since the last checkpoint, which stopping at once would lose.
+    outcome: what is kept if the process ends now, and what the same command does next; part of the final message.
   """
 
   def __init__(self, leave: Callable[[int, str], None] | None = None):
@@ -38,7 +38,7 @@ class Stop:
     self.outcome = "what was not finished is done again by the same command"
 
   def ask(self, number: int) -> None:
-    """A signal came. Called by a signal handler or by the thread of `attended`."""
+    """React to a signal. Called by a signal handler or by the thread of `attended`."""
     if self.leave and (number == signal.SIGINT or self.asked is not None or not self.unsaved):
       self.leave(INTERRUPTED if number == signal.SIGINT else TRY_AGAIN, self._sentence(number))
     self.asked = number
@@ -48,11 +48,11 @@ class Stop:
     return self.interrupted or self.asked is not None
 
   def check(self) -> None:
-    """Stop here if asked to: everything is saved.
+    """Stop here if asked to; to be called when everything is saved.
 
     Raises:
       Stopped: a signal asked for it.
-      KeyboardInterrupt: Ctrl-C was pressed, and whatever was running then swallowed the exception.
+      KeyboardInterrupt: Ctrl-C was pressed, and the code that was running then dropped the exception.
     """
     if self.interrupted:
       raise KeyboardInterrupt
@@ -65,11 +65,11 @@ class Stop:
 
 @contextlib.contextmanager
 def attended(stop: Stop) -> Iterator[None]:
-  """Answer signals at once, from a thread of their own, while the body runs: for the command line, whose process is ours.
+  """React to signals at once, from a separate thread, while the body runs. For the command line, which owns its process.
 
-  A Python signal handler runs only between two instructions of the main thread, so it would wait for a compilation; and a
-  KeyboardInterrupt raised inside a callback of jax or Orbax is printed and dropped. Here no such exception is raised.
-  Signals that the caller of the process has chosen to ignore (`nohup`, `&` in a script) stay ignored.
+  A Python signal handler runs only between two instructions of the main thread, so it would wait for a compilation. And
+  a KeyboardInterrupt raised inside a callback of jax or Orbax is printed and dropped; here none is raised. Signals that
+  the parent process ignores (`nohup`, `&` in a script) stay ignored.
   """
   numbers = [n for n in (signal.SIGINT, *ASKING) if signal.getsignal(n) is not signal.SIG_IGN]
   if threading.current_thread() is not threading.main_thread():
@@ -100,10 +100,10 @@ def attended(stop: Stop) -> Iterator[None]:
 
 
 class _Once:
-  """A signal is told of twice, by the thread and by the handler in the main thread, and must count once.
+  """A signal is reported twice, by the thread and by the handler in the main thread, and must count once.
 
-  An event loop in the main thread (uvloop's, in Orbax) takes the thread's messages for itself while it runs: then only the
-  handler tells of the signal.
+  While an event loop runs in the main thread (uvloop's, in Orbax), it takes the thread's messages, and only the handler
+  reports the signal.
   """
 
   def __init__(self, ask: Callable[[int], None]):
@@ -123,11 +123,11 @@ class _Once:
 
 @contextlib.contextmanager
 def noticed(stop: Stop) -> Iterator[None]:
-  """Take note of signals while the body runs: for a study that is called by a notebook or another program.
+  """Record signals while the body runs. For a study that is called by a notebook or another program.
 
-  Only in the main thread, where Python allows it, and only signals that the caller does not handle itself. Ctrl-C raises
-  KeyboardInterrupt as ever, and `Stop.check` raises it again should the first have been swallowed. A second signal of the
-  others does what it did before. Afterwards the handlers are as they were.
+  Only in the main thread, where Python allows handlers, and only for signals that the caller does not handle itself.
+  Ctrl-C raises KeyboardInterrupt as usual, and `Stop.check` raises it again in case it was dropped. A second signal of
+  another kind has its default effect. The handlers are restored afterwards.
   """
 
   def interrupt(number: int, frame: object) -> None:

@@ -1,115 +1,129 @@
-"""A study from a config file to its report: the one path that `train` and `sweep` share.
+"""Runs a study from its config to its report; `train`, `sweep` and `gan_jax.run_study` all call it.
 
-Everything that can be refused is refused before the first byte is written; then groups are trained one after another.
+All input is checked before anything is written; then the groups are trained one after another.
 """
 
 import contextlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
-from gan_jax.core.errors import BadInput, Failure, plural
-from gan_jax.runner import devices, signals
-from gan_jax.runner.existing import existing, refuse_other_data, unchanged
-from gan_jax.runner.manifest import changes, describe, platform_facts
+from gan_jax.core.errors import plural
+from gan_jax.runner import devices, signals, standing
+from gan_jax.runner.manifest import changes, describe, description, platform_facts
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
 from gan_jax.settings import sweeps
 from gan_jax.settings.records import thawed
 
 Say = Callable[[str], None]
+Place = Path | Callable[[Sequence[Mapping[str, Any]]], Path]  # a study's directory, or what makes it of its runs
+
+
+class Asked(NamedTuple):
+  """What a study is to run."""
+
+  configs: Sequence[dict[str, Any]]  # of every run, all fields; of the options, those that are not given are filled in
+  source: str  # where they come from, for messages: the path of a config file
+  description: str  # what the study is about; the report's heading
+  # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...]. Asked
+  # again whenever a group starts, so it must always give the same.
+  begin: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 def run(
-  config: str, arguments: Sequence[str], out: Path | None, single: bool, say: Say = print, stop: Stop | None = None
+  config: str,
+  arguments: Sequence[str] | Mapping[str, Any],
+  out: Path | None,
+  single: bool,
+  say: Say = print,
+  stop: Stop | None = None,
 ) -> Path:
-  """Run a study, or go on with it, and write its report; returns its directory.
+  """Run or resume the study of a config file and write its report; returns its directory.
 
   Args:
     config: path of a config file.
-    arguments: `--config.field=value` overrides.
+    arguments: `--config.field=value` overrides, or those fields as a dict.
     out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
-    single: only the one run of `get_config()`, without the file's sweep.
-    say: where progress goes, a line at a time; also called from a helper thread, never twice at once.
-    stop: the request to stop that the caller's signals make. Without one, signals are taken note of here, in the main
-      thread: SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish and save the chunk under way.
+    single: train only the run of `get_config()`, not the file's sweep.
+    say, stop: as of `conduct`.
 
-  Raises:
-    BadInput: input that cannot be used. Nothing on disk has been touched.
-    Stopped: a signal asked to stop; what the message names is saved, and the same call goes on from it.
-    Failure: the machine could not do it (too little memory, a directory that was removed).
-    OSError: something could not be written. What was saved is good, and the same call goes on from it; the error's notes
-      say from which step, or that nothing is saved yet.
+  Raises as `conduct` does.
   """
   with Progress(say) as reading, reading.phase(f"reading {config}", brief=True):
-    alone, swept = sweeps.load(config, arguments, single, _registered)
-  asked = _Asked(config, tuple(alone if single else swept), out, single)
+    alone, swept = sweeps.load(config, arguments, single, registered)
+  configs = alone if single else swept
+  stem = Path(config).stem
+  # A single run's directory is named by the run's id, which the defaults of all options are part of.
+  named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
+  default = named if single else Path("runs") / stem
+  return conduct(Asked(configs, config, description(config)), default if out is None else out, say, stop)
+
+
+def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None) -> Path:
+  """Run or resume a study and write its report; returns its directory.
+
+  Args:
+    asked: the runs.
+    out: the study's directory, or what makes it of the runs with all options.
+    say: prints one line of progress; it is also called from a helper thread, never twice at once.
+    stop: the request to stop, if the caller handles signals. Without one they are handled here, in the main thread:
+      after SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 the current chunk is finished and saved.
+
+  Raises:
+    BadInput: input that cannot be used. Nothing on disk has been changed.
+    Stopped: a signal asked to stop. The message says what is saved; the same call continues from it.
+    Failure: the machine could not do it (too little memory, a directory that was removed).
+    OSError: something could not be written. What was saved is valid, and the same call continues from it; the error's
+      notes say from which step, or that nothing is saved yet.
+  """
+  if not callable(out):
+    paths.usable(out, "output directory")
   own = Stop() if stop is None else stop
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
-    study, page = _conduct(asked, progress, own)
-  last = Progress(say)  # without the live line: the table stays
+    study, page = _conduct(asked, out, progress, own)
+  last = Progress(say)  # without the live line, so that the table stays
   last.say(report.terminal_table(study))
   last.say(f"report: {page}")
   return study
 
 
-def _registered(field: str) -> list[str]:
-  """`game.registered`, for the configs that ask: it imports jax, which the others need not wait for here."""
+def registered(field: str) -> list[str]:
+  """`game.registered`, imported only for configs that call it, because it imports jax."""
   from gan_jax import game
 
   return game.registered(field)
 
 
-class _Asked(NamedTuple):
-  """What `run` was called with, the config read."""
-
-  config: str
-  runs: tuple[dict[str, Any], ...]  # without the options that nobody gave
-  out: Path | None
-  single: bool
-
-  def directory(self, runs: Sequence[Mapping[str, Any]] | None = None) -> Path | None:
-    """The study's; None where it is named after the only run's id, and `runs`, with all options, are not given."""
-    name = Path(self.config).stem
-    if self.out is None and self.single:
-      if runs is None:
-        return None
-      name += f"-{settings.identity(runs[0])}"
-    return paths.usable(Path("runs") / name if self.out is None else self.out, "output directory")
-
-
-def _conduct(asked: _Asked, progress: Progress, stop: Stop) -> tuple[Path, Path]:
-  """`run`, told by `progress`; returns the study's directory and its report."""
-  progress.say(f"{asked.directory() or asked.config}: {plural(len(asked.runs), 'run')} of {asked.config}")
+def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[Path, Path]:
+  """`conduct`, told by `progress`; returns the study's directory and its report."""
+  progress.say(f"{asked.source if callable(out) else out}: {plural(len(asked.configs), 'run')} of {asked.source}")
   with progress.phase("starting jax"):
     devices.imported()
 
-    from gan_jax.runner import checkpoint, grouping  # which makes no devices yet
+    from gan_jax.runner import checkpoint, grouping  # imports jax, which makes its devices only when it is configured
 
-    configs = grouping.completed(asked.runs)
-    study = asked.directory(configs)
-    assert study is not None
-    manifest = existing(study, configs)
+    configs = grouping.completed(asked.configs)
+    study = paths.usable(out(configs) if callable(out) else out, "output directory")
+    manifest = standing.existing(study, configs)
     devices.configure(len(configs), manifest and manifest["layout"])
-  config = asked.config
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
       inputs = _inputs(study, manifest, groups)
     stop.check()
-    prepare(study)
-    with runs.writer_lock(study), truthful(study):
-      unchanged(study, configs, manifest)
+    standing.prepare(study)
+    with runs.writer_lock(study), standing.truthful(study):
+      standing.unchanged(study, configs, manifest)
       runs.mend(study, progress.say)
-      if finished(study, manifest):
+      if standing.finished(study, manifest):
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
-        _train(config, study, manifest, groups, inputs, progress, stop)
+        _train(asked, study, manifest, groups, inputs, progress, stop)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
@@ -134,10 +148,22 @@ def _measured(group: Any) -> tuple[Any, ...]:
   return *_key(group), group.spec.metrics, group.spec.metric_options
 
 
+def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -> dict[tuple[Any, ...], Any]:
+  """The measurements of quality of a study's groups, by `_measured`."""
+  from gan_jax import metrics
+
+  found: dict[tuple[Any, ...], Any] = {}
+  for group in groups:
+    key, options = _measured(group), thawed(group.spec.metric_options)
+    if key not in found:
+      found[key] = metrics.build(datasets[_key(group)], devices.cache_directory(), group.spec.metrics, options)
+  return found
+
+
 def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
-  """Load the data, and refuse whatever does not fit them or what is on disk. Nothing is written."""
+  """Load the data and check the groups against them and against what is on disk. Nothing is written."""
   from gan_jax import data, game, metrics
-  from gan_jax.runner import memory, population, resume
+  from gan_jax.runner import evaluation, memory, resume
 
   here = platform_facts()
   found = _Inputs({}, {}, {}, changes(manifest, here))
@@ -148,16 +174,16 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
     metrics.check(key[0], found.datasets[key], group.spec.metrics)
     played = game.build(group.spec, found.datasets[key])
     memory.check(group.spec, played, len(group.configs))
-    found.meanings.update(population.explanations(group.spec, played))
+    found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
-  refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
+  standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
     resume.check(study, group, game.build(group.spec, found.datasets[_key(group)]), found.origins[group.name])
   return found
 
 
 def _train(
-  config: str,
+  asked: Asked,
   study: Path,
   manifest: dict[str, Any] | None,
   groups: Sequence[Any],
@@ -165,97 +191,49 @@ def _train(
   progress: Progress,
   stop: Stop,
 ) -> None:
-  """Train what is not yet trained of a study, the lock held."""
+  """Train the unfinished groups of a study; the lock is held."""
   import jax
 
-  from gan_jax import game, metrics
-  from gan_jax.runner import failures, grouping, loop, population
+  from gan_jax import game
+  from gan_jax.runner import evaluation, failures, grouping, loop, population
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
-    qualities = {}
-    for group in groups:
-      chosen = (group.spec.metrics, thawed(group.spec.metric_options))
-      if _measured(group) not in qualities:
-        qualities[_measured(group)] = metrics.build(inputs.datasets[_key(group)], devices.cache_directory(), *chosen)
+    qualities = _qualities(groups, inputs.datasets)
   if manifest is None:
-    meanings = inputs.meanings | population.all_explanations(qualities, groups)
+    meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
     digests = {name: origin.data for name, origin in inputs.origins.items()}
-    manifest = describe(config, study.name, groups, meanings, digests, defaults=grouping.defaults(groups))
+    manifest = describe(asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups))
     runs.write_manifest(study, manifest)
   for change in inputs.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   members = sum(len(group.configs) for group in groups)
   progress.say(f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')}")
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
-    if whole(study, entry):
+    if standing.whole(study, entry):
       continue
     dataset, quality = inputs.datasets[_key(group)], qualities[_measured(group)]
     note(study, group.name, quality.notes)
     try:
-      runs.write_samples(study, group.name, None, population.real_examples(dataset))
+      runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      if asked.begin is not None:
+        program = _begun(program, asked.begin(group))
       conduct = loop.Conduct(progress, stop, number, len(groups))
       loop.run_group(study, group, program, inputs.origins[group.name], conduct)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
-    for gap in missing(study, entry):
+    for gap in standing.missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
 
 
-def prepare(study: Path) -> None:
-  """Make the directory, and be sure that it can be written before anything is trained."""
-  try:
-    study.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=study):  # it has no name: nothing is left of it, whenever we are killed
-      pass
-  except OSError as error:
-    if error.errno == 28:  # no space left: not the directory's fault
-      raise
-    raise BadInput(f"output directory {study} cannot be written: {error.strerror or error}") from error
+def _begun(program: Any, given: Mapping[str, Any]) -> Any:
+  """The program, its runs starting from the `given` fields of a state; the other fields are fresh."""
 
+  def init(hypers: Any) -> Any:
+    placed = {name: program.place(tree) for name, tree in given.items()}  # each time: a step donates its state
+    return program.init(hypers)._replace(**placed)
 
-def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
-  """What a group of the manifest should have by now and has not."""
-  return runs.gaps(study, group, runs.read_status(study)["groups"].get(group["name"], {}))
-
-
-def whole(study: Path, group: Mapping[str, Any]) -> bool:
-  """Whether a group of the manifest is trained to its end and everything is there."""
-  complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
-  return bool(complete) and not missing(study, group)
-
-
-def confirm(study: Path) -> None:
-  """Raises `Failure` where a study that `run` has brought to its end is not whole: 0 would say that nothing is missing."""
-  gaps = [gap for group in runs.read_manifest(study)["groups"] for gap in missing(study, group)]
-  if gaps:
-    more = f", and {plural(len(gaps) - 1, 'gap')} more" * (len(gaps) > 1)
-    raise Failure(f"{study} is trained and reported, but not whole: {gaps[0]}{more}; it cannot be computed again")
-
-
-def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
-  return manifest is not None and all(whole(study, group) for group in manifest["groups"])
-
-
-@contextlib.contextmanager
-def truthful(study: Path) -> Iterator[None]:
-  """An `OSError` within takes along what is true of the study's checkpoints then."""
-  try:
-    yield
-  except OSError as error:
-    with contextlib.suppress(OSError):  # what cannot be looked at is not spoken of
-      error.add_note(saved(study / "checkpoints"))
-    raise
-
-
-def saved(checkpoints: Path) -> str:
-  """What the same command would go on from, in words."""
-  groups = sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []
-  for group in reversed(groups):
-    step = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0)
-    if step:
-      return f"step {step:,} of {group.name} is saved: once that is mended, the same command goes on from there"
-  return "nothing is saved yet: once that is mended, the same command starts it again"
+  return program._replace(init=init)
 
 
 def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:

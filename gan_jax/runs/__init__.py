@@ -1,4 +1,4 @@
-"""A study's directory: what is in it, how it is read, and how it is written so that nothing is lost. No jax import."""
+"""A study's directory: its files, how they are read, and how they are written so that nothing is lost. No jax import."""
 
 from gan_jax.runs.directory import (
   FORMAT,

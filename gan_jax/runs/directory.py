@@ -1,18 +1,18 @@
-"""A study's directory: manifest, rows, samples, status. Plain files, written whole and renamed into place. No jax import.
+"""A study's directory: manifest, status, tables and samples, each file written whole and renamed into place. No jax import.
 
     runs/<study>/
-      manifest.json                 what was asked for, written once: every member's full config and id, versions, layout
-      status.json                   how far each group is, which members diverged and where; replaced after each chunk
-      rows/<group>/A-B.npz          diagnostics of steps [A, B): 'step' [rows] and one float32 [rows, members] per metric
-      quality/<group>/A-B.npz       sample quality measured at step A, same columns
-      samples/<group>/S.npz         'samples' [members, n, ...] from one fixed noise after S steps
-      samples/<group>/real.npz      'samples' [n, ...] of the data, and 'points' or 'images' as 'kind'
-      checkpoints/<group>/          Orbax; only `checkpoint.py` looks inside
-      set_aside/<time>-<why>/       what was damaged, or in the way, at its old place below that folder: never deleted
-      report.html
+      manifest.json                 what was asked for, written once: every run's full config and id, versions, layout
+      status.json                   the step of each group, which runs diverged and at which step; replaced after each
+      chunk rows/<group>/A-B.npz          diagnostics of steps [A, B): 'step' [rows] and one float32 [rows, members] per
+      metric quality/<group>/A-B.npz       sample quality measured at step A, same columns samples/<group>/S.npz
+      'samples' [members, n, ...] from one fixed noise after S steps samples/<group>/real.npz      'samples' [n, ...] of
+      the data, and 'points' or 'images' as 'kind' checkpoints/<group>/          Orbax; only `checkpoint.py` looks
+      inside set_aside/<time>-<why>/       damaged or obsolete files, at their old paths below that folder; never
+      deleted report.html
 
-A reader never sees half a row: a part is complete or absent, and `.npz` carries a CRC that reading verifies. Manifest and
-status carry the digest of their contents, and each has a copy (`manifest.copy.json`) that stands in for it.
+A reader never sees part of a row: a file is complete or absent, and reading verifies the CRC in an `.npz`. Manifest and
+status contain the digest of their contents, and each has a copy (`manifest.copy.json`) that is read where the file is
+damaged.
 """
 
 import contextlib
@@ -66,17 +66,17 @@ __all__ += [
   "write_samples",
 ]
 
-FORMAT = 3  # 1 had neither digests nor copies, 2 no options; both can be read
+FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both can still be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
-# What only a sweep or a report writes.
+# Names that only a sweep or a report writes.
 OWN = (*OUR_JSON, *TABLES, "checkpoints", SET_ASIDE, "lock", "report.html", "error.txt")
-# What a launch leaves that is killed in its first second; names without a process are of an earlier version.
+# Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
   rf"\.({'|'.join(map(re.escape, (*OUR_JSON, 'report.html')))})\.(\d+\.)?tmp|\.writable|\.\.writable\.tmp"
 )
-REPORTING = 60  # seconds: a page that is being written, by a report that needs no lock, is younger
+REPORTING = 60  # seconds; a report takes no lock, so its temporary page is removed only when it is older than this
 
 
 def copy_of(name: str) -> str:
@@ -90,13 +90,13 @@ def is_study(study: Path) -> bool:
 
 
 def strangers(study: Path) -> list[str]:
-  """What is in a directory that no launch of ours would have left there."""
+  """The entries of a directory that do not come from a killed launch of ours."""
   ours = {"lock", SET_ASIDE}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 
 def _checked(path: Path) -> dict[str, Any]:
-  """One of our JSON files, its digest and its shape verified. Raises `Damaged`, and as `read_json`."""
+  """One of our JSON files, its digest and structure verified. Raises `Damaged`, and as `read_json` does."""
   value = read_json(path)
   if not isinstance(value, dict):
     raise Damaged(path, f"expected a mapping, got {type(value).__name__}")
@@ -112,7 +112,7 @@ def _checked(path: Path) -> dict[str, Any]:
 
 
 def read_checked(study: Path, name: str) -> tuple[dict[str, Any], str]:
-  """(`manifest.json` or `status.json`, what to say of it): of the copy where the file itself is damaged or missing."""
+  """(contents of `manifest.json` or `status.json`, a remark): of its copy where the file itself is damaged or missing."""
   try:
     return _checked(study / name), ""
   except BadInput as error:
@@ -124,7 +124,7 @@ def read_checked(study: Path, name: str) -> tuple[dict[str, Any], str]:
 
 
 def read_manifest(study: Path) -> dict[str, Any]:
-  """Raises `BadInput` where `study` is no study directory, one of another format, or one whose manifest is damaged."""
+  """The manifest. Raises `BadInput` where there is no study, one of another format, or one with a damaged manifest."""
   if not study.is_dir():
     raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found no such directory")
   if not is_study(study):
@@ -133,7 +133,7 @@ def read_manifest(study: Path) -> dict[str, Any]:
 
 
 def read_status(study: Path) -> dict[str, Any]:
-  """Raises `BadInput` where it is damaged, and its copy too."""
+  """The status. Raises `BadInput` where it and its copy are damaged."""
   there = any(os.path.lexists(study / name) for name in (STATUS, copy_of(STATUS)))
   return read_checked(study, STATUS)[0] if there else {"groups": {}}
 
@@ -152,16 +152,16 @@ def _write_twice(study: Path, name: str, value: Mapping[str, Any]) -> None:
 
 
 def mend(study: Path, say: Callable[[str], None]) -> None:
-  """Put the directory in order, the lock held: leftovers of a kill go, a damaged manifest or status gives way to its copy.
+  """Repair the directory while the lock is held: remove temporary files, replace a damaged manifest or status by its copy.
 
-  Where a status and its copy are damaged both are set aside: it is derived again from the checkpoints.
+  If a status and its copy are both damaged, both are set aside; the status is later derived from the checkpoints.
   """
   for path in [path for path in study.iterdir() if SCRATCH.fullmatch(path.name)]:
     with contextlib.suppress(FileNotFoundError):
       if not path.name.startswith(".report.html.") or time.time() - path.lstat().st_mtime > REPORTING:
         path.unlink()
   for table in TABLES:
-    for path in (study / table).glob("*/.*.npz.*tmp"):  # a part of which half was written
+    for path in (study / table).glob("*/.*.npz.*tmp"):  # a part that was not written to its end
       path.unlink(missing_ok=True)
   for name in (MANIFEST, STATUS):
     found: dict[str, dict[str, Any]] = {}
@@ -185,13 +185,13 @@ def mend(study: Path, say: Callable[[str], None]) -> None:
 def gaps(
   study: Path, group: Mapping[str, Any], status: Mapping[str, Any], found: Mapping[str, Found] | None = None
 ) -> list[Gap]:
-  """All that a group should have at the step of its status and has not, or that is damaged.
+  """Everything that a group should have at the step of its status and that is missing or damaged.
 
   Args:
     study: its directory.
     group: its part of the manifest.
     status: its part of the status.
-    found: its tables by name, where they were read already.
+    found: its tables by name, if they have been read already.
   """
   name, config, members = group["name"], group["members"][0]["config"], len(group["members"])
   wanted = group.get("tables") or [t for t in TABLES if (study / t / name).is_dir()]
@@ -217,10 +217,10 @@ def gaps(
 
 @contextlib.contextmanager
 def writer_lock(study: Path) -> Iterator[None]:
-  """Hold the study for writing; released by the kernel even after SIGKILL.
+  """Lock the study for writing. The kernel releases the lock even after SIGKILL.
 
   Raises:
-    BadInput: another process holds it, the message says which; or it is no regular file.
+    BadInput: another process holds the lock (the message names it), or the lock is no regular file.
   """
   study.mkdir(parents=True, exist_ok=True)
   lock = study / "lock"
@@ -240,9 +240,9 @@ def writer_lock(study: Path) -> Iterator[None]:
 
 
 def still_there(study: Path) -> Callable[[], None]:
-  """A check that `study` is the directory that it is now; to be called before each write, which would make a new one.
+  """A function that checks that `study` is still the same directory, to be called before each write.
 
-  The check raises `Failure` where the directory was removed, moved or replaced meanwhile.
+  It raises `Failure` where the directory was removed, moved or replaced meanwhile: a write would make a new one.
   """
   before = os.stat(study)
 

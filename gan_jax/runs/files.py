@@ -1,8 +1,8 @@
-"""Files that survive: written whole and renamed into place, read with every byte checked, never deleted. No jax import.
+"""Files that are written whole and renamed into place, read with every byte checked, and never deleted. No jax import.
 
-A file that cannot be used is one of three things, and they are kept apart. *Damaged*: its bytes were read and are not
-what was written. *Unusable*: it is missing, or may not be read. *Unreadable for now*: the machine failed (a disk error, a
-lost server, too many open files); that is tried again, and then is an `OSError`.
+Three kinds of failure are told apart. A file is *damaged* if its bytes can be read but are not those that were written
+(`Damaged`). It is *unusable* if it is missing or may not be read (`BadInput`). If the *machine failed* (a disk error, a
+lost server, too many open files), reading is tried again, and raises `OSError` if it keeps failing.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import numpy as np
 
 from gan_jax.core.errors import BadInput, one_line
 
-# The machine's failures, not the file's: the same call may succeed a moment later.
+# Failures of the machine, not of the file: the same call may succeed a moment later.
 TRANSIENT = frozenset(
   getattr(errno, name)
   for name in ("EIO", "ESTALE", "EINTR", "EAGAIN", "EBUSY", "EMFILE", "ENFILE", "ENOMEM", "ETIMEDOUT", "ENODEV")
@@ -33,14 +33,14 @@ TRANSIENT = frozenset(
   if hasattr(errno, name)
 )
 WAITS = (0.05, 0.2, 0.8)  # seconds before each further attempt
-JSON_BYTES = 2**28  # of a JSON file
-ARRAY_BYTES = 2**30  # of a file's arrays, unpacked: a few kilobytes of zip can hold petabytes
+JSON_BYTES = 2**28  # largest size of a JSON file
+ARRAY_BYTES = 2**30  # largest size of a file's arrays, unpacked: a few kilobytes of zip can hold petabytes
 SET_ASIDE = "set_aside"
 Result = TypeVar("Result")
 
 
 class Damaged(BadInput):
-  """A file whose contents are not what was written; `reason` says it without the file's name."""
+  """A file whose contents are not what was written. `reason` is the message without the file's name."""
 
   def __init__(self, path: Path, reason: str):
     self.path, self.reason = path, one_line(reason)[:300]
@@ -48,7 +48,7 @@ class Damaged(BadInput):
 
 
 def patiently(action: Callable[[], Result]) -> Result:
-  """`action()`, again where the machine failed. Raises the last `OSError` once the patience is spent."""
+  """`action()`, tried again where the machine failed. Raises the last `OSError` after `len(WAITS) + 1` attempts."""
   for wait in WAITS:
     try:
       return action()
@@ -60,9 +60,9 @@ def patiently(action: Callable[[], Result]) -> Result:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-  """Replace `path` by `content`, all or nothing, durable before it returns."""
+  """Replace `path` by `content` atomically; it is on disk when this returns."""
   path.parent.mkdir(parents=True, exist_ok=True)
-  scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a second report or export at the same time has its own
+  scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a concurrent report or export has another name
   try:
     with open(scratch, "wb") as file:
       file.write(content)
@@ -70,14 +70,14 @@ def write_atomic(path: Path, content: bytes) -> None:
       os.fsync(file.fileno())
     os.replace(scratch, path)
   except OSError:
-    with contextlib.suppress(OSError):  # the first failure is the one to report
+    with contextlib.suppress(OSError):  # the first error is the one to report
       scratch.unlink(missing_ok=True)
     raise
   settle(path.parent)
 
 
 def settle(folder: Path) -> None:
-  """Make the names in a folder durable."""
+  """Write a folder's list of names to disk."""
   descriptor = os.open(folder, os.O_RDONLY)
   try:
     os.fsync(descriptor)
@@ -86,7 +86,7 @@ def settle(folder: Path) -> None:
 
 
 def set_aside(root: Path, path: Path, why: str) -> Path:
-  """Move a file or folder of `root` to `set_aside/<UTC time>-<why>/<its place in root>`; returns where it is now."""
+  """Move a file or folder of `root` to `set_aside/<UTC time>-<why>/<its path in root>`; returns the new path."""
   moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
   name = f"{moment}-{re.sub('[^a-z0-9]+', '-', why.lower()).strip('-')[:40]}"
   place = path.relative_to(root)
@@ -99,7 +99,7 @@ def set_aside(root: Path, path: Path, why: str) -> Path:
   except OSError as error:
     if error.errno != errno.EXDEV:
       raise
-    shutil.move(path, target)  # a folder of the study is a link to another disk: copied whole before it goes there
+    shutil.move(path, target)  # a folder of the study is a link to another disk: copy, then delete
   settle(target.parent)
   settle(path.parent)
   return target
@@ -109,7 +109,7 @@ def read_bytes(path: Path, most: int) -> bytes:
   """The contents of a regular file of at most `most` bytes.
 
   Raises:
-    Damaged: it is larger, or no regular file (a pipe would never end).
+    Damaged: it is larger, or no regular file (reading a pipe would never end).
     BadInput: it is missing, or may not be read.
     OSError: the machine failed, several times in a row.
   """
@@ -139,7 +139,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-  """Strict JSON: no NaN, no infinity. Raises as `read_bytes` does, and `Damaged` for what is no JSON."""
+  """Read strict JSON, without NaN or infinity. Raises as `read_bytes` does, and `Damaged` for other text."""
 
   def refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
@@ -154,17 +154,17 @@ def read_json(path: Path) -> Any:
 
 
 def seal(value: Mapping[str, Any]) -> dict[str, Any]:
-  """`value` with `sha256`, the digest of everything else in it as canonical JSON."""
+  """`value` with an entry `sha256`: the digest of all other entries as canonical JSON."""
   rest = {name: entry for name, entry in value.items() if name != "sha256"}
   text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
   return {**rest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def sealed(value: Any) -> bool:
-  """Whether `value` is a mapping that carries its own right digest."""
+  """Whether `value` is a mapping with its own correct digest."""
   try:
     return isinstance(value, dict) and seal(value)["sha256"] == value.get("sha256")
-  except (ValueError, RecursionError):  # an infinite number; brackets within brackets
+  except (ValueError, RecursionError):  # an infinite number; deeply nested brackets
     return False
 
 
@@ -184,7 +184,7 @@ def read_arrays(
 
   Args:
     path: the file.
-    check: (name, dtype, shape) -> what is wrong with it, or None; asked of every array before any is unpacked.
+    check: (name, dtype, shape) -> what is wrong with it, or None; called for every array before any is unpacked.
 
   Raises:
     Damaged: it is no such file, has objects in it, is larger than `ARRAY_BYTES`, or fails the check.
@@ -208,12 +208,12 @@ def read_arrays(
       return {name: _array(archive, info) for name, info in members.items()}
   except MemoryError:
     raise
-  except Exception as error:  # zlib.error, BadZipFile, SyntaxError: whatever a flipped bit makes of a header
+  except Exception as error:  # zlib.error, BadZipFile, SyntaxError: a flipped bit in a header can raise anything
     raise Damaged(path, str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}") from error
 
 
 def _wrong_header(file: Any, size: int, name: str, check: Callable[..., str | None] | None) -> str | None:
-  """What is wrong with an array by its header alone; None where nothing is."""
+  """What is wrong with an array, judged by its header; None where nothing is."""
   version = np.lib.format.read_magic(file)
   read = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -223,7 +223,7 @@ def _wrong_header(file: Any, size: int, name: str, check: Callable[..., str | No
     return f"array {name!r} is of an unknown version {version}"
   try:
     shape, _, dtype = read(file)
-  except MemoryError as error:  # the parser's stack, under a header of nothing but brackets
+  except MemoryError as error:  # of the parser's stack, for a header of many brackets
     raise ValueError("the header cannot be parsed") from error
   if dtype.hasobject or dtype.names or dtype.subdtype:
     return f"array {name!r} holds {dtype}, expected numbers or text"
@@ -238,6 +238,6 @@ def _wrong_header(file: Any, size: int, name: str, check: Callable[..., str | No
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
   with archive.open(info) as file:
     array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    if file.read(1):  # at the end the CRC is verified
+    if file.read(1):  # reading to the end verifies the CRC
       raise ValueError("bytes after the end")
     return array

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import gcd
 from typing import Any, NamedTuple
 
-ROWS_PER_CHUNK = 10  # a chunk is a few seconds: progress is live, and little is lost to a kill
+ROWS_PER_CHUNK = 10  # at most; a chunk takes a few seconds, so progress is shown often and a kill loses little
 
 
 class Chunk(NamedTuple):
@@ -13,7 +13,7 @@ class Chunk(NamedTuple):
   first: int
   windows: int
   length: int
-  evaluate: bool  # after it
+  evaluate: bool  # measure quality after the chunk
   save: bool
 
   @property
@@ -24,8 +24,8 @@ class Chunk(NamedTuple):
 def chunks(steps: int, probe_every: int, evaluate_every: int, checkpoint_every: int) -> list[Chunk]:
   """The chunks of a whole run.
 
-  Windows start at multiples of `probe_every`; cadences are rounded up to whole windows, and the last window may be short.
-  The end is always evaluated and saved.
+  Windows start at multiples of `probe_every`. Cadences are rounded up to whole windows; the last window may be shorter.
+  The end of the run is always evaluated and saved.
   """
   length = min(probe_every, steps)
   full = steps // length
@@ -44,7 +44,7 @@ def chunks(steps: int, probe_every: int, evaluate_every: int, checkpoint_every: 
 
 
 def of(config: Mapping[str, Any]) -> list[Chunk]:
-  """The chunks of the runs of one group, by the config of any of them."""
+  """The chunks of a group's runs, from the config of any of them."""
   return chunks(*(config[name] for name in ("steps", "probe_every", "evaluate_every", "checkpoint_every")))
 
 

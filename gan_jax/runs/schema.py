@@ -1,4 +1,4 @@
-"""What a manifest and a status must look like to be believed: names, types and ranges, in one place. No jax import."""
+"""The structure of a manifest and a status: names, types and ranges that are checked on reading. No jax import."""
 
 import math
 import re
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from gan_jax import settings
 
-GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # it is a folder's name
+GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")  # it is used as a folder's name
 CADENCE = ("steps", "probe_every", "evaluate_every", "checkpoint_every")
-NEEDED = ("panel", "seed", "loss", "loss_options", *CADENCE)  # of a config, whatever wrote it
-LARGEST = 2**63  # of an integer
+NEEDED = ("panel", "seed", "loss", "loss_options", *CADENCE)  # fields that every config must have
+LARGEST = 2**63  # largest integer
 
 
 class Map(NamedTuple):
-  """A mapping of any names to values of one kind."""
+  """A mapping from arbitrary names to values of one kind."""
 
   values: Any
 
@@ -48,10 +48,10 @@ STATUS = {"groups": Map(GROUP_STATUS)}
 
 
 def wrong(value: Any, kind: Any, where: str = "it") -> str | None:
-  """What keeps `value` from being of a kind; None where nothing does.
+  """Why `value` is not of a kind; None where it is.
 
-  A kind is a type (a float may be an int, and is finite; an int is no bool), None, a tuple of alternatives, `[kind]` for
-  a list, `Map(kind)`, or a dict of kinds by name, `?` after a name that may be missing. Other names are not looked at.
+  A kind is a type (a float may be an int, and is finite; an int is no bool), None, a tuple of alternatives, `[kind]`
+  for a list, `Map(kind)`, or a dict of kinds by name, `?` after a name that may be missing. Other names are ignored.
   """
   if isinstance(kind, Map):
     if not isinstance(value, dict):
@@ -91,7 +91,7 @@ def _wrong_scalar(value: Any, kind: Any, where: str) -> str | None:
 
 
 def wrong_manifest(value: Any) -> str | None:
-  """What is wrong with a manifest; its seal and format are `runs`' business."""
+  """What is wrong with a manifest, or None; digest and format are checked in `directory`."""
   found = wrong(value, MANIFEST)
   if found:
     return found
@@ -140,7 +140,7 @@ def _wrong_config(config: Any) -> str | None:
 
 
 def wrong_status(value: Any) -> str | None:
-  """What is wrong with a status."""
+  """What is wrong with a status, or None."""
   found = wrong(value, STATUS)
   if found:
     return found

@@ -1,7 +1,7 @@
-"""The tables of a group, in parts, and its samples: written once, compared when they are computed again. No jax import.
+"""The tables of a group, in parts, and its samples. A part that is computed again is compared. No jax import.
 
-A part is complete or absent, and its name says which steps it holds: a reader never sees half a row, and what is missing
-has a name, a `Gap`.
+A part is a file that is complete or absent, and its name says which steps it holds. Missing steps are described by a
+`Gap`.
 """
 
 import math
@@ -17,20 +17,20 @@ from gan_jax.runs import files, plan
 
 PART = re.compile(r"(\d{9})-(\d{9})\.npz")
 SAMPLES = re.compile(r"(\d{9})\.npz")
-MOST_SAMPLES, MOST_PIXELS = 4096, 2**25  # of one run, in one file
+MOST_SAMPLES, MOST_PIXELS = 4096, 2**25  # of one run, in one file, at most
 
 
 class Table(NamedTuple):
-  """Columns of one group: `steps` [rows], and per metric float32 [rows, members]; NaN where there was nothing."""
+  """Columns of one group: `steps` [rows], and per metric float32 [rows, members]; NaN where nothing was measured."""
 
   steps: np.ndarray
   columns: dict[str, np.ndarray]
 
 
 class Gap(NamedTuple):
-  """What a group should have and has not: `rows` of steps [first, last), `quality` or `samples` at steps first to last.
+  """What is missing of a group: `rows` of steps [first, last), or `quality` or `samples` at steps first to last.
 
-  Of the table `real`, samples of the data, there is one: its steps are 0.
+  The table `real`, samples of the data, has one entry, whose steps are 0.
   """
 
   group: str
@@ -50,7 +50,7 @@ class Gap(NamedTuple):
 
 
 class Found(NamedTuple):
-  """What is intact of one table, and what is not."""
+  """The intact and the damaged parts of one table."""
 
   table: Table
   held: list[tuple[int, int]]  # [first, last) of each intact part, in order
@@ -62,15 +62,15 @@ def name(first: int, last: int) -> str:
 
 
 def append(study: Path, table: str, group: str, first: int, last: int, rows: Table) -> bool:
-  """Write the rows of steps [first, last) as one part, unless they are there; returns whether others were.
+  """Write the rows of steps [first, last) as one part, unless it exists; returns whether it existed with other contents.
 
-  What is there already and differs by a bit, or cannot be read, is set aside.
+  An existing part that differs in any bit, or cannot be read, is set aside.
   """
   return _write(study, study / table / group / name(first, last), {"step": rows.steps, **rows.columns})
 
 
 def write_samples(study: Path, group: str, step: int | None, samples: np.ndarray) -> bool:
-  """The same of samples after `step` steps; None: of the data."""
+  """As `append`, for samples after `step` steps; None: samples of the data."""
   file = "real.npz" if step is None else f"{step:09d}.npz"
   return _write(study, study / "samples" / group / file, {"samples": samples})
 
@@ -104,7 +104,7 @@ def parts(study: Path, table: str, group: str) -> list[tuple[int, int, Path]]:
 
 
 def read_part(path: Path, first: int, last: int, members: int | None = None) -> Table:
-  """The rows of one part. Raises `files.Damaged` where they are not rows of [first, last) for so many members."""
+  """The rows of one part. Raises `files.Damaged` where they are not rows of [first, last) for `members` members."""
 
   def check(column: str, dtype: np.dtype, shape: tuple[int, ...]) -> str | None:
     kinds, columns = ("iu", 1) if column == "step" else ("fiu", 2)
@@ -126,7 +126,7 @@ def read_part(path: Path, first: int, last: int, members: int | None = None) -> 
 
 
 def survey(study: Path, table: str, group: str, members: int | None = None) -> Found:
-  """All that is intact of a table, in order of its steps. A part that reaches into the one before it counts as damaged."""
+  """The intact rows of a table, in order of steps. A part that overlaps the one before it counts as damaged."""
   good: list[Table] = []
   held: list[tuple[int, int]] = []
   damaged = []
@@ -175,7 +175,7 @@ def sample_steps(study: Path, group: str) -> list[tuple[int, Path]]:
 
 
 def read_samples(path: Path, members: int | None = None, real: bool = False) -> np.ndarray:
-  """uint8 images [members, n, H, W(, C)] or points [members, n, 2]; without the first axis where they are `real`.
+  """uint8 images [members, n, H, W(, C)] or points [members, n, 2]; without the first axis if `real`.
 
   Raises:
     files.Damaged: it holds something else, more than a picture needs, or another number of members than `members`.
@@ -199,7 +199,7 @@ def read_samples(path: Path, members: int | None = None, real: bool = False) -> 
 
 
 def damaged_samples(study: Path, group: str, members: int) -> dict[Path, str]:
-  """The sample files of a group that cannot be used, those of the data too, and why."""
+  """The damaged sample files of a group, that of the data included, and why."""
   found = {}
   real = study / "samples" / group / "real.npz"
   for path in [path for _, path in sample_steps(study, group)] + [real] * real.exists():
@@ -211,7 +211,7 @@ def damaged_samples(study: Path, group: str, members: int) -> dict[Path, str]:
 
 
 def row_gaps(group: str, found: Found, done: int, complete: bool) -> list[Gap]:
-  """Steps below `done` without rows. What is newest may still be under way, unless the group is complete."""
+  """Steps below `done` without rows. Unless the group is complete, the newest rows may not be written yet."""
   known = [*found.held, *((first, last) for first, last, _, _ in found.damaged)]
   end = done if complete else min(done, max((last for _, last in known), default=0))
   gaps, at = [], 0
@@ -227,7 +227,7 @@ def row_gaps(group: str, found: Found, done: int, complete: bool) -> list[Gap]:
 def step_gaps(
   group: str, table: str, config: Mapping[str, Any], there: Iterable[int], damaged: Mapping[int, str], done: int
 ) -> list[Gap]:
-  """Evaluations up to step `done` that are not `there`; neighbours that are missing are one gap."""
+  """Evaluations up to step `done` that are not `there`; successive missing ones are one gap."""
   end, every = config["steps"], plan.evaluation_period(config)
 
   def numbered(steps: Iterable[int]) -> list[int]:

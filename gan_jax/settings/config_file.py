@@ -36,8 +36,8 @@ def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, A
     exec(compile(importlib.util.decode_source(source), path, "exec"), module.__dict__)
     if not hasattr(module, "get_config"):
       raise BadInput(f"config {path} expected a function get_config(), found none")
-    base = _fields(module.get_config(), f"get_config() of {path}")
-    return base, _runs(_call(module.sweep, composers), path) if hasattr(module, "sweep") else [{}]
+    base = fields(module.get_config(), f"get_config() of {path}")
+    return base, runs(_call(module.sweep, composers), f"sweep() of {path}") if hasattr(module, "sweep") else [{}]
   except BadInput:
     raise
   except SystemExit as error:
@@ -70,7 +70,7 @@ def _source(path: str) -> bytes:
   raise BadInput(f"config {path} expected a Python file (.py), got {is_what}")
 
 
-def _fields(value: Any, what: str) -> dict[str, Any]:
+def fields(value: Any, what: str) -> dict[str, Any]:
   """A dict or ConfigDict of fields by name, with plain values."""
   value = value.to_dict() if hasattr(value, "to_dict") else value
   if not isinstance(value, Mapping):
@@ -81,14 +81,14 @@ def _fields(value: Any, what: str) -> dict[str, Any]:
   return {key: settings.plain(v) for key, v in value.items()}
 
 
-def _runs(value: Any, path: str) -> list[dict[str, Any]]:
-  """What `sweep` returned or yields, as a list."""
+def runs(value: Any, what: str) -> list[dict[str, Any]]:
+  """The overrides of every run of a study, `what` a message calls them: a list of dicts, or what yields them."""
   if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-    raise BadInput(f"sweep() of {path} expected a list of dicts, got {type(value).__name__} {shown(value)}")
-  found = [_fields(run, f"a run of sweep() of {path}") for run in itertools.islice(value, MOST_RUNS + 1)]
+    raise BadInput(f"{what} expected a list of dicts, got {type(value).__name__} {shown(value)}")
+  found = [fields(run, f"a run of {what}") for run in itertools.islice(value, MOST_RUNS + 1)]
   if not found:
-    raise BadInput(f"sweep() of {path} expected at least one run, got none")
-  return few(found, f"sweep() of {path}")
+    raise BadInput(f"{what} expected at least one run, got none")
+  return few(found, what)
 
 
 def _call(sweep: Callable[..., Any], composers: Any) -> Any:

@@ -126,6 +126,10 @@ FIELDS: dict[str, Field] = {
     1000, "static", "steps from one measurement of sample quality to the next, rounded up to whole rows", 1, LARGEST_INT
   ),
   "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100, 10_000_000),
+  # where it runs
+  "batch_devices": Field(
+    0, "static", "devices that share each run's batch; 0: those left over by the members, on a CPU 1", 0, 4096
+  ),
   "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1, LARGEST_INT),
 }
 

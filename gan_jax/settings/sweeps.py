@@ -98,7 +98,9 @@ def chain(*sweeps: Sweep) -> Sweep:
   return few([dict(override) for s in sweeps for override in _list(s, what)], what)
 
 
-def expand(base: Mapping[str, Any], sweep: Sweep, pinned: Mapping[str, Any]) -> list[dict[str, Any]]:
+def expand(
+  base: Mapping[str, Any], sweep: Sequence[Mapping[str, Any]], pinned: Mapping[str, Any]
+) -> list[dict[str, Any]]:
   """The full config of every run, equal ones once, in order; fields without effect at their defaults.
 
   `pinned` fields (those given on the command line) win over the sweep's: `--config.seed=3` reduces a sweep over five
@@ -113,7 +115,7 @@ def expand(base: Mapping[str, Any], sweep: Sweep, pinned: Mapping[str, Any]) -> 
 
 
 def load(
-  path: str, arguments: Iterable[str] = (), single: bool | None = None, every: Names = no_names
+  path: str, arguments: Iterable[str] | Mapping[str, Any] = (), single: bool | None = None, every: Names = no_names
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
   """Read a config file and the `--config.field=value` arguments: (the single run, the runs of its sweep).
 
@@ -122,7 +124,7 @@ def load(
 
   Args:
     path: of the config file.
-    arguments: `--config.field=value`.
+    arguments: `--config.field=value`, or those fields as a dict.
     single: whether the single run is asked for, or the sweep; None: either. What is given in `arguments` must have an
       effect there.
     every: what the file's `s.every` returns; `game.registered` in a study.
@@ -132,13 +134,27 @@ def load(
       (see `effects`).
   """
   base, sweep = execute(path, composers(every))
-  alone = settings.resolve(base)
+  if isinstance(arguments, Mapping):
+    return planned(base, sweep, arguments, single)
   # A field that may be None may be given as that, whatever the file says.
-  pinned = overrides(
-    {name: None if settings.FIELDS[name].default is None else v for name, v in alone.items()}, arguments
-  )
-  file_runs = [alone, *(settings.resolve(base, override) for override in sweep)]
-  effects.check(effects.changed(file_runs), file_runs)
+  typed = {n: None if settings.FIELDS[n].default is None else v for n, v in settings.resolve(base).items()}
+  return planned(base, sweep, overrides(typed, arguments), single)
+
+
+def planned(
+  base: Mapping[str, Any], sweep: Sequence[Mapping[str, Any]], pinned: Mapping[str, Any], single: bool | None = None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+  """The full configs of a study: (the single run, the runs of its sweep).
+
+  Args:
+    base: the fields that differ from the defaults.
+    sweep: the overrides of every run, at least one.
+    pinned: the fields that win over the others.
+    single: as in `load`, which also says what is raised.
+  """
+  alone = settings.resolve(base)
+  given = [alone, *(settings.resolve(base, override) for override in sweep)]
+  effects.check(effects.changed(given), given)
   runs = [settings.resolve(base, override, pinned) for override in sweep]
   asked = [settings.resolve(base, pinned)] * (single is not False) + runs * (single is not True)
   effects.check(pinned, asked)

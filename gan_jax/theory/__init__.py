@@ -1,1 +1,1 @@
-"""What is known exactly: optimal discriminators of Gaussians, and the Dirac-GAN. Studies and tests compare with it."""
+"""Exact results that studies and tests compare with: optimal discriminators of Gaussians, and the Dirac-GAN."""

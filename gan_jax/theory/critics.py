@@ -1,8 +1,8 @@
 """Optimal discriminators between Gaussians for the losses whose optimum is not a function of p/q alone.
 
-In what follows R, F are the mean logits of reals and fakes, u = log p/q, k = E_p tanh(u/2) = 1 - 2 int pq/(p+q).
-Swapping p and q mirrors the line about mu/2, so an optimum can be taken odd in u: F = -R. Derived here; the tests hold
-each to a search over discriminators that knows nothing of the derivation.
+Notation: R, F are the mean logits of reals and fakes, u = log p/q, k = E_p tanh(u/2) = 1 - 2 int pq/(p+q). Exchanging p
+and q mirrors the line about mu/2, so there is an optimum that is odd in u: F = -R. The formulas are derived here; tests
+compare each with a numerical search over discriminators that does not use the derivation.
 """
 
 from collections.abc import Callable
@@ -45,25 +45,26 @@ CRITICS: dict[str, tuple[str, Callable[[np.ndarray], Formula]]] = {
   ),
 }
 
-# A set {p/q > K} of reals, given the logit c / P(set), lifts R by c however rare it is, while the fakes in it lift F by
-# less than c/K: with c and K large every other fake is judged below R at no cost. The mirror set does it for the reals.
+# Give the set {p/q > K} the logit c / P(set). It raises R by c, however rare the set is, while the fakes in it raise F
+# by less than c/K. With c and K large, all other fakes are below R at no cost. The mirrored set does the same for the
+# reals.
 NO_OPTIMUM = dict.fromkeys(
   ("relativistic_average", "relativistic_average_hinge"),
-  "none: the loss comes as near 0 as one likes, by huge logits on ever rarer examples, which move the averages",
+  "none: the loss gets arbitrarily close to 0, with huge logits on ever rarer examples, which move the averages",
 )
-TINY = 1e-300  # in place of the empty levels' probability 0, before a logarithm
+TINY = 1e-300  # replaces the probability 0 of empty levels before a logarithm
 STAIRCASES = ("relativistic_hinge", "relativistic_hinge_zero_sum")
 
 
 def staircase(mu: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
-  """The discriminator of E relu(1 - (r - f)) at mu [M, 1], one step up at each threshold of u; P and Q of its levels.
+  """The optimal discriminator of E relu(1 - (r - f)) at mu [M, 1]: a staircase in u with steps of 1.
 
-  With the other logits fixed the cost of a logit is piecewise linear with its kinks at whole steps from them, so the
-  optimum has whole levels (a linear program whose constraints are differences). Level d ends where
-  p/q = P(level <= d+1) / Q(level >= d): iterated. Levels that are not needed end up empty.
+  With the other logits fixed, the cost of a logit is piecewise linear with kinks at integer distances from them, so
+  there is an optimum with integer levels (a linear program whose constraints are differences). Level d ends where p/q =
+  P(level <= d+1) / Q(level >= d), which is solved by iteration. Levels that are not needed end up empty.
 
   Returns:
-    Two arrays [M, levels].
+    The probabilities of the levels under p and under q, [M, levels] each.
   """
   t = mu * np.linspace(-1, 1, levels - 1)
   edge = np.zeros_like(mu)
@@ -81,7 +82,7 @@ Population = Callable[[Array, Array, Mean, Mean], tuple[Array, Array, Formula]]
 
 
 def average_least_squares(r: Array, f: Array, over_p: Mean, over_q: Mean) -> tuple[Array, Array, Formula]:
-  """The loss of a population: (discriminator's [M, 1], generator's [M, 1], the generator's slope at a fake's logit)."""
+  """The losses of whole distributions: (discriminator's [M, 1], generator's [M, 1], the generator's slope at a logit)."""
   real, fake = over_p(r), over_q(f)
   discriminator = 0.5 * over_p((r - fake - 1) ** 2) + 0.5 * over_q((real - f - 1) ** 2)
   generator = 0.5 * over_p((fake - r - 1) ** 2) + 0.5 * over_q((f - real - 1) ** 2)
@@ -89,7 +90,7 @@ def average_least_squares(r: Array, f: Array, over_p: Mean, over_q: Mean) -> tup
 
 
 def cumulant(r: Array, f: Array, over_p: Mean, over_q: Mean) -> tuple[Array, Array, Formula]:
-  """As `average_least_squares`."""
+  """As `average_least_squares`, for the cumulant loss."""
   beta, gamma = default_options("cumulant").values()
   fakes = over_q(jnp.exp(gamma * f))
   generator = -jnp.log(fakes) / gamma

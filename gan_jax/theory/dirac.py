@@ -1,8 +1,8 @@
 """The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): the smallest game that can fail to converge, solved exactly.
 
-The data are the number 0, the generator is the number theta, the discriminator is the line psi x, with a bias if told.
-Not among the models of a config: it has no size to choose and no noise to see. Tests and `experiments/studies/dirac` play it
-with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
+The data are the number 0, the generator is the number theta, the discriminator is the line psi x, optionally with a
+bias. It is not a model for configs: it has no size and ignores its noise. Tests and `experiments/studies/dirac` train
+it with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
 """
 
 from collections.abc import Callable
@@ -41,17 +41,17 @@ def dataset(size: int = 4) -> Dataset:
 
 
 def placed(fresh: GanState, theta: Params, psi: Params) -> GanState:
-  """A fresh state with the players at a point, as if they had stood there before: what follows is a later step."""
+  """A fresh state with the players moved to a point, prepared so that the next step is not a first step."""
   theta, psi = (jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(float)), tree) for tree in (theta, psi))
   memory = fresh.memory._replace(slow=(theta, psi) if fresh.memory.slow else ())
   state = fresh._replace(gen_params=theta, gen_ema=theta, disc_params=psi, memory=memory)
-  # Optimistic methods begin with a plain step; what is studied is every later one.
+  # Optimistic methods begin with a plain step; the later ones are studied.
   return jax.tree.map(lambda x: jnp.zeros_like(x) if x.dtype == bool else x, state)
 
 
 def without_means(state: GanState) -> GanState:
   """The state without the averages of logits: they follow, and only LeCam looks at them, to second order."""
-  return state._replace(memory=state.memory._replace(logit_means=()))
+  return state._replace(memory=state.memory._replace(logit_means=()))  # type: ignore[arg-type]
 
 
 def read(state: GanState) -> Array:
@@ -61,7 +61,7 @@ def read(state: GanState) -> Array:
 
 
 class Numbers(NamedTuple):
-  """What `read` reads, and the way back."""
+  """A state as a vector of numbers, as `read` gives it, and the function back to a state."""
 
   vector: Array  # [n]
   restore: Callable[[Array], GanState]
@@ -82,6 +82,6 @@ def numbers(state: GanState) -> Numbers:
 
 
 def jacobian(advance: Callable[[GanState], GanState], state: GanState) -> Array:
-  """[n, n]: of `advance` at `state`, over its numbers."""
+  """[n, n]: the Jacobian of `advance` at `state`, over the state's numbers."""
   vector, restore = numbers(state)
   return jax.jacfwd(lambda v: read(advance(restore(v))))(vector)

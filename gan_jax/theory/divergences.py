@@ -1,7 +1,8 @@
-"""The theory the project came from: cross-entropy, entropy and divergences of discrete distributions.
+"""Cross-entropy, entropy and divergences of discrete distributions.
 
-Distributions lie along the last axis. Values are in nats, or in bits with `base=2`. A probability of zero contributes
-0 log 0 = 0, in the value and in the gradient; what has no finite value (mass where the other has none) is inf.
+Distributions lie along the last axis. Values are in nats, or in bits with `base=2`. A probability of zero contributes 0
+log 0 = 0, in the value and in the gradient; a divergence that is not finite (mass where the other distribution has
+none) is inf.
 """
 
 import jax
@@ -31,7 +32,7 @@ def binary_cross_entropy(logits: ArrayLike, labels: ArrayLike) -> Array:
 def binary_cross_entropy_from_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> Array:
   """-y log p - (1 - y) log(1 - p), element by element, in nats; a spam mail given p = 0.9 costs 0.105361.
 
-  Where logits are at hand use `binary_cross_entropy`: a probability near 1 has forgotten its distance from it.
+  If logits are available use `binary_cross_entropy`: a float near 1 has lost the digits of its distance from 1.
 
   Raises:
     ValueError: the shapes differ, or (outside of jit) a probability is not in [0, 1].
@@ -57,7 +58,7 @@ def entropy(p: ArrayLike, base: float | None = None) -> Array:
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike, base: float | None = None) -> Array:
-  """H(p, q) = -sum p log q: the mean cost of events of law p under a forecast q; inf where p > 0 = q.
+  """H(p, q) = -sum p log q: the mean cost of coding events of distribution p with a forecast q; inf where p > 0 = q.
 
   Shapes [..., K], equal. Raises as `entropy` does, and for unequal shapes.
   """
@@ -101,7 +102,7 @@ def optimal_logit(log_p: ArrayLike, log_q: ArrayLike) -> Array:
 
 
 def _times_log(x: Array, y: Array) -> Array:
-  """x log y with 0 log y = 0, of slope 0 where x = 0: an impossible outcome has no part in the sum."""
+  """x log y with 0 log y = 0, value and slope: an outcome of probability 0 does not contribute."""
   there = x > 0
   return jnp.where(there, x * jnp.log(jnp.where(there, y, 1)), 0)
 

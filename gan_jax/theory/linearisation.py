@@ -1,7 +1,8 @@
-"""One step of the Dirac-GAN to first order, by linear algebra alone: what the production step's Jacobian should be.
+"""One step of the Dirac-GAN to first order, by linear algebra: what the production step's Jacobian should be.
 
-Written from the papers and not from the step: the two slopes of a loss at logit 0, the curvature of a penalty, and the
-matrices of the methods. What comes out is compared with the measured Jacobian in `experiments/studies/dirac` and its test.
+It is written from the papers and does not use the step: the two slopes of a loss at logit 0, the curvature of a
+penalty, and the matrices of the methods. `experiments/studies/dirac` and its test compare it with the measured
+Jacobian.
 """
 
 import functools
@@ -15,7 +16,8 @@ import numpy as np
 from gan_jax import losses, penalties
 from gan_jax.core.types import LossFn
 
-# Curvature in psi at 0, over the weight. None: no derivative there, so nothing to linearise; nor for one that is not here.
+# Curvature in psi at 0, per unit of weight. None: not differentiable there, so there is no linearisation; nor for
+# others.
 CURVATURES: dict[str, float | None] = {
   **dict.fromkeys(("r1", "r2", "r1_finite_difference", "r2_finite_difference", "weight_decay"), 1.0),
   **dict.fromkeys(("r1_full", "r2_full", "r1_r2", "gradient_penalty_zero_centred", "max_gradient"), 2.0),
@@ -32,9 +34,10 @@ def penalty_weights(config: Mapping[str, Any]) -> dict[str, float]:
 
 
 def predict(config: Mapping[str, Any]) -> np.ndarray | None:
-  """The linear map of one step (of `lookahead_every` steps) over (theta, psi, memory, slow weights); None: there is none.
+  """The linear map of one step (or `lookahead_every` steps) on (theta, psi, memory, slow weights); None if there is none.
 
-  With a_D, a_G the slopes of the two losses in the fake logit at 0, the field is (-a_G psi, -a_D theta) to first order.
+  With a_D, a_G the slopes of the two losses in the fake logit at 0, the players move along (-a_G psi, -a_D theta) to
+  first order.
   """
   weights = {name: weight for name, weight in penalty_weights(config).items() if weight > 0}
   curvatures = {name: CURVATURES.get(name) for name in weights}
@@ -60,7 +63,7 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
   rates = np.array([config["generator_rate"], config["discriminator_rate"]])
 
   def move(x, memory, players, base=None):
-    """One update of some players by the gradient at x, from `base`; the memory of momentum or of the last gradient."""
+    """One update of `players` from `base` by the gradient at x; (new point, memory of momentum or of the last gradient)."""
     gradient = jacobian @ x
     base = x if base is None else base
     kept = gradient + config["optimizer_options"]["beta1"] * memory if config["optimizer"] == "momentum" else gradient
@@ -76,7 +79,7 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
     start = x
     for players in [*turns[0], *turns[1]] if config["order"] == "discriminator_first" else [*turns[1], *turns[0]]:
       stale = config["fakes"] == "same_images" and players == [1]
-      if stale:  # the discriminator's gradient at the generator of before
+      if stale:  # the discriminator's gradient uses the generator from before its update
         moved, memory = move(np.array([start[0], x[1]]), memory, players)
         x = np.array([x[0], moved[1]])
       else:
@@ -94,7 +97,7 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
     return np.concatenate([x, memory, slow])
 
   map_ = np.stack([whole(column) for column in np.eye(6)], axis=1)
-  # What plays no part would add eigenvalues of its own.
+  # Numbers that are not used would add eigenvalues.
   used = [0, 1] + [2, 3] * (config["optimizer"] != "sgd") + [4, 5] * (config["lookahead_every"] > 0)
   return map_[np.ix_(used, used)] + 0j
 
@@ -103,7 +106,7 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
 def slopes(name: str, options: tuple[tuple[str, float], ...]) -> tuple[float, float, float]:
   """(d mean D loss / d fake logit, d mean G loss / d fake logit, sum of D's curvatures in both logits), all logits 0.
 
-  By central differences in double precision, which for a formula of a few operations is quicker than to differentiate.
+  By central differences in double precision, which is faster here than compiling derivatives.
   """
   h = 1e-4
   with jax.enable_x64(True):

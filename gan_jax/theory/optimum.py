@@ -1,8 +1,9 @@
 """Every loss at its optimal discriminator, between the data p = N(0, 1) and a model q = N(mu, 1), by quadrature.
 
-The log ratio of the densities is u = log p/q = mu^2/2 - mu x, so a discriminator is a function v(u), and the generator
-x = mu + z, differentiated with the discriminator frozen, has the gradient d/dmu E_z G(v) = E_q[dG/dv * dv/du * -mu].
-Positive: descent lowers mu, towards the data. Where a loss is zero-sum this is the derivative of its divergence in mu.
+The log ratio of the densities is u = log p/q = mu^2/2 - mu x, so a discriminator is a function v(u). The generator is x
+= mu + z; with the discriminator frozen its gradient is d/dmu E_z G(v) = E_q[dG/dv * dv/du * -mu]. If that is positive,
+descent lowers mu, towards the data. For a zero-sum loss it is the derivative of the loss's divergence with respect to
+mu.
 Source: the set-up of Arjovsky and Bottou 2017, arXiv:1701.04862, section 2, with Gaussians for images.
 """
 
@@ -20,13 +21,13 @@ from gan_jax.theory.critics import CRITICS, NO_OPTIMUM, POPULATIONS, STAIRCASES,
 from gan_jax.theory.gaussians import SEEN, Points, around, everywhere, gaussian, integral, log_ratio
 
 Critic = Callable[[Array], tuple[Array, Array]]  # u [...] -> (v, dv/du)
-BRACKET = 1e3  # of the search for an optimal logit
+BRACKET = 1e3  # largest logit in the search for the optimum
 
 
 class Values(NamedTuple):
-  """What a loss is worth at M distances, [M] each."""
+  """The values of a loss at M distances, [M] each."""
 
-  discriminator: np.ndarray  # its least loss
+  discriminator: np.ndarray  # its minimal loss
   generator: np.ndarray
   gradient: np.ndarray  # d generator / d mu, discriminator frozen
   seen: np.ndarray  # the part of `gradient` from fakes within `gaussians.SEEN` standard deviations of mu
@@ -75,13 +76,13 @@ def _landscape(name: str, mu: np.ndarray) -> Landscape:
 def _differentiated(formula: Callable[[Array], Array]) -> Critic:
   def critic(u: Array) -> tuple[Array, Array]:
     v, slope = jax.jvp(formula, (u,), (jnp.ones_like(u),))
-    return v, jnp.where(jnp.isfinite(v), slope, 0)  # +-inf, the optimum of total variation, is a constant too
+    return v, jnp.where(jnp.isfinite(v), slope, 0)  # +-inf, the optimum of total variation, is constant too
 
   return critic
 
 
 def _one_by_one(half: LossFn, real: Array, fake: Array) -> Array:
-  """A loss of pairing other than 'average' over populations: every example is a batch of its own."""
+  """A loss of a pairing other than 'average', with every example as a batch of one."""
   return jax.vmap(half)(real.reshape(-1, 1), fake.reshape(-1, 1)).reshape(real.shape)
 
 
@@ -101,7 +102,7 @@ def _separable(loss: Loss, mu: np.ndarray, critic: Critic) -> Values:
     return *(_one_by_one(*half) for half in halves), _one_by_one(loss.discriminator, zero, zero), pull
 
   line, near = everywhere(mu), around(mu, SEEN)
-  # In one array, because to compile costs more than to compute.
+  # Joined into one array: compiling twice would cost more than computing.
   columns = map(np.asarray, at(log_ratio(np.hstack([line[0], near[0]]), mu)))
   (real, _), (fake, _), (generator, _), (at_zero, _), (pull, near_pull) = (
     np.split(column, [line[0].shape[1]], axis=1) for column in columns
@@ -115,7 +116,7 @@ def _separable(loss: Loss, mu: np.ndarray, critic: Critic) -> Values:
 
 
 def _pairwise(loss: Loss, mu: np.ndarray, critic: Critic) -> Values:
-  """Pairings 'paired' and 'all_pairs': the same expectation, over a real and a fake that are independent."""
+  """Pairings 'paired' and 'all_pairs', which have the same expectation over an independent real and fake."""
   reals = around(0 * mu, 9, order=10)
 
   @jax.jit
@@ -136,7 +137,7 @@ def _pairwise(loss: Loss, mu: np.ndarray, critic: Critic) -> Values:
 
 
 def _averaged(population: Population, mu: np.ndarray, critic: Critic) -> Values:
-  """Pairing 'average': by a formula for whole populations."""
+  """Pairing 'average': by a formula for whole distributions."""
   line, near, critic = everywhere(mu), around(mu, SEEN), jax.jit(critic)
 
   def mean(center: np.ndarray | float) -> Mean:
@@ -153,9 +154,9 @@ def _averaged(population: Population, mu: np.ndarray, critic: Critic) -> Values:
 
 
 def _staircase(loss: Loss, mu: np.ndarray) -> Values:
-  """The hinge of pairs: whole levels, and no slope."""
+  """The paired hinge losses: integer levels, and no slope."""
   found = []
-  for count in (39, 40):  # either parity may win; those in excess stay empty up to mu = 10
+  for count in (39, 40):  # the better of an odd and an even number; superfluous levels stay empty up to mu = 10
     p, q = staircase(mu, count)
     level = np.arange(float(count))
     pairs = [jnp.asarray(a) for a in np.broadcast_arrays(level[:, None], level)]
@@ -166,7 +167,7 @@ def _staircase(loss: Loss, mu: np.ndarray) -> Values:
 
 
 def _bisected(loss: Loss) -> Critic:
-  """The pointwise optimum: the root in v of e^u A'(v) + C'(v), which rises where A and C are quasi-convex."""
+  """The pointwise optimum: the root in v of e^u A'(v) + C'(v), which increases for quasi-convex A and C."""
 
   def real_slope(v: Array) -> Array:
     return jax.grad(lambda r: jnp.sum(_one_by_one(loss.discriminator, r, jnp.zeros_like(r))))(v)
@@ -186,7 +187,7 @@ def _bisected(loss: Loss) -> Critic:
     v, _ = jax.lax.fori_loop(0, 70, halve, (jnp.full_like(u, -BRACKET), jnp.full_like(u, BRACKET)))
     ones = jnp.ones_like(v)
     curvature = p * jax.jvp(real_slope, (v,), (ones,))[1] + q * jax.jvp(fake_slope, (v,), (ones,))[1]
-    inside = (curvature > 0) & (jnp.abs(v) < 0.99 * BRACKET)  # a jump or the end of the bracket otherwise
+    inside = (curvature > 0) & (jnp.abs(v) < 0.99 * BRACKET)  # otherwise a jump, or the end of the bracket
     return v, jnp.where(inside, -p * real_slope(v) / jnp.where(inside, curvature, 1), 0)
 
   return critic

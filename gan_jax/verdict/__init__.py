@@ -1,25 +1,27 @@
-"""Why did it stop learning? A pure function from a run's rows to a named state, over time and at the end.
+"""The verdict on a run: a pure function from its rows to a named state, at every row and at the end.
 
-    healthy                  the samples got better, or are good, and none of the others holds
-    discriminator_dominates  the AUC is near 1 and the generator's gradient is lost (`factor` says which factor of it), or
-                             the AUC is high and the samples, which do change, get no better
-    generator_dominates      the discriminator cannot tell, though the samples are bad
-    oscillating              AUC or sample quality turn back and forth by a swing that matters, until now
-    mode_collapse            most modes or classes of the data are missing, or each is nearly one point, or most samples are
-                             near-duplicates of one another
-    diverged                 not finite, or logits beyond all measure
-    stalled                  the generator does not move though its gradient is there, or its moves bring it no nearer to the
-                             data and no farther off, or nothing gets better and nobody wins
-    unknown                  fewer than three rows; or no failure, and no two measurements of quality that say whether
-                             anything was learnt
+    healthy                  the samples improved, or are good, and no other state holds discriminator_dominates  the
+    AUC is near 1 and the generator's gradient has vanished (`factor` says by which factor),
+                             or the AUC is high and the samples change without improving
+    generator_dominates      the discriminator cannot tell real from fake, although the samples are bad
+    oscillating              AUC or sample quality go up and down by a large amount, until now
+    mode_collapse            most modes or classes of the data are missing, or each is nearly one point, or most samples
+                             are near-duplicates of one another
+    diverged                 not finite, or logits of enormous size
+    stalled                  the generator does not move although it has a gradient; or it moves, but neither nearer to
+                             the data nor farther off; or nothing improves and neither player wins
+    unknown                  fewer than three rows; or no failure, and too few measurements of quality (under two) to
+    say
+                             whether anything was learnt
 
-Where several hold, the first of this order is named: diverged; stalled for want of motion; discriminator_dominates with a
-lost gradient; mode_collapse of samples like the data; discriminator_dominates with a living gradient; oscillating;
-generator_dominates with fakes that are preferred to the data; mode_collapse of any others; generator_dominates; stalled
-at a flat quality; healthy. A cause stands before its consequences: a generator without a gradient also has few modes, and
-a frozen one also loses.
+If several hold, the first of this order is named: diverged; stalled because the generator does not move;
+discriminator_dominates with a vanished gradient; mode_collapse of samples like the data; discriminator_dominates with a
+gradient that has not vanished; oscillating; generator_dominates with fakes of higher logit than the data; mode_collapse
+of other samples; generator_dominates; stalled at a constant quality; healthy. A cause comes before its consequences: a
+generator without a gradient also has few modes, and one that does not move also loses.
 
-A high AUC alone is no failure: a critic that ranks well does its job. What tells is whether the samples get better.
+A high AUC alone is no failure: a discriminator that ranks well does its job. What counts is whether the samples
+improve.
 """
 
 from collections.abc import Mapping
@@ -30,10 +32,10 @@ import numpy as np
 from gan_jax.core.errors import plural
 from gan_jax.runs.directory import Table
 from gan_jax.verdict import evidence
-from gan_jax.verdict.signs import FACTORS, Signs, measure
+from gan_jax.verdict.signs import CALLED, FACTORS, Signs, measure
 from gan_jax.verdict.thresholds import THRESHOLDS, check, fill
 
-__all__ = ["FACTORS", "STATES", "THRESHOLDS", "Verdict", "check", "judge"]
+__all__ = ["CALLED", "FACTORS", "STATES", "THRESHOLDS", "Verdict", "check", "judge"]
 
 STATES = (
   "healthy",
@@ -49,14 +51,12 @@ FEWEST = 3  # rows
 
 
 class Verdict(NamedTuple):
-  """A run's states. `columns` are derived, [R]: `auc/steps_since_level`, `decades/*` and `share/*` by factor."""
+  """A run's states. `columns` are computed from them, [R]: `auc/steps_since_level`, `decades/*` and `share/*` by factor."""
 
   steps: np.ndarray  # [R]
   states: tuple[str, ...]  # [R]
   final: str
-  factor: (
-    str  # where the discriminator dominates: 'loss', 'critic', 'generator', or 'none': its gradient lives; else ''
-  )
+  factor: str  # if the discriminator dominates: 'loss', 'critic', 'generator', or 'none' (not vanished); else ''
   evidence: str  # a sentence with figures
   columns: dict[str, np.ndarray]
 
@@ -83,7 +83,7 @@ def judge(
   columns |= {f"share/{name}": x for name, x in signs.shares.items()}
   states, lost = name_states(signs, limits, diverged)
   if diverged is None and count < FEWEST:
-    text = f"{plural(count, 'row')}, and a verdict takes {FEWEST}"
+    text = f"{plural(count, 'row')}, but a verdict needs {FEWEST}"
     return Verdict(signs.steps, ("unknown",) * count, "unknown", "", text, columns)
   last = states[-max(int(np.ceil(limits["end_share"] * count)), int(limits["window"])) :]
   names, latest = np.unique(last[::-1], return_index=True)
@@ -91,7 +91,7 @@ def judge(
   final = str(max(zip(counts, -latest, names, strict=True))[2]) if diverged is None else "diverged"
   at = int(np.flatnonzero(states == final)[-1]) if (states == final).any() else count - 1
   if final == "healthy" and not learnt(signs, limits):
-    # The last row knows most; where it has nothing to say either, what is missing is learning, or the measurement of it.
+    # The last row is the best informed. If it is healthy too, nothing was learnt, or learning was not measured.
     final = str(states[-1]) if states[-1] != "healthy" else "unknown" if np.isnan(signs.since_start[-1]) else "stalled"
     at = count - 1
   factor = ""
@@ -102,30 +102,30 @@ def judge(
 
 
 def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None) -> tuple[np.ndarray, np.ndarray]:
-  """([R] states, [R] whether the generator's gradient is lost). A comparison with NaN, what was not measured, is false."""
+  """([R] states, [R] whether the generator's gradient has vanished). Comparisons with NaN (not measured) are false."""
   with np.errstate(invalid="ignore"):
     lost = signs.total <= -limits["vanished"]
     won = signs.auc >= limits["auc_dominated"]
     bad = signs.quality == 0
     fooled = (signs.auc <= limits["auc_fooled"]) & bad
     fooled |= (signs.auc <= limits["auc_beaten"]) & np.isnan(signs.quality)
-    fooled[: int(limits["window"]) - 1] = False  # before either player has learnt, the AUC is chance
+    fooled[: int(limits["window"]) - 1] = False  # before either player has learnt, an AUC near 0.5 means nothing
     few = signs.modes < limits["collapse"]
     narrow = (signs.spread < limits["narrow"]) | (signs.copies > limits["copies"])
     flat = bad & (signs.gain <= limits["flat"])
-    # Until the long window is full, what was gained since the start must do.
+    # Until the long window is full, the gain since the start is used.
     rising = np.where(np.isnan(signs.gain), signs.since_start, signs.gain) > limits["flat"]
-    # Samples that come neither nearer to the data nor farther off, though the generator moves, are not the critic's doing.
+    # If the generator moves but its samples stay at one distance, the discriminator is not the cause.
     fixed = flat & (signs.moved <= limits["moved"]) & (signs.pace >= limits["still"])
     ahead = (signs.auc >= limits["auc_ahead"]) & bad & ~rising & ~np.isnan(signs.since_start) & ~fixed
     slow = signs.pace < limits["still"]
     dead = won & lost
-    # Without a gradient it cannot move; but one that never did, though it had one, is held by something else.
+    # Without a gradient a generator cannot move. One that never moved although it had one is held by something else.
     held = np.logical_or.accumulate(slow & ~lost) & ~np.logical_or.accumulate(signs.pace >= limits["still"])
     still = slow & (held | ~(lost & (won | fooled)))
     turning = np.zeros(len(signs.steps), bool)
     for name, turns in signs.turns.items():
-      # Where the samples are good, logits that circle are a game that is at its end.
+      # If the samples are good, an AUC that oscillates is no failure: the game has arrived.
       matters = np.ones_like(bad) if name != "AUC" else ~(signs.quality == 1)
       often = (turns >= limits["swings"]) & (signs.path[name] >= limits["path"])
       turning |= often & (signs.late_turns[name] >= 1) & matters
@@ -133,7 +133,7 @@ def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None)
   if diverged is not None:
     gone |= signs.steps >= diverged
   states = np.full(len(signs.steps), "healthy", dtype="<U23")
-  for holds, name in (  # each overrides those before it
+  for holds, name in (  # a later state overrides an earlier one
     (flat, "stalled"),
     (fooled, "generator_dominates"),
     (few & (signs.faint == 1), "mode_collapse"),
@@ -155,6 +155,6 @@ def learnt(signs: Signs, limits: Mapping[str, float]) -> bool:
 
 
 def least(signs: Signs, at: int) -> str:
-  """The factor that fell most; where none is known, the loss's is not blamed: 'none'."""
+  """The factor that fell most; 'none' where no factor was measured."""
   known = {name: x[at] for name, x in signs.factors.items() if np.isfinite(x[at])}
   return min(known, key=lambda name: known[name]) if known else "none"

@@ -1,9 +1,9 @@
-"""A verdict's reasons in a sentence with figures."""
+"""The measurements that a verdict rests on, as one sentence."""
 
 import numpy as np
 
 from gan_jax.runs.directory import Table
-from gan_jax.verdict.signs import Signs, column
+from gan_jax.verdict.signs import CALLED, Signs, column
 
 
 def sentence(
@@ -57,15 +57,15 @@ def won(signs: Signs, at: int, limits: dict[str, float]) -> str:
 
 
 def gradient(signs: Signs, at: int, factor: str) -> str:
-  """`generator gradient −4.1 decades since its start (loss −3.9, critic −0.2, generator 0.0)`: negative is a fall."""
+  """`generator gradient −4.1 decades since its start (loss −3.9, discriminator −0.2, generator 0.0)`."""
   total = signs.total[at]
   if np.isnan(total):
     return "no generator gradient was measured above zero" if np.isnan(signs.total).all() else ""
   if factor == "none":
-    return f"the generator's gradient is alive ({change(total)} decades since its start)"
+    return f"the generator's gradient has not vanished ({change(total)} decades since its start)"
   if total > -0.05:
     return "the generator's gradient has not fallen"
-  parts = ", ".join(f"{name} {change(x[at])}" for name, x in signs.factors.items() if np.isfinite(x[at]))
+  parts = ", ".join(f"{CALLED[name]} {change(x[at])}" for name, x in signs.factors.items() if np.isfinite(x[at]))
   return f"generator gradient {change(total)} decades since its start" + (f" ({parts})" if parts else "")
 
 
@@ -76,15 +76,17 @@ def change(decades: float) -> str:
 
 
 def motion(signs: Signs, at: int) -> str:
-  return "" if np.isnan(signs.pace[at]) else f"an update is {signs.pace[at]:.1e} of the generator's weights"
+  return (
+    ""
+    if np.isnan(signs.pace[at])
+    else f"one update changes the generator's weights by {signs.pace[at]:.1e} of their norm"
+  )
 
 
 def swings(signs: Signs, at: int, limits: dict[str, float]) -> str:
   name = max(signs.turns, key=lambda name: signs.turns[name][at])
   least = f"{limits['swing_distance']:g} decades" if "distance" in name else f"{limits['swing']:g}"
-  return (
-    f"the {name} turned {signs.turns[name][at]:.0f} times by {least} or more by step {signs.steps[at]:,}, to the last"
-  )
+  return f"the {name} reversed {signs.turns[name][at]:.0f} times by {least} or more up to step {signs.steps[at]:,}"
 
 
 def cosine(signs: Signs, at: int) -> str:
@@ -96,13 +98,13 @@ def modes(signs: Signs, at: int, limits: dict[str, float]) -> str:
   if not signs.modes[at] < limits["collapse"]:
     return ""
   known = signs.modes[: at + 1][np.isfinite(signs.modes[: at + 1])]
-  return f"effective modes or classes are {signs.modes[at]:.0%} of the data's (at most {known.max():.0%} before)"
+  return f"the effective number of modes or classes is {signs.modes[at]:.0%} of the data's (at most {known.max():.0%} before)"
 
 
 def variety(signs: Signs, at: int, limits: dict[str, float]) -> str:
   said = []
   if signs.spread[at] < limits["narrow"]:
-    said.append(f"within a mode or class the samples are {signs.spread[at]:.2g} times as wide as the data")
+    said.append(f"within a mode or class the samples spread {signs.spread[at]:.2g} times as wide as the data")
   if signs.copies[at] > limits["copies"]:
     said.append(f"{signs.copies[at]:.0%} of the samples are near-duplicates of others")
   return ", and ".join(said)
@@ -110,17 +112,17 @@ def variety(signs: Signs, at: int, limits: dict[str, float]) -> str:
 
 def flat(signs: Signs, at: int) -> str:
   value = signs.gain[at]
-  return "" if np.isnan(value) else f"no measure of quality gained more than {value:.2g} of late"
+  return "" if np.isnan(value) else f"no measure of quality improved by more than {value:.2g} recently"
 
 
 def learnt(signs: Signs, limits: dict[str, float]) -> str:
-  """Said where nothing was, in the whole run."""
+  """That nothing was learnt in the whole run; empty where something was."""
   known, moved = (x[np.isfinite(x)] for x in (signs.since_start, signs.moved))
   if not len(known) or known.max() > limits["flat"]:
     return ""
   if len(moved) and moved[-1] <= limits["moved"]:
     return f"nothing was learnt: the distance from the data never changed by more than {moved[-1]:.2g} decades"
-  return f"nothing was learnt: no measure of quality gained more than {known.max():.2g} since the start"
+  return f"nothing was learnt: no measure of quality improved by more than {known.max():.2g} since the start"
 
 
 def unmeasured(quality: Table) -> str:
@@ -132,7 +134,7 @@ def unmeasured(quality: Table) -> str:
 
 
 def samples(quality: Table) -> str:
-  """The last measured quality, and the distance's first."""
+  """The last measured quality, and the first distance."""
   said = []
   for name, words in (("frechet/distance", "Frechet distance"), ("line/wasserstein", "Wasserstein distance")):
     x = column(quality, name)

@@ -1,4 +1,4 @@
-"""What a verdict is made of: a run's rows and quality, smoothed, as one number per row each."""
+"""The quantities that decide a verdict: from a run's rows and quality, smoothed, one number of each per row."""
 
 from typing import NamedTuple
 
@@ -7,44 +7,45 @@ import numpy as np
 from gan_jax.runs.directory import Table
 
 FACTORS = ("loss", "critic", "generator")
-FEW = 0.01  # share of high quality below which modes are not counted
-TINY = float(np.finfo(np.float32).tiny)  # what a float32 that was flushed to zero was at most
+CALLED = {"loss": "loss", "critic": "discriminator", "generator": "generator"}  # the factors in text
+FEW = 0.01  # with a smaller share of high-quality samples, modes are not counted
+TINY = float(np.finfo(np.float32).tiny)  # a float32 that was flushed to zero was smaller than this
 
 
 class Signs(NamedTuple):
-  """Per row [R]; NaN where a run does not have what it is made of."""
+  """Each per row [R]; NaN where the run lacks the columns that it is computed from."""
 
   steps: np.ndarray
   auc: np.ndarray  # median over the window
   since_level: np.ndarray  # steps since the AUC was last below the threshold
-  total: np.ndarray  # log10 of the generator's gradient relative to the first row's, of the window's median row
-  factors: dict[str, np.ndarray]  # the same of each factor, of the same row: they add up to `total`
+  total: np.ndarray  # log10 of the generator's gradient over that of the first row; at the median row of the window
+  factors: dict[str, np.ndarray]  # the same of each factor at the same row: they add up to `total`
   shares: dict[str, np.ndarray]  # factor / total
-  pace: np.ndarray  # length of the generator's update relative to its weights, median over the window
-  size: np.ndarray  # the larger of the mean logits' sizes; inf where one is not finite
-  turns: dict[str, np.ndarray]  # by quantity: turns of at least a swing within the long window
+  pace: np.ndarray  # norm of the generator's update over that of its weights, median over the window
+  size: np.ndarray  # the larger absolute value of the two mean logits; inf where one is not finite
+  turns: dict[str, np.ndarray]  # by quantity: reversals by at least a swing within the long window
   late_turns: dict[str, np.ndarray]  # those in its later half
-  path: dict[str, np.ndarray]  # length of the way from turn to turn in the long window, in least swings
+  path: dict[str, np.ndarray]  # sum of the distances between reversals in the long window, in units of the least swing
   cosine: np.ndarray  # of successive generator gradients
   quality: np.ndarray  # 1: the samples are good; 0: not; NaN: not measured
-  alike: np.ndarray  # the same, of whether they are, or were, anything like the data
-  faint: np.ndarray  # the same, of whether they are at all nearer to it than at the start
-  modes: np.ndarray  # effective modes or classes, as a share of the data's
+  alike: np.ndarray  # the same: whether the samples are, or were, similar to the data
+  faint: np.ndarray  # the same: whether they are at all nearer to the data than at the start
+  modes: np.ndarray  # effective number of modes or classes, as a share of the data's
   spread: np.ndarray  # root mean squared distance from the mean of a mode or class, relative to the data's
   copies: np.ndarray  # share of samples that are near-duplicates of others, beyond the data's own share
-  gain: np.ndarray  # by how much the measure of quality that gained most did, over the long window
+  gain: np.ndarray  # improvement over the long window of the measure of quality that improved most
   since_start: np.ndarray  # the same since the first evaluation; NaN before a second one
   moved: np.ndarray  # decades between the largest and the smallest distance so far; NaN before a second evaluation
 
 
 def column(table: Table, name: str) -> np.ndarray:
-  """float64 [rows], NaN where there is none or nothing finite."""
+  """float64 [rows]; NaN where there is no such column or a value is not finite."""
   x = np.asarray(table.columns.get(name, np.full(len(table.steps), np.nan)), np.float64)
   return np.where(np.isfinite(x), x, np.nan)
 
 
 def trailing(x: np.ndarray, length: int) -> np.ndarray:
-  """[R, length]: the last `length` values up to each row's own, NaN before the start."""
+  """[R, length]: at each row the last `length` values, its own included; NaN before the start."""
   if not len(x):
     return np.empty((0, length))
   padded = np.concatenate([np.full(length - 1, np.nan), x])
@@ -52,7 +53,7 @@ def trailing(x: np.ndarray, length: int) -> np.ndarray:
 
 
 def median(x: np.ndarray, length: int) -> np.ndarray:
-  """Trailing median of what is finite; NaN where nothing is."""
+  """Trailing median of the finite values; NaN where there is none."""
   view = trailing(x, length)
   found = np.full(len(x), np.nan)
   some = np.isfinite(view).any(1)
@@ -61,7 +62,7 @@ def median(x: np.ndarray, length: int) -> np.ndarray:
 
 
 def turning_points(x: np.ndarray, swing: float) -> np.ndarray:
-  """Indices of the extremes from which x comes back by at least `swing`: a zigzag with hysteresis, blind to noise.
+  """Indices of the extremes from which x comes back by at least `swing`; smaller reversals (noise) are ignored.
 
   >>> turning_points(np.array([0.0, 0.1, 0.9, 0.8, 0.2, 0.9]), 0.5).tolist()
   [0, 2, 4]
@@ -82,9 +83,9 @@ def turning_points(x: np.ndarray, swing: float) -> np.ndarray:
 
 
 def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
-  """The signs of a run. Everything at a row is of that row and earlier ones, and of the evaluations made by then.
+  """The signs of a run. A value at a row depends only on that row, earlier rows and the evaluations made by then.
 
-  Only the length of the long window is of the whole run.
+  Only the length of the long window depends on the whole run.
   """
   steps = np.asarray(rows.steps, np.int64)
   count, window = len(steps), int(limits["window"])
@@ -93,7 +94,7 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
   total, factors = decades(rows, window)
   pace = column(rows, "gen/update_ratio")
   updates = column(rows, "count/generator_updates")
-  waits = updates == 0  # during a head start the generator is not asked to move, nor to get better
+  waits = updates == 0  # during a head start the generator is not trained
   pace = np.where(waits, np.nan, pace)
 
   # The evaluation that belongs to a row is the last one made before the next row.
@@ -103,7 +104,7 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
   def at_rows(x: np.ndarray) -> np.ndarray:
     return np.where(latest >= 0, x[np.maximum(latest, 0)], np.nan) if len(x) else np.full(count, np.nan)
 
-  # What is gained is so since the long window began, or since the evaluation before this one: the longer of the two.
+  # Gains are measured from the start of the long window or from the previous evaluation, whichever is earlier.
   begin = np.arange(count) - (long - 1)
   first = np.maximum(begin, 0)
   base = np.where((begin >= 0) & ~waits[first], np.minimum(latest[first], latest - 1), -1)
@@ -126,7 +127,7 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     way[at[1:]] = np.abs(np.diff(x[at])) / swing
     turns[name], late[name] = (np.nansum(trailing(turned, n), axis=1) for n in (long, -(-long // 2)))
     path[name] = np.nansum(trailing(way, long), axis=1)
-  # The modes of a handful of stray samples say nothing.
+  # Modes of a few stray samples are not counted.
   counted = np.where(np.isnan(share), np.nan, np.where(share >= FEW, np.nan_to_num(modes), 0))
   measures = (share, counted, -np.log10(np.maximum(distance, TINY)))
   with np.errstate(invalid="ignore"):
@@ -138,7 +139,7 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
     like = np.where(planar, share >= limits["good_share"], near)
     faint = np.where(planar, share >= limits["faint_share"], distance <= limits["faint_distance"])
     shares = {name: np.where(total == 0, np.nan, x / np.where(total == 0, 1, total)) for name, x in factors.items()}
-  # The first distance is the measure of the others, and says nothing of itself.
+  # Distances are relative to the first one, so a single one says nothing.
   unknown = np.isnan(share) & (np.isnan(distance) | (np.cumsum(np.isfinite(distance)) < 2))
   since = np.maximum.accumulate(since) if count else since
   return Signs(
@@ -167,9 +168,9 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
 
 
 def decades(rows: Table, window: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-  """log10 changes since the first row with a gradient: (total, factors), of the row with the window's median total.
+  """log10 changes since the first row with a gradient, (total, factors), at the row with the window's median total.
 
-  log10 |g| = log10 loss + log10 critic + log10 generator. A zero counts as the smallest normal float32.
+  log10 |g| is the sum of the logarithms of the three factors. A zero counts as the smallest normal float32.
   """
   norm = column(rows, "gen/grad_norm")
   begin = np.flatnonzero(norm > 0)
@@ -194,7 +195,7 @@ def decades(rows: Table, window: int) -> tuple[np.ndarray, dict[str, np.ndarray]
 
 
 def largest_logit(rows: Table) -> np.ndarray:
-  """[R]: the larger size of the two mean logits; inf where a row has one that is not finite; NaN without columns."""
+  """[R]: the larger absolute value of the two mean logits; inf where one is not finite; NaN where there are no columns."""
   found = [
     np.asarray(rows.columns[n], np.float64) for n in ("logits/real_mean", "logits/fake_mean") if n in rows.columns
   ]
@@ -215,9 +216,9 @@ def relative_distance(quality: Table) -> np.ndarray:
 def effective_modes(quality: Table) -> np.ndarray:
   """[E]: the share of the data's modes or classes that the samples have: the smaller of two.
 
-  exp(-KL(samples || data)), which for even data is exp(entropy) / K; and (n - 1) / (K - 1), where n of the data's K are
-  there at all. The one sees how unevenly they are there; the other sees that of two classes, or of one common and many
-  rare ones, a single one is left.
+  exp(-KL(samples || data)), which for even data is exp(entropy) / K; and (n - 1) / (K - 1), if n of the data's K are
+  present. The first measures how uneven they are. The second falls to 0 when one class is left, which the first does
+  not if the data have two classes, or one common and many rare ones.
   """
   entropy = column(quality, "classes/entropy")
   if np.isfinite(entropy).any():
@@ -233,13 +234,13 @@ def effective_modes(quality: Table) -> np.ndarray:
 
 
 def spread(quality: Table) -> np.ndarray:
-  """[E]: how wide a mode or class of the samples is, relative to the data's; on a line, the samples' deviation along it."""
+  """[E]: spread of the samples within a mode or class, relative to the data's; on a line, their deviation along it."""
   x = column(quality, "samples/spread")
   return x if np.isfinite(x).any() else np.sqrt(column(quality, "line/variance"))
 
 
 def travelled(quality: Table) -> np.ndarray:
-  """[E]: decades between the largest and the smallest distance from the data up to each evaluation but the first."""
+  """[E]: decades between the largest and the smallest distance from the data so far; NaN at the first evaluation."""
   x = relative_distance(quality)
   if not np.isfinite(x).any():
     x = column(quality, "points/frechet")
@@ -249,6 +250,6 @@ def travelled(quality: Table) -> np.ndarray:
 
 
 def since_first(x: np.ndarray) -> np.ndarray:
-  """[E]: each value less the first that is finite; NaN up to that one."""
+  """[E]: each value minus the first finite one; NaN up to that one."""
   at = np.flatnonzero(np.isfinite(x))
   return np.where(np.arange(len(x)) > at[0], x - x[at[0]], np.nan) if len(at) else np.full(len(x), np.nan)

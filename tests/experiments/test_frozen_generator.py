@@ -1,19 +1,20 @@
 """The study `frozen_generator` at a size of seconds: what stands still, what is fresh, and which distribution is seen."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.studies.frozen_generator import figure as frozen
-from experiments.studies.frozen_generator import study as study
-from gan_jax import data, game
+from experiments.studies.frozen_generator import figure, gradients, study
 from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import flat
 from gan_jax.game.state import initial_state
-from gan_jax.report import records
+from gan_jax.metrics import Quality
 from gan_jax.report.tails import standardised, tails
-from gan_jax.runner import grouping
+from gan_jax.runner import grouping, population, restore
+from gan_jax.runner import study as runner_study
 from gan_jax.settings import sweeps
 
 SMALL = {
@@ -26,6 +27,7 @@ SMALL = {
   "lens": "minimax+non_saturating+wasserstein",
   "batches": "12",
 }
+UNASKED = Quality(lambda draw, count, near: draw(jnp.arange(2)).mean(), dict, {}, {})
 ARGUMENTS = [f"--config.{name}={value}" for name, value in SMALL.items()]
 
 
@@ -36,77 +38,111 @@ def config():
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-  """(directory, what the second phase was given, began with and ended at) of one small study."""
-  seen, retrain, out = {}, study.retrain, tmp_path_factory.mktemp("frozen") / "out"
-
-  def watched(program, frozen, group, directory):
-    seen["start"] = jax.device_get(study.start(program, frozen))
-    state = retrain(program, frozen, group, directory)
-    seen.update(group=group, generators=frozen, end=jax.device_get(state))
-    return state
-
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(study, "retrain", watched)
-    study.main([*ARGUMENTS, "--out", str(out)])
-  return out, seen
+  """The directory of one small study."""
+  out = tmp_path_factory.mktemp("frozen") / "out"
+  study.main([*ARGUMENTS, "--out", str(out)])
+  return out
 
 
 @pytest.fixture(scope="module")
-def phases(written):
-  return tuple(written[1][key] for key in ("group", "generators", "start", "end"))
+def generators(written):
+  """Of both stages and both seeds, stage by stage: leaves [4, ...]."""
+  found = [restore.group(written / study.GENERATORS, f"group-{i}") for i in (0, 1)]
+  assert [one.group.spec.steps for one in found] == [2, 4]
+  return jax.tree.map(lambda *x: np.concatenate(x), *(one.state.gen_params for one in found))
+
+
+@pytest.fixture(scope="module")
+def phases(written, config):
+  """(the group of the long runs at its end, its program, the state that it begins with)."""
+  end = restore.group(written / figure.DISCRIMINATORS, "group-0")
+  program = population.compile_group(end.group, end.game, end.dataset, UNASKED)
+  program = runner_study._begun(program, study.begin(config, written, end.group))
+  start = jax.device_get(program.init(program.hypers))
+  return end, program, jax.tree.map(lambda x: x[: program.members], start)
 
 
 def leaves(tree):
   return [np.asarray(x) for x in jax.tree.leaves(tree)]
 
 
-def test_the_frozen_generator_does_not_change_by_a_bit(phases):
-  _, generators, start, end = phases
-  for tree in (start.gen_params, end.gen_params, end.gen_ema):
+def test_the_frozen_generator_does_not_change_by_a_bit(phases, generators):
+  end, _, start = phases
+  for tree in (start.gen_params, end.state.gen_params, end.state.gen_ema):
     assert all((a == b).all() for a, b in zip(leaves(generators), leaves(tree), strict=True))
-  assert (end.counts.generator_updates == 0).all()
-  assert (end.counts.discriminator_updates == 150).all()
-  assert not any((a == b).all() for a, b in zip(leaves(start.disc_params), leaves(end.disc_params), strict=True))
+  assert (end.state.counts.generator_updates == 0).all()
+  assert (end.state.counts.discriminator_updates == 150).all()
+  pairs = zip(leaves(start.disc_params), leaves(end.state.disc_params), strict=True)
+  assert not any((a == b).all() for a, b in pairs)
 
 
-def test_the_stages_are_stages_of_one_training(phases, config):
-  _, generators, _, _ = phases
+def test_the_stages_are_stages_of_one_training(written, generators):
+  """What the shorter run ends with is what the longer one has at that step: training knows nothing of its length."""
   first = leaves(generators)[-1]
   assert first.shape[0] == 4  # stages * seeds
   assert not (first[:2] == first[2:]).all()
+  short, long = (restore.group(written / study.GENERATORS, f"group-{i}") for i in (0, 1))
+  program = population.compile_group(long.group, long.game, long.dataset, UNASKED)
+  state, _ = program.advance(program.hypers, program.init(program.hypers), program.data, 1, 2)
+  for a, b in zip(leaves(short.state.gen_params), leaves(state.gen_params), strict=True):
+    np.testing.assert_allclose(a, b[:2], rtol=1e-4, atol=1e-6)
 
 
-def test_the_retrained_discriminator_is_fresh(phases, config):
-  """It is its own seed's initial one, the same against every stage, with an empty memory, and not the first phase's."""
-  group, _, start, _ = phases
-  dataset = data.load("ring")
-  built = game.build(group.spec, dataset)
+def test_the_discriminator_is_fresh(phases, config):
+  """It is its own seed's initial one, the same against every stage, with an empty memory, and not the generators' own."""
+  end, _, start = phases
+  init = jax.jit(lambda hypers: initial_state(hypers, end.game))
+  before = grouping.group(study.generator_runs(config))[0]
   member = lambda hypers, i: jax.tree.map(lambda x: jnp.asarray(x[i]), hypers)  # noqa: E731
-  init = jax.jit(lambda hypers: initial_state(hypers, built))
-  (before,) = grouping.group(study.generator_runs(config, "ring"))
   for i in range(4):
-    expected, first_phase = (jax.device_get(init(member(h, i % 2))) for h in (group.hypers, before.hypers))
+    expected, of_generator = (jax.device_get(init(member(h, i % 2))) for h in (end.group.hypers, before.hypers))
     got = jax.tree.map(lambda x, i=i: x[i], (start.disc_params, start.disc_opt))
     want = (expected.disc_params, expected.disc_opt)
     assert all((a == b).all() for a, b in zip(leaves(got), leaves(want), strict=True))
-    assert not (flat(got[0]) == flat(first_phase.disc_params)).all()
+    assert not (flat(got[0]) == flat(of_generator.disc_params)).all()
 
 
-def test_files_and_findings(written):
-  out, _ = written
-  assert (out / "frozen_generator.png").read_bytes().startswith(b"\x89PNG")
-  text = (out / "table.md").read_text()
+def test_the_runs_are_those_of_the_production_program_from_that_state(phases):
+  """To the bit: the runner began where `begin` says, and nowhere else."""
+  end, program, _ = phases
+  state, _ = program.advance(program.hypers, program.init(program.hypers), program.data, 3, 50)
+  for a, b in zip(leaves(end.state), leaves(state), strict=True):
+    np.testing.assert_array_equal(a, b[: program.members])
+
+
+def test_files_and_findings(written, capsys):
+  assert (written / "frozen_generator.png").read_bytes().startswith(b"\x89PNG")
+  text = (written / "table.md").read_text()
   assert len([line for line in text.splitlines() if line.startswith("| ring |")]) == 2
   assert "| `wasserstein` |" in text
-  stages = frozen.read(out)
+  stages = figure.read(written)
   assert [stage.title for stage in stages] == ["generator of 2 steps", "generator of 4 steps"]
-  assert stages[0].values.shape == (2, 2, 12, study.COORDINATES)
-  run = records.read(out).runs[0]
-  assert list(run.rows.steps[:3]) == [0, 2, 4]
+  assert stages[0].values.shape == (2, 2, 12, gradients.COORDINATES)
+  run = stages[0].runs[0]
+  assert list(run.rows.steps) == [*range(0, 100, 2), 100]
   # One loss, in use and through the lens.
   np.testing.assert_allclose(run.rows.columns["gen/grad_norm"], run.rows.columns["lens/norm/non_saturating"], rtol=1e-4)
   # The same command again only draws.
+  study.main([*ARGUMENTS, "--out", str(written)])
+  assert capsys.readouterr().out.count("is complete") == 2
+
+
+def test_a_study_that_was_stopped_goes_on(written, tmp_path):
+  """The discriminators' checkpoints are gone, and half of their rows: they are trained again, to the same bits."""
+  out = tmp_path / "out"
+  shutil.copytree(written, out)
+  there = out / figure.DISCRIMINATORS
+  before = restore.group(there, "group-0").state
+  shutil.rmtree(there / "checkpoints" / "group-0")
+  (there / "status.json").unlink()
+  (there / "status.copy.json").unlink()
+  (there / "gradients" / "ring.npz").unlink()
   study.main([*ARGUMENTS, "--out", str(out)])
+  after = restore.group(there, "group-0").state
+  assert all((a == b).all() for a, b in zip(leaves(before), leaves(after), strict=True))
+  assert not (there / "set_aside").exists()  # what was computed again is what was there
+  old, new = (dict(np.load(o / figure.DISCRIMINATORS / "gradients" / "ring.npz")) for o in (written, out))
+  assert all((old[name] == new[name]).all() for name in old)
 
 
 def test_the_comparison_recognises_a_cauchy_and_a_gaussian_sample():

@@ -64,7 +64,7 @@ def test_the_picture_has_the_real_digits_and_every_run(tmp_path):
   """Of a study that is written by hand: five tiles, and the distances of each run's average and of its generator."""
   _, configs = sweeps.load(str(CONFIGS / "mnist_dcgan.py"))
   groups = grouping.group(configs)
-  runs.write_manifest(tmp_path, describe(str(CONFIGS / "mnist_dcgan.py"), "digits", groups, {}))
+  runs.write_manifest(tmp_path, describe("Handwritten digits.", "digits", groups, {}))
   status = {group.name: {"step": 4000, "complete": True, "seconds": 1.0, "diverged": {}} for group in groups}
   runs.write_status(tmp_path, {"groups": status})
   images = np.random.default_rng(0).integers(0, 256, (2, 64, 28, 28, 1), np.uint8)

@@ -14,6 +14,7 @@ from gan_jax.runner import grouping
 from tests.game.test_optim import REFERENCE
 from tests.game.test_step import random_case, random_game, stepper
 from tests.support.networks import pure
+from tests.support.records import fitted
 from tests.support.theory import hypers_of, play
 
 W = ("wasserstein",)
@@ -29,7 +30,7 @@ def fresh_path(machine, h, steps):
   """The production path from (1, 1) with empty memories, as a run begins."""
   from gan_jax.game.state import initial_state
 
-  state, points = initial_state(h, machine.game), []
+  state, points = initial_state(fitted(h, machine.spec), machine.game), []
   state = state._replace(gen_params=jnp.ones(()), disc_params=jnp.ones(()))
   for _ in range(steps):
     points.append([float(state.gen_params), float(state.disc_params)])
@@ -312,7 +313,7 @@ def test_losses_may_be_transformed_by_name():
     "fake_target": 0.0,
   }
   spec, _, h, data, state = random_case(("top_k(hinge)", "hinge"))
-  assert np.isfinite(float(stepper(spec)(h, state, data)[1].gen_loss))
+  assert np.isfinite(float(stepper(spec)(h, state, data)[1].generator.loss))
 
 
 def test_every_penalty_of_the_discriminator_trains():

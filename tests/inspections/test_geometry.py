@@ -16,10 +16,11 @@ from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import geometry, krylov
 from gan_jax.metrics import Quality
 from gan_jax.models.players import plain
-from gan_jax.runner import grouping, population
+from gan_jax.runner import evaluation, grouping, population
 from gan_jax.theory import dirac
 from tests.game.test_step import random_case, stepper
 from tests.support.networks import pure
+from tests.support.records import fitted
 from tests.support.theory import Play, hypers_of, play, roots, same, spec_of
 
 BLOCKS = np.array([[0.9, 0.4], [-0.4, 0.9]])
@@ -123,7 +124,7 @@ def test_spectral_norms(shape):
 @functools.cache
 def measurement(machine):
   """(hypers, state) -> what `geometry` finds on a Dirac-GAN."""
-  measure = geometry.build(machine.spec, machine.game)
+  measure = geometry.build(machine.game)
   return jax.jit(lambda h, state: measure(h, state, machine.data))
 
 
@@ -234,7 +235,7 @@ def test_two_time_scales():
 def test_what_does_not_act_in_every_step_is_seen_over_its_whole_cycle(static):
   """Against the dense Jacobian of that many steps, over everything that a Dirac-GAN carries."""
   machine = play(**static)
-  length = geometry.cycle(machine.spec, machine.game)
+  length = geometry.cycle(machine.game)
   assert length == {"lookahead_every": 5, "penalty_every": 6, "penalty": 1}[next(iter(static))]
   h = hypers_of(optimizer_options={"beta1": 0.3}, penalty_weight=0.4)
   dense = machine.eigenvalues(h, theta=0.3, psi=0.2, steps=length)
@@ -265,7 +266,7 @@ def test_a_weight_that_never_had_a_gradient_adds_a_one_and_no_nan():
   spec = spec_of(order="simultaneous", optimizer="adam", losses=("non_saturating",))
   generator, discriminator = dirac.dirac()
   idle = plain(lambda key: (jnp.ones(()), jnp.ones(())), lambda p, *inputs: pure(generator).apply(p[0], *inputs))
-  h, found = hypers_of(("non_saturating",)), []
+  h, found = fitted(hypers_of(("non_saturating",)), spec), []
   for player in (generator, idle):
     played = game.assemble(spec, dirac.dataset(), player, discriminator)
     step, state = jax.jit(build_resident_step(played)), initial_state(h, played)
@@ -319,7 +320,7 @@ def test_a_loss_that_was_not_chosen_does_not_leak():
     many = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), (h, loud))
     statistics = jax.jit(jax.vmap(lambda h, s, m=measure, d=examples: m(h, s, d)))(*many)
     results.append(geometry.finish(jax.device_get(statistics)))
-  assert np.asarray(stepper(spec)(h, loud, examples)[1].fake_logits).max() > 100  # e^(f - 1) is inf
+  assert np.asarray(stepper(spec)(h, loud, examples)[1].generator.fake_logits).max() > 100  # e^(f - 1) is inf
   for name, value in results[0].items():
     assert np.isfinite(value).all(), name
     np.testing.assert_allclose(value, results[1][name], rtol=1e-3, atol=1e-5)
@@ -363,12 +364,12 @@ def compiled(**extra):
 
 def test_a_real_population_gives_finite_numbers_and_explains_them():
   """Three steps of Adam; before the first, Adam has no geometry."""
-  group, played, program = compiled(**PROBED)
+  _group, played, program = compiled(**PROBED)
   state = program.init(program.hypers)
   before = program.inspect(program.hypers, state, program.data)
   state, _ = program.advance(program.hypers, state, program.data, 1, 3)
   after = program.inspect(program.hypers, state, program.data)
-  explained = population.explanations(group.spec, played)
+  explained = evaluation.explanations(played)
   assert {name for name in explained if name.startswith(("geometry/", "gap/"))} == after.keys()
   for name, value in after.items():
     assert value.shape == (3,)
@@ -386,9 +387,9 @@ def test_inspecting_changes_no_bit_of_the_training():
     state = jax.eval_shape(program.init, program.hypers)
     texts.append(program.advance.lower(program.hypers, state, program.data, 1, 3).as_text())
   assert texts[0] == texts[1]
-  group, played, program = programs[0]
+  _group, played, program = programs[0]
   assert program.inspect(program.hypers, None, program.data) == {}
-  assert not any(name.startswith(("geometry/", "gap/")) for name in population.explanations(group.spec, played))
+  assert not any(name.startswith(("geometry/", "gap/")) for name in evaluation.explanations(played))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, np.finfo(np.float32).max])

@@ -10,7 +10,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.models import constraints
 from gan_jax.probes.players import normalisation
-from gan_jax.runner import grouping, population
+from gan_jax.runner import evaluation, grouping
 
 KEY = jax.random.key(0)
 
@@ -192,7 +192,7 @@ def test_what_moves_the_weights_besides_the_update_is_followed_too():
 def test_without_the_constraint_there_is_no_such_row():
   (group,) = grouping.group([settings.resolve({"dataset": "ring", "latent_size": 2})])
   played = game.build(group.spec, data.load("ring"))
-  assert "disc/largest_singular_value" not in population.explanations(group.spec, played)
-  assert "disc/largest_singular_value" in population.explanations(
-    group.spec._replace(weight_constraint="spectral"), played
+  assert "disc/largest_singular_value" not in evaluation.explanations(played)
+  assert "disc/largest_singular_value" in evaluation.explanations(
+    played._replace(spec=group.spec._replace(weight_constraint="spectral"))
   )

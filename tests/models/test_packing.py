@@ -24,9 +24,8 @@ BIG = {"generator_width": 400, "discriminator_width": 200, "depth": 4}
 
 
 def group_of(model_options=None, **fields):
-  return grouping.group(
-    [settings.resolve({"dataset": "ring", "model_options": WIDTHS | (model_options or {}), **SMALL, **fields})]
-  )[0]
+  sizes = {"model_options": WIDTHS | (model_options or {})}
+  return grouping.group([settings.resolve({"dataset": "ring"}, SMALL, sizes, fields)])[0]
 
 
 def spec_of(**fields) -> Spec:
@@ -81,10 +80,13 @@ def test_packs_may_change_places_and_members_may_not():
 def test_a_pack_of_one_is_the_player_itself():
   """The same functions, so the same bits: `build` with packing=1 adds nothing between batch and discriminator."""
   spec = spec_of()
-  generator, discriminator = map(pure, models.build(spec, (2,), 1))
+  generator, discriminator = models.build(spec, (2,), 1)
   assert packed(discriminator, 1) is discriminator
-  for ours, plain in zip((generator, discriminator), models.get("mlp")((2,), 1, 2, False, **dict(spec.model_options)), strict=True):
-    programs = [str(jax.make_jaxpr(p.apply)(p.init(jax.random.key(0)), points(8), labels(8))) for p in (ours, plain)]
+  for ours, plain in zip(
+    (generator, discriminator), models.get("mlp")((2,), 1, 2, False, **dict(spec.model_options)), strict=True
+  ):
+    players = pure(ours), pure(plain)
+    programs = [str(jax.make_jaxpr(p.apply)(p.init(jax.random.key(0)), points(8), labels(8))) for p in players]
     assert programs[0] == programs[1]
 
 
@@ -194,16 +196,16 @@ def test_the_published_networks_by_their_numbers(packing):
 
 def test_the_published_scale_of_the_weights_and_what_stands_for_it_at_other_widths():
   for sizes, factor in ((BIG, 1.0), (BIG | {"generator_width": 100, "discriminator_width": 50}, 2.0)):
-    for player in models.build(spec_of(model="pacgan", model_options=sizes), (2,), 1):
+    for player in map(pure, models.build(spec_of(model="pacgan", model_options=sizes), (2,), 1)):
       kernels = jax.tree_util.tree_leaves_with_path(jax.jit(player.init)(jax.random.key(0)))
       draws = np.concatenate([np.ravel(leaf) for path, leaf in kernels if path[-1].key == "kernel"])
       assert draws.std() == pytest.approx(0.02 * factor, rel=0.02)
 
 
 def test_a_maxout_unit_is_the_largest_of_its_pieces():
-  discriminator = models.build(spec_of(model="pacgan", model_options={"depth": 1, "discriminator_width": 3}), (2,), 1)[
-    1
-  ]
+  discriminator = pure(
+    models.build(spec_of(model="pacgan", model_options={"depth": 1, "discriminator_width": 3}), (2,), 1)[1]
+  )
   params, x = jax.jit(discriminator.init)(jax.random.key(0)), points(4)
   first, head = params["Dense_0"], params["LogitHead_0"]["linear"]
   pieces = np.asarray(x @ first["kernel"] + first["bias"][None]).reshape(4, 5, 3)
@@ -213,7 +215,7 @@ def test_a_maxout_unit_is_the_largest_of_its_pieces():
 
 def test_the_generator_is_normalised_by_its_batch():
   """A shift and a scale of the noise are taken off again, and a point depends on those beside it."""
-  generator = models.build(spec_of(model="pacgan", model_options={"generator_width": 20}), (2,), 1)[0]
+  generator = pure(models.build(spec_of(model="pacgan", model_options={"generator_width": 20}), (2,), 1)[0])
   params, noise = jax.jit(generator.init)(jax.random.key(0)), points(200)
   made = generator.apply(params, noise, labels(200))
   np.testing.assert_allclose(generator.apply(params, 3 * noise + 1, labels(200)), made, rtol=0.02, atol=0.01)

@@ -16,9 +16,14 @@ FIXED = {"discriminator_rate": 0.0}  # so that the critic is one, whatever the d
 
 
 @pytest.fixture(scope="module")
-def through():
+def trace():
   spec, _, h, data, state = random_case(("hinge",), lens="+".join(SEEN), **FIXED)
   return stepper(spec)(h, state, data)[1]
+
+
+@pytest.fixture(scope="module")
+def through(trace):
+  return trace.generator
 
 
 def norm(tree):
@@ -28,21 +33,20 @@ def norm(tree):
 @pytest.mark.parametrize("name", SEEN)
 def test_the_lens_shows_the_gradient_that_the_step_takes_under_that_loss(name, through):
   spec, _, h, data, state = random_case((name,), **FIXED)
-  other = stepper(spec)(h, state, data)[1]
+  other = stepper(spec)(h, state, data)[1].generator
   np.testing.assert_allclose(other.fake_logits, through.fake_logits)
   view = through.lens[name]
-  assert float(view.norm) == pytest.approx(norm(other.gen_grads), rel=1e-4)
+  assert float(view.norm) == pytest.approx(norm(other.grads), rel=1e-4)
   product = sum(
-    float(np.vdot(a, b))
-    for a, b in zip(jax.tree.leaves(other.gen_grads), jax.tree.leaves(through.gen_grads), strict=True)
+    float(np.vdot(a, b)) for a, b in zip(jax.tree.leaves(other.grads), jax.tree.leaves(through.grads), strict=True)
   )
-  assert float(view.cosine_in_use) == pytest.approx(product / norm(other.gen_grads) / norm(through.gen_grads), abs=1e-4)
+  assert float(view.cosine_in_use) == pytest.approx(product / norm(other.grads) / norm(through.grads), abs=1e-4)
 
 
 def test_a_loss_is_itself_through_the_lens(through):
   """Hinge's generator is Wasserstein's; the reference is non-saturating itself."""
   assert float(through.lens["wasserstein"].cosine_in_use) == pytest.approx(1, abs=1e-5)
-  assert float(through.lens["wasserstein"].norm) == pytest.approx(norm(through.gen_grads), rel=1e-5)
+  assert float(through.lens["wasserstein"].norm) == pytest.approx(norm(through.grads), rel=1e-5)
   assert float(through.lens["non_saturating"].cosine_non_saturating) == pytest.approx(1, abs=1e-5)
 
 
@@ -74,8 +78,8 @@ def test_tiny_weights_keep_their_digits_and_nothing_is_no_direction():
   assert np.isnan(float(views["wasserstein"].cosine_in_use))
 
 
-def test_rows_have_a_column_and_an_explanation_for_each(through):
-  row = probes.measure(through)
+def test_rows_have_a_column_and_an_explanation_for_each(trace, through):
+  row = probes.measure(trace)
   assert row.keys() == probes.explanations(SEEN).keys()
   assert float(row["lens/norm/minimax"]) == float(through.lens["minimax"].norm)
 

@@ -14,7 +14,7 @@ from gan_jax.game.batches import resident_batch
 from gan_jax.game.objective import undecided_logit
 from gan_jax.game.step import build_resident_step
 from gan_jax.probes import players, winning
-from gan_jax.runner import grouping, population
+from gan_jax.runner import evaluation, grouping
 from tests.game.test_step import random_case
 from tests.support.known_losses import KNOWN
 from tests.support.networks import pure
@@ -41,7 +41,7 @@ def test_the_product_of_the_factors_is_the_gradient_norm(measured):
   values = measured[1]
   product = values["factor/loss"] * values["factor/critic"] * values["factor/generator"]
   assert product == pytest.approx(values["gen/grad_norm"], rel=1e-5)
-  flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(measured[0].gen_grads)])
+  flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(measured[0].generator.grads)])
   assert values["gen/grad_norm"] == pytest.approx(np.linalg.norm(flat.astype(np.float64)), rel=1e-5)
 
 
@@ -321,7 +321,7 @@ def test_signal_to_noise_of_known_gradients(scale):
 
 def test_probes_on_request():
   """Micro-batches average to the gradient; layers add up to the norm; a step's gradient beside the next one's."""
-  spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.0, probes="layers+noise")
+  _spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.0, probes="layers+noise")
   step = jax.jit(build_resident_step(game))
   after, trace = step(h, state, data)
   for parts, grads in (
@@ -330,13 +330,13 @@ def test_probes_on_request():
   ):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a.mean(0), b, rtol=1e-4, atol=1e-7), parts, grads)
   following = step(h, after, data)[1]
-  row = probes.measure(trace._replace(next_gen_grads=following.gen_grads), ("layers", "noise"))
-  a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t.gen_grads)]) for t in (trace, following))
+  row = probes.measure(trace._replace(next_generator_grads=following.generator.grads), ("layers", "noise"))
+  a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(t.generator.grads)]) for t in (trace, following))
   assert float(row["gen/successive_cosine"]) == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), rel=1e-4)
   for player in ("gen", "disc"):
     squares = [float(v) ** 2 for name, v in row.items() if name.startswith(f"{player}/grad_norm/")]
     assert sum(squares) ** 0.5 == pytest.approx(float(row[f"{player}/grad_norm"]), rel=1e-5)
-  assert row.keys() == population.explanations(spec, game).keys()
+  assert row.keys() == evaluation.explanations(game).keys()
 
 
 def test_layers_are_the_paths_of_their_arrays():

@@ -309,7 +309,7 @@ def test_decades_add_up_and_name_the_factor():
   assert found.end == found.total
   assert (found.first, found.lowest) == (50, 1900)
   text = wording.decades_sentence(found)
-  parts = "(loss −3.8, critic 0.0, generator +0.5) and −3.3 at the end"
+  parts = "(loss −3.8, discriminator 0.0, generator +0.5) and −3.3 at the end"
   assert text == f"generator gradient −3.3 decades at its lowest {parts}"
 
 
@@ -321,7 +321,7 @@ def test_a_gradient_that_came_back_is_told_by_its_lowest_point_and_its_end():
   assert (found.total, found.end) == pytest.approx((-3, 1))
   assert 50 <= found.lowest <= 300
   assert wording.decades_sentence(found).endswith(
-    "−3.0 decades at its lowest (loss −3.0, critic 0.0, generator 0.0) and +1.0 at the end"
+    "−3.0 decades at its lowest (loss −3.0, discriminator 0.0, generator 0.0) and +1.0 at the end"
   )
   columns = {name: 1 / column[:9] for name, column in columns.items()}
   rising = statistics.decades(np.arange(9) * 50, columns | {"gen/grad_norm": np.array([1.0] + [5.0] * 8)})
@@ -333,7 +333,7 @@ def test_a_gradient_that_underflows_fell_at_least_so_far():
   columns |= {name: np.array([1.0, np.nan]) for name in ("factor/critic", "factor/generator")}
   found = statistics.decades(np.array([0, 50]), columns)
   assert found.total == pytest.approx(math.log10(np.finfo(np.float32).tiny))
-  assert "−37.9 decades or more at its lowest (loss −37.9, critic –" in wording.decades_sentence(found)
+  assert "−37.9 decades or more at its lowest (loss −37.9, discriminator –" in wording.decades_sentence(found)
   assert statistics.decades(np.array([0]), {name: column[:1] for name, column in columns.items()}) is None
   assert statistics.decades(np.array([0, 50]), {}) is None
 
@@ -436,7 +436,7 @@ def test_a_study_without_non_saturating_is_compared_and_no_text_names_it(tmp_pat
   body = page[page.index("<main>") : page.index("How to read this")]
   assert "non_saturating" not in body.replace("lens/cosine_non_saturating", "")
   assert "ratio to minimax, by seed" in body
-  assert "baseline: minimax; ratio to it by seed" in text
+  assert "baseline: minimax, compared seed by seed" in text
 
 
 def test_a_baseline_that_is_not_there_is_refused_or_said(tmp_path):
@@ -561,9 +561,9 @@ def test_a_search_has_a_line_a_loss_on_the_page_the_terminal_and_in_the_object(t
   assert [sum(line.startswith(name + " ") for line in lines) for name in LOSSES[:4]] == [1] * 4
   assert max(map(len, lines)) <= 120
   assert "16 " in next(line for line in lines if line.startswith("minimax"))
-  assert "diverged, in no mean: least_squares" in text
+  assert "diverged, left out of every mean: least_squares" in text
   body = page[page.index("<main>") :]
-  assert "Over the draws" in body
+  assert "Comparison over the draws" in body
   assert body.count('<th scope="row">') == 2 * 4  # over the draws, and the best draw of each
   (found,) = summary(path)["searches"]
   assert [len(entry["expected_best"]) for entry in found["entries"]] == [16] * 4
@@ -693,10 +693,10 @@ def test_the_page_shows_what_was_found(page):
   for said in (
     "4/5 runs",
     "1 diverged",
-    "it was lost in the loss's factor",
+    "; the loss's factor fell most",
     "times the baseline minimax, paired by seed",
-    "surely another",
-    "p: Holm, of 6",
+    "surely different",
+    "p with Holm's correction for 6",
     "(Holm, of 6), n = 5",
     "AUC of real against fake logits",
     "extra/unheard_of",
@@ -704,10 +704,10 @@ def test_the_page_shows_what_was_found(page):
     "norm of the generator's gradient",
     "2,350",
     "classifier accuracy 0.97",
-    "discriminator dominates: the loss's factor died (4 of 5 runs)",
+    "discriminator dominates: the loss's factor vanished (4 of 5 runs)",
     "AUC above 0.98 since step",
-    "Which factor died, and when",
-    "What every loss would have said to the generator",
+    "Which factor of the gradient fell, and when",
+    "The generator gradient under every loss",
     "hinge = wasserstein",
   ):
     assert said in text, said
@@ -812,7 +812,7 @@ def test_the_table_the_terminal_and_the_object_say_one_verdict(study, page):
   some = next(run for run in found.values() if run["panel"] == panels[1].title and run["config"]["loss"] == "minimax")
   assert some["verdict"]["factor"] == "loss"
   assert some["verdict"]["evidence"] in page.replace("&#39;", "'")
-  assert any(sentence.startswith("How they end: ") for sentence in wording.findings(compare(panels[1])))
+  assert any(sentence.startswith("Verdicts: ") for sentence in wording.findings(compare(panels[1])))
 
 
 def test_a_threshold_of_the_config_moves_the_verdict(tmp_path):
@@ -829,7 +829,7 @@ def test_the_majority_of_runs_and_its_share():
   found = verdicts.majority(ends)
   assert found == ("discriminator_dominates", "loss", 3, 4, "c")
   assert verdicts.short(found) == "D wins: loss 3/4"
-  assert verdicts.words(found) == "discriminator dominates: the loss's factor died"
+  assert verdicts.words(found) == "discriminator dominates: the loss's factor vanished"
   assert verdicts.majority(ends[:2]).state == "healthy"  # a tie goes to the earlier run
 
 
@@ -879,8 +879,8 @@ def test_the_generator_without_averaging_is_a_column_and_a_thin_line(tmp_path):
   assert comparison.columns[0][0] == "raw/frechet/distance"
   assert " raw " in terminal_table(path)
   text = build(path).read_text()
-  assert "raw: without averaging" in text
-  assert "thin dashes: the generator itself" in text
+  assert "raw: weights not averaged" in text
+  assert "thin dashed line: the generator without averaging" in text
 
 
 def test_a_lens_of_two_losses_has_a_colour_bar_whose_numbers_do_not_touch(study):
@@ -943,11 +943,11 @@ def test_a_panel_of_two_fields_is_a_phase_diagram(tmp_path):
   ]  # fmt: skip
   path = write_study(tmp_path / "s", [group])
   chart = charts.phase_diagram(compare(records.read(path).panels[0]), "a")
-  assert chart.caption == "How runs end, by loss and discriminator_rate"
+  assert chart.caption == "Verdicts by loss and discriminator_rate"
   for said in ("minimax", "non_saturating", "0.01", "0.001", "healthy"):
     assert f">{said}<" in chart.svg, said
   assert chart.svg.index(">0.001<") < chart.svg.index(">0.01<")
-  assert "How runs end, by" in build(path).read_text()
+  assert "Verdicts by" in build(path).read_text()
   assert charts.phase_diagram(compare(records.read(path).panels[0])._replace(rows=()), "a") is None
 
 
@@ -1077,6 +1077,6 @@ def test_findings_say_of_how_many_runs_they_speak(tmp_path):
   assert best.startswith(
     "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 2 did not halve the distance)"
   )
-  ends = next(s for s in others if " end" in s)
-  assert "Every variant ends" not in ends
+  ends = next(s for s in others if s.startswith("Verdict"))
+  assert "every variant" not in ends
   assert "non_saturating (3 of 5 runs)" in ends

@@ -109,6 +109,19 @@ def test_settings_for_debugging_are_off_during_a_study_and_named(name, configure
   assert f"{name.upper()}=True" in said[0]
 
 
+def test_settings_of_a_with_statement_are_off_too_and_do_not_leak():
+  """A notebook may call a study within `with jax.debug_nans(True):`, which holds in its thread only."""
+  said = []
+  with jax.debug_nans(True), jax.disable_jit(), jax.transfer_guard("disallow"), jax.numpy_dtype_promotion("strict"):
+    with devices.undisturbed(said.append):
+      assert (jax.config.jax_debug_nans, jax.config.jax_disable_jit) == (False, False)
+      assert bool(jnp.isnan(jnp.log(-jnp.ones(3)) + 1).all())
+    assert (jax.config.jax_debug_nans, jax.config.jax_disable_jit) == (True, True)
+  assert not devices._global(devices.DEBUGGING)
+  assert "JAX_DEBUG_NANS=True" in said[0]
+  assert "JAX_TRANSFER_GUARD=disallow" in said[0]
+
+
 def test_without_such_settings_nothing_is_said():
   said = []
   with devices.undisturbed(said.append):

@@ -17,7 +17,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import in_chunks
-from gan_jax.runner import grouping, loop, population
+from gan_jax.runner import evaluation, grouping, loop, population
 from tests.conftest import ROOT
 
 SMALL = {
@@ -199,7 +199,7 @@ def test_nothing_is_measured_twice_where_nothing_is_averaged(decays, measured):
   program = population.compile_group(groups[0], game.build(groups[0].spec, dataset), dataset, NO_QUALITY)
   found = program.evaluate(program.hypers, program.init(program.hypers))
   assert ("raw/mean" in found) == measured
-  explained = population.quality_explanations(NO_QUALITY._replace(explanations={"mean": "of pixels"}), groups)
+  explained = evaluation.quality_explanations(NO_QUALITY._replace(explanations={"mean": "of pixels"}), groups)
   assert explained.keys() == found.keys()
 
 
@@ -227,7 +227,7 @@ def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, sam
 def test_datasets_that_explain_a_metric_differently_are_both_heard():
   one, two = (NO_QUALITY._replace(explanations={"mean": text, "same": "x"}) for text in ("of five", "of six"))
   groups = grouping.group(configs({"ema_decay": 0.0}))
-  found = population.all_explanations({("a", ""): one, ("b", ""): two}, groups)
+  found = evaluation.all_explanations({("a", ""): one, ("b", ""): two}, groups)
   assert found == {"mean": "of a: of five; of b: of six", "same": "x"}
 
 
@@ -237,10 +237,10 @@ def test_the_grid_of_real_examples_is_a_sample_of_the_data(stored):
   labels = np.arange(640) // 64 if stored == "sorted" else np.arange(640) % 10
   images = np.broadcast_to(25 * labels[:, None, None, None], (640, 4, 4, 1)).astype(np.uint8)
   dataset = data.Dataset(types.Data(images, labels.astype(np.int32)), decode_bytes, (4, 4, 1), 10, "images")
-  grid = population.real_examples(dataset)
+  grid = evaluation.real_examples(dataset)
   assert len(np.unique(grid[:, 0, 0, 0])) >= 9
   few = dataset._replace(data=types.Data(images[::64], labels[::64].astype(np.int32)))
-  assert population.real_examples(few).shape == (64, 4, 4, 1)
+  assert evaluation.real_examples(few).shape == (64, 4, 4, 1)
 
 
 def test_evaluation_and_grids_drop_the_padding(trained):

@@ -19,7 +19,7 @@ from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
 from gan_jax.report.export import export
-from gan_jax.runner import checkpoint, population, study
+from gan_jax.runner import checkpoint, population, standing, study
 from gan_jax.runs import files, plan
 from tests.data.test_idx import write_set
 
@@ -158,8 +158,9 @@ def test_double_precision_is_refused_and_touches_nothing(config, directory):
 def test_an_optimizer_of_another_state_is_refused_and_touches_nothing(config, directory, monkeypatch):
   rewind(directory, 50)
   before = everything(directory)
-  longer = lambda rate, beta1, beta2: optax.chain(optax.adam(rate, b1=beta1, b2=beta2), optax.trace(0.5))  # noqa: E731
-  monkeypatch.setitem(optimizers.OPTIMIZERS, "adam", longer)
+  adam = optimizers.OPTIMIZERS["adam"]
+  longer = lambda rate, **betas: optax.chain(adam(rate, **betas), optax.trace(0.5))  # noqa: E731
+  monkeypatch.setitem(optimizers.OPTIMIZERS, "adam", adam._replace(builder=longer))
   with pytest.raises(BadInput, match=r"its state has a leaf .gen_opt.* that this program's has not"):
     sweep(config, directory)
   assert everything(directory) == before
@@ -170,7 +171,7 @@ def test_a_manifest_that_was_made_to_ask_for_another_width_is_refused(config, di
   rewind(directory, 50)
   manifest = runs.read_manifest(directory)
   for member in manifest["groups"][0]["members"]:
-    member["config"]["generator_width"] = 6
+    member["config"]["model_options"]["generator_width"] = 6
     member["id"] = settings.identity(member["config"])
   runs.write_manifest(directory, manifest)
   before = everything(directory)
@@ -533,18 +534,18 @@ def test_leftovers_of_a_kill_in_the_first_second_are_ours(config, tmp_path):
 
 def test_a_study_that_another_launch_has_just_finished_is_not_overwritten(config, tmp_path, monkeypatch):
   """This launch looked before that one wrote: it looks again with the lock held."""
-  directory, real = tmp_path / "study", study.prepare
+  directory, real = tmp_path / "study", standing.prepare
 
   def meanwhile(path):
-    monkeypatch.setattr(study, "prepare", real)
+    monkeypatch.setattr(standing, "prepare", real)
     sweep(config, directory, "--config.steps=10")
     real(path)
 
-  monkeypatch.setattr(study, "prepare", meanwhile)
+  monkeypatch.setattr(standing, "prepare", meanwhile)
   with pytest.raises(BadInput, match=r"holds another study \(steps: 10 there, 60 asked for\)"):
     sweep(config, directory)
   assert {m["config"]["steps"] for m in runs.read_manifest(directory)["groups"][0]["members"]} == {10}
-  monkeypatch.setattr(study, "prepare", meanwhile)
+  monkeypatch.setattr(standing, "prepare", meanwhile)
   shutil.rmtree(directory)
   with pytest.raises(BadInput, match="has just been written by another process"):
     sweep(config, directory, "--config.steps=10")
@@ -595,7 +596,7 @@ def test_a_failure_says_only_what_is_true(directory, monkeypatch, capsys):
   assert "goes on" not in said
 
   def failed(_):
-    with study.truthful(directory):
+    with standing.truthful(directory):
       raise OSError(errno.ENOSPC, "No space left on device")
 
   with pytest.raises(SystemExit):

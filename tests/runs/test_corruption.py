@@ -16,7 +16,7 @@ import pytest
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.report.export import export
-from gan_jax.runner import study
+from gan_jax.runner import standing
 from gan_jax.runs import files
 
 MARK = Path(tempfile.gettempdir()) / "gan_jax_was_here"  # what code in a damaged file would leave
@@ -280,7 +280,7 @@ def read_everything(directory, case):
   readers = {
     "summary": lambda: json.dumps(report.summary(directory), allow_nan=False),
     "table": lambda: report.terminal_table(directory).encode(),
-    "existing": lambda: study.existing(directory, configs()),
+    "existing": lambda: standing.existing(directory, configs()),
     "csv": lambda: export(directory, "csv", directory / "out"),
     "jsonl": lambda: export(directory, "jsonl", directory / "out"),
   }

@@ -138,7 +138,7 @@ def test_evidence_names_the_step_and_takes_the_fall_apart():
   found = verdict.judge(rows, images(NEVER))
   # The median of five follows a jump two rows late: 1,250 is the first row of the new level.
   assert found.evidence.startswith("AUC above 0.98 since step 1,350; generator gradient −4.0 decades since its start (")
-  assert "(loss −3.9, critic −0.2, generator +0.1)" in found.evidence
+  assert "(loss −3.9, discriminator −0.2, generator +0.1)" in found.evidence
   columns = found.columns
   assert columns["auc/steps_since_level"][-1] == STEPS[-1] - 1300  # the last row that was below
   assert columns["decades/loss"][-1] == pytest.approx(-3.9, abs=1e-6)
@@ -261,7 +261,7 @@ def test_holes_and_few_rows():
     assert len(found.states) == len(found.columns["decades/total"]) == count
     assert found.final == ("discriminator_dominates" if count >= 3 else "unknown")
   assert verdict.judge(Table(STEPS[:1], {}), NOTHING, diverged=0).final == "diverged"
-  assert verdict.judge(NOTHING, NOTHING).evidence == "0 rows, and a verdict takes 3"
+  assert verdict.judge(NOTHING, NOTHING).evidence == "0 rows, but a verdict needs 3"
   assert verdict.judge(Table(STEPS, {}), NOTHING).final == "unknown"
   assert verdict.judge(NOTHING, images(NEVER)).final == "unknown"
 

@@ -58,13 +58,13 @@ def draw(known: Any, rest: list[str]) -> None:
   """Play every game of the config, and write figures and tables."""
   from gan_jax import game
   from gan_jax.report import dynamics
-  from gan_jax.runner import grouping, study
+  from gan_jax.runner import grouping, standing
   from gan_jax.runs.directory import write_atomic
   from gan_jax.settings import sweeps
 
   _, configs = sweeps.load(known.config, rest, every=game.registered)
   groups = grouping.group(configs)
-  study.prepare(known.out)
+  standing.prepare(known.out)
   points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
   rows, drawn = [], []
   played = []

@@ -81,14 +81,14 @@ def main(arguments: list[str]) -> None:
   parser.add_argument("--out", type=place, default=Path("runs/divergence_landscape"), help="where the files go")
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax.runner import study
+  from gan_jax.runner import standing
   from gan_jax.runs.directory import write_atomic
   from gan_jax.settings import sweeps
 
   from . import figure as landscape
 
   names, distances = checked(sweeps.read(str(CONFIG), rest))
-  study.prepare(known.out)
+  standing.prepare(known.out)
   with command.with_jax(), command.phase(f"{len(names)} losses at their optimal discriminators"):
     rows = compute(names, distances)
   curves = [

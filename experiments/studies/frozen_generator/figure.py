@@ -15,13 +15,15 @@ from gan_jax.report import records
 from gan_jax.report.figures import COLOURS
 from gan_jax.report.statistics import TINY, band
 from gan_jax.report.tails import Tails, standardised, tails
-from gan_jax.runs.directory import read_arrays
+from gan_jax.runs import Table, read_arrays
 
 LAST = 5  # rows that the end of a run is told from
 SURE = 0.99  # of accuracy
 SURE_ROWS = 3  # successive rows whose mean accuracy must reach it
 FRESH, TRAINED = 0, 1  # discriminators, the first axis of what `gradients/` holds
 DISTRIBUTIONS = {FRESH: "0.6", TRAINED: "#B5121B"}  # none of the stages' colours
+DISCRIMINATORS = "discriminators"  # the directory of the study that they are trained in
+FINER = ", finer rows"  # ends the panel of runs that repeat the first steps of others with more rows
 SHOWN = 12.0  # half interquartile ranges either side, of the distribution
 
 
@@ -36,19 +38,33 @@ class Stage(NamedTuple):
   values: np.ndarray  # [2, seeds, batches, coordinates], of the non-saturating gradient
 
 
-def read(directory: Path) -> list[Stage]:
+def read(out: Path) -> list[Stage]:
   """What `experiments/studies/frozen_generator` wrote, stage by stage. Raises `BadInput` for files that are not."""
+  directory = out / DISCRIMINATORS
   arrays, stages = {}, []
-  for panel in records.read(directory).panels:
-    runs = panel.variants[0].counted
-    if not runs:
+  study = records.read(directory)
+  finer = {(run.config["panel"], run.seed): run for run in study.runs if run.config["panel"].endswith(FINER)}
+  for panel in study.panels:
+    counted = panel.variants[0].counted
+    if not counted or panel.title.endswith(FINER):
       continue
-    name, members = runs[0].group, [run.member for run in runs]
+    name, members = counted[0].config["dataset"], [run.member for run in counted]
     if name not in arrays:
       arrays[name] = read_arrays(directory / "gradients" / f"{name}.npz")
     own = [arrays[name][key][:, members] for key in ("norm", "noise", "values")]
-    stages.append(Stage(name, panel.title.removeprefix(f"{name}, "), runs, *own))
+    joined = tuple(_joined(finer[run.config["panel"] + FINER, run.seed], run) for run in counted)
+    stages.append(Stage(name, panel.title.removeprefix(f"{name}, "), joined, *own))
   return stages
+
+
+def _joined(finer: records.Run, run: records.Run) -> records.Run:
+  """The run with the rows of the finer one as far as those go."""
+  later = run.rows.steps >= finer.config["steps"]
+  steps = np.concatenate([finer.rows.steps, run.rows.steps[later]])
+  columns = {
+    name: np.concatenate([finer.rows.columns[name], values[later]]) for name, values in run.rows.columns.items()
+  }
+  return run._replace(rows=Table(steps, columns))
 
 
 def end(run: records.Run, metric: str) -> float:

@@ -22,10 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.core.errors import BadInput
-
 from ... import command, tables
-from ...sweep import conduct
+from ...sweep import conduct, measure_once
 
 FULL = {
   "steps": 6000,
@@ -57,14 +55,12 @@ The worst loss's distance over the best one's is above 1 even among equals.
 
 def main(arguments: list[str]) -> None:
   directory = conduct("lipschitz", arguments, FULL)
-  if not (directory / "lens.npz").exists():
-    with command.phase("looking through the lens of every loss at the end of each run"):
-      measure(directory)
+  measure_once(directory, "lens.npz", lambda: measure(directory))
   print(write(directory))
 
 
-def measure(directory: Path) -> None:
-  """The lens at the end of every run, from its checkpoint, into lens.npz.
+def measure(directory: Path) -> dict[str, np.ndarray]:
+  """The lens at the end of every run, from its checkpoint: the arrays of lens.npz.
 
   `names` of all losses and `ranges`, k [K]. Of every run, in the order of the manifest's groups: `own/cosine` [runs, L, L]
   and `own/range` [runs] of the compared losses at the scale that it was trained at; one that diverged is measured at its
@@ -76,29 +72,24 @@ def measure(directory: Path) -> None:
   """
   import jax
 
-  from gan_jax import data, losses, runs
-  from gan_jax.report import records
-  from gan_jax.runner import grouping
+  from gan_jax import losses, runs
+  from gan_jax.runner import restore
 
-  read = records.read(directory)
   own: list[Any] = []
   fixed: list[Any] = []
-  for name in dict.fromkeys(run.group for run in read.runs):
-    configs = [run.config for run in read.runs if run.group == name]
-    (group,) = grouping.group(configs)
-    dataset = data.load(group.spec.dataset, **dict(group.spec.dataset_options))
-    hypers, state = final_state(directory, group._replace(name=name), dataset)
-    look = build_look(group.spec, dataset, COMPARED)
-    look_at_all = build_look(group.spec, dataset, tuple(losses.LOSSES))
-    for i, config in enumerate(configs):
-      one, at = jax.tree.map(lambda x, i=i: x[i], (hypers, state))
+  for entry in runs.read_manifest(directory)["groups"]:
+    found = restore.group(directory, entry["name"])
+    look = build_look(found.group.spec, found.dataset, COMPARED)
+    look_at_all = build_look(found.group.spec, found.dataset, tuple(losses.LOSSES))
+    for i, config in enumerate(found.group.configs):
+      at = (*restore.member(found, i), found.dataset.data)
       scale = 1 / config["loss_options"].get("temperature", 1.0)
-      own.append(jax.device_get(look(one, at, dataset.data, np.float32(scale), False)))
+      own.append(jax.device_get(look(*at, np.float32(scale), False)))
       if unbounded(config):
-        seen = [jax.device_get(look_at_all(one, at, dataset.data, np.float32(k), True)) for k in RANGES]
+        seen = [jax.device_get(look_at_all(*at, np.float32(k), True)) for k in RANGES]
         index = list(losses.LOSSES).index("wasserstein")
         fixed.append(([s[0][:, index] for s in seen], [s[1] for s in seen]))
-  arrays = {
+  return {
     "names": np.array(list(losses.LOSSES)),
     "own/cosine": np.array([o[0] for o in own]),
     "own/range": np.array([o[2] for o in own]),
@@ -106,28 +97,10 @@ def measure(directory: Path) -> None:
     "fixed/cosine": np.array([f[0] for f in fixed]),
     "fixed/ratio": np.array([f[1] for f in fixed]),
   }
-  runs.write_arrays(directory / "lens.npz", **arrays)
 
 
 def unbounded(config: Mapping[str, Any]) -> bool:
   return config["weight_constraint"] == "none" and config["penalty"] == "none"
-
-
-def final_state(directory: Path, group: Any, dataset: Any) -> tuple[Any, Any]:
-  """(hypers, state) of a trained group, numpy with leaves [members, ...]."""
-  from gan_jax import data, game
-  from gan_jax.runner import checkpoint, resume
-
-  template = resume.template(group, game.build(group.spec, dataset))
-  facts = resume.facts(group, resume.Origin(data.digest(dataset), {}))
-
-  def passed_over(path: Path, why: str) -> None:
-    print(f"checkpoint {path} is damaged and passed over: {why}")
-
-  found = checkpoint.restore(directory / "checkpoints" / group.name, template, facts, group.spec.steps, passed_over)
-  if found is None:
-    raise BadInput(f"{directory}: expected a checkpoint of {group.name} at step {group.spec.steps}, found none intact")
-  return group.hypers, found[1]
 
 
 def build_look(spec: Any, dataset: Any, names: tuple[str, ...]) -> Any:

@@ -1,17 +1,19 @@
-"""Whether a directory holds the very study that is asked for, on the very data. No jax import."""
+"""The state of a study on disk: whether it may be continued, what is missing, and what is saved. No jax import."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_jax import runs, settings
-from gan_jax.core.errors import BadInput, plural
+from gan_jax.core.errors import BadInput, Failure, plural
 from gan_jax.runs import schema
 from gan_jax.settings import labels
 
 
 def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of a study that asks for just these runs, or None where there is nothing yet.
+  """The manifest of the study in this directory, which must have exactly these runs; None for a new directory.
 
   Raises:
     BadInput: the directory holds something else, or a study of an earlier version.
@@ -41,7 +43,7 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
 
 
 def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:
-  """With the lock held: what was found before is still what is there.
+  """Check, with the lock held, that the study is still as it was found before.
 
   Raises:
     BadInput: another process has written the study in between.
@@ -53,7 +55,7 @@ def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mappi
 def refuse_other_data(
   study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], digests: Mapping[str, str]
 ) -> None:
-  """Raises `BadInput` where the data are not those that the study began with."""
+  """Raises `BadInput` where the data are not those with which the study began."""
   began = {g["name"]: g.get("data", {}).get("sha256") for g in manifest["groups"]} if manifest else {}
   for group in groups:
     there, here = began.get(group.name), digests[group.name]
@@ -67,7 +69,7 @@ def refuse_other_data(
 
 
 def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mapping[str, Any]]) -> str:
-  """What sets two sets of runs apart, in a few words."""
+  """How two sets of runs differ, in a few words."""
   if len(there) != len(asked):
     return f"{plural(len(there), 'run')} there, {len(asked):,} asked for"
   one = labels.flatten(there[next(i for i in there if i not in asked)])
@@ -77,3 +79,59 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
 
   other = min((labels.flatten(asked[i]) for i in asked if i not in there), key=lambda config: len(fields(config)))
   return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
+
+
+def prepare(study: Path) -> None:
+  """Make the directory, and check that it can be written before anything is trained."""
+  try:
+    study.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=study):  # it has no name, so nothing is left even after a kill
+      pass
+  except OSError as error:
+    if error.errno == 28:  # no space left: not the directory's fault
+      raise
+    raise BadInput(f"output directory {study} cannot be written: {error.strerror or error}") from error
+
+
+def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
+  """What is missing of a group of the manifest."""
+  return runs.gaps(study, group, runs.read_status(study)["groups"].get(group["name"], {}))
+
+
+def whole(study: Path, group: Mapping[str, Any]) -> bool:
+  """Whether a group of the manifest is trained to its end and nothing is missing."""
+  complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
+  return bool(complete) and not missing(study, group)
+
+
+def confirm(study: Path) -> None:
+  """Raises `Failure` where a trained study has gaps, so that exit code 0 means that nothing is missing."""
+  gaps = [gap for group in runs.read_manifest(study)["groups"] for gap in missing(study, group)]
+  if gaps:
+    more = f", and {plural(len(gaps) - 1, 'gap')} more" * (len(gaps) > 1)
+    raise Failure(f"{study} is trained and reported, but not whole: {gaps[0]}{more}; it cannot be computed again")
+
+
+def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
+  return manifest is not None and all(whole(study, group) for group in manifest["groups"])
+
+
+@contextlib.contextmanager
+def truthful(study: Path) -> Iterator[None]:
+  """Adds to an `OSError` of the body a note of what is saved in the study's checkpoints."""
+  try:
+    yield
+  except OSError as error:
+    with contextlib.suppress(OSError):  # no note if the checkpoints cannot be read
+      error.add_note(saved(study / "checkpoints"))
+    raise
+
+
+def saved(checkpoints: Path) -> str:
+  """What the same command would resume from, as a sentence."""
+  groups = sorted(checkpoints.iterdir()) if checkpoints.is_dir() else []
+  for group in reversed(groups):
+    step = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0)
+    if step:
+      return f"step {step:,} of {group.name} is saved: once that is mended, the same command goes on from there"
+  return "nothing is saved yet: once that is mended, the same command starts it again"

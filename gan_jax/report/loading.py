@@ -1,0 +1,81 @@
+"""A study as plain records and NumPy arrays: `gan_jax.load_study`. Reads files only, and imports no jax."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gan_jax.core import paths
+from gan_jax.report import records, verdicts
+from gan_jax.runs import Table
+from gan_jax.verdict import Verdict
+
+
+class LoadedRun(NamedTuple):
+  """One run of a study."""
+
+  id: str  # ten hexadecimal digits that name its full config
+  panel: str  # the title under which the report shows it beside its like
+  label: str  # what sets it apart in its panel, but for the seed: 'hinge, n_critic=5'
+  config: dict[str, Any]  # every field
+  status: str  # 'diverged', 'done', 'unfinished' or 'waiting'
+  last_step: int
+  rows: Table  # diagnostics: `steps` [R], and `columns`, a float32 array [R] by metric; NaN is missing
+  quality: Table  # what was measured of samples, likewise, at other steps
+  verdict: Verdict  # its `final` state, the `factor` that died, the `evidence` in a sentence, a state by step
+  bit_exact: bool  # False: computed by different versions, or on different machines, in turn
+
+
+class LoadedStudy(NamedTuple):
+  """A study, as its files have it."""
+
+  path: Path
+  name: str
+  description: str
+  metrics: dict[str, str]  # what each column is, in words
+  runs: tuple[LoadedRun, ...]
+  remarks: tuple[str, ...]  # what a reader must know: what is missing, damaged, or not bit exact
+
+
+def load_study(path: str | os.PathLike[str]) -> LoadedStudy:
+  """Read a study's directory, also of one that is still running.
+
+      study = gan_jax.load_study("runs/compare_losses")
+      for run in study.runs:
+        print(run.label, run.config["seed"], run.quality.columns["frechet/distance"][-1], run.verdict.final)
+
+  A part that is damaged is left out, and named in `remarks`.
+
+  Args:
+    path: the directory that `run_study` or a command has written.
+
+  Raises:
+    BadInput: there is no study, or its manifest is damaged beyond its copy.
+    OSError: the machine could not read a file.
+  """
+  study = records.read(paths.usable(os.fspath(path), "a study's directory"))
+  place = {
+    run.id: (panel.title, variant.label) for panel in study.panels for variant in panel.variants for run in variant.runs
+  }
+  return LoadedStudy(
+    path=study.path,
+    name=str(study.manifest["study"]),
+    description=str(study.manifest.get("description", "")),
+    metrics=dict(study.manifest.get("metrics", {})),
+    runs=tuple(_loaded(run, *place[run.id]) for run in study.runs),
+    remarks=study.remarks,
+  )
+
+
+def _loaded(run: records.Run, panel: str, label: str) -> LoadedRun:
+  return LoadedRun(
+    id=run.id,
+    panel=panel,
+    label=label,
+    config=run.config,
+    status=run.status,
+    last_step=run.last_step,
+    rows=run.rows,
+    quality=run.quality,
+    verdict=verdicts.of(run),
+    bit_exact=run.bit_exact,
+  )

@@ -1,0 +1,79 @@
+"""A study from Python: `gan_jax.run_study`, for a notebook or a program of one's own. No jax at import."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_jax.core import installation
+from gan_jax.core.errors import BadInput
+from gan_jax.report.loading import LoadedStudy, load_study
+from gan_jax.runner import standing, study
+from gan_jax.settings import config_file, sweeps
+
+
+def run_study(
+  config: str | os.PathLike[str] | Mapping[str, Any],
+  out: str | os.PathLike[str] | None = None,
+  *,
+  sweep: Iterable[Mapping[str, Any]] | None = None,
+  overrides: Mapping[str, Any] | None = None,
+  single: bool = False,
+  say: Callable[[str], None] = print,
+) -> LoadedStudy:
+  """Train a study, or go on with it, and return what it measured; its report is `report.html` in its directory.
+
+      study = gan_jax.run_study("compare_losses", "runs/short", overrides={"steps": 500})
+      study = gan_jax.run_study({"dataset": "ring", "latent_size": 2, "steps": 500}, "runs/ring")
+      losses = [{"loss": name} for name in ("minimax", "hinge")]
+      study = gan_jax.run_study({"dataset": "ring", "latent_size": 2, "steps": 500}, "runs/two", sweep=losses)
+
+  The runs are those of `gan-jax sweep` with the same fields, and so are the files: the same call goes on with a study that
+  was stopped, and returns at once where all is trained.
+
+  Where jax was used before, its devices stay as they are. Its settings for debugging (`jax_debug_nans`, ...) are off
+  during the study and as before afterwards. In the main thread Ctrl-C is a KeyboardInterrupt as ever, and SIGTERM, SIGHUP,
+  SIGUSR1 and SIGUSR2 save and stop the study, unless the program handles them itself; in another thread no signal is
+  touched.
+
+  Args:
+    config: the path of a config file, the name of one that comes with the package, or a dict of the fields that differ
+      from the defaults in `gan_jax/settings/fields.py`.
+    out: the study's directory. A dict needs one; the default of a file is that of `gan-jax sweep`, `runs/<config>`.
+    sweep: with a dict, the overrides of every run; `gan_jax.settings.sweeps` has functions that compose such lists.
+      Without one there is one run.
+    overrides: fields that win over those of the config and its sweep, as `--config.field=value` does.
+    single: of a file, only the one run of `get_config()`, as `gan-jax train` does.
+    say: is given each line of progress, also from a helper thread, never twice at once. `lambda line: None` is silent.
+
+  Raises:
+    BadInput: input that cannot be used, in one sentence; nothing on disk has been touched.
+    Stopped: a signal asked to stop; the same call goes on.
+    Failure: the machine could not do it (too little memory), or a study that was trained before is not whole.
+    OSError: a file could not be written or read; the same call goes on from what is saved.
+  """
+  pinned = config_file.fields({} if overrides is None else overrides, "overrides")
+  if not isinstance(config, (str, os.PathLike)):
+    directory = _of_fields(config, out, sweep, pinned, say)
+  elif sweep is not None:
+    raise BadInput(f"run_study expected a sweep only beside a dict of fields, got one beside the file {config}")
+  else:
+    path = installation.config(os.fspath(config))
+    directory = study.run(path, pinned, None if out is None else Path(out), single, say)
+  standing.confirm(directory)
+  return load_study(directory)
+
+
+def _of_fields(
+  config: Any,
+  out: str | os.PathLike[str] | None,
+  sweep: Iterable[Mapping[str, Any]] | None,
+  pinned: Mapping[str, Any],
+  say: Callable[[str], None],
+) -> Path:
+  base = config_file.fields(config, "run_study")
+  if out is None:
+    raise BadInput("run_study expected `out`, the study's directory, beside a dict of fields, got none")
+  runs = [{}] if sweep is None else config_file.runs(sweep, "run_study's sweep")
+  _, configs = sweeps.planned(base, runs, pinned, single=False)
+  return study.conduct(study.Asked(configs, "a dict of fields", ""), Path(out), say)

@@ -1,0 +1,157 @@
+"""What is measured and drawn of a population between its steps: sample quality, inspections, and samples for the eye."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gan_jax import probes
+from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.types import Data, GanState, Memory, Params
+from gan_jax.data import Dataset, encode_for_view
+from gan_jax.data.order import scattered
+from gan_jax.data.shares import spread_labels
+from gan_jax.game.rules import Game
+from gan_jax.inspections import duality, geometry
+from gan_jax.metrics import OF_NEIGHBOURS, Quality
+from gan_jax.metrics.chunks import CHUNK
+from gan_jax.probes import lens
+from gan_jax.runner.grouping import Group
+from gan_jax.runner.mesh import DIVIDED, REPLICATED, Layout
+from gan_jax.settings.records import Hypers, thawed
+
+GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
+RAW = "raw/"  # before a metric's name: of the generator as it is trained, beside that of its moving average
+
+# What is measured at evaluations on request: `build` and `finish` as in metrics.Quality, and `explanations`.
+INSPECTIONS = {"geometry": geometry, "gap": duality}
+
+Columns = dict[str, np.ndarray]  # by name, [members]
+
+
+def view(samples: Array) -> Array:
+  """Samples as they are kept for the eye: images [..., H, W, C] as uint8, points [..., 2] as they are."""
+  return encode_for_view(samples) if samples.shape[-1] != 2 else samples
+
+
+def real_examples(dataset: Dataset) -> np.ndarray:
+  """As many real examples as a grid has, a sample of the data in whatever order; fewer data come again."""
+  size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
+  chosen = scattered(jnp.arange(count) % size, size)
+  return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
+
+
+def build_evaluate(
+  group: Group, game: Game, dataset: Dataset, quality: Quality, layout: Layout
+) -> Callable[[Hypers, GanState], Columns]:
+  """The quality of every member's averaged generator, and under `raw/` that of the generator itself."""
+  # As many as the longest count of samples has, in whole chunks.
+  wanted = group.spec.evaluation_samples + CHUNK
+  labels = jnp.asarray(spread_labels(np.asarray(dataset.judged.labels), wanted))
+
+  def draw(hypers: Hypers, params: Params, memory: Memory, indices: Array) -> Array:
+    key = derive_key(hypers.seed, 0, Purpose.EVALUATION, indices[0])
+    noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
+    return game.generator.apply(params, memory, noise, labels[indices], False)[0]
+
+  def one(hypers: Hypers, generators: dict[str, tuple[Params, Memory]]) -> dict[str, Any]:
+    samples = group.spec.evaluation_samples
+    return {
+      name: quality.measure(functools.partial(draw, hypers, *mine), samples, name != RAW)
+      for name, mine in generators.items()
+    }
+
+  measure = jax.jit(layout.divide(jax.vmap(one), (DIVIDED, DIVIDED), DIVIDED))
+
+  def evaluate(hypers: Hypers, state: GanState) -> Columns:
+    generators = {"": (state.gen_ema, state.memory.average)}
+    if averages(group):
+      generators[RAW] = (state.gen_params, state.memory.generator)
+    found = layout.cut(measure(hypers, generators))
+    with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+      columns = {prefix + name: x for prefix, mine in found.items() for name, x in quality.finish(mine).items()}
+      return {name: np.asarray(value, np.float32) for name, value in columns.items()}
+
+  return evaluate
+
+
+def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Data], Columns]:
+  """What `Spec.probes` asks for at evaluations."""
+  asked = [name for name in probes.requested(game.spec.probes) if name in INSPECTIONS]
+  options = thawed(game.spec.probe_options)
+
+  def all_members(measure: Callable) -> Callable:
+    def measured(hypers: Hypers, state: GanState, data: Data) -> Any:
+      number = state.step[0]  # one for all members, so what hangs on it alone stays a branch under `vmap`
+      return jax.vmap(lambda h, s: measure(h, s._replace(step=number), data))(hypers, state)
+
+    return jax.jit(layout.divide(measured, (DIVIDED, DIVIDED, REPLICATED), DIVIDED))
+
+  built = {name: INSPECTIONS[name].build(game, **options.get(name, {})) for name in asked}
+  inspections = [(all_members(measure), INSPECTIONS[name].finish) for name, measure in built.items()]
+
+  def inspect(hypers: Hypers, state: GanState, data: Data) -> Columns:
+    columns: Columns = {}
+    for measure, finish in inspections:
+      columns |= finish(layout.cut(measure(hypers, state, data)))
+    return columns
+
+  return inspect
+
+
+def build_draw_grid(game: Game, layout: Layout) -> Callable[[GanState], Array]:
+  """Samples of every member's averaged generator from one fixed noise, the classes in turn."""
+
+  def draw_grid(state: GanState) -> Array:
+    count = GRID[len(game.image_shape)]
+    noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (count, game.spec.latent_size))
+    labels = jnp.arange(count) % game.num_classes  # the eye wants to see every class, however rare
+    make = lambda params, memory: game.generator.apply(params, memory, noise, labels, False)[0]  # noqa: E731
+    return view(jax.vmap(make)(state.gen_ema, state.memory.average))
+
+  return jax.jit(layout.divide(draw_grid, (DIVIDED,), DIVIDED))
+
+
+def explanations(game: Game) -> dict[str, str]:
+  """What the names in the rows and inspections of a game mean."""
+  spec, asked = game.spec, probes.requested(game.spec.probes)
+  layers: list[str] = []
+  if "layers" in asked:
+    for player, made in (("gen", game.generator), ("disc", game.discriminator)):
+      layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0))[0])]
+  spectral = spec.weight_constraint == "spectral"
+  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral)
+  for name in asked:
+    found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
+  return found
+
+
+def averages(group: Group) -> bool:
+  """Whether any member's generator is averaged, so that the generator itself is measured beside its average."""
+  return bool(np.any(np.asarray(group.hypers.ema_decay) > 0))
+
+
+def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str, str]:
+  """What the columns of `build_evaluate` mean."""
+  found = dict(quality.explanations)
+  if any(averages(group) for group in groups):
+    cheap = quality.explanations.keys() - set(OF_NEIGHBOURS)
+    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in found if name in cheap}
+  return found
+
+
+def all_explanations(qualities: Mapping[tuple[Any, ...], Quality], groups: Sequence[Group]) -> dict[str, str]:
+  """The same of every dataset of a study, whose name is first in the key; where their texts differ, each with its name."""
+  each = {key: quality_explanations(quality, groups) for key, quality in qualities.items()}
+  names = {name: None for texts in each.values() for name in texts}
+  said = {name: {key: texts[name] for key, texts in each.items() if name in texts} for name in names}
+  return {
+    name: next(iter(texts.values()))
+    if len(set(texts.values())) == 1
+    else "; ".join(f"of {dataset}: {text}" for (dataset, *_), text in texts.items())
+    for name, texts in said.items()
+  }

@@ -1,0 +1,92 @@
+"""The devices as a mesh of two axes: `members`, over which a population is spread, and `batch`, over which one run's is.
+
+Members never talk to one another, so that axis scales by construction. Along `batch` a step is written as for one device:
+the compiler divides its arrays and adds the sums over devices that a mean over the batch needs, so losses and statistics
+that look at the whole batch stay what they are. Rounding differs from one device's, as between any two layouts.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array, lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax.core.errors import BadInput
+
+MEMBERS, BATCH = "members", "batch"
+REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec(MEMBERS), PartitionSpec(None, MEMBERS)
+
+
+class Layout(NamedTuple):
+  """A mesh, and how many members it holds."""
+
+  mesh: Mesh
+  members: int
+  padded: int  # members, rounded up to a multiple of the mesh's rows; the overhang repeats the last member
+
+  def put(self, tree: Any, spec: PartitionSpec) -> Any:
+    return jax.device_put(tree, NamedSharding(self.mesh, spec))
+
+  def place(self, tree: Any) -> Any:
+    """A host pytree with leaves [members, ...], padded, on the devices."""
+    pad = lambda x: np.concatenate([x, np.repeat(x[-1:], self.padded - self.members, axis=0)])  # noqa: E731
+    return self.put(jax.tree.map(pad, tree), DIVIDED)
+
+  def cut(self, tree: Any) -> Any:
+    """Leaves [padded, ...] on the devices -> leaves [members, ...] on the host."""
+    return jax.tree.map(lambda x: x[: self.members], jax.device_get(tree))
+
+  def divide(self, function: Callable, inputs: Any, outputs: Any) -> Callable:
+    """`function` of each row's members by themselves; the batch axis is the compiler's to divide."""
+    names = {MEMBERS} if self.mesh.shape[BATCH] > 1 else {MEMBERS, BATCH}
+    return jax.shard_map(
+      function, mesh=self.mesh, in_specs=inputs, out_specs=outputs, axis_names=names, check_vma=False
+    )
+
+  def spread(self, batch: Array) -> Array:
+    """Inside `divide`: an array whose first axis is the batch, divided over the batch axis."""
+    if self.mesh.shape[BATCH] == 1:
+      return batch
+    return lax.with_sharding_constraint(batch, PartitionSpec(BATCH))
+
+
+def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, int]:
+  """(rows, columns) of the mesh for as many members, each with a batch that can be divided into `batch` equal parts.
+
+  Members come first: where there are at least as many as devices, each row is one device. Otherwise what is left of the
+  devices divides the batches, as far as their number divides `batch`: the pair that leaves a device the least to do.
+
+  Args:
+    devices: how many there are.
+    members: of the population.
+    batch: examples, or packs of them.
+    asked: devices for each run's batch; 0: as above.
+
+  Raises:
+    BadInput: a number asked for that does not divide the devices and the batch.
+  """
+  columns = [c for c in range(1, devices + 1) if devices % c == 0 and batch % c == 0]
+  if asked:
+    if asked not in columns:
+      raise BadInput(
+        f"batch_devices expected a divisor of the {devices} devices and of the batch ({batch} examples or packs), "
+        f"{', '.join(map(str, columns))}, got {asked}"
+      )
+    return devices // asked, asked
+  if members >= devices:
+    return devices, 1
+  work = {c: -(-members // (devices // c)) / c for c in columns}
+  best = min(columns, key=lambda c: (work[c], c))
+  return devices // best, best
+
+
+def build(members: int, batch: int, asked: int = 0, devices: Sequence[Any] | None = None) -> Layout:
+  """The layout over all devices (or those given). On a CPU batches are divided only where `asked`: sums over its virtual
+  devices cost more than small networks gain."""
+  devices = list(jax.devices() if devices is None else devices)
+  asked = asked or int(devices[0].platform == "cpu")
+  rows, columns = shape(len(devices), members, batch, asked)
+  mesh = Mesh(np.array(devices).reshape(rows, columns), (MEMBERS, BATCH))
+  return Layout(mesh, members, -(-members // rows) * rows)

@@ -1,0 +1,78 @@
+"""The state of a group of a study, from its checkpoint: to measure something of trained players.
+
+    found = restore.group(Path("runs/compare_losses"), "group-0")
+    hypers, state = restore.member(found, 3)
+    images, _ = found.game.generator.apply(state.gen_params, state.memory.generator, noise, labels, False)
+
+Nothing is compiled or trained here: `runner.study` does that.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from gan_jax import data, runs
+from gan_jax import game as game_lib
+from gan_jax.core.errors import BadInput
+from gan_jax.core.types import GanState
+from gan_jax.data import Dataset
+from gan_jax.game.rules import Game
+from gan_jax.runner import checkpoint, resume
+from gan_jax.runner.grouping import Group
+from gan_jax.runner.grouping import group as grouped
+from gan_jax.runs.files import Damaged
+from gan_jax.settings.records import Hypers
+
+
+class Restored(NamedTuple):
+  """A group at one step of its training."""
+
+  group: Group
+  dataset: Dataset
+  game: Game
+  state: GanState  # numpy, each leaf [members, ...]; of a member that diverged, its last good state
+
+
+def group(study: Path, name: str, step: int | None = None) -> Restored:
+  """The state of a group after so many steps.
+
+  Args:
+    study: the study's directory.
+    name: of the group, as in its manifest.
+    step: after which; None: at the end of the run. A study keeps its last few checkpoints.
+
+  Raises:
+    BadInput: no such study or group; no intact checkpoint of that step, and which steps there are; or a checkpoint of
+      other data or another version of the program.
+    OSError: the machine could not read it.
+  """
+  entries = {entry["name"]: entry for entry in runs.read_manifest(study)["groups"]}
+  if name not in entries:
+    raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
+  (found,) = grouped([member["config"] for member in entries[name]["members"]])
+  found = found._replace(name=name)
+  dataset = data.load(found.spec.dataset, **dict(found.spec.dataset_options))
+  game = game_lib.build(found.spec, dataset)
+  at = found.spec.steps if step is None else step
+  directory = study / "checkpoints" / name
+  there = checkpoint.steps(directory)
+  if at not in there:
+    raise BadInput(f"{study} expected a checkpoint of {name} at step {at:,}, found {_listed(there)}")
+  facts = resume.facts(found, resume.Origin(data.digest(dataset), {}))
+  try:
+    state = checkpoint.restore_step(directory, at, resume.template(found, game), facts)
+  except Damaged as error:
+    rest = _listed([other for other in there if other != at])
+    raise BadInput(f"{error}; besides it {study} has {rest} of {name}") from error
+  return Restored(found, dataset, game, state)
+
+
+def member(found: Restored, index: int) -> tuple[Hypers, GanState]:
+  """(hypers, state) of one member of a group: what a step of the game takes."""
+  hypers, state = jax.tree.map(lambda x: x[index], (found.group.hypers, found.state))
+  return hypers, state
+
+
+def _listed(steps: list[int]) -> str:
+  return f"those at {', '.join(f'{step:,}' for step in steps)}" if steps else "none"

@@ -1,0 +1,66 @@
+"""A group's state from a study's checkpoints: the one that training went through, or a sentence that says what there is."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax.core.errors import BadInput
+from gan_jax.metrics import Quality
+from gan_jax.runner import population, restore, study
+
+SMALL = """
+def get_config():
+  return {"dataset": "ring", "latent_size": 2, "model_options": {"generator_width": 8, "discriminator_width": 8}, "batch_size": 8,
+          "steps": 8, "probe_every": 2, "checkpoint_every": 4, "evaluate_every": 8, "evaluation_samples": 100}
+
+def sweep(s):
+  return s.product(s.param("loss", ["minimax", "hinge"]), s.param("seed", range(2)))
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("restore")
+  (folder / "small.py").write_text(SMALL)
+  return study.run(str(folder / "small.py"), [], folder / "study", single=False, say=lambda line: None)
+
+
+def test_training_goes_on_from_it_to_the_end_that_it_had(run):
+  half, end = (restore.group(run, "group-0", step) for step in (4, None))
+  assert (half.state.step == 4).all()
+  assert (end.state.step == 8).all()
+  unasked = Quality(lambda draw, count, near: draw(np.arange(4)).mean(), dict, {}, {})
+  program = population.compile_group(half.group, half.game, half.dataset, unasked)
+  after, _ = program.advance(program.hypers, program.place(half.state), program.data, 2, 2)
+  for a, b in zip(jax.tree.leaves(end.state), jax.tree.leaves(after), strict=True):
+    np.testing.assert_array_equal(a, np.asarray(b)[: program.members])
+
+
+def test_a_member_is_its_row_of_everything(run):
+  found = restore.group(run, "group-0")
+  hypers, state = restore.member(found, 2)
+  assert found.group.configs[2]["loss"] == "hinge"
+  assert hypers.seed == found.group.configs[2]["seed"]
+  for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(found.state), strict=True):
+    np.testing.assert_array_equal(a, b[2])
+
+
+def test_what_is_not_there_is_refused_with_what_is(run, tmp_path):
+  with pytest.raises(BadInput, match="at step 6, found those at 4, 8"):
+    restore.group(run, "group-0", 6)
+  with pytest.raises(BadInput, match="one of its groups, group-0, got 'group-7'"):
+    restore.group(run, "group-7")
+  with pytest.raises(BadInput, match="is not a study"):
+    restore.group(tmp_path, "group-0")
+
+
+def test_a_damaged_checkpoint_is_not_an_older_one(run, tmp_path):
+  copy = tmp_path / "study"
+  shutil.copytree(run, copy)
+  for path in (copy / "checkpoints" / "group-0" / "8" / "state").rglob("*"):
+    if path.is_file():
+      path.write_bytes(b"x" * path.stat().st_size)
+  with pytest.raises(BadInput, match=r"is damaged: .* has those at 4 of group-0"):
+    restore.group(copy, "group-0")
