@@ -12,8 +12,8 @@ from gan_jax.runs import schema
 from gan_jax.settings import labels
 
 
-def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of the study in this directory, which must have exactly these runs; None for a new directory.
+def begun(study: Path) -> dict[str, Any] | None:
+  """The manifest of the study in this directory, which this version can go on with; None for a new directory.
 
   Raises:
     BadInput: the directory holds something else, or a study of an earlier version.
@@ -26,19 +26,31 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
       )
     return None
   manifest = runs.read_manifest(study)
-  there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
-  asked = {settings.identity(config): config for config in configs}
   if manifest["format"] < runs.FORMAT:
     raise BadInput(
       f"{study} was begun by an earlier version, whose configs had other fields: it can be reported and exported, but not "
       "continued; choose another directory with --out"
     )
-  if there.keys() != asked.keys():
-    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
   layout = manifest.get("layout", {})
   wrong = schema.wrong(layout, {"backend": str, "devices": int, "cores": int}, "layout")
   if wrong or not all(1 <= layout[name] <= 4096 for name in ("devices", "cores")):
     raise BadInput(f"{study / runs.MANIFEST} does not say on what it began ({wrong or layout}): see --out")
+  return manifest
+
+
+def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+  """The manifest of the study in this directory, which must have exactly these runs, with all options; None: a new one.
+
+  Raises:
+    BadInput: as `begun`; or the study is one of other runs.
+  """
+  manifest = begun(study)
+  if manifest is None:
+    return None
+  there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
+  asked = {settings.identity(config): config for config in configs}
+  if there.keys() != asked.keys():
+    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
   return manifest
 
 

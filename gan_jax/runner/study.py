@@ -80,7 +80,7 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
       notes say from which step, or that nothing is saved yet.
   """
   if not callable(out):
-    paths.usable(out, "output directory")
+    standing.begun(paths.usable(out, "output directory"))
   own = Stop() if stop is None else stop
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
@@ -93,8 +93,9 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
 
 def registered(field: str) -> list[str]:
   """`game.registered`, imported only for configs that call it, because it imports jax."""
-  from gan_jax import game
+  from gan_jax import game, inspections  # inspections are among the probes
 
+  del inspections
   return game.registered(field)
 
 

@@ -23,9 +23,9 @@ NORMS = models.MODELS["mlp"].options["discriminator_norm"].choices
 
 
 @functools.cache
-def build(model, shape, **fields):
+def build(model, shape, conditional=True, **fields):
   """(generator, discriminator) at the default widths, compiled once for all tests."""
-  players = models.get(model)(shape, CLASSES, 32, True, **fields)
+  players = models.get(model)(shape, CLASSES, 32, conditional, **fields)
   return tuple(Pure(*map(jax.jit, pure(player))) for player in players)
 
 

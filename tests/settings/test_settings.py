@@ -138,7 +138,7 @@ def test_identity_is_of_the_whole_config_and_of_nothing_else():
     ("steps", np.float64(250), 250),
     ("conditional", np.bool_(True), True),
     ("loss", np.str_("hinge"), "hinge"),
-    ("loss_options", {"alpha": np.int64(2)}, {"alpha": 2.0}),
+    ("loss_options", {"alpha": np.int64(2)}, {"alpha": 2}),
     ("penalty_weights", {np.str_("r1"): np.float32(0.1)}, {"r1": 0.1}),
     ("verdict", {"chance": np.float16(0.5)}, {"chance": 0.5}),
   ],
