@@ -62,6 +62,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     BadInput: a name that is not in its registry, or an option that its entry does not have or not take.
   """
   found = dict(config)
+  named(config, "augmentation")
   if not any(entry.facts.augments for entry in named(config, "penalty")):
     found |= {"augmentation": "none", "augmentation_options": {}}
   if all(entry.facts.kind == "logits" for entry in named(config, "penalty")):

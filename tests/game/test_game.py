@@ -235,8 +235,8 @@ def test_unrolled_gradient_is_that_of_the_whole_computation(name):
 def test_methods_of_second_order_have_a_program_for_each_loss():
   """A traced choice among losses would let the inf of one into the others' second derivatives."""
   members = [
-    settings.resolve({"loss": loss, "order": "simultaneous", "method": method, "seed": seed})
-    for method in ("gradient", "consensus")
+    settings.resolve({"loss": loss, "order": "simultaneous", "method": method, "seed": seed} | options)
+    for method, options in (("gradient", {}), ("consensus", {"method_options": {"weight": 0.1}}))
     for loss in ("minimax", "hinge")
     for seed in (0, 1)
   ]
@@ -247,6 +247,9 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
   ]
 
 
+CONSENSUS = {"order": "simultaneous", "method": "consensus", "method_options": {"weight": 0.1}}
+
+
 @pytest.mark.parametrize(
   ("fields", "words"),
   [
@@ -255,11 +258,12 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
     ({"method": "extragradient"}, "method 'extragradient' expected order 'simultaneous', got 'discriminator_first'"),
     ({"order": "simultaneous", "n_critic": 2}, "expected n_critic=1 and n_gen=1, got n_critic=2"),
     ({"order": "simultaneous", "penalty_every": 2, "penalty": "r1"}, "expected penalty_every=1 or another order"),
-    ({"order": "simultaneous", "method": "consensus", "unroll_steps": 1}, "expected unroll_steps=0"),
-    (
-      {"order": "simultaneous", "method": "consensus", "weight_constraint": "spectral"},
-      "singular vectors as constants",
-    ),
+    ({**CONSENSUS, "unroll_steps": 1}, "expected unroll_steps=0"),
+    ({**CONSENSUS, "weight_constraint": "spectral"}, "singular vectors as constants"),
+    ({**CONSENSUS, "method_options": {}}, "method 'consensus' has no effect with method_options.weight=0"),
+    ({"method": "concensus"}, "unknown method 'concensus'; did you mean 'consensus'"),
+    ({"weight_constraint": "clipp"}, "unknown weight_constraint 'clipp'; did you mean 'clip'"),
+    ({"metrics": "image"}, "unknown metric 'image'; did you mean 'images'"),
     ({"hold_out": 1}, "hold_out expected 0 or at least 2"),
     ({"penalty": "bcr"}, "expected an augmentation to be consistent under"),
     ({"penalty": "r1+r1"}, "different names joined by '+'"),

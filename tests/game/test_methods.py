@@ -47,7 +47,7 @@ def test_consensus_descends_the_size_of_the_field():
   curved = lambda at: (jax.tree.map(jnp.tanh, field(at)[0]), ())  # noqa: E731
   half = lambda z: 0.5 * (flat(curved(point(z))[0]) ** 2).sum()  # noqa: E731
   numeric = [(half(0.1 * Z + e) - half(0.1 * Z - e)) / 2e-6 for e in 1e-6 * np.eye(3)]
-  direction, _ = methods.consensus(curved, point(0.1 * Z), 0.6)
+  direction, _ = methods.consensus(curved, point(0.1 * Z), weight=0.6)
   np.testing.assert_allclose(
     flat(direction) - flat(curved(point(0.1 * Z))[0]), 0.6 * np.array(numeric), rtol=1e-6, atol=1e-9
   )

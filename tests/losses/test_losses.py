@@ -434,8 +434,10 @@ def test_register_refuses_what_it_could_not_serve():
   card = CARDS["hinge"]
   with pytest.raises(ValueError, match="registered twice"):
     register(card, "hinge")(lambda: None)
-  with pytest.raises(ValueError, match="numbers"):
+  with pytest.raises(ValueError, match="weight would be options and have no default"):
     register(card, "new")(lambda weight: None)
+  with pytest.raises(ValueError, match="defaults that are numbers"):
+    register(card, "new")(lambda weight="heavy": None)
   with pytest.raises(ValueError, match="pairing"):
     register(card._replace(pairing="some"), "new")(lambda: None)
   assert "new" not in LOSSES

@@ -349,7 +349,7 @@ def test_consistency_of_a_linear_critic(name):
   w, real, fake = jnp.array([1.0, -2.0]), jax.random.normal(KEY, (3, 2)), jax.random.normal(jax.random.key(1), (3, 2))
   steps = jax.random.normal(jax.random.key(2), (3, 3, 2))
   found = function(name)(
-    lambda x: x @ w, penalties.Moved(real, fake, real + steps[0], fake + steps[1], fake + steps[2])
+    lambda x: x @ w, penalties.Moved(real, fake, real + steps[0], fake + steps[1], lambda shift: fake + steps[2])
   )
   np.testing.assert_allclose(found, COPIES[name](*np.asarray(steps @ w)), rtol=1e-4, atol=1e-5)
 
