@@ -1,8 +1,8 @@
 """The main job: seven losses, five seeds each, on 1,797 real handwritten digits, and why the saturating loss stops.
 
-The first panel is a healthy game: MLP players that start level, R1 on the discriminator. The second lets the
-discriminator learn alone for a while and gives it no penalty, so that it wins: there the three factors of the
-generator's gradient show what died.
+The first panel is a healthy game: both MLP players start untrained, with R1 on the discriminator. In the second the
+discriminator first trains alone and has no penalty, so that it wins: the three factors of the generator's gradient then
+show which of them vanished.
 
     ./launch.sh                                             # or: ./launch.sh sweep configs/compare_losses.py
     ./launch.sh sweep configs/compare_losses.py --config.seed=0 --config.steps=1000 --out runs/short
@@ -44,7 +44,7 @@ def sweep(s):
     penalty_weight=0.0,
     head_start=600,
     steps=1000,
-    evaluate_every=50,  # what becomes of the samples once the generator may move
+    evaluate_every=50,  # often, to follow the samples once the generator trains
   )
   return s.chain(
     s.product(s.param("loss", LOSSES), s.param("seed", SEEDS)),

@@ -1,4 +1,4 @@
-"""One run on the embedded digits: the non-saturating loss, MLP players, R1. About 10 s on 2 cores.
+"""One run on scikit-learn's digits: the non-saturating loss, MLP players, R1. About 10 s on 2 cores.
 
 ./launch.sh train configs/digits.py --config.loss=hinge
 """

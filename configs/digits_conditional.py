@@ -1,4 +1,4 @@
-"""A generator that takes noise and a class, a projection discriminator: two losses, three seeds, on the embedded digits.
+"""Conditional GANs (a projection discriminator) on the digits: two losses, three seeds.
 
 ./launch.sh sweep configs/digits_conditional.py
 """

@@ -1,8 +1,9 @@
-"""How strong a discriminator can each loss stand? Seven losses, ten strengths along three axes, five seeds, digits.
+"""How strong a discriminator does each loss tolerate? Seven losses, ten strengths along three axes, five seeds, digits.
 
-The players start level: one update each per step, one rate, one width, no penalty. Then the discriminator is made stronger
-in one respect at a time: more critic steps, a higher learning rate, more hidden units. Plain gradient descent, for which
-a small gradient is a small step; the rates once more under Adam, for which it is not.
+The players are level at first: one update each per step, the same rate and width, no penalty. Then the discriminator is
+made stronger in one respect at a time: more updates per step (`n_critic`), a higher learning rate, more hidden units.
+The optimizer is plain gradient descent, under which a small gradient is a small step; the rates are repeated under
+Adam, which normalises the gradient's size.
 
     ./launch.sh dominance            # runs configs/dominance.py, then draws its phase diagrams and its table
     ./launch.sh dominance --full     # four times as long, with more samples: for a GPU
@@ -19,8 +20,8 @@ LOSSES = [
   "relativistic",
   "relativistic_average",
 ]
-WIDTH = 32  # of both players where they are level
-RATE, ADAM_RATE = 0.03, 1e-3  # the same
+WIDTH = 32  # of both players when they are level
+RATE, ADAM_RATE = 0.03, 1e-3  # of both players when they are level
 SEEDS = range(5)
 
 

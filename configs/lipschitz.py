@@ -1,7 +1,7 @@
-"""Six losses as the critic's Lipschitz constant K grows from 0.1 to 100, and four as a gradient penalty weakens.
+"""Six losses as the discriminator's Lipschitz constant K grows from 0.1 to 100, and four as a gradient penalty weakens.
 
-A spectrally normalised critic has constant 1, and the loss of logits divided by the temperature 1 / K is that loss of a
-critic of constant K. The first panel has no bound at all: its networks are what the critic's output is scaled on.
+A spectrally normalised discriminator has constant 1. A loss of its logits divided by the temperature 1 / K is the same
+loss with a discriminator of constant K. The first panel has no bound; the study rescales the logits of its networks.
 
     ./launch.sh lipschitz                  # runs configs/lipschitz.py, then draws its figure and its table
     ./launch.sh lipschitz --full           # longer and wider: for a GPU
@@ -12,7 +12,7 @@ The expected result and the run time are in experiments/studies/lipschitz.
 LOSSES = ["minimax", "non_saturating", "least_squares", "hinge", "f_gan_kl", "wasserstein"]
 PENALISED = ["minimax", "non_saturating", "least_squares", "wasserstein"]
 CONSTANTS = [0.1, 1.0, 10.0, 100.0]
-WEIGHTS = [10.0, 0.1, 0.001]  # of R1: the heavier, the flatter the critic
+WEIGHTS = [10.0, 0.1, 0.001]  # of R1: a larger weight makes the discriminator flatter
 
 
 def get_config():

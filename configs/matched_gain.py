@@ -1,16 +1,16 @@
-"""How much of "this loss is better" was a learning rate? The main job's losses, raw and with the generator's gain matched.
+"""How much of "this loss is better" was a learning rate? The main job's losses, as they are and with matched gain.
 
-`matched_gain(loss)` scales the generator's term so that it pulls, where all logits are 0, as `non_saturating` does. Two
-games on digits: the main job's first panel (MLP players, R1, Adam) at two thirds of its length, and the same by gradient
-descent, where a gain is a learning rate. Losses that have the gain of `non_saturating` by themselves have no second
-run: it would be the same one.
+`matched_gain(loss)` scales the generator's term so that its slope at logits 0 is that of `non_saturating`. Two games on
+digits: the main job's first panel (MLP players, R1, Adam) at two thirds of its length, and the same under gradient
+descent, where a gain acts as a learning rate. Losses that already have the gain of `non_saturating` are run once: with
+matched gain they would be the same run.
 
     ./launch.sh matched_gain         # runs configs/matched_gain.py, then draws its figure and its table
 
 The expected result and the run time are in experiments/studies/matched_gain.
 """
 
-MATCHED = ["minimax", "non_saturating", "relativistic"]  # by themselves
+MATCHED = ["minimax", "non_saturating", "relativistic"]  # have the gain of non_saturating already
 OTHERS = ["least_squares", "wasserstein", "hinge", "relativistic_average"]
 GAMES = {  # title: fields
   "Adam": {"optimizer": "adam", "generator_rate": 1e-3, "discriminator_rate": 1e-3},

@@ -2,9 +2,9 @@
 
     ./launch.sh mnist_dcgan --config.dataset_options.data_dir=../shared/data/mnist    # runs configs/mnist_dcgan.py
 
-The folder holds MNIST's IDX files. R1 holds the discriminator back where a DCGAN has batch normalisation. The rates are
-ten times those of a DCGAN, so that digits can be read within minutes on two cores; at three times these rates runs broke
-down within 2,000 steps.
+The folder holds MNIST's IDX files. R1 regularises the discriminator in place of DCGAN's batch normalisation. The rates
+are ten times DCGAN's, so that digits are readable after minutes on two cores; at three times these rates, runs failed
+within 2,000 steps.
 """
 
 

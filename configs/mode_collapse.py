@@ -1,8 +1,8 @@
-"""Mode collapse under the protocol of PacGAN, cut in length and width: seven methods on the ring, six on the grid.
+"""Mode collapse under PacGAN's protocol, shortened and narrowed: seven methods on the ring, six on the grid.
 
-Of the protocol (Lin et al. 2018, arXiv:1712.04086) all but these is kept: 4,000 steps at rate 1e-3 and not 400,000 at
-1e-4, a generator of width 64 and not 400, 32 maxout units and not 200, 5 seeds and not 10. A packed discriminator
-sees 100 packs at a time, as theirs. `--full` undoes the cut, but for the seeds.
+Differences from the protocol (Lin et al. 2018, arXiv:1712.04086): 4,000 steps at rate 1e-3 instead of 400,000 at 1e-4,
+a generator of width 64 instead of 400, 32 maxout units instead of 200, 5 seeds instead of 10. A packed discriminator
+sees 100 packs at a time, as in the paper. `--full` restores all but the number of seeds.
 
     ./launch.sh mode_collapse              # runs configs/mode_collapse.py, then draws its figure and its table
     ./launch.sh mode_collapse --full       # the published length and width: for a GPU
@@ -10,7 +10,7 @@ sees 100 packs at a time, as theirs. `--full` undoes the cut, but for the seeds.
 The expected result and the run time are in experiments/studies/mode_collapse.
 """
 
-METHODS = {  # title: what sets it apart
+METHODS = {  # title: fields
   "GAN": {},
   "PacGAN2": {"packing": 2, "batch_size": 200},
   "PacGAN4": {"packing": 4, "batch_size": 400},
@@ -19,9 +19,9 @@ METHODS = {  # title: what sets it apart
   "relativistic, R1 + R2": {"loss": "relativistic", "penalty": "r1_r2", "penalty_weight": 0.01},
   "unrolled GAN, 5 steps": {"unroll_steps": 5, "unroll_rate": 0.03},
 }
-# The derivative through unrolled steps of maxout units is right: finite differences over 1e-8 of the weights agree with it.
-# But it is large, and what it is the derivative of jumps: a step of the discriminator uses the slopes of the pieces that are
-# largest, and they change at once where another piece becomes the largest.
+# The derivative through unrolled steps of maxout units is right: finite differences over 1e-8 of the weights agree with
+# it. But it is large, and the function is discontinuous: a discriminator step uses the slope of each unit's largest
+# piece, which changes abruptly where another piece becomes the largest.
 RING_ONLY = ("unrolled GAN, 5 steps",)  # five times the work of any other
 
 

@@ -1,12 +1,12 @@
-"""Minimax against non-saturating where the supports do not meet, with and without gradient penalties: data on a line.
+"""Minimax and non-saturating on data and model with disjoint supports, with and without gradient penalties.
 
-The data are N(0, 1) along a line in the plane, the generator maps one number to a curve that starts off the line. So
-JS(data, model) = log 2 exactly, without a gradient, at the start and at every step until the two lie on one another.
-The discriminator first learns alone for 500 steps, until it tells them apart. Two games: level players under Adam,
-and plain gradient descent with a discriminator twenty times as fast, for which a small gradient is a small step. In
-each, two losses x five penalties (or none) x five seeds. R1 with its half at weight 0.1 and the zero-centred penalty
-without a half at 0.05 are the same penalty at different points; at the published weight 10 of the one-centred ones
-gradient descent diverged within five steps, at a fifth of the present rate.
+The data are N(0, 1) along a line in the plane; the generator maps one number to a curve that starts off the line. So
+JS(data, model) is exactly log 2, with gradient zero, until the curve lies on the line. The discriminator first trains
+alone for 500 steps, until it separates them. Two games: level players under Adam, and plain gradient descent (under
+which a small gradient is a small step) with a discriminator twenty times as fast. Each game has two losses x five
+penalties (none included) x five seeds. R1 at weight 0.1, with its factor 1/2, and the zero-centred penalty at 0.05,
+without one, are the same penalty at different points. At the published weight 10 of the one-centred penalties, gradient
+descent diverged within five steps, at a fifth of the present rate.
 
     ./launch.sh paths_to_equilibrium      # runs configs/paths_to_equilibrium.py, then draws its figure and its table
 

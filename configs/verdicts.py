@@ -1,7 +1,7 @@
-"""Runs that are built to end in each of the seven states of the verdict: four settings a state, and five hard cases.
+"""Runs built to end in each of the verdict's seven states: four settings per state, and five hard cases.
 
 The title of a run's panel is the state that it is built to end in; BUILT and CASES say why it should. Settings and
-thresholds were chosen on seeds 0 to 4; the runs here have seeds on which nothing was chosen.
+thresholds were chosen on seeds 0 to 4; the runs here have other seeds.
 
     ./launch.sh verdicts             # runs configs/verdicts.py, then prints and writes the confusion matrix
 
@@ -18,7 +18,7 @@ RING = {  # eight modes in the plane, Adam; without a penalty, R1's weight is 0
   "evaluate_every": 75,
   "checkpoint_every": 1500,
 }
-DIGITS = {"optimizer": "sgd"}  # plain gradient descent, for which a small gradient is a small step
+DIGITS = {"optimizer": "sgd"}  # plain gradient descent: a small gradient is a small step
 
 
 def ring(loss, generator_rate, discriminator_rate, **fields):
@@ -32,7 +32,7 @@ def digits(loss, generator_rate, discriminator_rate, **fields):
 
 
 BUILT = {
-  # Level players at rates at which each of these games is known to learn; on the ring with a little R1.
+  # Level players at rates at which these games are known to learn; on the ring with a weak R1.
   "healthy": [
     ring("non_saturating", 3e-3, 3e-3, penalty_weight=0.05),
     ring("relativistic", 3e-3, 3e-3, penalty_weight=0.05),
@@ -53,15 +53,16 @@ BUILT = {
     digits("minimax", 0.1, 0.0),
     digits("non_saturating", 0.1, 1e-4),
   ],
-  # Wasserstein's game without a Lipschitz constraint: bilinear in the logits, it turns about its equilibrium. With
-  # Adam's beta1 at 0 it does not, at the same rates: momentum drives it (Gidel et al. 2019, arXiv:1807.04740).
+  # Wasserstein's loss without a Lipschitz constraint: the game is bilinear in the logits and rotates about its
+  # equilibrium. With Adam's beta1 = 0 it does not, at the same rates: momentum causes it (Gidel et al. 2019,
+  # arXiv:1807.04740).
   "oscillating": [
     ring("wasserstein", 5e-4, 5e-4),
     ring("wasserstein", 1e-3, 1e-3),
     ring("wasserstein", 1e-2, 1e-2),
     ring("wasserstein", 2e-2, 2e-2),
   ],
-  # The healthy game's loss at rates five to ten times as high and without its penalty: all samples run together.
+  # The loss of the healthy game at five to ten times its rates and without its penalty: all samples become one point.
   "mode_collapse": [
     ring("non_saturating", 2e-2, 2e-2, optimizer_options={"beta1": 0.3}),
     ring("non_saturating", 2.5e-2, 2.5e-2, optimizer_options={"beta1": 0.3}),
@@ -75,7 +76,7 @@ BUILT = {
     digits("wasserstein", 1.0, 1.0),
     digits("wasserstein", 0.03, 0.6),
   ],
-  # A generator, or both players, whose rate is nothing or next to nothing.
+  # A generator, or both players, with a learning rate of zero or nearly zero.
   "stalled": [
     ring("non_saturating", 0.0, 1e-3),
     ring("hinge", 1e-8, 1e-3),
@@ -85,11 +86,11 @@ BUILT = {
 }
 
 
-# What a verdict that looks at one sign alone gets wrong. Adam without momentum, at a rate at which the digits are learnt.
+# Cases that a single measurement would judge wrongly. Adam without momentum, at a rate at which the digits are learnt.
 FAST = {"generator_rate": 5e-3, "discriminator_rate": 5e-3, "optimizer_options": {"beta1": 0.0}, "loss": "minimax"}
 LONG = {"steps": 1500, "probe_every": 30, "evaluate_every": 150, "checkpoint_every": 1500}
 CASES = [
-  # A critic five steps ahead ranks nearly every pair rightly: its job, while the samples get better.
+  # A discriminator with five updates per step ranks nearly every pair rightly, while the samples improve.
   {
     "panel": "healthy",
     "loss": "wasserstein",
@@ -99,13 +100,13 @@ CASES = [
     "discriminator_rate": 1e-3,
     "optimizer_options": {"beta1": 0.0, "beta2": 0.9},
   },
-  # Two of ten classes are all there are, so a generator of ones and sevens has lost none.
+  # The data have only two of ten classes, so a generator of ones and sevens has lost none.
   {"panel": "healthy", "dataset": "digits_two", **digits("non_saturating", 0.1, 0.1)},
-  # Trained on ten images until it knows them by heart, and judged against all.
+  # Trained on ten images until it has memorised them, and compared with all images.
   {"panel": "mode_collapse", "dataset": "digits_ten", **FAST, **LONG},
-  # One image of each class: every class is there, and within each there is nothing.
+  # One image of each class: all classes are present, without variety within them.
   {"panel": "mode_collapse", "dataset": "digits_ten", "conditional": True, **FAST},
-  # Data a thousand times as far as the generator reaches: its gradient is alive, it moves, and comes no nearer.
+  # Data far beyond the generator's reach: its gradient has not vanished, and it moves, but comes no nearer.
   {"panel": "stalled", **ring("hinge", 3e-4, 3e-4, dataset="ring_far", penalty="none", penalty_weight=None)},
 ]
 

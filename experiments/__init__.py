@@ -1,1 +1,1 @@
-"""Thin scripts, one a command or a study; `launch.sh` runs them."""
+"""One thin script per command or study; `launch.sh` runs them."""

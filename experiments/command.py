@@ -1,13 +1,13 @@
-"""How every command ends: its exit code says whether it did what was asked, and an error is one sentence.
+"""How every command ends: exit codes, and errors as one sentence.
 
     0    done: everything is written
     1    the machine failed: a full disk, too little memory, a directory that was removed
     2    input that cannot be used
-    75   stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 where nothing is lost: the same command goes on
+    75   stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 after saving: the same command continues
     130  stopped by Ctrl-C
-    141  what was to be printed was not read to its end (`losses | head -1`); as for any program in a pipe
+    141  the output was not read to its end (`losses | head -1`), as for any program in a pipe
 
-A closed pipe ends only commands whose printed text is all that they make. All others drop what nobody reads and go on.
+A closed pipe ends only commands that do nothing but print. All others drop their output and continue.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ CLOSED_PIPE = 141
 
 @functools.cache
 def stop():
-  """The request to stop of this process, which its signals make."""
+  """This process's request to stop, which signals set."""
   from gan_jax.runner.signals import Stop
 
   return Stop(leave_with)
 
 
 def leave(code: int) -> None:
-  """Exit without tearing down: what a failed save leaves of Orbax (an event loop, threads) dies with a stack trace.
+  """Exit without Python's teardown: after a failed save, Orbax's event loop and threads would end with a stack trace.
 
-  Nothing is lost by that: files are written whole and renamed into place, and the kernel releases the study's lock.
+  Nothing is lost: files are written whole and renamed into place, and the kernel releases the study's lock.
   """
   for stream in (sys.stdout, sys.stderr):
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -41,14 +41,14 @@ def leave(code: int) -> None:
 
 
 def leave_with(code: int, sentence: str) -> None:
-  """Exit at once, from whichever thread. Takes no lock: the main thread may hold it."""
+  """Exit at once, from any thread. It takes no lock, because the main thread may hold it."""
   with contextlib.suppress(OSError):
     os.write(2, f"{os.linesep if os.isatty(2) else ''}{sentence}\n".encode())
   os._exit(code)
 
 
 class Output:
-  """A text stream that drops what cannot be written: a reader who has gone does not end the work."""
+  """A text stream that drops what cannot be written, so that a closed pipe does not end the work."""
 
   def __init__(self, stream: TextIO):
     self._stream = stream
@@ -70,7 +70,7 @@ class Output:
       self._drop()
 
   def _drop(self) -> None:
-    """From now on into nothing, also what the stream still holds, or Python would complain again as it exits."""
+    """Redirect the stream to nowhere, buffered text included, or Python would report the error again on exit."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, self._stream.fileno())
     os.close(nothing)
@@ -78,7 +78,7 @@ class Output:
 
 @contextlib.contextmanager
 def phase(name: str, brief: bool = False) -> Iterator[None]:
-  """Tell what the body does and for how long; a `brief` one only where it takes long. Nothing else may be printed within."""
+  """Show what the body does and for how long; a `brief` phase only if it takes long. The body may not print."""
   from gan_jax.runner.progress import Progress
 
   with Progress() as told, told.phase(name, brief):
@@ -87,7 +87,7 @@ def phase(name: str, brief: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def with_jax(brief: bool = False) -> Iterator[None]:
-  """jax for a command that trains no study of its own, as `gan_jax.runner.study.run` sets it up for one.
+  """Start jax for a command that trains no study, as `gan_jax.runner.study.run` sets it up for one.
 
   Raises:
     BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
@@ -101,7 +101,7 @@ def with_jax(brief: bool = False) -> Iterator[None]:
 
 
 def deliver(text: str) -> None:
-  """Print what a command was asked for and writes nowhere else: here a reader who has gone is an error.
+  """Print the result of a command that writes no file; a closed pipe is an error here.
 
   Raises:
     OSError: it could not be printed.
@@ -113,8 +113,8 @@ def deliver(text: str) -> None:
 
 
 def prepare_streams() -> None:
-  """Lines appear when they are printed, also in a pipe, and stay harmless where nobody reads them."""
-  for descriptor in (0, 1, 2):  # a closed one would be given to the next file that is opened
+  """Make output line-buffered, also in a pipe, and harmless where nobody reads it."""
+  for descriptor in (0, 1, 2):  # a closed descriptor would be given to the next file that is opened
     try:
       os.fstat(descriptor)
     except OSError:
@@ -152,16 +152,14 @@ def run(main: Callable[[list[str]], object]) -> None:
   except OSError as error:
     full = error.errno == errno.ENOSPC or "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
     reason = "the disk is full" if full else "a file could not be written or read"
-    # What is true of a study's checkpoints then, the study has noted; a command without any has noted nothing.
+    # A study adds a note of what is saved in its checkpoints.
     print("; ".join([f"error: {reason} ({error})", *getattr(error, "__notes__", ())]), file=sys.stderr)
     leave(1)
   except MemoryError as error:
     print(f"error: out of memory ({str(error) or 'on the host'})", file=sys.stderr)
     leave(1)
   except Exception as error:
-    if (
-      type(error).__name__ != "JaxRuntimeError"
-    ):  # not jax, the machine or the input: a fault of ours, which a trace helps
+    if type(error).__name__ != "JaxRuntimeError":  # a bug of ours: show the stack trace
       raise
     print(f"error: jax failed: {(str(error).splitlines() or ['without a word'])[0][:300]}", file=sys.stderr)
     leave(1)

@@ -1,4 +1,4 @@
-"""`launch.sh export DIR --format=csv|jsonl|tensorboard [--out PATH]`: a study's rows for everyone else's tools."""
+"""`launch.sh export DIR --format=csv|jsonl|tensorboard [--out PATH]`: a study's rows in a format for other tools."""
 
 from . import command
 from .sweep import Parser, place

@@ -1,6 +1,6 @@
-"""`launch.sh losses [NAME]`: the cards of all losses as a table; one card, with a plot of its halves and slope.
+"""`launch.sh losses [NAME]`: a table of all losses; or one loss in full, with a plot of both halves and the slope.
 
-NAME is what a config's `loss` may be: also a transformed one, `matched_gain(hinge)`.
+NAME is a loss as in a config, also a transformed one: `matched_gain(hinge)`.
 """
 
 import io
@@ -14,7 +14,7 @@ from .sweep import Parser, place
 def main(arguments: list[str]) -> None:
   parser = Parser("losses")
   parser.add_argument("name", nargs="?", help="a loss; without one, all of them as a table")
-  parser.add_argument("--markdown", action="store_true", help="the table of the README")
+  parser.add_argument("--markdown", action="store_true", help="the table of gan_jax/losses/README.md")
   parser.add_argument(
     "--out", type=place, default=Path("runs/losses"), help="where NAME.svg goes (default: runs/losses)"
   )
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
 
 
 def plot(name: str, folder: Path) -> Path:
-  """Both halves and the generator's slope against one logit, the other at 0; returns the path of the figure."""
+  """Plot both halves and the generator's slope against one logit, the other at 0; returns the figure's path."""
   import jax
   import jax.numpy as jnp
   from matplotlib.backends.backend_svg import FigureCanvasSVG

@@ -1,4 +1,4 @@
-"""`launch.sh report DIR [--json]`: the tables and report.html of a study again, from its files alone."""
+"""`launch.sh report DIR [--json]`: write a study's tables and report.html again, from its files."""
 
 import json
 

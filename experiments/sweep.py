@@ -1,4 +1,4 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]`: a study; the same command again resumes it."""
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]`: train a study; the same command again resumes it."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ def place(text: str) -> Path:
 
 
 class Parser(argparse.ArgumentParser):
-  """Usage errors in one sentence, like all others; the usage says what was typed."""
+  """A parser whose usage errors are one sentence, with the command as it was typed."""
 
   def __init__(self, name: str):
     super().__init__(prog=f"{installation.typed()} {name}", allow_abbrev=False)
@@ -32,12 +32,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = None) -> Path:
-  """Run the study of configs/<name>.py, or go on with it, for a command that then draws of it; returns its directory.
+  """Run or resume the study of configs/<name>.py for a command that then draws its figure; returns its directory.
 
   Args:
     name: the command, which names the config and, by default, the study's directory too.
-    arguments: of the command line: `--config FILE`, `--out DIR`, `--config.field=value ...`, and `--full` if there is one.
-    full: the fields that `--full` sets, in a directory of its own; without them there is no such flag.
+    arguments: of the command line: `--config FILE`, `--out DIR`, `--config.field=value ...`, and `--full` if `full` is
+    given. full: the fields that `--full` sets; such a study has a directory of its own.
   """
   parser = Parser(name)
   parser.add_argument(

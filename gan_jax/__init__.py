@@ -5,10 +5,10 @@
     study = gan_jax.run_study({"dataset": "ring", "latent_size": 2, "steps": 500}, "runs/ring")
     print(study.runs[0].quality.columns["points/frechet"], study.runs[0].verdict.evidence)
 
-    study = gan_jax.load_study("runs/compare_losses")  # of any study's directory; needs no jax
+    study = gan_jax.load_study("runs/compare_losses")  # any study's directory; needs no jax
 
-The parts are packages of their own: `from gan_jax import losses, penalties`. Importing this package imports nothing else,
-and a name of `__all__` when it is first used: `gan-jax help`, a sweep's listing and a report start without jax.
+The parts are subpackages: `from gan_jax import losses, penalties`. Importing this package imports no other module; a
+name of `__all__` is imported at its first use, so `gan-jax help` and reports start without jax.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """The console command `gan-jax`: finds the script of a command and runs it. No jax import.
 
-A script below `experiments` is a command if its first line says so: a docstring that begins with `launch.sh NAME
-ARGUMENTS` in backticks, a colon, and what it does. So a new study needs no line here. `launch.sh` sets up an environment
+A script below `experiments` is a command if its docstring begins with `launch.sh NAME ARGUMENTS` in backticks, a colon,
+and what it does. So a new study needs no line here. `launch.sh` sets up an environment
 and then calls this.
 """
 
@@ -21,7 +21,7 @@ MAIN_JOB = "compare_losses"
 
 
 class Command(NamedTuple):
-  """One command, as the first line of its script has it."""
+  """One command, as described by the first line of its script."""
 
   name: str
   arguments: str  # ' CONFIG [--out DIR]'; '' for none
@@ -73,7 +73,7 @@ def main() -> None:
   if name in ("help", "-h", "--help"):
     try:
       print(usage(), end="", flush=True)
-    except BrokenPipeError:  # a reader who has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
       os._exit(141)
   elif name in known:
     run(known[name], arguments)

@@ -88,6 +88,17 @@ def test_a_wheel_has_one_package_with_all_that_is_needed(wheel):
   assert {"gan_jax/py.typed", "gan_jax/report/page.html"} <= set(names)
 
 
+def test_an_editable_install_is_one_line_that_names_this_folder(tmp_path):
+  """No copies of scripts or configs beside it, which would grow old."""
+  done = run(
+    sys.executable, "-c", "import sys, hatchling.build as b; b.build_editable(sys.argv[1])", tmp_path, cwd=ROOT
+  )
+  assert done.returncode == 0, done.stderr
+  with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as file:
+    assert [name for name in file.namelist() if ".dist-info/" not in name] == ["_gan_jax.pth"]
+    assert file.read("_gan_jax.pth").decode().split() == [str(ROOT)]
+
+
 def test_the_command_knows_what_launch_sh_knows(call):
   done = call("help")
   assert done.returncode == 0, done.stderr

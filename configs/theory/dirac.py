@@ -1,4 +1,4 @@
-"""The Dirac-GAN under every loss, every penalty and every method: does it converge, as its eigenvalues say?
+"""The Dirac-GAN under every loss, penalty and method: whether it converges, compared with its eigenvalues.
 
     ./launch.sh dirac                                       # about a minute on 2 slow cores, nearly all of it compiling
     ./launch.sh dirac --config.generator_rate=0.5 --config.discriminator_rate=0.5 --out runs/dirac-fast
@@ -26,12 +26,12 @@ def get_config():
 def sweep(s):
   penalised = s.fixed(panel="penalties", penalty_weight=0.5)
   method = s.fixed(panel="methods")
-  alone = [name for name in s.every("penalty") if name != "bcr"]  # which needs an augmentation
+  alone = [name for name in s.every("penalty") if name != "bcr"]  # bcr needs an augmentation
   of_images = [name for name in s.every("generator_penalty") if name not in s.every("penalty")]
   adaptive = [name for name in s.every("optimizer") if name not in ("sgd", "momentum")]
   return s.chain(
     s.product(s.fixed(panel="losses"), s.param("loss", s.every("loss"))),
-    # One program for all of them: the sum of all penalties, of which each run gives a weight to one.
+    # One program for all of them: the sum of all penalties, of which all but one have weight 0 in each run.
     s.product(
       s.fixed(panel="penalties", penalty="+".join(alone), penalty_weight=0.0),
       s.param("penalty_weights", [{name: 0.5} for name in alone]),

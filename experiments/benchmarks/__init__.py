@@ -1,1 +1,1 @@
-"""Measurements of speed, side by side with a peer in one run."""
+"""Measurements of speed, each next to a reference in the same run."""

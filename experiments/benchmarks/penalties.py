@@ -1,7 +1,8 @@
-"""`launch.sh benchmark_penalties [--model=mlp] [--repeats=5]`: what each penalty costs, beside no penalty, in one run.
+"""`launch.sh benchmark_penalties [--model=mlp] [--repeats=5]`: the cost of each penalty, relative to none.
 
-A population of 8 digit GANs under each penalty, the best of several timings of a compiled chunk of steps: milliseconds per
-member and step, and the ratio to the same population without a penalty. Ratios of one run are to be trusted, times not.
+For a population of 8 GANs on the digits under each penalty: the best of several timings of a compiled chunk of steps,
+in milliseconds per member and step, and the ratio to the same population without a penalty. Trust the ratios, not the
+times: a shared machine's speed drifts.
 """
 
 import time
@@ -12,7 +13,7 @@ from .. import command
 from ..sweep import Parser
 
 MEMBERS, STEPS = 8, 100
-GAMES: dict[str, dict[str, Any]] = {  # what is timed: fields beyond the default
+GAMES: dict[str, dict[str, Any]] = {  # what is timed: fields that differ from the default
   "none": {},
   "r1": {"penalty": "r1"},
   "r1, every 16": {"penalty": "r1", "penalty_every": 16},
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> None:
   with command.phase(f"compiling {len(GAMES)} programs"):
     clocks = {name: clock(fields, known.model, dataset) for name, fields in GAMES.items()}
   best = dict.fromkeys(GAMES, float("inf"))
-  for number in range(1, known.repeats + 1):  # in turns: a shared machine's speed drifts
+  for number in range(1, known.repeats + 1):  # alternating, because a shared machine's speed drifts
     print(f"timing {number} of {known.repeats}", flush=True)
     best = {name: min(best[name], clocks[name]()) for name in GAMES}
   for name, seconds in best.items():
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> None:
 
 
 def clock(fields: Mapping[str, Any], model: str, dataset: Any) -> Callable[[], float]:
-  """A function that trains one population for `STEPS` steps and returns the seconds; it has run once before."""
+  """A function that trains one population for `STEPS` steps and returns the seconds; it is compiled and has run once."""
   import jax
 
   from gan_jax import game, settings
@@ -64,7 +65,7 @@ def clock(fields: Mapping[str, Any], model: str, dataset: Any) -> Callable[[], f
 
   base = {"model": model, "penalty_weight": 0.1, "steps": STEPS, **fields}
   (group,) = grouping.group([settings.resolve(base, {"seed": seed}) for seed in range(MEMBERS)])
-  unasked: Any = None  # the quality of samples
+  unasked: Any = None  # sample quality is not measured
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = [program.init(program.hypers)]
 

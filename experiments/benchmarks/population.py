@@ -1,10 +1,10 @@
-"""`launch.sh benchmark_population [--members=16] [--rounds=3]`: throughput beside PyTorch (GAN_JAX_EXTRA=benchmark).
+"""`launch.sh benchmark_population [--members=16] [--rounds=3]`: throughput next to PyTorch (GAN_JAX_EXTRA=benchmark).
 
-A population of ring GANs, side by side with a plain PyTorch loop on the same machine, in one run. Both train the same
-game: MLPs 2-128-128, batch 256, non-saturating loss, Adam, one discriminator and one generator update a step. Ours is
-the production program (data order, generator average, frozen-member check and all, a probe every 50 steps); theirs is
-the loop that a tutorial would write, one run after another. The rounds alternate, because a shared machine's speed
-drifts, and the ratio is of each side's best round. PyTorch runs with one thread and with all cores.
+Times a population of ring GANs and a plain PyTorch loop on the same machine in the same run. Both train the same game:
+MLPs 2-128-128, batch 256, non-saturating loss, Adam, one discriminator and one generator update per step. Ours is the
+production program, with data order, generator average, the check for diverged members and a probe every 50 steps. The
+PyTorch side is a tutorial's training loop, one run after another. Rounds alternate, because a shared machine's speed
+drifts; the ratio is of the best round of each side. PyTorch runs with one thread and with all cores.
 """
 
 import time

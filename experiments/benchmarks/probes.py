@@ -1,9 +1,9 @@
-"""`launch.sh benchmark_probes [--members=35] [--repeats=5]`: what the diagnostics cost a population, in one run.
+"""`launch.sh benchmark_probes [--members=35] [--repeats=5]`: the cost of the diagnostics.
 
-Seven losses on the digits (MLPs, batch 64, R1): the time of a step, the time of a row, and by how much the throughput
-falls with a row at every 50th step: 1 - 50 step / (50 step + row). With the default probes; with all losses through the
-lens; with the probes on request. A row is what 20 more of them take, so that what starting a chunk costs cancels out.
-Best of several timings, taken in turns: ratios of one run are to be trusted, times are not.
+Seven losses on the digits (MLPs, batch 64, R1): the time of a step, the time of a row of diagnostics, and the fall of
+throughput with a row at every 50th step, 1 - 50 step / (50 step + row). It is measured with the default probes, with
+the lens over all losses, and with the optional probes. The time of a row is a twentieth of that of 20 more rows, so the
+cost of starting a chunk cancels. Timings alternate and the best counts. Trust the ratios, not the times.
 """
 
 import time
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
   with command.phase(f"compiling {len(CASES)} programs"):
     clocks = {name: clock(fields, known.members, dataset) for name, fields in CASES.items()}
   best = {name: dict.fromkeys(CHUNKS, float("inf")) for name in CASES}
-  for number in range(1, known.repeats + 1):  # in turns: a shared machine's speed drifts
+  for number in range(1, known.repeats + 1):  # alternating, because a shared machine's speed drifts
     print(f"timing {number} of {known.repeats}", flush=True)
     for name, seconds in clocks.items():
       best[name] = {chunk: min(old, seconds(*chunk)) for chunk, old in best[name].items()}
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
 
 
 def clock(fields: Mapping[str, Any], members: int, dataset: Any) -> Callable[[int, int], float]:
-  """(windows, length) -> seconds that one population needs for so many windows, each with its row; compiled before."""
+  """(windows, length) -> seconds of one population for so many windows, each with a row; compiled beforehand."""
   import jax
 
   from gan_jax import game, settings
@@ -78,7 +78,7 @@ def clock(fields: Mapping[str, Any], members: int, dataset: Any) -> Callable[[in
   base = {"penalty": "r1", "penalty_weight": 0.5, **fields}
   configs = [settings.resolve(base, {"loss": LOSSES[i % len(LOSSES)], "seed": i}) for i in range(members)]
   (group,) = grouping.group(configs)
-  unasked: Any = None  # the quality of samples
+  unasked: Any = None  # sample quality is not measured
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = [program.init(program.hypers)]
 

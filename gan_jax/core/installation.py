@@ -1,4 +1,4 @@
-"""Where this copy of the package lies, and by which name its command was called. No jax import."""
+"""Where this copy of the package is installed, and how its command was called. No jax import."""
 
 import os
 import re
@@ -9,16 +9,16 @@ NAME = re.compile(r"(configs/)?(?P<name>(\w{1,100}/)?\w{1,100})(\.py)?")  # of a
 
 
 def folder(name: str) -> Path:
-  """`experiments` or `configs`: within the package where it was installed, beside it in a clone of the repository."""
+  """The folder `experiments` or `configs`: inside an installed package, next to it in a clone of the repository."""
   installed = PACKAGE / name
   return installed if installed.is_dir() else PACKAGE.parent / name
 
 
 def config(text: str) -> str:
-  """The path of a config file: of the user's, or else of the one that comes with the package under this name.
+  """The path of a config file: the user's file, or else the one of this name that comes with the package.
 
   `digits`, `digits.py` and `configs/digits.py` all name `digits.py` of `configs`, unless there is a file of that name.
-  What names neither comes back as it is.
+  Any other text is returned unchanged.
   """
   named = NAME.fullmatch(text)
   if named is None or Path(text).is_file():
@@ -28,5 +28,5 @@ def config(text: str) -> str:
 
 
 def typed() -> str:
-  """What a person types before the name of a command: `gan-jax`, or the `launch.sh` that called it, as it was typed."""
+  """What was typed before the name of the command: `gan-jax`, or the path of `launch.sh`."""
   return os.environ.get("GAN_JAX_TYPED", "gan-jax")

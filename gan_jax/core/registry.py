@@ -118,7 +118,7 @@ def coerce(entry: Entry, name: str, value: Any) -> Any:
     raise BadInput(f"{what} expected {option.range}, got {shown(value)}")
   if option.choices and value not in option.choices:
     raise unknown(f"value of {what}:", value, option.choices)
-  if type(value) in (int, float) and not in_range(option, value):
+  if isinstance(value, (int, float)) and not in_range(option, value):
     raise BadInput(f"{what} expected {option.range}, got {shown(value)}")
   return value
 
@@ -199,7 +199,7 @@ class Registry(dict[str, Entry]):
     self[name] = Entry(self.kind, name, builder, options, first, facts)
     return self[name]
 
-  def get(self, name: str, *default: Any) -> Any:  # type: ignore[override]
+  def get(self, name: str, *default: Any) -> Any:
     """The entry of that name. Raises `BadInput` for an unknown one, with the nearest; unless there is a default."""
     if name in self or default:
       return super().get(name, *default)

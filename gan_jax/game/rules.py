@@ -180,7 +180,7 @@ def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Pla
     penalties=penalties.of_discriminator(spec.penalty, thawed(spec.penalty_options)),
     generator_penalties=penalties.of_the_generator(spec.generator_penalty, thawed(spec.generator_penalty_options)),
     augment=data.augmentations.get(spec.augmentation, dataset.image_shape, **thawed(spec.augmentation_options)),
-    optimizer=functools.partial(optimizers.OPTIMIZERS[spec.optimizer], **thawed(spec.optimizer_options)),
+    optimizer=functools.partial(optimizers.OPTIMIZERS[spec.optimizer].builder, **thawed(spec.optimizer_options)),
     decode=dataset.decode,
     image_shape=dataset.image_shape,
     num_classes=dataset.num_classes,

@@ -26,9 +26,9 @@ from gan_jax.models.linen import (
   LatentInput,
   LogitHead,
   Norm,
+  as_player,
   weights,
 )
-from gan_jax.models.players import from_linen
 from gan_jax.models.registry import DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
 
 STAGES = {
@@ -107,4 +107,4 @@ def dcgan(
     raise BadInput(f"model 'dcgan' expected images of {sizes}, got examples of shape {tuple(image_shape)}")
   generator = Generator(image_shape, generator_width, conditional, num_classes, convolution)
   discriminator = Discriminator(discriminator_width, discriminator_norm, conditional, num_classes, convolution)
-  return from_linen(generator, (latent_size,)), from_linen(discriminator, image_shape, judges=True)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape, judges=True)

@@ -15,9 +15,9 @@ from gan_jax.models.linen import (
   LatentInput,
   LogitHead,
   Norm,
+  as_player,
   weights,
 )
-from gan_jax.models.players import from_linen
 from gan_jax.models.registry import Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
 
 
@@ -74,4 +74,4 @@ def mlp(
   """(generator, discriminator), fully connected: for points and for images of any size."""
   generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
   discriminator = Discriminator(discriminator_width, depth, discriminator_norm, conditional, num_classes)
-  return from_linen(generator, (latent_size,)), from_linen(discriminator, image_shape, judges=True)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape, judges=True)

@@ -13,8 +13,7 @@ from jax.nn.initializers import Initializer
 
 from gan_jax.core.norms import largest
 from gan_jax.core.types import Output, Player
-from gan_jax.models.linen import LatentInput, LogitHead, Norm, weights
-from gan_jax.models.players import from_linen
+from gan_jax.models.linen import LatentInput, LogitHead, Norm, as_player, weights
 from gan_jax.models.registry import Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
 
 PIECES = 5  # linear functions of which a maxout unit takes the largest (Goodfellow et al. 2013, arXiv:1302.4389)
@@ -87,4 +86,4 @@ def pacgan(
   """(generator of `depth` hidden layers, discriminator of one fewer but at least one): for points and for images."""
   generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
   discriminator = Discriminator(discriminator_width, max(depth - 1, 1), discriminator_norm, conditional, num_classes)
-  return from_linen(generator, (latent_size,)), from_linen(discriminator, image_shape, judges=True)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape, judges=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gan_jax.report import factors, lens_map, phase, timeline, verdicts, wording
+from gan_jax.report.canvas import Style
 from gan_jax.report.comparison import Comparison, Row
-from gan_jax.report.figures import Style
 from gan_jax.settings import labels
 
 MOST_CELLS = 200  # of a phase diagram

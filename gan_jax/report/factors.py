@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gan_jax.report import figures
-from gan_jax.report.figures import INK, RC
+from gan_jax.report import canvas, figures
+from gan_jax.report.canvas import INK, RC
 from gan_jax.report.records import Run, common_steps
 from gan_jax.report.statistics import FACTORS, TINY, TOTAL
 from gan_jax.verdict import CALLED
@@ -75,11 +75,11 @@ def figure(found: Course, scale: tuple[float, float], last: int, name: str, lost
       axes.axhline(-lost, color=INK, alpha=0.5, linewidth=0.8, dashes=(4, 3))
     axes.set(xlim=(0, max(last, 1)), ylim=scale)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(figures.step_text))
+    axes.xaxis.set_major_formatter(FuncFormatter(canvas.step_text))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
+    axes.yaxis.set_major_formatter(FuncFormatter(canvas.change_text))
     axes.set_xlabel("step", labelpad=1)
     for place, (key, line) in zip((0.01, 0.24, 0.39, 0.72), LINES.items(), strict=True):
       drawing.add_artist(Line2D([place, place + 0.055], [0.945, 0.945], **line))
       drawing.text(place + 0.065, 0.945, CALLED.get(key, key), color=line["color"], fontsize=8.5, va="center")
-    return figures.svg(drawing, name)
+    return canvas.svg(drawing, name)

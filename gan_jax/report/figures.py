@@ -1,67 +1,30 @@
-"""Curves and bars as SVG text, small and the same bytes for the same numbers.
+"""Curves and bars as SVG text.
 
 A line is identified by its colour, its dash, the page's legend and the variant's name at its end. That name is the only
 text of a study in a figure, and it passes through `plain`.
 """
 
-import io
-import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gan_jax.report import statistics
+from gan_jax.report.canvas import GREY, INK, RC, SIZE, Style, blank, change_text, log_axis, plain, step_text, svg
 from gan_jax.report.records import Variant, common_steps
 from gan_jax.report.statistics import FACTORS, Decades
 from gan_jax.verdict import CALLED
 
 POINTS = 300  # of a curve, at most; a figure is about as many pixels wide
-SIZE = (5.2, 2.9)  # inches
 BANDS = 3  # variants, at most, whose bands share an axis
 SMALL_POINTS, SMALL_ACROSS = 80, 3  # points of a curve and squares per row, for squares of single variants
 SPACING = 0.062  # between names at the ends of lines, as a share of the axes' height
-GREY = "#8C8C8C"
-# Okabe and Ito's colours without black and yellow, which vanish on a dark and on a light page, and a grey.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C8C8C")
-DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
-INK = "#010203"  # replaced by `currentColor`, the page's text colour
-RC: dict[Any, Any] = {
-  "svg.fonttype": "none",
-  "svg.id": None,
-  "path.simplify": False,
-  "font.size": 9.5,
-  "text.color": INK,
-  "axes.edgecolor": INK,
-  "axes.labelcolor": INK,
-  "axes.linewidth": 0.6,
-  "xtick.color": INK,
-  "ytick.color": INK,
-  "figure.facecolor": "none",
-  "axes.facecolor": "none",
-  "axes.spines.top": False,
-  "axes.spines.right": False,
-  "axes.grid": True,
-  "grid.color": INK,
-  "grid.alpha": 0.12,
-  "grid.linewidth": 0.6,
-}
-
-
-class Style(NamedTuple):
-  colour: str
-  dash: tuple[float, ...]
-
-
-def style(index: int) -> Style:
-  """The look of the index-th variant: seven colours, then the same colours dashed."""
-  return Style(COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
 
 
 def curves(
@@ -92,7 +55,7 @@ def curves(
     SVG text, or None where no variant has a finite value of this metric.
   """
   with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
-    figure, axes = _blank(right=0.28 if len(variants) > 1 else 0.02)
+    figure, axes = blank(right=0.28 if len(variants) > 1 else 0.02)
     if crowd:
       _crowd(axes, crowd, metric, log)
     ends = []
@@ -162,14 +125,14 @@ def each(
 def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, log: bool) -> str:
   """The best of k draws on average, as a curve over k for each (label, style, values [n])."""
   with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
-    figure, axes = _blank(right=0.28)
+    figure, axes = blank(right=0.28)
     for _, look, values in entries:
       k = np.arange(1, len(values) + 1)
       axes.plot(
         k, values, color=look.colour, linewidth=1.5, dashes=look.dash or (None, None), marker="o", markersize=2.5
       )
     if log:
-      _log_axis(axes, 1.0)
+      log_axis(axes, 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 10]))
     axes.set_xlabel("draws", labelpad=1)
     _write_ends(axes, [(float(values[-1]), plain(label, 20), look.colour) for label, look, values in entries])
@@ -219,7 +182,7 @@ def _dress(
     for step in marks:
       one.axvline(step, color=INK, alpha=0.6, linewidth=0.9, dashes=(1, 2))
   if log:
-    _log_axis(axes, span)
+    log_axis(axes, span)
   if limits:
     axes.set_ylim(*limits)
   axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
@@ -266,7 +229,7 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | No
   if not changes:
     return None
   with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
-    figure, axes = _blank()
+    figure, axes = blank()
     width = 0.8 / len(changes)
     for i, (change, look) in enumerate(changes):
       heights = [change.total, *(change.factors[factor] for factor in FACTORS)]
@@ -283,13 +246,6 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str | No
     return svg(figure, name)
 
 
-def _blank(right: float = 0.02) -> tuple[Figure, Axes]:
-  """A figure and its axes, with a share of the width free on the right."""
-  figure = Figure(figsize=SIZE)
-  FigureCanvasSVG(figure)
-  return figure, figure.add_axes((0.1, 0.15, 0.9 - right, 0.82))
-
-
 def _thin(
   steps: np.ndarray, centre: np.ndarray, low: np.ndarray, high: np.ndarray, points: int = POINTS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -303,73 +259,3 @@ def _thin(
     np.asarray([extreme(column[cell]) for cell in cells]) for extreme, column in ((np.min, low), (np.max, high))
   )
   return steps[middle], centre[middle], lowest, highest
-
-
-def _log_axis(axes: Axes, span: float) -> None:
-  axes.set_yscale("log")
-  low, high = np.log10(axes.get_ylim())
-  middle, half = (low + high) / 2, max(high - low, span) / 2  # or small changes would fill the axis
-  axes.set_ylim(10 ** (middle - half), 10 ** (middle + half))
-  powers = (
-    np.floor(middle + half) - np.ceil(middle - half) + 1
-  )  # powers of ten on the axis: one label alone gives no scale
-  axes.yaxis.set_major_locator(LogLocator(subs=(1,) if powers >= 3 else (1, 2, 5), numticks=9))
-  axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: level_text(y)))
-  axes.yaxis.set_minor_locator(NullLocator())
-  axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def level_text(y: float) -> str:
-  """The label of a level of a log axis: `0.02`, `5000`, `10⁴`, `2·10⁴`.
-
-  >>> level_text(5000.0), level_text(2e4), level_text(1e-7)
-  ('5000', '2·10⁴', '10⁻⁷')
-  """
-  if not y > 0:
-    return ""
-  if 0.0099 < y < 9999.5:
-    return f"{y:g}"
-  mantissa, exponent = f"{y:.2e}".split("e")
-  power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-  return power if float(mantissa) == 1 else f"{float(mantissa):g}·{power}"
-
-
-def change_text(y: float, _: int = 0) -> str:
-  """The label of a level of an axis of changes: `+1`, `0`, `−2`."""
-  return f"{y:+g}".replace("-", "−") if y else "0"
-
-
-def step_text(x: float, _: int) -> str:
-  return f"{x / 1000:g}k" if abs(x) >= 1000 else f"{x:g}"
-
-
-def plain(text: str, longest: int = 28) -> str:
-  """A study's text for use inside a figure: letters, digits and harmless signs, cut to a length.
-
-  >>> plain("hinge <b>"), plain("discriminator_rate", 8)
-  ('hinge ?b?', 'discrim…')
-  """
-  text = re.sub(r"[^\w .,:()+=%/−–-]", "?", text, flags=re.ASCII)
-  return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _hundredths(number: str) -> str:
-  return f"{float(number):.2f}".rstrip("0").rstrip(".")
-
-
-def svg(figure: Figure, name: str) -> str:
-  """The figure as an `<svg>` element: no prolog, no ids of groups, coordinates to 0.01 pt.
-
-  The style sheet is removed too: in a page, its `*` selector would apply to all other figures. The page sets line
-  joins.
-  """
-  buffer = io.StringIO()
-  figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-  text = buffer.getvalue()
-  text = text[text.index("<svg") :]
-  text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
-  text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)
-  text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's own
-  text = re.sub(r">[^<]*<|-?\d+\.\d{3,}", lambda found: found[0] if found[0][0] == ">" else _hundredths(found[0]), text)
-  text = re.sub(r"\s*\n\s*", " ", text).replace(INK, "currentColor")
-  return re.sub(r'^<svg ([^>]*?) ?width="[^"]*"', rf'<svg role="img" aria-label="{name}" \1', text, count=1)

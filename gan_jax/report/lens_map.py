@@ -12,8 +12,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from gan_jax.report import figures
-from gan_jax.report.figures import RC
+from gan_jax.report import canvas
+from gan_jax.report.canvas import RC
 from gan_jax.report.records import Run, common_steps
 from gan_jax.report.statistics import TOTAL
 
@@ -98,8 +98,8 @@ def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours:
     else:  # both ends and the middle; rounded towards zero, so that they are on the bar
       end = math.floor(scale[1]) or scale[1]
       bar.ax.yaxis.set_major_locator(FixedLocator([-end, 0, end]))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(figures.change_text))
-    text = figures.svg(drawing, name)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(canvas.change_text))
+    text = canvas.svg(drawing, name)
   return text.replace("<image ", '<image style="image-rendering: pixelated" ')
 
 
@@ -110,14 +110,14 @@ def label(group: Sequence[str], longest: int = 34) -> str:
     text = ", ".join(group[:shown]) + rest
     if len(text) <= longest:
       return text
-  return figures.plain(group[0], longest - 4) + rest
+  return canvas.plain(group[0], longest - 4) + rest
 
 
 def _step_axis(axes: Axes, steps: np.ndarray) -> None:
   last = len(steps) - 1
   shares = (0, 0.25, 0.5, 0.75, 1) if last >= 12 else (0, 0.5, 1)  # with few cells, more labels would overlap
   places = sorted({round(last * share) for share in shares})
-  axes.set_xticks(places, [figures.step_text(float(steps[p]), 0) for p in places], fontsize=8.5)
+  axes.set_xticks(places, [canvas.step_text(float(steps[p]), 0) for p in places], fontsize=8.5)
   axes.set_xlabel("step", labelpad=1)
 
 

@@ -1,4 +1,4 @@
-"""A study as plain records and NumPy arrays: `gan_jax.load_study`. Reads files only, and imports no jax."""
+"""`gan_jax.load_study`: a study as records and NumPy arrays. It reads files only and imports no jax."""
 
 import os
 from pathlib import Path
@@ -14,42 +14,42 @@ class LoadedRun(NamedTuple):
   """One run of a study."""
 
   id: str  # ten hexadecimal digits that name its full config
-  panel: str  # the title under which the report shows it beside its like
-  label: str  # what sets it apart in its panel, but for the seed: 'hinge, n_critic=5'
+  panel: str  # the title of the section of the report that shows it
+  label: str  # the fields in which it differs from its panel, without the seed: 'hinge, n_critic=5'
   config: dict[str, Any]  # every field
   status: str  # 'diverged', 'done', 'unfinished' or 'waiting'
   last_step: int
   rows: Table  # diagnostics: `steps` [R], and `columns`, a float32 array [R] by metric; NaN is missing
-  quality: Table  # what was measured of samples, likewise, at other steps
-  verdict: Verdict  # its `final` state, the `factor` that died, the `evidence` in a sentence, a state by step
-  bit_exact: bool  # False: computed by different versions, or on different machines, in turn
+  quality: Table  # sample quality, likewise, at other steps
+  verdict: Verdict  # its `final` state, the `factor` that vanished, the `evidence` in a sentence, a state per row
+  bit_exact: bool  # False: parts were computed by different versions or machines
 
 
 class LoadedStudy(NamedTuple):
-  """A study, as its files have it."""
+  """A study, as read from its files."""
 
   path: Path
   name: str
   description: str
-  metrics: dict[str, str]  # what each column is, in words
+  metrics: dict[str, str]  # explanation of each column
   runs: tuple[LoadedRun, ...]
-  remarks: tuple[str, ...]  # what a reader must know: what is missing, damaged, or not bit exact
+  remarks: tuple[str, ...]  # what is missing, damaged, or not bit exact
 
 
 def load_study(path: str | os.PathLike[str]) -> LoadedStudy:
-  """Read a study's directory, also of one that is still running.
+  """Read a study's directory; the study may still be running.
 
       study = gan_jax.load_study("runs/compare_losses")
       for run in study.runs:
         print(run.label, run.config["seed"], run.quality.columns["frechet/distance"][-1], run.verdict.final)
 
-  A part that is damaged is left out, and named in `remarks`.
+  A damaged part is left out and named in `remarks`.
 
   Args:
     path: the directory that `run_study` or a command has written.
 
   Raises:
-    BadInput: there is no study, or its manifest is damaged beyond its copy.
+    BadInput: there is no study, or its manifest and the copy are damaged.
     OSError: the machine could not read a file.
   """
   study = records.read(paths.usable(os.fspath(path), "a study's directory"))

@@ -17,7 +17,7 @@ from gan_jax.report.statistics import FACTORS, TOTAL
 from gan_jax.settings import labels
 
 if TYPE_CHECKING:
-  from gan_jax.report.figures import Style
+  from gan_jax.report.canvas import Style
 
 LAYOUT = (  # section, explanation, its figures: (metric, caption, log axis, limits, reference lines)
   (
@@ -190,14 +190,14 @@ def _styles(study: Study, some: Comparison, count: int) -> dict[int, Style]:
   """The style of each variant, by its place. Where every variant has a loss of its own, a loss has one colour on the whole
   page; otherwise colours follow the order of the variants. If only some are drawn, they get the first styles.
   """
-  from gan_jax.report import figures
+  from gan_jax.report import canvas
 
   places = [row.place for row in some.rows]
   losses = list(dict.fromkeys(variant.config["loss"] for p in study.panels for variant in p.variants))
   own = [row.variant.config["loss"] for row in some.rows]
   if len(set(own)) == len(own):
-    return {place: figures.style(losses.index(loss)) for place, loss in zip(places, own, strict=True)}
-  return {place: figures.style(i if count > len(places) else place) for i, place in enumerate(places)}
+    return {place: canvas.style(losses.index(loss)) for place, loss in zip(places, own, strict=True)}
+  return {place: canvas.style(i if count > len(places) else place) for i, place in enumerate(places)}
 
 
 def _common(panel: Panel) -> list[tuple[str, str]]:

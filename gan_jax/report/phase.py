@@ -8,8 +8,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gan_jax.report import figures
-from gan_jax.report.figures import RC
+from gan_jax.report import canvas
+from gan_jax.report.canvas import RC
 from gan_jax.report.verdicts import LOOKS
 
 CELL = (0.95, 0.42)  # inches
@@ -47,15 +47,15 @@ def figure(cells: Sequence[Cell], across: str, up: str, name: str) -> str:
       x, y, look = columns.index(cell.across), lines.index(cell.up), LOOKS[cell.state]
       axes.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=look.colour, linewidth=0))
       first = f"{look.short} {cell.note}".strip()
-      axes.text(x, y - 0.2, figures.plain(first, 15), color=look.ink, ha="center", va="center", fontsize=8.2)
-      axes.text(x, y + 0.22, figures.plain(cell.text, 14), color=look.ink, ha="center", va="center", fontsize=8.2)
+      axes.text(x, y - 0.2, canvas.plain(first, 15), color=look.ink, ha="center", va="center", fontsize=8.2)
+      axes.text(x, y + 0.22, canvas.plain(cell.text, 14), color=look.ink, ha="center", va="center", fontsize=8.2)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(lines) - 0.5, -0.5))
-    axes.set_xticks(range(len(columns)), [figures.plain(c, 14) for c in columns], fontsize=8.5)
-    axes.set_yticks(range(len(lines)), [figures.plain(c, 22) for c in lines], fontsize=8.5)
+    axes.set_xticks(range(len(columns)), [canvas.plain(c, 14) for c in columns], fontsize=8.5)
+    axes.set_yticks(range(len(lines)), [canvas.plain(c, 22) for c in lines], fontsize=8.5)
     axes.tick_params(length=0)
     for side in axes.spines.values():
       side.set_visible(False)
-    axes.set_xlabel(figures.plain(across), labelpad=2)
+    axes.set_xlabel(canvas.plain(across), labelpad=2)
     middle = (BELOW + CELL[1] * len(lines) / 2) / height
-    drawing.text(0.12 / width, middle, figures.plain(up, 22), fontsize=9.5, va="center", ha="center", rotation=90)
-    return figures.svg(drawing, name)
+    drawing.text(0.12 / width, middle, canvas.plain(up, 22), fontsize=9.5, va="center", ha="center", rotation=90)
+    return canvas.svg(drawing, name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
-from gan_jax.report.figures import Style
+from gan_jax.report.canvas import Style
 from gan_jax.report.records import Run, Variant
 
 SHEET = 64  # images on a sheet

@@ -16,7 +16,7 @@ class Look(NamedTuple):
   ink: str  # of text on that colour
 
 
-# None of these is a colour of a variant (`figures.COLOURS`), so that a state is not mistaken for a loss.
+# None of these is a colour of a variant (`canvas.COLOURS`), so that a state is not mistaken for a loss.
 LOOKS = {
   "healthy": Look("healthy", "healthy", "#A5D6A0", "#111111"),
   "discriminator_dominates": Look("discriminator dominates", "D wins", "#B2182B", "#FFFFFF"),

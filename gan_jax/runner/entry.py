@@ -1,4 +1,4 @@
-"""A study from Python: `gan_jax.run_study`, for a notebook or a program of one's own. No jax at import."""
+"""`gan_jax.run_study`: a study from a notebook or a program. No jax at import."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -21,36 +21,35 @@ def run_study(
   single: bool = False,
   say: Callable[[str], None] = print,
 ) -> LoadedStudy:
-  """Train a study, or go on with it, and return what it measured; its report is `report.html` in its directory.
+  """Train or resume a study and return its measurements; its report is `report.html` in its directory.
 
       study = gan_jax.run_study("compare_losses", "runs/short", overrides={"steps": 500})
       study = gan_jax.run_study({"dataset": "ring", "latent_size": 2, "steps": 500}, "runs/ring")
       losses = [{"loss": name} for name in ("minimax", "hinge")]
       study = gan_jax.run_study({"dataset": "ring", "latent_size": 2, "steps": 500}, "runs/two", sweep=losses)
 
-  The runs are those of `gan-jax sweep` with the same fields, and so are the files: the same call goes on with a study that
-  was stopped, and returns at once where all is trained.
+  Runs and files are those of `gan-jax sweep` with the same fields. The same call resumes a study that was stopped, and
+  returns at once if everything is trained.
 
-  Where jax was used before, its devices stay as they are. Its settings for debugging (`jax_debug_nans`, ...) are off
-  during the study and as before afterwards. In the main thread Ctrl-C is a KeyboardInterrupt as ever, and SIGTERM, SIGHUP,
-  SIGUSR1 and SIGUSR2 save and stop the study, unless the program handles them itself; in another thread no signal is
-  touched.
+  If jax was used before, its devices are kept. Its debugging settings (`jax_debug_nans`, ...) are off during the study
+  and restored afterwards. In the main thread Ctrl-C raises KeyboardInterrupt as usual, and SIGTERM, SIGHUP, SIGUSR1 and
+  SIGUSR2 save and stop the study, unless the program handles them itself. In another thread no signal is handled.
 
   Args:
     config: the path of a config file, the name of one that comes with the package, or a dict of the fields that differ
       from the defaults in `gan_jax/settings/fields.py`.
-    out: the study's directory. A dict needs one; the default of a file is that of `gan-jax sweep`, `runs/<config>`.
+    out: the study's directory; required with a dict. For a file the default is `runs/<config>`, as for `gan-jax sweep`.
     sweep: with a dict, the overrides of every run; `gan_jax.settings.sweeps` has functions that compose such lists.
       Without one there is one run.
     overrides: fields that win over those of the config and its sweep, as `--config.field=value` does.
-    single: of a file, only the one run of `get_config()`, as `gan-jax train` does.
-    say: is given each line of progress, also from a helper thread, never twice at once. `lambda line: None` is silent.
+    single: with a file, train only the run of `get_config()`, as `gan-jax train` does.
+    say: prints one line of progress; it is also called from a helper thread, never twice at once.
 
   Raises:
-    BadInput: input that cannot be used, in one sentence; nothing on disk has been touched.
-    Stopped: a signal asked to stop; the same call goes on.
-    Failure: the machine could not do it (too little memory), or a study that was trained before is not whole.
-    OSError: a file could not be written or read; the same call goes on from what is saved.
+    BadInput: input that cannot be used; nothing on disk has been changed.
+    Stopped: a signal asked to stop; the same call continues.
+    Failure: the machine failed (too little memory), or files of a trained study are missing.
+    OSError: a file could not be written or read; the same call continues from what is saved.
   """
   pinned = config_file.fields({} if overrides is None else overrides, "overrides")
   if not isinstance(config, (str, os.PathLike)):

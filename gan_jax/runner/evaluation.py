@@ -1,4 +1,4 @@
-"""What is measured and drawn of a population between its steps: sample quality, inspections, and samples for the eye."""
+"""Measurements of a population between its steps: sample quality, inspections, and grids of samples."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +24,8 @@ from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, Layout
 from gan_jax.settings.records import Hypers, thawed
 
-GRID = {3: 64, 1: 512}  # samples from one fixed noise, for the eye: of images [H, W, C], of points [2]
-RAW = "raw/"  # before a metric's name: of the generator as it is trained, beside that of its moving average
+GRID = {3: 64, 1: 512}  # number of samples in a grid, by the rank of an example: images [H, W, C], points [2]
+RAW = "raw/"  # prefix of a metric of the generator itself; without it, of the generator with averaged weights
 
 # What is measured at evaluations on request: `build` and `finish` as in metrics.Quality, and `explanations`.
 INSPECTIONS = {"geometry": geometry, "gap": duality}
@@ -34,12 +34,12 @@ Columns = dict[str, np.ndarray]  # by name, [members]
 
 
 def view(samples: Array) -> Array:
-  """Samples as they are kept for the eye: images [..., H, W, C] as uint8, points [..., 2] as they are."""
+  """Samples as they are stored for viewing: images [..., H, W, C] as uint8, points [..., 2] unchanged."""
   return encode_for_view(samples) if samples.shape[-1] != 2 else samples
 
 
 def real_examples(dataset: Dataset) -> np.ndarray:
-  """As many real examples as a grid has, a sample of the data in whatever order; fewer data come again."""
+  """A grid of real examples, sampled from the data; with fewer data, examples are repeated."""
   size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
   chosen = scattered(jnp.arange(count) % size, size)
   return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
@@ -48,8 +48,8 @@ def real_examples(dataset: Dataset) -> np.ndarray:
 def build_evaluate(
   group: Group, game: Game, dataset: Dataset, quality: Quality, layout: Layout
 ) -> Callable[[Hypers, GanState], Columns]:
-  """The quality of every member's averaged generator, and under `raw/` that of the generator itself."""
-  # As many as the longest count of samples has, in whole chunks.
+  """A function that measures every member's averaged generator, and under `raw/` the generator itself."""
+  # Enough labels for all samples, in whole chunks.
   wanted = group.spec.evaluation_samples + CHUNK
   labels = jnp.asarray(spread_labels(np.asarray(dataset.judged.labels), wanted))
 
@@ -72,7 +72,7 @@ def build_evaluate(
     if averages(group):
       generators[RAW] = (state.gen_params, state.memory.generator)
     found = layout.cut(measure(hypers, generators))
-    with np.errstate(over="ignore"):  # what is beyond float32 is inf there
+    with np.errstate(over="ignore"):  # values beyond float32 become inf
       columns = {prefix + name: x for prefix, mine in found.items() for name, x in quality.finish(mine).items()}
       return {name: np.asarray(value, np.float32) for name, value in columns.items()}
 
@@ -80,13 +80,13 @@ def build_evaluate(
 
 
 def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Data], Columns]:
-  """What `Spec.probes` asks for at evaluations."""
+  """A function that measures the inspections that `Spec.probes` asks for."""
   asked = [name for name in probes.requested(game.spec.probes) if name in INSPECTIONS]
   options = thawed(game.spec.probe_options)
 
   def all_members(measure: Callable) -> Callable:
     def measured(hypers: Hypers, state: GanState, data: Data) -> Any:
-      number = state.step[0]  # one for all members, so what hangs on it alone stays a branch under `vmap`
+      number = state.step[0]  # the same for all members, so that a `cond` on it stays a branch under `vmap`
       return jax.vmap(lambda h, s: measure(h, s._replace(step=number), data))(hypers, state)
 
     return jax.jit(layout.divide(measured, (DIVIDED, DIVIDED, REPLICATED), DIVIDED))
@@ -104,12 +104,12 @@ def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Dat
 
 
 def build_draw_grid(game: Game, layout: Layout) -> Callable[[GanState], Array]:
-  """Samples of every member's averaged generator from one fixed noise, the classes in turn."""
+  """A function that draws samples of every member's averaged generator from one fixed noise, with the classes in turn."""
 
   def draw_grid(state: GanState) -> Array:
     count = GRID[len(game.image_shape)]
     noise = jax.random.normal(derive_key(0, 0, Purpose.GRID), (count, game.spec.latent_size))
-    labels = jnp.arange(count) % game.num_classes  # the eye wants to see every class, however rare
+    labels = jnp.arange(count) % game.num_classes  # in turn, so that rare classes are shown too
     make = lambda params, memory: game.generator.apply(params, memory, noise, labels, False)[0]  # noqa: E731
     return view(jax.vmap(make)(state.gen_ema, state.memory.average))
 
@@ -117,7 +117,7 @@ def build_draw_grid(game: Game, layout: Layout) -> Callable[[GanState], Array]:
 
 
 def explanations(game: Game) -> dict[str, str]:
-  """What the names in the rows and inspections of a game mean."""
+  """The meaning of each column of the rows and inspections of a game."""
   spec, asked = game.spec, probes.requested(game.spec.probes)
   layers: list[str] = []
   if "layers" in asked:
@@ -131,21 +131,23 @@ def explanations(game: Game) -> dict[str, str]:
 
 
 def averages(group: Group) -> bool:
-  """Whether any member's generator is averaged, so that the generator itself is measured beside its average."""
+  """Whether any member averages its generator's weights, so that the generator itself is measured as well."""
   return bool(np.any(np.asarray(group.hypers.ema_decay) > 0))
 
 
 def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str, str]:
-  """What the columns of `build_evaluate` mean."""
+  """The meaning of each column of `build_evaluate`."""
   found = dict(quality.explanations)
   if any(averages(group) for group in groups):
     cheap = quality.explanations.keys() - set(OF_NEIGHBOURS)
-    found |= {RAW + name: f"{name} of the generator itself, not of its average" for name in found if name in cheap}
+    found |= {
+      RAW + name: f"{name} of the generator itself, without averaging its weights" for name in found if name in cheap
+    }
   return found
 
 
 def all_explanations(qualities: Mapping[tuple[Any, ...], Quality], groups: Sequence[Group]) -> dict[str, str]:
-  """The same of every dataset of a study, whose name is first in the key; where their texts differ, each with its name."""
+  """`quality_explanations` of all datasets of a study (name first in the key); where texts differ, each names its dataset."""
   each = {key: quality_explanations(quality, groups) for key, quality in qualities.items()}
   names = {name: None for texts in each.values() for name in texts}
   said = {name: {key: texts[name] for key, texts in each.items() if name in texts} for name in names}

@@ -1,8 +1,8 @@
-"""The devices as a mesh of two axes: `members`, over which a population is spread, and `batch`, over which one run's is.
+"""The devices as a mesh of two axes: the members of a population are divided over `members`, each run's batch over `batch`.
 
-Members never talk to one another, so that axis scales by construction. Along `batch` a step is written as for one device:
-the compiler divides its arrays and adds the sums over devices that a mean over the batch needs, so losses and statistics
-that look at the whole batch stay what they are. Rounding differs from one device's, as between any two layouts.
+Members do not communicate, so that axis scales by construction. Along `batch` a step is written as for one device: the
+compiler divides the arrays and inserts the sums over devices, so losses and statistics of the whole batch stay correct.
+Rounding differs from that of one device, as between any two layouts.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +20,17 @@ REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec(MEMBERS), PartitionSp
 
 
 class Layout(NamedTuple):
-  """A mesh, and how many members it holds."""
+  """A mesh, and the number of members on it."""
 
   mesh: Mesh
   members: int
-  padded: int  # members, rounded up to a multiple of the mesh's rows; the overhang repeats the last member
+  padded: int  # members, rounded up to a multiple of the mesh's rows; the surplus repeats the last member
 
   def put(self, tree: Any, spec: PartitionSpec) -> Any:
     return jax.device_put(tree, NamedSharding(self.mesh, spec))
 
   def place(self, tree: Any) -> Any:
-    """A host pytree with leaves [members, ...], padded, on the devices."""
+    """A host pytree with leaves [members, ...], padded and put on the devices."""
     pad = lambda x: np.concatenate([x, np.repeat(x[-1:], self.padded - self.members, axis=0)])  # noqa: E731
     return self.put(jax.tree.map(pad, tree), DIVIDED)
 
@@ -39,7 +39,7 @@ class Layout(NamedTuple):
     return jax.tree.map(lambda x: x[: self.members], jax.device_get(tree))
 
   def divide(self, function: Callable, inputs: Any, outputs: Any) -> Callable:
-    """`function` of each row's members by themselves; the batch axis is the compiler's to divide."""
+    """`function`, applied to the members of each row separately; the compiler divides the batch axis."""
     names = {MEMBERS} if self.mesh.shape[BATCH] > 1 else {MEMBERS, BATCH}
     return jax.shard_map(
       function, mesh=self.mesh, in_specs=inputs, out_specs=outputs, axis_names=names, check_vma=False
@@ -53,14 +53,14 @@ class Layout(NamedTuple):
 
 
 def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, int]:
-  """(rows, columns) of the mesh for as many members, each with a batch that can be divided into `batch` equal parts.
+  """(rows, columns) of the mesh for `members` runs, each with a batch that can be divided into `batch` equal parts.
 
-  Members come first: where there are at least as many as devices, each row is one device. Otherwise what is left of the
-  devices divides the batches, as far as their number divides `batch`: the pair that leaves a device the least to do.
+  If there are at least as many members as devices, each row is one device. Otherwise remaining devices divide the
+  batches, if their number divides `batch`; of all possible pairs, the one with the least work per device is taken.
 
   Args:
-    devices: how many there are.
-    members: of the population.
+    devices: number of devices.
+    members: number of runs.
     batch: examples, or packs of them.
     asked: devices for each run's batch; 0: as above.
 
@@ -83,8 +83,8 @@ def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, 
 
 
 def build(members: int, batch: int, asked: int = 0, devices: Sequence[Any] | None = None) -> Layout:
-  """The layout over all devices (or those given). On a CPU batches are divided only where `asked`: sums over its virtual
-  devices cost more than small networks gain."""
+  """The layout over all devices (or those given). On a CPU, batches are divided only where `asked`: for small networks, sums
+  over virtual devices cost more than they gain."""
   devices = list(jax.devices() if devices is None else devices)
   asked = asked or int(devices[0].platform == "cpu")
   rows, columns = shape(len(devices), members, batch, asked)

@@ -49,12 +49,12 @@ class Program(NamedTuple):
     return self.layout.padded
 
   def place(self, tree: Any) -> Any:
-    """A host pytree with leaves [members, ...], padded, on the devices."""
+    """A host pytree with leaves [members, ...], padded and put on the devices."""
     return self.layout.place(tree)
 
 
 def step_all(game: Game, hypers: Hypers, state: GanState, data: Data) -> tuple[GanState, Any]:
-  """One step of every member. Its number is one for all, so what hangs on it alone stays a branch under `vmap`."""
+  """One step of every member. The step number is the same for all, so that a `cond` on it stays a branch under `vmap`."""
   step, number = build_resident_step(game), state.step[0]
   return jax.vmap(lambda h, s: step(h, s._replace(step=number), data))(hypers, state)
 
@@ -70,9 +70,10 @@ def measured(game: Game, hypers: Hypers, state: GanState, data: Data) -> Rows:
 
 
 def window(game: Game, hypers: Hypers, state: GanState, data: Data, length: int) -> tuple[GanState, Rows]:
-  """A row of the first step, then `length` steps whose traces nobody reads, and which the compiler therefore never makes.
+  """A row of the first step, then `length` steps. Their traces are not used, so XLA does not compute them.
 
-  Probes run inside an always-true `lax.cond`: XLA cannot fuse across it, so probing cannot change the training's rounding.
+  Probes run inside an always-true `lax.cond`: XLA cannot fuse across it, so probing cannot change the training's
+  rounding.
   """
   # Traced once, for the shapes of a row and for the row.
   probe = jax.jit(functools.partial(measured, game), inline=True)
@@ -98,7 +99,7 @@ def build_advance(game: Game, layout: mesh.Layout) -> Callable[..., tuple[GanSta
 def compile_group(
   group: Group, game: Game, dataset: Dataset, quality: Quality, layout: mesh.Layout | None = None
 ) -> Program:
-  """The programs of a group over all devices; each is compiled at its first call."""
+  """The programs of a group on all devices; each is compiled at its first call."""
   spec = group.spec
   layout = layout or mesh.build(len(group.configs), spec.batch_size // spec.packing, spec.batch_devices)
   game = game._replace(spread=layout.spread)

@@ -43,23 +43,9 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
   curvatures = {name: CURVATURES.get(name) for name in weights}
   if config["optimizer"] not in ("sgd", "momentum", "optimistic_sgd") or None in curvatures.values():
     return None
-  slope_d, slope_g, bend = slopes(config["loss"], tuple(sorted(config["loss_options"].items())))
-  field = np.array([[0.0, -slope_g], [-slope_d, 0.0]])
   penalty = sum(weight * (curvatures[name] or 0.0) for name, weight in weights.items())
   lazy = config["penalty_every"] if config["penalty_every"] > 1 else 0
-  if not lazy:
-    field[1, 1] -= penalty
-  if config["generator_penalty"] == "weight_decay":
-    field[0, 0] -= config["generator_penalty_weight"]
-  if config["instance_noise"]:
-    field[1, 1] -= config["instance_noise_scale"] ** 2 * bend
-  if config["unroll_steps"]:
-    reply = config["unroll_steps"] * config["unroll_rate"] * slope_g * slope_d
-    field[0, 0] += reply * (2 if config["unroll_gradient"] == "through" else 1)
-  jacobian = -field  # of the two gradients
-  corrections = {"consensus": jacobian.T, "symplectic": (jacobian - jacobian.T).T / 2}
-  if config["method"] in corrections:
-    jacobian = jacobian + config["method_options"]["weight"] * corrections[config["method"]] @ jacobian
+  jacobian = gradients_jacobian(config, 0.0 if lazy else penalty)
   rates = np.array([config["generator_rate"], config["discriminator_rate"]])
 
   def move(x, memory, players, base=None):
@@ -100,6 +86,24 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
   # Numbers that are not used would add eigenvalues.
   used = [0, 1] + [2, 3] * (config["optimizer"] != "sgd") + [4, 5] * (config["lookahead_every"] > 0)
   return map_[np.ix_(used, used)] + 0j
+
+
+def gradients_jacobian(config: Mapping[str, Any], penalty: float) -> np.ndarray:
+  """The Jacobian [2, 2] of the two players' gradients, the method's correction included; `penalty`: its curvature in psi."""
+  slope_d, slope_g, bend = slopes(config["loss"], tuple(sorted(config["loss_options"].items())))
+  field = np.array([[0.0, -slope_g], [-slope_d, -penalty]])
+  if config["generator_penalty"] == "weight_decay":
+    field[0, 0] -= config["generator_penalty_weight"]
+  if config["instance_noise"]:
+    field[1, 1] -= config["instance_noise_scale"] ** 2 * bend
+  if config["unroll_steps"]:
+    reply = config["unroll_steps"] * config["unroll_rate"] * slope_g * slope_d
+    field[0, 0] += reply * (2 if config["unroll_gradient"] == "through" else 1)
+  jacobian = -field
+  corrections = {"consensus": jacobian.T, "symplectic": (jacobian - jacobian.T).T / 2}
+  if config["method"] in corrections:
+    jacobian = jacobian + config["method_options"]["weight"] * corrections[config["method"]] @ jacobian
+  return jacobian
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The quantities that decide a verdict: from a run's rows and quality, smoothed, one number of each per row."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -88,83 +89,107 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
   Only the length of the long window depends on the whole run.
   """
   steps = np.asarray(rows.steps, np.int64)
-  count, window = len(steps), int(limits["window"])
-  long = max(int(limits["long_rows"]), int(limits["long_share"] * count), 1)
+  window = int(limits["window"])
+  long = max(int(limits["long_rows"]), int(limits["long_share"] * len(steps)), 1)
+  latest = latest_evaluation(steps, quality)
+  at_rows = functools.partial(held, latest)
+  waits = column(rows, "count/generator_updates") == 0  # during a head start the generator is not trained
   auc = median(column(rows, "disc/auc"), window)
   total, factors = decades(rows, window)
-  pace = column(rows, "gen/update_ratio")
-  updates = column(rows, "count/generator_updates")
-  waits = updates == 0  # during a head start the generator is not trained
-  pace = np.where(waits, np.nan, pace)
-
-  # The evaluation that belongs to a row is the last one made before the next row.
-  until = np.append(steps[1:], np.iinfo(np.int64).max)[:count]
-  latest = np.searchsorted(np.asarray(quality.steps), until, side="right") - 1
-
-  def at_rows(x: np.ndarray) -> np.ndarray:
-    return np.where(latest >= 0, x[np.maximum(latest, 0)], np.nan) if len(x) else np.full(count, np.nan)
-
-  # Gains are measured from the start of the long window or from the previous evaluation, whichever is earlier.
-  begin = np.arange(count) - (long - 1)
-  first = np.maximum(begin, 0)
-  base = np.where((begin >= 0) & ~waits[first], np.minimum(latest[first], latest - 1), -1)
-
-  def gain(x: np.ndarray) -> np.ndarray:
-    return np.where(base >= 0, x[latest] - x[base], np.nan) if len(x) else np.full(count, np.nan)
-
-  share, distance = column(quality, "modes/high_quality"), relative_distance(quality)
-  modes = effective_modes(quality)
+  share, distance, modes = column(quality, "modes/high_quality"), relative_distance(quality), effective_modes(quality)
   swings = {
     "AUC": (column(rows, "disc/auc"), limits["swing"]),
     "share of high-quality samples": (at_rows(share), limits["swing"]),
     "Frechet distance": (at_rows(np.log10(np.maximum(distance, TINY))), limits["swing_distance"]),
   }
-  turns, late, path = {}, {}, {}
-  for name, (x, swing) in swings.items():
-    turned, way = np.zeros((2, count))
-    at = turning_points(x, swing)
-    turned[at] = 1
-    way[at[1:]] = np.abs(np.diff(x[at])) / swing
-    turns[name], late[name] = (np.nansum(trailing(turned, n), axis=1) for n in (long, -(-long // 2)))
-    path[name] = np.nansum(trailing(way, long), axis=1)
+  turned = {name: reversals(x, swing, long) for name, (x, swing) in swings.items()}
+  good, like, faint = likeness(share, distance, limits)
   # Modes of a few stray samples are not counted.
   counted = np.where(np.isnan(share), np.nan, np.where(share >= FEW, np.nan_to_num(modes), 0))
   measures = (share, counted, -np.log10(np.maximum(distance, TINY)))
-  with np.errstate(invalid="ignore"):
-    since = np.where(auc < limits["auc_dominated"], steps, -1)
-    best = np.fmin.accumulate(distance)
-    planar = ~np.isnan(share)
-    good = np.where(planar, share >= limits["good_share"], distance <= limits["good_distance"])
-    near = (distance <= limits["like_distance"]) | (best <= limits["good_distance"])
-    like = np.where(planar, share >= limits["good_share"], near)
-    faint = np.where(planar, share >= limits["faint_share"], distance <= limits["faint_distance"])
-    shares = {name: np.where(total == 0, np.nan, x / np.where(total == 0, 1, total)) for name, x in factors.items()}
-  # Distances are relative to the first one, so a single one says nothing.
-  unknown = np.isnan(share) & (np.isnan(distance) | (np.cumsum(np.isfinite(distance)) < 2))
-  since = np.maximum.accumulate(since) if count else since
   return Signs(
     steps,
     auc,
-    np.where(np.isnan(auc), np.nan, np.where(since >= 0, steps - since, steps - (steps[0] if count else 0))),
+    since_level(auc, steps, limits["auc_dominated"]),
     total,
     factors,
-    shares,
-    median(pace, window),
+    {name: np.where(total == 0, np.nan, x / np.where(total == 0, 1, total)) for name, x in factors.items()},
+    median(np.where(waits, np.nan, column(rows, "gen/update_ratio")), window),
     largest_logit(rows),
-    turns,
-    late,
-    path,
+    {name: found[0] for name, found in turned.items()},
+    {name: found[1] for name, found in turned.items()},
+    {name: found[2] for name, found in turned.items()},
     median(column(rows, "gen/successive_cosine"), window),
-    at_rows(np.where(unknown, np.nan, good)),
-    at_rows(np.where(unknown, np.nan, like)),
-    at_rows(np.where(unknown, np.nan, faint)),
+    at_rows(good),
+    at_rows(like),
+    at_rows(faint),
     at_rows(modes),
     at_rows(spread(quality)),
     at_rows(column(quality, "samples/duplicates")),
-    np.fmax.reduce([gain(x) for x in measures]),
+    np.fmax.reduce([gain(x, latest, waits, long) for x in measures]),
     at_rows(np.fmax.reduce([since_first(x) for x in measures])),
     at_rows(travelled(quality)),
   )
+
+
+def latest_evaluation(steps: np.ndarray, quality: Table) -> np.ndarray:
+  """[R]: the index of the evaluation that belongs to each row, the last one made before the next row; -1 for none."""
+  until = np.append(steps[1:], np.iinfo(np.int64).max)[: len(steps)]
+  return np.searchsorted(np.asarray(quality.steps), until, side="right") - 1
+
+
+def held(latest: np.ndarray, x: np.ndarray) -> np.ndarray:
+  """[R]: values [E] of evaluations at the rows that they belong to; NaN before the first evaluation."""
+  return np.where(latest >= 0, x[np.maximum(latest, 0)], np.nan) if len(x) else np.full(len(latest), np.nan)
+
+
+def gain(x: np.ndarray, latest: np.ndarray, waits: np.ndarray, long: int) -> np.ndarray:
+  """[R]: by how much values [E] rose since the long window began, or since the evaluation before, whichever is earlier.
+
+  NaN in the first long window, and where that window began while the generator was not trained (`waits` [R]).
+  """
+  begin = np.arange(len(latest)) - (long - 1)
+  first = np.maximum(begin, 0)
+  base = np.where((begin >= 0) & ~waits[first], np.minimum(latest[first], latest - 1), -1)
+  return np.where(base >= 0, x[latest] - x[base], np.nan) if len(x) else np.full(len(latest), np.nan)
+
+
+def reversals(x: np.ndarray, swing: float, long: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Of values [R], within the long window that ends at each row [R]: reversals by at least `swing`; those in the window's
+  later half; the sum of the distances between reversals, in swings.
+  """
+  turned, way = np.zeros((2, len(x)))
+  at = turning_points(x, swing)
+  turned[at] = 1
+  way[at[1:]] = np.abs(np.diff(x[at])) / swing
+  found, late, path = (
+    np.nansum(trailing(*pair), axis=1) for pair in ((turned, long), (turned, -(-long // 2)), (way, long))
+  )
+  return found, late, path
+
+
+def likeness(share: np.ndarray, distance: np.ndarray, limits: dict[str, float]) -> tuple[np.ndarray, ...]:
+  """(good, alike, faint) of every evaluation [E], 1 or 0, NaN where not measured; see `Signs`.
+
+  By the share of high-quality samples where there is one, else by the distance. Distances are relative to the first one,
+  so a single one says nothing.
+  """
+  planar = ~np.isnan(share)
+  with np.errstate(invalid="ignore"):
+    good = np.where(planar, share >= limits["good_share"], distance <= limits["good_distance"])
+    near = (distance <= limits["like_distance"]) | (np.fmin.accumulate(distance) <= limits["good_distance"])
+    alike = np.where(planar, share >= limits["good_share"], near)
+    faint = np.where(planar, share >= limits["faint_share"], distance <= limits["faint_distance"])
+  unknown = ~planar & (np.isnan(distance) | (np.cumsum(np.isfinite(distance)) < 2))
+  return tuple(np.where(unknown, np.nan, x) for x in (good, alike, faint))
+
+
+def since_level(auc: np.ndarray, steps: np.ndarray, dominated: float) -> np.ndarray:
+  """[R]: steps since the AUC was last below `dominated`, or since the first row where it never was; NaN without an AUC."""
+  with np.errstate(invalid="ignore"):
+    below = np.where(auc < dominated, steps, -1)
+  last = np.maximum.accumulate(below) if len(below) else below
+  return np.where(np.isnan(auc), np.nan, steps - np.where(last >= 0, last, steps[:1].sum()))
 
 
 def decades(rows: Table, window: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

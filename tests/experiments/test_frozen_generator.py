@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from experiments.studies.frozen_generator import figure, gradients, study
+from experiments.studies.frozen_generator.tails import standardised, tails
 from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import flat
 from gan_jax.game.state import initial_state
 from gan_jax.metrics import Quality
-from gan_jax.report.tails import standardised, tails
 from gan_jax.runner import grouping, population, restore
 from gan_jax.runner import study as runner_study
 from gan_jax.settings import sweeps

@@ -34,7 +34,7 @@ def written(tmp_path_factory):
 def test_the_figure_and_the_table_are_there(written, capsys):
   assert (written / "mode_collapse.png").read_bytes().startswith(b"\x89PNG")
   text = (written / "table.md").read_text()
-  assert "therefore not the published protocol" in text
+  assert "so not the published protocol" in text
   assert f"reverse KL (K − 1) / 2N = {7 / 500:.4f} (ring)" in text.replace("\n", " ")
   rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| GAN", "| PacGAN2"))]
   assert [row[0].removeprefix("| ") for row in rows] == ["GAN", "PacGAN2"]
@@ -64,7 +64,7 @@ def test_divergences_are_compared_as_ratios_and_the_comparisons_of_a_data_set_ar
   ours, theirs = (list(study.finals(m, study.MODES).values()) for m in (found[1], found[0]))
   assert difference.mean == pytest.approx(np.mean(np.subtract(ours, theirs)))
   text = study.sentences(found)
-  assert "PacGAN2 beside GAN, paired by seed" in text
+  assert "PacGAN2 against GAN, paired by seed" in text
   assert "(Holm, of " in text
 
 

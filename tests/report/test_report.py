@@ -16,6 +16,7 @@ from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.report import (
   build,
+  canvas,
   charts,
   factors,
   figures,
@@ -730,10 +731,10 @@ def test_the_page_is_self_contained_small_and_the_same_again(study, page):
 
 def test_every_figure_is_drawn_and_downsampled(study):
   panel = records.read(study).panels[0]
-  variants = [(variant, figures.style(i)) for i, variant in enumerate(panel.variants)]
+  variants = [(variant, canvas.style(i)) for i, variant in enumerate(panel.variants)]
   svg = figures.curves(variants, "disc/auc", "a")
   for index in range(len(LOSSES)):
-    assert figures.style(index).colour.lower() in svg
+    assert canvas.style(index).colour.lower() in svg
   assert figures.curves(variants, "no/such", "a") is None
   steps = np.arange(10_000)
   values = np.where(steps == 5001, 100.0, 1.0)
@@ -845,7 +846,7 @@ def test_strips_cover_the_steps_that_were_measured():
 
 
 def test_no_state_and_no_factor_has_the_colour_of_a_variant():
-  variants = {colour.lower() for colour in figures.COLOURS}
+  variants = {colour.lower() for colour in canvas.COLOURS}
   assert not variants & {look.colour.lower() for look in verdicts.LOOKS.values()}
   assert not variants & {line["color"].lower() for line in factors.LINES.values()}
   assert len({tuple(line.get("dashes", ())) for line in factors.LINES.values()}) >= 3  # told apart without colour too
@@ -853,7 +854,7 @@ def test_no_state_and_no_factor_has_the_colour_of_a_variant():
 
 def test_seven_ranges_are_drawn_one_by_one_and_three_together(study):
   panel = records.read(study).panels[0]
-  variants = [(variant, figures.style(i)) for i, variant in enumerate(panel.variants)]
+  variants = [(variant, canvas.style(i)) for i, variant in enumerate(panel.variants)]
   assert "opacity: 0.16" not in figures.curves(variants, "disc/auc", "a")
   assert figures.curves(variants[:3], "disc/auc", "a").count("opacity: 0.16") == 3
   each = figures.each(variants, "disc/auc", "a")
@@ -975,14 +976,14 @@ def test_every_level_of_a_log_axis_is_labelled_as_what_it_is():
   from matplotlib.figure import Figure
 
   for y in (m * 10.0**e for m in (1, 2, 5) for e in range(-39, 39)):
-    assert labelled_value(figures.level_text(y)) == pytest.approx(y, rel=1e-9), y
+    assert labelled_value(canvas.level_text(y)) == pytest.approx(y, rel=1e-9), y
   for low, high in ((3e3, 2.5e4), (4e4, 3e5), (2e-4, 9e-4), (1e-3, 2.0), (1e-9, 1e9), (9.9e3, 1.01e4)):
     drawing = Figure()
     FigureCanvasAgg(drawing)
     axes = drawing.subplots()
     axes.plot([0, 1], [low, high])
     axes.set_yscale("log")
-    figures._log_axis(axes, 1.0)
+    canvas.log_axis(axes, 1.0)
     drawing.canvas.draw()
     bottom, top = axes.get_ylim()
     ticks = [(y, label.get_text()) for y, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)]
@@ -994,8 +995,8 @@ def test_every_level_of_a_log_axis_is_labelled_as_what_it_is():
 
 
 def test_what_a_study_says_is_harmless_inside_a_figure():
-  assert figures.plain("$x$ <script>") == "?x? ?script?"
-  assert figures.plain("a" * 50, 10) == "a" * 9 + "…"
+  assert canvas.plain("$x$ <script>") == "?x? ?script?"
+  assert canvas.plain("a" * 50, 10) == "a" * 9 + "…"
 
 
 # Terminal and JSON

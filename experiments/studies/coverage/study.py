@@ -1,20 +1,20 @@
-"""`launch.sh coverage [--seeds=5] [--repeats=N]`: how often the report's intervals hold what they are of.
+"""`launch.sh coverage [--seeds=5] [--repeats=N]`: how often the report's intervals contain the true value.
 
-A simulation: no study, no JAX, about 20 seconds.
+A simulation without training and without JAX; about 20 seconds.
 
     ./launch.sh coverage
     ./launch.sh coverage --seeds=3 --repeats=2000
 
-One row for each kind of data: `normal` (mean 10, deviation 1), `exponential`, `lognormal` (sigma 1), and `one in ten fails`,
-lognormal (sigma 0.2) but tenfold in one seed of ten. Columns are the shares of simulated studies in which the nominal 95 %
-interval holds the true value: of the mean on the plain scale (Student's t, what was used before), of the median on the
-logarithmic scale (what the report prints), of the geometric mean over all seeds, and of the ratio of two variants, of
-which only the first fails in the last row. `false alarms`: studies of seven variants that are all alike in which some
+One row for each kind of data: `normal` (mean 10, deviation 1), `exponential`, `lognormal` (sigma 1), and `one in ten
+fails`, lognormal (sigma 0.2) but tenfold in one seed of ten. Columns are the shares of simulated studies in which the
+nominal 95 % interval contains the true value: of the mean on the plain scale (Student's t), of the median on the
+logarithmic scale (which the report prints), of the geometric mean over all seeds, and of the ratio of two variants, of
+which only the first fails in the last row. `false alarms`: the share of studies of seven equal variants in which some
 ratio to the first is called certain, without a correction and with Holm's.
 
 Expected: at five seeds 0.95 in the median's and the ratio's columns, for every kind; false alarms near 0.2 without the
-correction and at most 0.05 with it. With twenty seeds, a failing tenth no longer hides in the interval's width: 0.91 and
-0.88 in the last row. A number has a standard error of sqrt(0.95 * 0.05 / repeats).
+correction and at most 0.05 with it. With twenty seeds the intervals are too narrow to cover the effect of a failing
+tenth: 0.91 and 0.88 in the last row. A number has a standard error of sqrt(0.95 * 0.05 / repeats).
 """
 
 from collections.abc import Callable
@@ -40,11 +40,11 @@ KINDS: dict[str, Draw] = {
   "lognormal": lambda rng, shape: np.exp(rng.normal(size=shape)),
   "one in ten fails": failing,
 }
-LARGE = 1_000_000  # values that the truth is computed from
+LARGE = 1_000_000  # number of values from which the true value is computed
 
 
 def coverage(kind: str, seeds: int, repeats: int, seed: int = 0) -> dict[str, float]:
-  """The share of `repeats` samples of `seeds` values whose interval holds the truth, by what the interval is of."""
+  """The share of `repeats` samples of `seeds` values whose interval contains the true value, by quantity."""
   rng = np.random.default_rng(seed)
   draw = KINDS[kind]
   many = draw(rng, (LARGE,))

@@ -1,8 +1,8 @@
 """`launch.sh dirac [CONFIG] [--config.field=value ...] [--out DIR]`: every loss, penalty and method on the Dirac-GAN.
 
-The data are 0, the generator is theta, the discriminator psi x. For each game of the config: the trajectory of the
-production step from (1, 1), its vector field, and the eigenvalues of its Jacobian at (0, 0), measured by differences of
-that step and predicted by linear algebra from the loss's two slopes at logit 0 and the penalty's curvature there.
+The data are 0, the generator is theta, the discriminator psi x. For each game of the config it computes the trajectory
+of the production step from (1, 1), its vector field, and the eigenvalues of its Jacobian at (0, 0): measured by
+differences of that step, and predicted by linear algebra from the loss's slopes at logit 0 and the penalty's curvature.
 """
 
 import csv
@@ -24,12 +24,12 @@ START, GRID = (1.0, 1.0), np.linspace(-1.8, 1.8, 9)
 STEP = 1e-5  # of the central differences, in double precision
 CAPTION = """\
 Each square is one game of two numbers: the generator's theta (across) and the discriminator's slope psi (up), the
-equilibrium at the cross. Grey: the direction of one step. Coloured: {steps} steps from the dot at (1, 1), darker as time
-goes on. Radius: the largest size of an eigenvalue of one step's Jacobian at the equilibrium, below 1 if it attracts;
-*predicted* from the loss's slopes, *measured* by
-central differences of the production step. Distance: of the end of the path
-from the equilibrium, over that of its start. A game whose update does not shrink with the gradient (Adam, RMSProp), or
-which has a kink at psi = 0, has no linear map there. Where noise enters, a measured eigenvalue is one draw's.
+equilibrium at the cross. Grey: the direction of one step. Coloured: {steps} steps from the dot at (1, 1), darker with
+time. Radius: the largest absolute eigenvalue of one step's Jacobian at the equilibrium, below 1 if the equilibrium
+attracts; *predicted* from the loss's slopes, *measured* by central differences of the production step. Distance: from the
+end of the path to the equilibrium, divided by that of its start. A game whose update does not shrink with the gradient
+(Adam, RMSProp), or which has a kink at psi = 0, has no linear map there. For a game with noise, measured eigenvalues are
+those of one draw.
 """
 
 
@@ -55,12 +55,13 @@ def main(arguments: list[str]) -> None:
 
 
 def draw(known: Any, rest: list[str]) -> None:
-  """Play every game of the config, and write figures and tables."""
+  """Train every game of the config, and write figures and tables."""
   from gan_jax import game
-  from gan_jax.report import dynamics
   from gan_jax.runner import grouping, standing
   from gan_jax.runs.directory import write_atomic
   from gan_jax.settings import sweeps
+
+  from . import figure
 
   _, configs = sweeps.load(known.config, rest, every=game.registered)
   groups = grouping.group(configs)
@@ -74,7 +75,7 @@ def draw(known: Any, rest: list[str]) -> None:
   for group, results in zip(groups, played, strict=True):
     for config, (path, arrows, jacobian) in zip(group.configs, results, strict=True):
       rows.append(row := assess(config, path, jacobian))
-      drawn.append(dynamics.Game(f"{row.name}\n{radii(row)}", row.outcome, path, points, arrows))
+      drawn.append(figure.Game(f"{row.name}\n{radii(row)}", row.outcome, path, points, arrows))
   order = {name: i for i, name in enumerate(dict.fromkeys(config["panel"] for config in configs))}
   sequence = sorted(range(len(rows)), key=lambda i: order[rows[i].panel])
   rows, drawn = [rows[i] for i in sequence], [drawn[i] for i in sequence]
@@ -86,7 +87,7 @@ def draw(known: Any, rest: list[str]) -> None:
       f"Dirac-GAN, {panel or 'games'}: {steps} steps of the production code from (1, 1); radius predicted / measured"
     )
     with command.phase("drawing", brief=True):
-      files[f"{panel or 'games'}.png"] = dynamics.figure(games, title)
+      files[f"{panel or 'games'}.png"] = figure.figure(games, title)
   for row in rows:
     print(f"{row.panel:10} {row.name:44} radius {radii(row):19} {row.outcome:10} distance {row.distance:.3g}")
   for file, content in files.items():
@@ -97,15 +98,15 @@ def draw(known: Any, rest: list[str]) -> None:
 def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """(path [T, 2], arrows [K, 2], map [n, n] of `period` steps at the origin) of each member, in double precision.
 
-  One program, of one step of many states side by side: those that start at the points, near the origin, and at (1, 1).
+  One program steps many states side by side: those that start at the points, near the origin, and at (1, 1).
   """
   import jax
   import jax.numpy as jnp
 
   from gan_jax import game
+  from gan_jax.core.compilation import quick_compilation
   from gan_jax.game.state import initial_state
   from gan_jax.game.step import build_resident_step
-  from gan_jax.runner.devices import quick_compilation
   from gan_jax.theory import dirac
 
   spec = group.spec
@@ -122,7 +123,9 @@ def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, n
       shifts = STEP * jnp.eye(len(origin.vector))
       near = jax.vmap(origin.restore)(origin.vector[None] + jnp.concatenate([shifts, -shifts]))
       far = jax.vmap(lambda p: dirac.placed(fresh, p[0], p[1]))(jnp.asarray(points))
-      alone = dirac.placed(fresh, *START)._replace(gen_opt=fresh.gen_opt, disc_opt=fresh.disc_opt)  # without a memory
+      alone = dirac.placed(fresh, *START)._replace(
+        gen_opt=fresh.gen_opt, disc_opt=fresh.disc_opt
+      )  # with a fresh optimizer state
       states = jax.tree.map(lambda a, b, c: jnp.concatenate([a, b, c[None]]), far, near, alone)
 
       def move(states, _):
@@ -147,14 +150,14 @@ def period(spec: Any) -> int:
 
 
 def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) -> Row:
-  """The row of one game: its eigenvalues, and what became of the path."""
+  """The row of one game: its eigenvalues, and how its path ended."""
   from gan_jax.theory.linearisation import predict
 
   predicted = predict(config)
   power = 1 / max(config["lookahead_every"], config["penalty_every"], 1)
-  # A kink has differences too, and they mean nothing.
+  # At a kink the differences have no meaning.
   maps = (None, None) if predicted is None else (predicted, measured + 0j)
-  # A game that left float64 has no eigenvalues, and keeps no other from having them.
+  # A game whose numbers are not finite has no eigenvalues.
   values = [None if m is None or not np.isfinite(m).all() else np.linalg.eigvals(m) ** power for m in maps]
   repels = values[0] is not None and np.abs(values[0]).max() > 1 + 1e-6
   lengths = np.linalg.norm(path, axis=1) / np.linalg.norm(START)
@@ -162,7 +165,9 @@ def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) ->
   early, late = lengths[quarter : 2 * quarter].max(), lengths[-quarter:].max()
   if not np.isfinite(late) or late > 2 or 0.25 < 1.03 * early < late:
     outcome = "diverges"
-  elif late < max(0.25, 0.97 * early) and not repels:  # what repels may come nearer on its way to a cycle
+  elif (
+    late < max(0.25, 0.97 * early) and not repels
+  ):  # near a repelling equilibrium a path may shrink towards a limit cycle
     outcome = "converges"
   else:
     outcome = "stops" if np.abs(np.diff(path[-20:], axis=0)).max() < 1e-9 else "circles"
@@ -170,7 +175,7 @@ def assess(config: Mapping[str, Any], path: np.ndarray, measured: np.ndarray) ->
 
 
 def named(config: Mapping[str, Any]) -> str:
-  """What sets a game apart from plain simultaneous descent, in a few words."""
+  """How a game differs from plain simultaneous descent, in a few words."""
   if config["panel"] == "losses":
     return config["loss"]
   orders = {"generator_first": "alternating, G first", "discriminator_first": "alternating, D first"}

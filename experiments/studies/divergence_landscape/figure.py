@@ -13,9 +13,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from gan_jax.report import figures
+from gan_jax.report import canvas
 
-# Okabe and Ito's, by what becomes of the gradient.
+# Okabe and Ito's colours, by the trend of the gradient.
 VERDICTS = {
   "saturates": "#D55E00",
   "bounded": "#009E73",
@@ -25,8 +25,8 @@ VERDICTS = {
   "no slope": "#8C8C8C",
   "no optimum": "#8C8C8C",
 }
-PLAIN = ("#333333", "#7B4FC9", "#7A6A00", "#999999", "#B5121B")  # of losses, which are no verdicts
-GRADIENTS = (1e-10, 1e6)  # shown; what explodes leaves it
+PLAIN = ("#333333", "#7B4FC9", "#7A6A00", "#999999", "#B5121B")  # for curves of losses, which have no verdict
+GRADIENTS = (1e-10, 1e6)  # the range of the axis; exploding gradients leave it
 LOSSES = (-2.2, 2.2)
 PANEL = (5.0, 2.9)  # inches, half of it for the names
 SPACING = 0.058  # of names, in heights of a panel
@@ -34,7 +34,7 @@ COLUMNS = 2
 
 
 class Series(Protocol):
-  """Over the distances, [M] each; `seen` is the part of `gradient` from fakes that a batch has."""
+  """Values over the distances, [M] each; `seen` is the part of `gradient` from fakes that a batch contains."""
 
   @property
   def discriminator(self) -> np.ndarray: ...
@@ -45,7 +45,7 @@ class Series(Protocol):
 
 
 class Curve(NamedTuple):
-  """One loss; `label` is its name in its own panel, `verdict` is of `seen`, `values` None where there is no optimum."""
+  """One loss. `label` is its name in its panel, `verdict` that on `seen`; `values` is None where there is no optimum."""
 
   name: str
   label: str
@@ -60,7 +60,7 @@ def figure(curves: Sequence[Curve], distances: np.ndarray) -> bytes:
   for curve in curves:
     panels.setdefault(curve.panel, []).append(curve)
   rows = -(-(len(panels) + 1) // COLUMNS)
-  style = {**figures.RC, "figure.facecolor": "white", "svg.hashsalt": "landscape", "font.size": 8}
+  style = {**canvas.RC, "figure.facecolor": "white", "svg.hashsalt": "landscape", "font.size": 8}
   style["font.sans-serif"] = ["DejaVu Sans"]  # matplotlib's own; otherwise every text lists a dozen
   with matplotlib.rc_context(style):
     drawing = Figure(figsize=(PANEL[0] * COLUMNS, PANEL[1] * rows + 0.4))
@@ -70,7 +70,7 @@ def figure(curves: Sequence[Curve], distances: np.ndarray) -> bytes:
     drawing.subplots_adjust(0.06, 0.5 / drawing.get_figheight(), 0.79, top, wspace=1.05, hspace=0.34)
     for axes, (title, members) in zip(grid.flat, panels.items(), strict=False):
       _gradients(axes, title, members, distances)
-    # An f-GAN's is minus its divergence, and most leave every panel.
+    # The loss of an f-GAN is minus its divergence, and most would leave the axis.
     _losses(grid.flat[len(panels)], [c for c in curves if "f-GAN" not in c.panel] or curves, distances)
     for axes in grid.flat[len(panels) + 1 :]:
       axes.set_visible(False)
@@ -81,7 +81,7 @@ def figure(curves: Sequence[Curve], distances: np.ndarray) -> bytes:
 
 
 def _gradients(axes: Axes, title: str, curves: Sequence[Curve], distances: np.ndarray) -> None:
-  """Of every loss the part that a batch sees, and dotted the whole."""
+  """Draws for every loss the part that a batch sees, and dotted the whole gradient."""
   low, high = GRADIENTS
   axes.set(xscale="log", yscale="log", xlim=(distances[0], distances[-1]), ylim=GRADIENTS)
   labels = []
@@ -105,7 +105,7 @@ def _gradients(axes: Axes, title: str, curves: Sequence[Curve], distances: np.nd
 
 
 def _losses(axes: Axes, curves: Sequence[Curve], distances: np.ndarray) -> None:
-  """The discriminators' least losses; equal ones once, under the first name."""
+  """Draws the discriminators' least losses; equal curves once, under the first name."""
   axes.set(xscale="log", xlim=(distances[0], distances[-1]), ylim=LOSSES)
   distinct: dict[str, np.ndarray] = {}
   for curve in curves:
@@ -114,7 +114,7 @@ def _losses(axes: Axes, curves: Sequence[Curve], distances: np.ndarray) -> None:
       distinct[curve.name] = losses
   labels = []
   for i, (name, losses) in enumerate(distinct.items()):
-    colour, dash = PLAIN[i % len(PLAIN)], figures.DASHES[i // len(PLAIN) % len(figures.DASHES)]
+    colour, dash = PLAIN[i % len(PLAIN)], canvas.DASHES[i // len(PLAIN) % len(canvas.DASHES)]
     axes.plot(distances, losses, color=colour, linewidth=1.3, dashes=dash or (None, None))
     labels.append((float(losses[-1] - LOSSES[0]) / (LOSSES[1] - LOSSES[0]), name, colour))
   axes.set_title("least loss of the discriminator", fontsize=9, loc="left")
@@ -158,7 +158,7 @@ def _distance_axis(axes: Axes, distances: np.ndarray) -> None:
 def _legend(drawing: Figure, verdicts: set[str]) -> None:
   words: Mapping[str, str] = {name: colour for name, colour in VERDICTS.items() if name in verdicts}
   height = 1 - 0.2 / drawing.get_figheight()
-  drawing.text(0.06, height, "pull of the fakes that a batch sees:", fontsize=8.5, va="center")
+  drawing.text(0.06, height, "gradient from fakes in a batch:", fontsize=8.5, va="center")
   for i, (name, colour) in enumerate(words.items()):
     drawing.text(0.3 + 0.085 * i, height, name, fontsize=8.5, color=colour, va="center", weight="bold")
   drawing.text(0.3 + 0.085 * len(words), height, "dotted: of all fakes", fontsize=8.5, va="center")

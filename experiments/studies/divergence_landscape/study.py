@@ -1,11 +1,13 @@
-"""`launch.sh divergence_landscape [--config.field=value ...] [--out DIR]`: who saturates, who explodes.
+"""`launch.sh divergence_landscape [--config.field=value ...] [--out DIR]`: which losses saturate, which explode.
 
-All registered losses, each at its own optimal discriminator, as a Gaussian model N(mu, 1) moves away from the data
-N(0, 1): the least loss of the discriminator, the generator's loss there, and its gradient d/dmu with the discriminator
-frozen, which pulls towards the data where it is positive. By quadrature in double precision: nothing is trained.
+All registered losses, each at its own optimal discriminator, as a Gaussian model N(mu, 1) moves away from the data N(0,
+1): the least loss of the discriminator, the generator's loss there, and its gradient d/dmu with the discriminator
+frozen, which pulls towards the data where it is positive. Computed by quadrature in double precision; nothing is
+trained.
 
-The gradient is an expectation, and may live on fakes so rare that no batch has one. So every verdict is given twice: of
-the whole gradient, and of its part from the fakes within 3 standard deviations of mu, what a batch of a few hundred sees.
+The gradient is an expectation, which may come from fakes so rare that no batch contains one. So every verdict is given
+twice: for the whole gradient, and for its part from fakes within 3 standard deviations of mu, those that a batch of a
+few hundred contains.
 
     runs/divergence_landscape/landscape.svg   the figure
     runs/divergence_landscape/table.md        the caption, and a row per loss
@@ -26,12 +28,12 @@ from gan_jax.core.errors import BadInput, unknown
 from ... import command
 from ...sweep import CONFIGS, Parser, place
 
-if TYPE_CHECKING:  # jax, which --help need not wait for
+if TYPE_CHECKING:  # imports jax, which --help does not need
   from gan_jax.theory.optimum import Values
 
 CONFIG = CONFIGS / "theory" / "divergence_landscape.py"
-# Of the exponent d log|gradient| / d log mu between the two largest distances. A power of mu up to the fourth 'grows';
-# e^(c mu^2) has the exponent 2 c mu^2, which passes any power.
+# Limits of the exponent d log|gradient| / d log mu between the two largest distances. A power of mu up to the fourth
+# 'grows'; e^(c mu^2) has the exponent 2 c mu^2, which exceeds any power.
 SATURATES, BOUNDED, GROWS = -0.5, 0.5, 4.0
 CRITERION = (
   "The trend is the exponent d log|gradient| / d log distance between the two largest distances: below -0.5 the loss "
@@ -39,18 +41,18 @@ CRITERION = (
   "the data somewhere. *No slope*: the gradient is exactly 0 everywhere."
 )
 CAPTION = """\
-The fakes are N(mu, 1), the data N(0, 1); each loss meets its own optimal discriminator, held fixed, and the gradient is
-that of the generator's loss in mu, through the samples. Positive pulls towards the data. "Seen" is the part of the
-gradient from fakes within 3 standard deviations of mu, all that a batch of a few hundred has: the solid curves, coloured
-by what becomes of them; dotted is the whole expectation. The figure's last panel leaves out the f-GANs, whose least loss
-is minus their divergence.
+The fakes are N(mu, 1), the data N(0, 1). Each loss has its own optimal discriminator, held fixed; the gradient is that of
+the generator's loss with respect to mu, through the samples. A positive gradient pulls towards the data. "Seen" is the
+part of the gradient from fakes within 3 standard deviations of mu, those that a batch of a few hundred contains: the solid
+curves, coloured by their trend. Dotted: the whole expectation. The last panel leaves out the f-GANs, whose least loss is
+minus their divergence.
 
 {criterion}
 
-Where the optimal discriminator is made of steps (hinge, energy margin, total variation, the hinge of pairs), its slope is 0
-at every fake but those on a step: at the exact optimum such a loss teaches nothing, at any distance. Trained critics
-are not exact: one that is nearly the step pulls through its steep part, where p = q, with 2 phi(mu/2) for the hinge (phi
-the normal density), which vanishes as fast as the pull of `minimax`, about pi phi(mu/2).
+If the optimal discriminator is piecewise constant (hinge, energy margin, total variation, paired hinge), its slope is 0 at
+all fakes except those at a step: at the exact optimum the generator gets no gradient, at any distance. Trained
+discriminators are not exact: one that is nearly a step pulls through its steep part, where p = q, with 2 phi(mu/2) for the
+hinge (phi the normal density). That vanishes as fast as the gradient of `minimax`, about pi phi(mu/2).
 
 {missing}"""
 FAMILIES = {  # the file that registers a loss, and its panel, in the order of the figure
@@ -65,7 +67,7 @@ FAMILIES = {  # the file that registers a loss, and its panel, in the order of t
 
 
 class Row(NamedTuple):
-  """One loss. `trend` and `verdict` are of the whole gradient, `seen_verdict` of what a batch sees of it."""
+  """One loss. `trend` and `verdict` describe the whole gradient, `seen_verdict` the part that a batch sees."""
 
   name: str
   family: str
@@ -152,7 +154,7 @@ def family(name: str) -> str:
 
 
 def short(row: Row) -> str:
-  """The name without what its panel says already."""
+  """The name without the part that its panel's title contains."""
   name = row.name.removeprefix("f_gan_").removesuffix("_practical")
   return name.removeprefix("relativistic_") if row.name != "relativistic" else name
 
@@ -171,7 +173,7 @@ def judge(gradient: np.ndarray, distances: Sequence[float]) -> tuple[float, str]
 
 
 def shown(distances: Sequence[float]) -> list[int]:
-  """The first distance, the one nearest to 1, the last: what the tables have room for."""
+  """Indices of the distances in the tables: the first, the one nearest to 1, the last."""
   middle = min(range(len(distances)), key=lambda i: abs(math.log(distances[i])))
   return sorted({0, middle, len(distances) - 1})
 
@@ -199,7 +201,7 @@ def markdown(rows: Sequence[Row], distances: Sequence[float]) -> str:
     "trend",
     "verdict",
     f"seen at {distances[far]:g}",
-    "of the seen",
+    "verdict on the seen",
   ]
   lines = [heading, ["---"] * len(heading)]
   for row in rows:
@@ -218,7 +220,7 @@ def markdown(rows: Sequence[Row], distances: Sequence[float]) -> str:
 
 
 def table(rows: Sequence[Row], distances: Sequence[float]) -> str:
-  """The rows of `table.csv`: a loss at a distance each, in full precision; a loss without optimum has one, empty."""
+  """The rows of `table.csv`: one per loss and distance, in full precision; a loss without an optimum has an empty row."""
   buffer = io.StringIO()
   writer = csv.writer(buffer, lineterminator="\n")
   columns = ("discriminator", "generator", "gradient", "seen")  # those of `Values`

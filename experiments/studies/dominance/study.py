@@ -1,18 +1,19 @@
-"""`launch.sh dominance [--full] [--config.field=value ...] [--out DIR]`: how strong a discriminator each loss can stand.
+"""`launch.sh dominance [--full] [--config.field=value ...] [--out DIR]`: how strong a discriminator each loss tolerates.
 
-As published. Goodfellow et al. 2014 (arXiv:1406.2661, section 3): early on, when the discriminator rejects samples
-with high confidence, log(1 - D(G(z))) saturates; maximising log D(G(z)) "provides much stronger gradients". Arjovsky
-and Bottou 2017 (arXiv:1701.04862, theorem 2.4 and figure 2): the better the discriminator, the smaller the saturating
+As published. Goodfellow et al. 2014 (arXiv:1406.2661, section 3): early on, when the discriminator rejects samples with
+high confidence, log(1 - D(G(z))) saturates; maximising log D(G(z)) "provides much stronger gradients". Arjovsky and
+Bottou 2017 (arXiv:1701.04862, theorem 2.4 and figure 2): the better the discriminator, the smaller the saturating
 gradient, by orders of magnitude. Arjovsky et al. 2017 (arXiv:1701.07875, section 3): the Wasserstein critic can, and
-should, be trained till optimality, "the more reliable gradient" comes from that. Mao et al. 2017 (arXiv:1611.04076): least
-squares keeps a gradient where the sigmoid's is flat. So we expect, as the discriminator is made stronger: `minimax` stops
-learning first, with the loss's factor dead; `non_saturating`, `least_squares` and the relativistic losses stand more;
-`wasserstein` stands the most critic steps (though here its critic is not Lipschitz: no penalty). Under Adam, which divides
-by the size of the gradient (README, the main job's second panel), we expect `minimax` to stand much higher rates.
+should, be trained till optimality, "the more reliable gradient" comes from that. Mao et al. 2017 (arXiv:1611.04076):
+least squares keeps a gradient where the sigmoid's is flat. So we expect, as the discriminator is made stronger:
+`minimax` stops learning first, because the loss's factor vanishes; `non_saturating`, `least_squares` and the
+relativistic losses tolerate more; `wasserstein` tolerates the most discriminator steps (although there is no penalty
+here, so its discriminator is not Lipschitz). Adam normalises the gradient's size (README, the main job's second panel),
+so under it we expect `minimax` to tolerate much higher rates.
 
 A run *learns* if its final Frechet distance is at most a fifth of its untrained generator's (the verdict's threshold of
-good samples), and a loss *stands* a strength if most of its seeds learn there and at every lesser one of that axis.
-The verdict says who is ahead; a loss may well learn from a discriminator that wins.
+good samples). A loss *tolerates* a strength if most of its seeds learn at it and at every lesser one of that axis. The
+verdict says which player is ahead; a loss can learn while the discriminator wins.
 
 Writes `phase-sgd.svg`, `phase-adam.svg` (one for each optimizer) and `table.md` beside the study's own report. About 5
 minutes on 2 cores.
@@ -26,16 +27,16 @@ from ... import command, tables
 from ...sweep import conduct
 
 METRIC = "frechet/distance"
-LEARNS = 0.2  # final distance over the untrained generator's, up to which a run has learned
+LEARNS = 0.2  # largest ratio of the final distance to the untrained generator's at which a run has learned
 AXES = {"critic steps": "steps", "learning rate": "rate", "width": "width"}  # and how a column of the diagram says it
 FULL = {"steps": 3200, "probe_every": 40, "evaluate_every": 400, "evaluation_samples": 2000, "checkpoint_every": 3200}
 CAPTION = """\
-Across: what the discriminator has more of than the generator (critic steps, learning rate, width), level players on the
-left. Down: the loss. Colour and first line: the verdict on most of the {seeds} seeds, with their share where they
-disagree; "D wins loss": the discriminator dominates, and the loss's factor of the generator's gradient died. Second line:
-the mean final Frechet distance (untrained {untrained}; runs that diverged are in no mean), and how many seeds *learn*: end at
-or below {learns:g} of the untrained distance. `{dataset}`, `{model}` players of width {width}, rates {rates}, no penalty,
-{steps:,} steps.
+Columns: in what the discriminator is stronger than the generator (steps, learning rate, width), and by how much; level
+players on the left. Rows: the loss. Colour and first line: the verdict on most of the {seeds} seeds, with their share
+where they disagree; "D wins loss": the discriminator dominates, and the loss's factor of the generator's gradient vanished.
+Second line: the mean final Frechet distance (untrained {untrained}; diverged runs are left out), and how many seeds
+*learn*: end at or below {learns:g} of the untrained distance. `{dataset}`, `{model}` players of width {width}, rates
+{rates}, no penalty, {steps:,} steps.
 """
 
 
@@ -50,11 +51,11 @@ class Cell(NamedTuple):
 
 
 class Stand(NamedTuple):
-  """What one loss stands on one axis."""
+  """The strength that one loss tolerates on one axis."""
 
   strongest: float  # 0: not even level players
   learned: int  # seeds that learn there
-  following: Cell | None  # the first strength at which most seeds do not; None: it stands them all
+  following: Cell | None  # the first strength at which most seeds do not learn; None: it tolerates all
 
 
 def main(arguments: list[str]) -> None:
@@ -74,14 +75,14 @@ def write(directory: Path) -> str:
     drawn += f"![Phase diagram, {name}](phase-{name}.svg)\n\n"
     for loss in losses(mine):
       stands = "  ".join(f"{axis} {said(mine, loss, axis)}" for axis in axes(mine))
-      lines.append(f"{name:6} {loss:22} stands {stands}")
+      lines.append(f"{name:6} {loss:22} tolerates {stands}")
   text = f"# Dominance\n\n{drawn}{caption(found)}\n{table(found)}"
   write_atomic(directory / "table.md", text.encode())
   return "\n".join([*lines, f"figures: {directory / 'phase-*.svg'}", f"table:   {directory / 'table.md'}"])
 
 
 def cells(study: Any) -> list[Cell]:
-  """The study's variants: losses in its order, of each the level players first, then axis by axis, weaker ones first."""
+  """The study's variants: ordered by loss, for each the level players first, then by axis and strength."""
   found = [
     Cell(variant.config["optimizer"], variant.config["loss"], *strength(variant.runs[0].config), variant)
     for panel in study.panels
@@ -101,12 +102,12 @@ def by_optimizer(found: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 
 def axes(found: Sequence[Cell]) -> list[str]:
-  """Those on which some discriminator is stronger."""
+  """The axes on which some discriminator is stronger."""
   return [axis for axis in AXES if any(cell.axis == axis for cell in found)]
 
 
 def strength(config: Mapping[str, Any]) -> tuple[str, float]:
-  """(axis, ratio): in what the discriminator has more than the generator.
+  """(axis, ratio): in what, and by how much, the discriminator is stronger than the generator.
 
   Raises:
     BadInput: in several respects at once.
@@ -150,7 +151,7 @@ def stand(cells: Sequence[Cell]) -> Stand:
 
 
 def said(found: Sequence[Cell], loss: str, axis: str) -> str:
-  """`10 (5/5; at 30: 1/5)`: what the loss stands, and what comes next."""
+  """`10 (5/5; at 30: 1/5)`: the strength that the loss tolerates, and the result at the next one."""
   there = on_axis(found, loss, axis)
   result = stand(there)
   following = result.following
@@ -182,14 +183,14 @@ def table(found: Sequence[Cell]) -> str:
   from gan_jax.report.wording import plus_minus
 
   text = (
-    "*Stands*: the largest strength up to which most seeds learn, in brackets how many of them there, and how many at "
-    "the next strength. Ratios of distances are geometric means over the seeds, paired, with 95 % intervals, each by "
-    "itself.\n"
+    "*Tolerates*: the largest strength up to which most seeds learn; in brackets how many learn at it and at the next "
+    "strength. Ratios of distances are geometric means over the seeds, paired, each with its own 95 % interval."
+    "\n"
   )
   for name, mine in by_optimizer(found).items():
     there = axes(mine)
     top = [f"{max(cell.strength for cell in mine if cell.axis == axis):g} times the {axis}" for axis in there]
-    heading = ["loss", "distance, level players", *(f"stands: {axis}" for axis in there)]
+    heading = ["loss", "distance, level players", *(f"tolerates: {axis}" for axis in there)]
     heading += [f"distance at {strongest}, over level" for strongest in top]
     rows = []
     for loss in losses(mine):

@@ -1,4 +1,4 @@
-"""The study of a frozen generator: its files as one record per dataset and stage, and the figure of them."""
+"""Reads the files of the frozen-generator study, one record per dataset and stage, and draws them."""
 
 import io
 from collections.abc import Sequence
@@ -12,19 +12,20 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from gan_jax.report import records
-from gan_jax.report.figures import COLOURS
+from gan_jax.report.canvas import COLOURS
 from gan_jax.report.statistics import TINY, band
-from gan_jax.report.tails import Tails, standardised, tails
 from gan_jax.runs import Table, read_arrays
 
-LAST = 5  # rows that the end of a run is told from
+from .tails import Tails, standardised, tails
+
+LAST = 5  # number of last rows from which a run's end is measured
 SURE = 0.99  # of accuracy
 SURE_ROWS = 3  # successive rows whose mean accuracy must reach it
 FRESH, TRAINED = 0, 1  # discriminators, the first axis of what `gradients/` holds
 DISTRIBUTIONS = {FRESH: "0.6", TRAINED: "#B5121B"}  # none of the stages' colours
 DISCRIMINATORS = "discriminators"  # the directory of the study that they are trained in
 FINER = ", finer rows"  # ends the panel of runs that repeat the first steps of others with more rows
-SHOWN = 12.0  # half interquartile ranges either side, of the distribution
+SHOWN = 12.0  # range of the distribution shown, in half interquartile ranges to either side
 
 
 class Stage(NamedTuple):
@@ -39,7 +40,7 @@ class Stage(NamedTuple):
 
 
 def read(out: Path) -> list[Stage]:
-  """What `experiments/studies/frozen_generator` wrote, stage by stage. Raises `BadInput` for files that are not."""
+  """The stages of a study. Raises `BadInput` for missing or damaged files."""
   directory = out / DISCRIMINATORS
   arrays, stages = {}, []
   study = records.read(directory)
@@ -58,7 +59,7 @@ def read(out: Path) -> list[Stage]:
 
 
 def _joined(finer: records.Run, run: records.Run) -> records.Run:
-  """The run with the rows of the finer one as far as those go."""
+  """The run with the rows of the finer run where there are any."""
   later = run.rows.steps >= finer.config["steps"]
   steps = np.concatenate([finer.rows.steps, run.rows.steps[later]])
   columns = {
@@ -73,7 +74,7 @@ def end(run: records.Run, metric: str) -> float:
 
 
 def decades(run: records.Run, metric: str) -> float:
-  """log10 of the end over the first row; what was flushed to zero counts as the smallest normal float32."""
+  """log10 of the end over the first row; zero counts as the smallest normal float32."""
   return float(np.log10(max(end(run, metric), TINY)) - np.log10(max(float(run.rows.columns[metric][0]), TINY)))
 
 
@@ -92,7 +93,7 @@ def tails_of(stage: Stage, which: int) -> list[Tails]:
 
 
 def measures(stage: Stage) -> dict[str, list[float]]:
-  """What is said of a stage, by seed."""
+  """The measurements of a stage, by seed."""
   fresh, trained = (tails_of(stage, which) for which in (FRESH, TRAINED))
   noise = np.log10(stage.noise[TRAINED] / stage.noise[FRESH])
   relative = stage.noise / stage.norm
@@ -162,7 +163,7 @@ def _curve(axes: Axes, stage: Stage, metric: str, log: bool, colour: str) -> Non
 
 
 def _distribution(axes: Axes, stage: Stage, dataset: str) -> None:
-  """All coordinates of all seeds, each by its own median and quartiles, beside the two families with those quartiles."""
+  """All coordinates of all seeds, each scaled by its own median and quartiles, with a Cauchy and a Gaussian density."""
   edges = np.linspace(-SHOWN, SHOWN, 61)
   for which, colour in DISTRIBUTIONS.items():
     scaled = np.concatenate([standardised(values).ravel() for values in stage.values[which]])

@@ -1,4 +1,4 @@
-"""What the study of a frozen generator found: its table, its sentences, and the file that has them beside the figure."""
+"""Results of the frozen-generator study: table, sentences and the file that contains them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from ... import tables
 # Measures that are positive and spread over decades: geometric means.
 POSITIVE = ("D loss", "noise / size, fresh", "noise / size, trained")
 CAPTION = """\
-A generator is trained for so many steps (colour) with the non-saturating loss and then stands still; a discriminator
-that starts from scratch learns for {steps:,} steps to tell its samples from the data. Lines are means over {seeds}
+A generator is trained for a number of steps (colour) with the non-saturating loss and then frozen. A discriminator is
+trained from scratch for {steps:,} steps to tell its samples from the data. Lines are means over {seeds}
 seeds (geometric on log axes), bands their range. From the left: the discriminator's loss; its accuracy on the batch;
 the norm of the gradient that the generator would get from the saturating minimax loss, and from the non-saturating
-one, at that discriminator. Right: how one coordinate of the non-saturating gradient is spread over {batches} batches
-of noise, before and after the discriminator's training, against the last stage ({last}): each of 40 coordinates by
-its own median and quartiles, beside a Cauchy and a Gaussian distribution with the same quartiles. In the table, ± is
+one, at that discriminator. Right: the distribution of a coordinate of the non-saturating gradient over {batches} batches
+of noise, before and after the discriminator's training, for the last stage ({last}): each of 40 coordinates scaled by its
+own median and quartiles, with a Cauchy and a Gaussian distribution of the same quartiles. In the table, ± is
 half a 95 % interval (Student's t, of the loss and of noise / size on logarithms) over seeds; noise is the root of the
 summed variance of the gradient of one batch, size the length of its mean; KS is the Kolmogorov-Smirnov distance; the
-Cauchy's mean log-likelihood less the Gaussian's is above 0 where the Cauchy fits better. Every fifth example is kept
-from all discriminators: "AUC, held out" tells it apart.
+Cauchy's mean log-likelihood less the Gaussian's is above 0 where the Cauchy fits better. Every fifth example is
+held out from all discriminators; "AUC, held out" is measured on those.
 """
 
 
@@ -76,7 +76,7 @@ def of_all_losses(stages: Sequence[Any]) -> str:
 
 
 def sentences(stages: Sequence[Any], measured: Sequence[Mapping[str, list[float]]]) -> str:
-  """What the numbers say of each expectation, per dataset, against the last stage of its generators."""
+  """The result for each expectation, per dataset, for the last stage of its generators."""
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import plus_minus
 

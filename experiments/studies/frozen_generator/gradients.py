@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 LOSSES = ("minimax", "non_saturating")  # whose gradient is sampled
-COORDINATES = 40  # of the gradient, whose distribution is told
+COORDINATES = 40  # number of the gradient's coordinates whose distribution is measured
 
 
 def sample(found: Any, given: Mapping[str, Any], batches: int) -> dict[str, np.ndarray]:
-  """At the state that a group began with and at the one it ended with.
+  """The gradients of a group's members at the state that it began with and at the one it ended with.
 
   Args:
     found: the group at its end, a `runner.restore.Restored`.
     given: the fields of its state that did not start fresh, as `runner.study.Asked.begin` gave them.
-    batches: of noise.
+    batches: number of batches of noise.
 
   Returns:
     `norm` and `noise` [2, members, losses], the length of the mean gradient and the root of the trace of one batch's
@@ -39,7 +39,7 @@ def sample(found: Any, given: Mapping[str, Any], batches: int) -> dict[str, np.n
 def build_measure(spec: Any, dataset: Any, batches: int) -> Any:
   """(hypers, state, data) of one member -> (norm [losses], noise [losses], values [batches, COORDINATES]), compiled.
 
-  The coordinates are drawn among those whose gradient is not zero in any batch: a dead unit has no distribution.
+  The coordinates are drawn among those with a non-zero gradient in every batch: that of a dead unit is always zero.
   """
   import jax
   import jax.numpy as jnp
@@ -54,7 +54,7 @@ def build_measure(spec: Any, dataset: Any, batches: int) -> Any:
 
   def measure(hypers: Any, state: Any, data: Any):
     def gradient(step, index):
-      """At a step that no run reaches: noise that nobody was trained on."""
+      """The gradient at a step that no run reaches, so on noise that was not used in training."""
       hyper = hypers._replace(loss_index=index, loss_options=({}, {}))
       batch = resident_batch(game, hyper, step, data, "generator", 0)
       point = (state.gen_params, state.disc_params)
@@ -63,7 +63,7 @@ def build_measure(spec: Any, dataset: Any, batches: int) -> Any:
     def of_loss(index: int):
       steps = 10_000_000 + jnp.arange(batches)
       vectors = jax.lax.map(lambda step: gradient(step, index), steps)
-      largest = jnp.max(jnp.abs(vectors))  # of minimax the squares leave float32
+      largest = jnp.max(jnp.abs(vectors))  # the squares of minimax's gradient underflow float32
       unit = vectors / largest
       mean = unit.mean(axis=0)
       noise = jnp.sqrt(jnp.sum(jnp.square(unit - mean[None])) / (batches - 1))

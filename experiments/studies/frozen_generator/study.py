@@ -1,21 +1,22 @@
-"""`launch.sh frozen_generator [--full] [--config.field=value ...] [--out DIR]`: a still generator's fresh discriminator.
+"""`launch.sh frozen_generator [--full] [--config.field=value ...] [--out DIR]`: a new discriminator, a frozen generator.
 
-As published (Arjovsky and Bottou 2017, "Towards principled methods for training GANs", arXiv:1701.04862, figures 1 to 3,
-DCGAN after 1, 10 and 25 epochs, one run each): the generator frozen and the discriminator trained from scratch, its loss
-falls to 0 on a log scale and its accuracy goes to 1, "in sometimes less than 50 iterations"; the norm of the saturating
-gradient falls, "in the best case 5 orders of magnitude after 4000 discriminator iterations"; that of the -log D gradient
-grows, and its variance with it. Theorem 2.6: if the discriminator's error and its slope's are independent white noise,
-each coordinate of the -log D gradient is Cauchy distributed. So we expect: accuracy to 1 and loss to 0; minimax down by
-decades; non-saturating up, in size and in noise; and a distribution nearer to a Cauchy than to a Gaussian.
+As published (Arjovsky and Bottou 2017, "Towards principled methods for training GANs", arXiv:1701.04862, figures 1 to
+3, DCGAN after 1, 10 and 25 epochs, one run each): the generator frozen and the discriminator trained from scratch, its
+loss falls to 0 on a log scale and its accuracy goes to 1, "in sometimes less than 50 iterations"; the norm of the
+saturating gradient falls, "in the best case 5 orders of magnitude after 4000 discriminator iterations"; that of the
+-log D gradient grows, and its variance with it. Theorem 2.6: if the discriminator's error and its slope's are
+independent white noise, each coordinate of the -log D gradient is Cauchy distributed. So we expect: accuracy to 1 and
+loss to 0; minimax down by decades; non-saturating up, in size and in noise; and a distribution nearer to a Cauchy than
+to a Gaussian.
 
-Here the players are fully connected, on digits, on MNIST (the 10,000 images of its test set, where its files are) and on
-the ring of eight Gaussians; every fifth example is kept from both discriminators. Two ordinary studies: one trains the
-generators, each stage as runs of that length; the other trains discriminators, with a head start longer than the run and
-nothing taken over from the first but the generator. Its first steps are run twice, the second time with a row every
-second step.
+Here the players are fully connected, on digits, on MNIST (the 10,000 images of its test set, where its files are) and
+on the ring of eight Gaussians; every fifth example is held out from both discriminators. There are two ordinary
+studies. The first trains the generators, each stage as runs of that length. The second trains discriminators from
+scratch, with a head start longer than the run and the generators of the first. Its first steps are run twice, the
+second time with a row every second step.
 
-Writes `frozen_generator.png`, `table.md`, and the two studies in `generators` and `discriminators` below. The same command
-again goes on where it was stopped. About 10 minutes on 2 busy cores.
+Writes `frozen_generator.png`, `table.md`, and the two studies in `generators` and `discriminators` below. The same
+command again goes on where it was stopped. About 10 minutes on 2 busy cores.
 """
 
 import functools
@@ -36,7 +37,7 @@ FULL = {"seeds": 10, "retraining": 4000}
 GENERATORS = "generators"  # the directory of the first study
 EARLY, EARLY_EVERY, EVERY = 100, 2, 50  # a row every second step at first, then every 50th
 HOLD_OUT = 5
-NEVER = 2**31 - 1  # a head start that no run outlasts
+NEVER = 2**31 - 1  # a head start longer than any run
 OTHER_SEED = 1_000_000  # what is added to a generator's seed for the discriminator that is trained against it
 
 
@@ -66,10 +67,10 @@ def main(arguments: list[str]) -> None:
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
-  """The config, without MNIST where its files are not, which is said.
+  """The config, without MNIST if its files are missing, which is printed.
 
   Raises:
-    BadInput: stages that do not rise, a retraining that does not divide into rows, nothing to train on, an unknown loss.
+    BadInput: stages that do not increase, a retraining that does not divide into rows, no dataset, an unknown loss.
   """
   from gan_jax.data import mnist
   from gan_jax.probes import lens
@@ -96,7 +97,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def base(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-  """What all runs on a dataset have in common."""
+  """The fields that all runs on a dataset share."""
   return {
     "dataset": dataset,
     "dataset_options": {"data_dir": config["mnist_dir"]} if dataset == "mnist" else {},
@@ -113,7 +114,7 @@ def base(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
 
 
 def generator_runs(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-  """The runs of the first study: by dataset and stage, which is how long they are; seeds running fastest."""
+  """The runs of the first study: by dataset, stage (their length) and seed."""
   from gan_jax import settings
 
   return [
@@ -148,7 +149,7 @@ def discriminator_runs(config: Mapping[str, Any]) -> dict[tuple[str, int, int, b
 
 
 def train(config: Mapping[str, Any], out: Path) -> None:
-  """Both studies, each from where it was left."""
+  """Train both studies, or resume them."""
   from gan_jax.runner import standing, study
 
   asked = study.Asked(generator_runs(config), str(CONFIG), "Generators that are going to be frozen.")
@@ -163,7 +164,7 @@ def train(config: Mapping[str, Any], out: Path) -> None:
 
 
 def begin(config: Mapping[str, Any], out: Path, group: Any) -> dict[str, Any]:
-  """What a group of the second study starts with: each member the generator of its stage and seed, and no average of it."""
+  """The initial state of a group of the second study: each member has the generator of its stage and seed, not averaged."""
   import jax
   import numpy as np
 
@@ -183,7 +184,7 @@ def begin(config: Mapping[str, Any], out: Path, group: Any) -> dict[str, Any]:
 
 
 def measure(config: Mapping[str, Any], out: Path) -> None:
-  """The gradients at the first and the last state of every long run, into gradients/<dataset>.npz of the second study."""
+  """Measure the gradients at the first and last state of every long run, for gradients/<dataset>.npz of the second study."""
   from gan_jax import runs
   from gan_jax.runner import restore
 

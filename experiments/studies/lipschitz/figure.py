@@ -1,4 +1,4 @@
-"""The study of the Lipschitz constant: its files as one record per bound and loss, and the figure of them."""
+"""Reads the files of the Lipschitz study, one record per bound and loss, and draws them."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gan_jax.report import records
-from gan_jax.report.figures import style
+from gan_jax.report.canvas import style
 from gan_jax.report.statistics import Paired, band, paired_ratio
 from gan_jax.runs.directory import read_arrays
 
@@ -19,7 +19,7 @@ QUALITY = "frechet/distance"
 
 
 class Cell(NamedTuple):
-  """One loss under one bound; values by seed, those of `quality` without diverged runs."""
+  """One loss under one bound, with values by seed; `quality` without diverged runs."""
 
   panel: str
   loss: str  # the name without its temperature
@@ -30,12 +30,12 @@ class Cell(NamedTuple):
   diverged: int
   quality: dict[int, float]
   untrained: float  # its mean before the first step
-  range: dict[int, float]  # the largest logit that the loss sees
-  cosine: dict[int, float]  # the least between the gradients of any two of the compared losses
+  range: dict[int, float]  # the largest logit in the loss
+  cosine: dict[int, float]  # the least cosine between the gradients of two compared losses
 
 
 class Fixed(NamedTuple):
-  """All registered losses at networks that were trained without a bound; `k` is the largest logit."""
+  """All registered losses on networks that were trained without a bound; `k` is the largest logit."""
 
   names: list[str]
   k: np.ndarray  # [K]
@@ -91,7 +91,7 @@ def figure(cells: Sequence[Cell], fixed: Fixed, compared: Sequence[str]) -> byte
   grid = whole.subplots(2, 3)
   _fixed(grid[0, 0], grid[0, 1], fixed, colours)
   for field, label, cosines, distances in (
-    ("constant", "K, the critic's Lipschitz constant", grid[0, 2], grid[1, 0]),
+    ("constant", "K, the discriminator's Lipschitz constant", grid[0, 2], grid[1, 0]),
     ("weight", "weight of R1", grid[1, 1], grid[1, 2]),
   ):
     own = [cell for cell in cells if np.isfinite(getattr(cell, field))]
@@ -130,13 +130,13 @@ def _fixed(cosines: Axes, ratios: Axes, fixed: Fixed, colours: dict[str, str]) -
   ratios.plot(k, np.exp(k), color="black", linewidth=1, dashes=(1, 1.5))
   below = k[k < 0.999]
   ratios.plot(below, (1 + below) / (1 - below), color="black", linewidth=1, dashes=(1, 1.5))
-  label = "k, the largest logit of the scaled critic"
+  label = "k, the largest scaled logit"
   cosines.set(xscale="log", xlabel=label, ylim=(-1.05, 1.05), title="fixed networks: cosine with wasserstein")
   ratios.set(xscale="log", yscale="log", xlabel=label, ylim=(0.8, 1e8), title="fixed: largest over smallest weight")
 
 
 def _line(axes: Axes, x: np.ndarray, values: Sequence[dict[int, float]], colour: str, log: bool) -> None:
-  """Means and ranges over the seeds that there are: of a diverged run there is nothing to draw."""
+  """Draws means and ranges over the seeds that have values; a diverged run has none."""
   found = [np.array([v for v in by_seed.values() if np.isfinite(v)]) for by_seed in values]
   there = [i for i, v in enumerate(found) if len(v)]
   if not there:

@@ -1,17 +1,17 @@
-"""`launch.sh lipschitz [--full] [--config.field=value ...] [--out DIR]`: with a flat critic, do the losses become one?
+"""`launch.sh lipschitz [--full] [--config.field=value ...] [--out DIR]`: do all losses act alike with a flat discriminator?
 
-As published (Qin et al. 2020, "How does Lipschitz regularization influence GAN training?", arXiv:1811.09567, abstract): a
-bound on the critic's slope "degenerates GAN loss functions to almost linear ones by restricting their domain", "loss
-functions perform poorly if they are not degenerated", and so "all loss functions effectively work in the same way". Their
-tables were not to be had. In numbers that are exact: where logits lie in [-k, k], the largest logit weight of the
+As published (Qin et al. 2020, "How does Lipschitz regularization influence GAN training?", arXiv:1811.09567, abstract):
+a bound on the discriminator's slope "degenerates GAN loss functions to almost linear ones by restricting their domain",
+"loss functions perform poorly if they are not degenerated", and so "all loss functions effectively work in the same
+way". Their tables were not available. Exact numbers: if logits lie in [-k, k], the largest logit weight of the
 generator is e^k times the smallest for `minimax` and `non_saturating`, (1 + k) / (1 - k) times for `least_squares` with
 k < 1, and equal to it for `wasserstein`. So we expect: cosines between the generator gradients of all losses go to 1 as
 k falls; for large k only losses that are linear for the generator (`wasserstein`, `hinge`) keep that direction; and the
 final quality of six losses lies close together for a small constant and far apart for a large one.
 
-Two ways. At fixed networks, trained without a bound, the critic's output is scaled until the largest logit is k. And runs
-are trained: with spectral normalisation and temperature 1 / K, and with R1 of three weights; at the end of each run
-the gradients that all losses would give there are compared with one another, at the scale that it was trained at.
+It is tested in two ways. First, on fixed networks trained without a bound, the logits are scaled until the largest is
+k. Second, runs are trained with spectral normalisation and temperature 1 / K, and with R1 of three weights; at the end
+of each run the gradients of all losses are compared with one another, at the scale of the training.
 
 Writes `lipschitz.png` and `table.md` beside the study's own report. Under 3 minutes on 2 cores; `--full` for a GPU.
 """
@@ -38,18 +38,18 @@ RANGES = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])  # k, the
 COMPARED = ("minimax", "non_saturating", "least_squares", "hinge", "f_gan_kl", "wasserstein")
 BATCHES = 8  # over which cosines are averaged
 CAPTION = """\
-**Above left**: {seeds} generators and critics, trained for {steps:,} steps without any bound, are held fixed, and the
-critic's output is scaled until its largest logit is k (across). Cosine of the generator gradient of each loss with that
-of `wasserstein`, which weighs all fakes alike: coloured six losses, mean and range over seeds, grey all others that are
-registered. **Above middle**: the largest logit weight over the smallest there, solid the largest over seeds, dotted the
+**Above left**: {seeds} generators and discriminators, trained for {steps:,} steps without any bound, are held fixed, and
+the logits are scaled until the largest is k (horizontal axis). Cosine of the generator gradient of each loss with that of
+`wasserstein`, which weights all fakes equally: six losses in colour, mean and range over seeds; all other registered losses
+in grey. **Above middle**: the largest logit weight over the smallest there, solid the largest over seeds, dotted the
 exact bounds of logits in [-k, k], e^k and (1 + k) / (1 - k). **Above right** and **below left**: runs trained with a
-spectrally normalised critic and the losses of K times its logits, by K. The least cosine between the gradients of any
+spectrally normalised discriminator and the losses of K times its logits, by K. The least cosine between the gradients of any
 two of the six losses at the end of the run, coloured by the loss that trained; and the Frechet distance of the final
-samples from the data (untrained: {untrained}). **Below middle and right**: the same with R1 on the critic, by its
-weight, the flattest critic to the left. Lines are means over seeds (geometric for distances), bands the range; a
+samples from the data (untrained: {untrained}). **Below middle and right**: the same with R1, by its
+weight; the flattest discriminator is on the left. Lines are means over seeds (geometric for distances), bands the range; a
 diverged run is left out, and so is a gradient that is zero or not finite in float32. ± in the table is half a 95 %
 interval (Student's t) over seeds, of positive quantities on logarithms (geometric mean, interval of the median seed).
-The worst loss's distance over the best one's is above 1 even among equals.
+The ratio of the worst loss's distance to the best one's is above 1 even if all losses are equal.
 """
 
 
@@ -62,13 +62,13 @@ def main(arguments: list[str]) -> None:
 def measure(directory: Path) -> dict[str, np.ndarray]:
   """The lens at the end of every run, from its checkpoint: the arrays of lens.npz.
 
-  `names` of all losses and `ranges`, k [K]. Of every run, in the order of the manifest's groups: `own/cosine` [runs, L, L]
-  and `own/range` [runs] of the compared losses at the scale that it was trained at; one that diverged is measured at its
-  last good state. Of those without a bound: `fixed/cosine` [members, K, all losses] with `wasserstein`, and
+  `names` of all losses and `ranges`, k [K]. Of every run, in the order of the manifest's groups: `own/cosine` [runs, L,
+  L] and `own/range` [runs] of the compared losses at the scale that it was trained at; one that diverged is measured at
+  its last finite state. Of those without a bound: `fixed/cosine` [members, K, all losses] with `wasserstein`, and
   `fixed/ratio` of their weights.
 
   Raises:
-    BadInput: a checkpoint is not there.
+    BadInput: a checkpoint is missing.
   """
   import jax
 
@@ -106,7 +106,7 @@ def unbounded(config: Mapping[str, Any]) -> bool:
 def build_look(spec: Any, dataset: Any, names: tuple[str, ...]) -> Any:
   """(hypers, state, data, scale, relative) of one member -> (cosine [L, L], ratio [L], range), compiled.
 
-  The critic's logits are multiplied by `scale`, or if `relative` by what makes the largest one of a batch `scale`. Cosines
+  The logits are multiplied by `scale`, or if `relative` scaled so that the largest one of a batch is `scale`. Cosines
   between the generator gradients of the losses, largest over smallest size of their logit weights, and the largest
   logit; each the mean over BATCHES batches (of the ratio the largest). NaN where a gradient is zero or not finite.
   """
@@ -142,7 +142,7 @@ def build_look(spec: Any, dataset: Any, names: tuple[str, ...]) -> Any:
       cosine = gradients @ gradients.T / (lengths[:, None] * lengths[None, :])
       return cosine, jnp.max(sizes, axis=1) / jnp.min(sizes, axis=1), factor * widest
 
-    cosine, ratio, widest = jax.lax.map(at, 10_000_000 + jnp.arange(BATCHES))  # noise that nobody was trained on
+    cosine, ratio, widest = jax.lax.map(at, 10_000_000 + jnp.arange(BATCHES))  # noise that was not used in training
     return cosine.mean(axis=0), ratio.max(axis=0), widest.mean()
 
   return look
@@ -167,7 +167,7 @@ def table(cells: Sequence[Any]) -> str:
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import plus_minus
 
-  heading = ["critic", "loss", "Frechet distance", "diverged", "largest logit", "least cosine of two losses"]
+  heading = ["discriminator", "loss", "Frechet distance", "diverged", "largest logit", "least cosine of two losses"]
   rows = [
     [
       cell.panel,
@@ -195,7 +195,7 @@ def of_all_losses(fixed: Any) -> str:
 
 
 def sentences(cells: Sequence[Any], fixed: Any) -> str:
-  """What the numbers say of each expectation."""
+  """The result for each expectation."""
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import interval, plus_minus
 

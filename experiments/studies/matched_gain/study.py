@@ -1,21 +1,22 @@
 """`launch.sh matched_gain [--config.field=value ...] [--out DIR]`: how much of "this loss is better" was a learning rate?
 
-The losses of the main job, raw and as `matched_gain(loss)`: the generator's term times -0.5 / s, s its slope where all
-logits are 0, so that there it pulls as `non_saturating`. `least_squares`, `wasserstein`, `hinge` and
-`relativistic_average` pull twice as hard there, the others just as hard. The discriminator's half stays.
+The losses of the main job, raw and as `matched_gain(loss)`: the generator's term times -0.5 / s, with s its slope at
+logits 0, so that its slope there becomes that of `non_saturating`. The slopes of `least_squares`, `wasserstein`,
+`hinge` and `relativistic_average` there are twice as large, those of the others equal. The discriminator's half is
+unchanged.
 
-Expected, before the run. No paper that we know of did this; two known facts decide it. Under gradient descent a factor on
-the generator's term *is* a factor on its learning rate, so some of a raw difference is a learning rate there: we expect
-the matched losses to come nearer to `non_saturating`. Adam's step does not change when the gradient is multiplied by
-a number (Kingma and Ba 2015, arXiv:1412.6980, section 2.1), but for its epsilon of 1e-8: we expect the share that the
-gain explains to be nothing, and the matched runs to differ from the raw ones only as reseeded ones do. So whatever the
-losses' differences are under Adam, they are of shape and not of gain. R1 is on the discriminator, and no gain scales it.
+Expected, before the run. We know of no paper that did this; two known facts determine it. Under gradient descent a
+factor on the generator's term *is* a factor on its learning rate, so some of a raw difference is a learning rate there:
+we expect the matched losses to come nearer to `non_saturating`. Adam's step does not change when the gradient is
+multiplied by a number (Kingma and Ba 2015, arXiv:1412.6980, section 2.1), except for its epsilon of 1e-8: we expect the
+gain to explain nothing, and matched runs to differ from raw ones only as reseeded runs do. Under Adam, then, the losses
+differ by their shapes and not by their gains. R1 acts on the discriminator and is not scaled by the gain.
 
-Ratios of final Frechet distances are geometric means over the seeds, paired, with 95 % intervals each by itself.
-*Explained* is the share of the raw difference that matching takes away, -log(matched / raw) / log(raw / non_saturating):
-above 1 it overshot. It is given where the raw ratio is surely not 1, after Holm's correction over the losses of the game;
-elsewhere there is nothing to explain. The discriminator's half has a gain too, which stays: what
-is left unexplained under gradient descent may still be a learning rate, the discriminator's.
+Ratios of final Frechet distances are geometric means over the seeds, paired, each with its own 95 % interval.
+*Explained* is the share of the raw difference that matching removes, -log(matched / raw) / log(raw / non_saturating);
+above 1 it removes more than the difference. It is given where the raw ratio is surely not 1, after Holm's correction
+over the losses of the game. The discriminator's half has a gain too, which is not matched: what is unexplained under
+gradient descent may still be the discriminator's learning rate.
 
 Writes `matched_gain.png` and `table.md` beside the study's own report. About 3 minutes on 2 cores.
 """
@@ -34,9 +35,9 @@ from ...sweep import conduct
 METRIC, BASELINE = "frechet/distance", "non_saturating"
 CAPTION = """\
 The final Frechet distance of each loss over that of `non_saturating` (1, dashed: left is better), geometric mean and 95 %
-interval over {seeds} paired seeds: hollow, the loss as it is; filled, with its generator's gain matched. `{dataset}`, R1,
-{steps:,} steps; left and right differ in the optimizer. Losses without a filled mark have the gain of `non_saturating`
-by themselves.
+interval over {seeds} paired seeds. Hollow: the loss as it is; filled: with its generator's gain matched. `{dataset}`, R1,
+{steps:,} steps; left and right differ in the optimizer. Losses without a filled mark already have the gain of
+`non_saturating`.
 """
 
 
@@ -45,7 +46,7 @@ class Row(NamedTuple):
 
   panel: str
   loss: str
-  gain: float  # what matching multiplies the generator's term with
+  gain: float  # the factor by which matching multiplies the generator's term
   raw: dict[int, float]  # final distance by seed
   matched: dict[int, float]  # the same where the gain is 1
   diverged: tuple[int, int]  # raw and matched runs
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> None:
 
 
 def write(directory: Path) -> str:
-  """Figure and table of a study that has been run; returns what was found, a line a loss and game."""
+  """Figure and table of a study that has been run; returns the results, one line per loss and game."""
   from gan_jax.report import records
   from gan_jax.runs.directory import write_atomic
 
@@ -114,7 +115,7 @@ def rows(study: Any) -> list[Row]:
 
 
 def explained(row: Row) -> float | None:
-  """The share of the raw difference that matching the gain takes away; None where no raw difference is certain."""
+  """The share of the raw difference that matching the gain removes; None where no raw difference is certain."""
   if row.versus is None or row.change is None or not row.versus.certain:
     return None
   return -float(np.log(row.change.mean) / np.log(row.versus.mean))  # of the raw runs' seeds, should one have diverged

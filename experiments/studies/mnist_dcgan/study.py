@@ -1,9 +1,8 @@
 """`launch.sh mnist_dcgan --config.dataset_options.data_dir=DIR [--config.field=value ...] [--out DIR]`: digits by a DCGAN.
 
 DCGAN on MNIST with binary cross-entropy, as in Goodfellow et al. 2014 (arXiv:1406.2661): the saturating generator loss
-(`minimax`) beside the non-saturating one, then both with the class given to both players. `DIR` holds MNIST's IDX files.
-Expected: both losses learn digits that a person reads, with ten classes present, and better ones where the class is
-given.
+(`minimax`) and the non-saturating one, then both with the class given to both players. `DIR` holds MNIST's IDX files.
+Expected: both losses learn readable digits with ten classes present, and better ones where the class is given.
 
 Writes `mnist_dcgan.png` beside the study's own report: the samples of the averaged generators that the report shows,
 and as many real digits. About 7 minutes on 2 quiet cores.

@@ -1,19 +1,19 @@
-"""`launch.sh mode_collapse [--full] [--config.field=value ...] [--out DIR]`: who loses modes, on the ring and on the grid.
+"""`launch.sh mode_collapse [--full] [--config.field=value ...] [--out DIR]`: which methods lose modes, on ring and grid.
 
-As published (Lin et al. 2018, "PacGAN", arXiv:1712.04086, table 1, 10 trials, mean +- standard error): a
-discriminator that judges two examples together finds 7.9 +- 0.1 of the ring's 8 modes where a GAN finds 6.3 +- 0.5,
+As published (Lin et al. 2018, "PacGAN", arXiv:1712.04086, table 1, 10 trials, mean +- standard error): packing two
+examples for the discriminator finds 7.9 +- 0.1 of the ring's 8 modes where a GAN finds 6.3 +- 0.5,
 and 23.8 +- 0.7 of the grid's 25 where it finds 17.3 +- 0.8; reverse KL falls from 0.45 to 0.07 and from 0.70 to 0.13.
 Huang et al. 2024 (R3GAN, arXiv:2501.05441, table 1, Stacked MNIST): the relativistic pairing loss with R1 + R2 finds
 all 1,000 modes where the plain GAN loss with R1 + R2 finds 693. So we expect: packing finds more modes than GAN and
 spreads them more evenly; relativistic with R1 + R2 is not behind GAN with R1 + R2.
 
-The default is *not* the published protocol: it is its game (networks, sizes of batches, optimizer but for the rate,
-2,500 samples, a mode found if one sample is within 3 standard deviations) cut to 4,000 steps and narrow networks.
-`--full` runs 400,000 steps at the published widths and rate, still with 5 seeds. One difference stays: batch norm by
-the evaluated batch, see gan_jax/models/pacgan.py.
+The default is *not* the published protocol. It is the same game (networks, batch sizes, optimizer except for the rate,
+2,500 samples, a mode found if one sample is within 3 standard deviations) with 4,000 steps and narrow networks.
+`--full` runs 400,000 steps at the published widths and rate, still with 5 seeds. One difference remains: batch norm
+uses the statistics of the evaluated batch, see gan_jax/models/pacgan.py.
 
-Writes `mode_collapse.png` and `table.md` beside the study's own report. About 6 minutes on 2 quiet cores; `--full` is for a
-GPU.
+Writes `mode_collapse.png` and `table.md` beside the study's own report. About 6 minutes on 2 quiet cores; `--full` is
+for a GPU.
 """
 
 import io
@@ -53,18 +53,18 @@ PUBLISHED: dict[str, dict[str, tuple[tuple[float, float], ...]]] = {
 }
 EVEN = {"ring": 8, "grid": 25}  # modes
 CAPTION = """\
-Above: what the generators of seed {seed} make after {steps:,} steps, one square per method, grey circles at the modes
-of the data. Below: the modes that are found, the share of samples within 3 standard deviations of one, and the
-reverse KL divergence of the samples' modes from even; bars are means over {seeds} seeds with 95 % intervals
+Above: samples of the generators of seed {seed} after {steps:,} steps, one square per method, with grey circles at the
+modes of the data. Below: the number of modes found, the share of samples within 3 standard deviations of a mode, and the
+reverse KL divergence of the samples' modes from equal shares. Bars are means over {seeds} seeds with 95 % intervals
 (geometric means of the divergence, with an interval of the median seed), black diamonds the published means (Lin et
-al. 2018, table 1) of the methods that are there. A run without one sample near a mode has no divergence and is left
-out of its mean.
+al. 2018, table 1) of the methods that it contains. A run without any sample near a mode has no divergence and is left out
+of its mean.
 
 Our rows are PacGAN's game, **{cut}**: {steps:,} steps at rate {rate:g}, generator of width {width}, {units} maxout
-units, {seeds} seeds. Numbers of different lengths do not compare; differences between methods may. Intervals of ours
-are 95 % (Student's t, of the divergence on logarithms), each by itself; the published ± is one standard error over 10
-trials. No generator can score better than {samples:,} samples of the data themselves: reverse KL (K − 1) / 2N =
-{floors}, high-quality share 98.9 %.
+units, {seeds} seeds. Numbers from runs of different lengths cannot be compared; differences between methods may be. Our
+intervals are 95 % (Student's t, of the divergence on logarithms), not corrected for their number; the published ± is one
+standard error over 10 trials. No generator can score better than {samples:,} samples of the data themselves:
+reverse KL (K − 1) / 2N = {floors}, high-quality share 98.9 %.
 """
 
 
@@ -95,7 +95,7 @@ def write(directory: Path) -> str:
 
 
 def named(config: Mapping[str, Any]) -> str:
-  """'PacGAN2', 'relativistic, R1 + R2', 'unrolled GAN, 5 steps', ...: what sets a config apart from a plain GAN."""
+  """'PacGAN2', 'relativistic, R1 + R2', 'unrolled GAN, 5 steps', ...: how a config differs from a plain GAN."""
   base = "GAN" if config["loss"] == "non_saturating" else config["loss"]
   if config["packing"] > 1:
     base = f"Pac{base}{config['packing']}"
@@ -109,15 +109,15 @@ def methods(study: Any) -> list[Method]:
 
 
 def finals(method: Method, metric: str) -> dict[int, float]:
-  """By seed. Without a single sample near a mode there is no divergence: such a run is NaN there and left out."""
+  """Final values by seed. A run without any sample near a mode has no divergence: it is NaN and left out."""
   from gan_jax.report.records import final
 
   return {run.seed: final(run, metric) for run in method.variant.counted}
 
 
 def against(found: Sequence[Method], method: Method, metric: str, reference: str = "GAN"):
-  """A method's metric beside the reference's on the same data, paired by seed: the ratio of the divergences, which are
-  positive, and the difference of the other metrics; None for the reference itself.
+  """A method's metric compared with the reference's on the same data, paired by seed: the ratio of divergences, which are
+  positive, the difference of other metrics; None for the reference itself.
   """
   from gan_jax.report.statistics import paired, paired_ratio
 
@@ -131,7 +131,7 @@ def table(found: Sequence[Method]) -> str:
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import interval, plus_minus
 
-  heading = ["method", *TITLES.values(), "modes, less GAN's", "reverse KL, over GAN's"]
+  heading = ["method", *TITLES.values(), "modes, minus GAN's", "reverse KL, over GAN's"]
   heading += [f"published {title}" for title in TITLES.values()]
   parts = []
   for data in dict.fromkeys(method.data for method in found):
@@ -152,7 +152,7 @@ def table(found: Sequence[Method]) -> str:
 
 
 def sentences(found: Sequence[Method]) -> str:
-  """What the numbers say of the two expectations, on each data set; its comparisons are one family (Holm)."""
+  """The results for the two expectations on each dataset, whose comparisons are one family (Holm)."""
   from gan_jax.report.statistics import holm
   from gan_jax.report.wording import interval, p_value, surely
 
@@ -164,12 +164,12 @@ def sentences(found: Sequence[Method]) -> str:
     changes = holm([against(found, methods[title], metric, reference) for title, reference, metric in asked])
     for pair in pairs:
       parts = [
-        f"{TITLES[metric]} {'over' if p.log else 'less'} that of the other {interval(p)}, {surely(p)} another ({p_value(p)})"
+        f"{TITLES[metric]} {'over' if p.log else 'minus'} the other's {interval(p)}, {surely(p)} different ({p_value(p)})"
         for (title, reference, metric), p in zip(asked, changes, strict=True)
         if p is not None and (title, reference) == pair
       ]
       if parts:
-        said.append(f"**{data.capitalize()}**, {pair[0]} beside {pair[1]}, paired by seed: {'; '.join(parts)}.")
+        said.append(f"**{data.capitalize()}**, {pair[0]} against {pair[1]}, paired by seed: {'; '.join(parts)}.")
   return "\n\n".join(said)
 
 
@@ -185,7 +185,7 @@ def caption(found: Sequence[Method]) -> str:
     seed=runs[0].seed,
     seeds=len(runs),
     steps=config["steps"],
-    cut="whole" if published else "cut in length and width and therefore not the published protocol",
+    cut="in full" if published else "shortened and narrowed, so not the published protocol",
     rate=config["generator_rate"],
     width=widths["generator_width"],
     units=widths["discriminator_width"],
@@ -199,7 +199,7 @@ def figure(directory: Path, found: Sequence[Method]) -> bytes:
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
 
-  from gan_jax.report.figures import style
+  from gan_jax.report.canvas import style
 
   sets = list(dict.fromkeys(method.data for method in found))
   across = max(sum(m.data == data for m in found) for data in sets)
@@ -253,7 +253,7 @@ def bars(axes: Any, members: Sequence[Method], metric: str, colours: Sequence[st
   if metric == MODES:
     axes.axhline(EVEN.get(members[0].data, np.nan), color="0.5", linewidth=0.8, linestyle=":")
   axes.set_ylim(bottom=0)
-  if metric == DIVERGENCE:  # a single mode has log K, and no interval of a few runs means more
+  if metric == DIVERGENCE:  # a single mode has log K, the largest value
     axes.set_ylim(top=min(axes.get_ylim()[1], 1.02 * np.log(EVEN.get(members[0].data, np.inf))))
   axes.set_title(TITLES[metric], fontsize=10)
   axes.set_xticks(range(len(members)), [m.title for m in members], rotation=30, ha="right", fontsize=7.5)

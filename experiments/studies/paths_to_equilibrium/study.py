@@ -4,9 +4,9 @@ After Fedus et al. 2018, "Many paths to equilibrium: GANs do not need to decreas
 (arXiv:1710.08446). As published, in the abstract: "GANs are able to learn distributions in situations where the
 divergence minimization point of view predicts they would fail", and gradient penalties "are equally helpful when
 applied in other contexts in which the divergence minimization perspective does not predict they would be helpful". So
-we expect, of data on a line and a generator that starts off it: minimax, which descends the divergence, stands still;
-non-saturating arrives all the same; a penalty, whichever, helps both losses alike. Their figures and their protocol
-were not to be had: offset, widths and rates are ours.
+we expect, for data on a line and a generator that starts off it: minimax, which descends the divergence, does not move;
+non-saturating reaches the data all the same; every penalty helps both losses alike. Their figures and protocol were not
+available: offset, widths and rates are ours.
 
 Writes `paths.png` and `table.md` beside the study's own report. Under 2 minutes on 2 quiet cores.
 """
@@ -23,16 +23,16 @@ from ...sweep import conduct
 
 QUALITY, OFF_LINE, VARIANCE = "line/wasserstein", "line/squared_distance", "line/variance"
 LOSSES = ("minimax", "non_saturating")
-LEARNED = 0.3  # of `line/wasserstein`: a run that ends below it is said to have learned the data
+LEARNED = 0.3  # largest final `line/wasserstein` of a run that has learned the data
 CAPTION = """\
 The data are N(0, 1) along a line at distance {offset:g} from the origin; the generator maps one Gaussian number to a
-curve and starts off the line, where JS(data, model) = log 2 without a gradient. The discriminator learns alone for
-the first {head_start} steps. Left and middle: the 2-Wasserstein distance of the model from the data over the steps,
+curve and starts off the line, where JS(data, model) = log 2 with gradient zero. The discriminator trains alone for the
+first {head_start} steps. Left and middle: the 2-Wasserstein distance of the model from the data over the steps,
 geometric mean and range of {seeds} seeds, one colour per penalty; left the saturating minimax loss, in the middle the
 non-saturating one; above level players under Adam, below a discriminator that is twenty times as fast, both by plain
-gradient descent. Dotted: what {samples:,} samples of the data themselves score, {floor:.3f}. Right: where the
-generators of seed {seed} end (minimax crosses, non-saturating dots), the data's line in black. A run that diverged is
-in no mean and has not learned.
+gradient descent. Dotted: the distance of {samples:,} samples of the data themselves, {floor:.3f}. Right: where the
+generators of seed {seed} end (minimax crosses, non-saturating dots), the data's line in black. A run that diverged is left
+out of every mean and counts as not learned.
 """
 
 
@@ -80,7 +80,7 @@ def final_by_seed(cell: Cell, metric: str) -> dict[int, float]:
 
 
 def other(found: Sequence[Cell], cell: Cell, **fields: str) -> Cell | None:
-  """The cell that differs from `cell` in these fields only."""
+  """The cell that differs from `cell` only in these fields."""
   wanted = cell._replace(**fields)[:3]
   return next((c for c in found if c[:3] == wanted), None)
 
@@ -140,7 +140,7 @@ def table(found: Sequence[Cell]) -> str:
 
 
 def sentences(found: Sequence[Cell]) -> str:
-  """What the numbers say of the three expectations, game by game; the penalties of a game are one family (Holm)."""
+  """The results for the three expectations in each game; the penalties of a game are one family (Holm)."""
   from gan_jax.report.statistics import holm
   from gan_jax.report.wording import interval
 
@@ -186,7 +186,7 @@ def figure(directory: Path, found: Sequence[Cell]) -> bytes:
 
   from gan_jax.data.line import the_line
   from gan_jax.metrics.line import floor
-  from gan_jax.report.figures import style
+  from gan_jax.report.canvas import style
   from gan_jax.report.records import common_steps
   from gan_jax.report.statistics import band
   from gan_jax.runs.directory import read_arrays

@@ -1,14 +1,17 @@
-"""`launch.sh verdicts [--config.field=value ...] [--out DIR]`: is the verdict right about runs whose end is known?
+"""`launch.sh verdicts [--config.field=value ...] [--out DIR]`: how often is the verdict right, on runs whose end is known?
 
-configs/verdicts.py has runs that are built to end in each of the seven states, for a reason that is stated there; their
-panels' titles are the states. Five settings more are cases in which one sign alone misleads: a healthy WGAN-GP whose critic
-ranks nearly every pair rightly, healthy data of two classes, a generator that knows ten images by heart, one that has a
-single image of each class, and data out of its reach. Here they are trained, judged, and counted: built down, verdict across.
+configs/verdicts.py has runs that are built to end in each of the seven states, for reasons that are stated there; their
+panels' titles are the states. Five more settings are cases in which a single measurement misleads: a healthy WGAN-GP
+whose discriminator ranks nearly every pair rightly, healthy data of two classes, a generator that has memorised ten
+images, one that has a single image of each class, and data out of its reach. Here they are trained, judged and counted:
+rows are the states they were built for, columns the verdicts.
 
-Expected, for nobody has published the like: at least 90 % of the runs get the verdict that they were built for, and at least
-80 % of each state; confused are, if any, neighbours such as a collapse whose modes come and go, which is also an oscillation.
+Expected (nothing comparable is published): at least 90 % of the runs get the verdict that they were built for, and at
+least 80 % of each state. If any are confused, they are similar states, such as a collapse whose modes come and go,
+which is also an oscillation.
 
-Writes `confusion.png` and `table.md` beside the study's own report. Three minutes of processor time: about two on 2 cores.
+Writes `confusion.png` and `table.md` beside the study's own report. Three minutes of processor time: about two on 2
+cores.
 """
 
 import io
@@ -29,8 +32,8 @@ from ...sweep import CONFIGS, Parser, place
 CONFIG = CONFIGS / "verdicts.py"
 BUILDABLE = tuple(state for state in STATES if state != "unknown")
 CAPTION = """\
-{runs} real runs, each built to end in a known state (down), and the verdict on it (across). The diagonal is right, and
-darker where a larger share of the runs of that row went there. Settings and thresholds were chosen on other seeds.
+{runs} real runs, each built to end in a known state (rows), and the verdict on it (columns). Runs on the diagonal are
+judged rightly. Darker cells have a larger share of their row. Settings and thresholds were chosen on other seeds.
 """
 
 
@@ -78,7 +81,7 @@ def write(directory: Path) -> str:
 
 
 def judge(study: Any) -> list[Judged]:
-  """Every run of the study. Raises `BadInput` where one is not finished: its end is not known yet."""
+  """Every run of the study. Raises `BadInput` where one is not finished."""
   from gan_jax.report import verdicts
 
   found = []
@@ -111,7 +114,7 @@ def summary(found: Sequence[Judged]) -> str:
 
 
 def shown(found: Sequence[Judged]) -> list[str]:
-  """The verdicts that have a column: all but an `unknown` that never came."""
+  """The verdicts that have a column: all, but `unknown` only if it occurs."""
   return [state for state in STATES if state in BUILDABLE or any(run.verdict == state for run in found)]
 
 
@@ -128,7 +131,7 @@ def table(found: Sequence[Judged]) -> tuple[list[str], list[list[str]]]:
 
 
 def matrix(found: Sequence[Judged]) -> str:
-  """The same for a terminal."""
+  """The matrix as text for a terminal."""
   heading, rows = table(found)
   widths = [max(len(row[i]) for row in (heading, *rows)) for i in range(len(heading))]
   return "\n".join(
@@ -138,7 +141,7 @@ def matrix(found: Sequence[Judged]) -> str:
 
 
 def misses(found: Sequence[Judged]) -> str:
-  """A line on each run that was judged otherwise, with the verdict's evidence."""
+  """One line for each run that was judged otherwise, with the verdict's evidence."""
   wrong = [run for run in found if run.built != run.verdict]
   return "".join(
     f"\n- built `{run.built}`, judged `{run.verdict}` ({run.label}, seed {run.seed}): {run.evidence}" for run in wrong

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from gan_jax.report.figures import COLOURS
+from gan_jax.report.canvas import COLOURS
 
 COLUMNS = 8
 COLOUR_OF = {"converges": COLOURS[2], "circles": COLOURS[0], "diverges": COLOURS[4], "stops": COLOURS[1]}
