@@ -79,7 +79,7 @@ def check(spec: Spec) -> None:
   coupled = [p.name for p in chosen if p.kind == "critic"]
   if coupled and models.couples_batch(spec):
     raise BadInput(
-      f"penalty {coupled[0]!r} is per sample, but model_options {thawed(spec.model_options)} couple the examples "
+      f"penalty {coupled[0]!r} is per sample, but the model with {thawed(spec.model_options)} couples the examples "
       "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
     )
   if spec.packing > 1:

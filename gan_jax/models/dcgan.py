@@ -107,4 +107,4 @@ def dcgan(
     raise BadInput(f"model 'dcgan' expected images of {sizes}, got examples of shape {tuple(image_shape)}")
   generator = Generator(image_shape, generator_width, conditional, num_classes, convolution)
   discriminator = Discriminator(discriminator_width, discriminator_norm, conditional, num_classes, convolution)
-  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape, judges=True)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -74,4 +74,4 @@ def mlp(
   """(generator, discriminator), fully connected: for points and for images of any size."""
   generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
   discriminator = Discriminator(discriminator_width, depth, discriminator_norm, conditional, num_classes)
-  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape, judges=True)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -86,4 +86,4 @@ def pacgan(
   """(generator of `depth` hidden layers, discriminator of one fewer but at least one): for points and for images."""
   generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
   discriminator = Discriminator(discriminator_width, max(depth - 1, 1), discriminator_norm, conditional, num_classes)
-  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape, judges=True)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

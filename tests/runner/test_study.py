@@ -25,7 +25,7 @@ Three losses and two seeds.
 
 def get_config():
   return {{
-    "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+    "model_options": {{"generator_width": 8, "discriminator_width": 8, "depth": 1}},
     "latent_size": 4, "batch_size": 16, "penalty": "r1+lecam",
     "weight_constraint": "spectral", "lookahead_every": 7, "hold_out": 5, "lens": "minimax+hinge",
     "penalty_weight": 0.1, "steps": {steps}, "probe_every": 10, "evaluate_every": 100, "checkpoint_every": 50,
