@@ -57,6 +57,11 @@ def second_order(spec: Spec) -> bool:
   return methods.facts(spec.method).second_order or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
 
 
+def smooth(spec: Spec) -> bool:
+  """Whether second derivatives through the discriminator's weights are those of the game."""
+  return constraints.CONSTRAINTS[spec.weight_constraint]().smooth
+
+
 def check(spec: Spec) -> None:
   """Everything about a spec that can be refused before any data is read.
 
@@ -66,7 +71,7 @@ def check(spec: Spec) -> None:
   models.get(spec.model)
   optimizers.OPTIMIZERS.get(spec.optimizer)
   methods.METHODS.get(spec.method)
-  held = constraints.CONSTRAINTS.get(spec.weight_constraint)()
+  constraints.CONSTRAINTS.get(spec.weight_constraint)
   for name in spec.losses:
     losses.get(name)
   lens.names(spec.lens)
@@ -115,7 +120,7 @@ def check(spec: Spec) -> None:
       )
   elif spec.method != "gradient":
     raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
-  if second_order(spec) and not held.smooth:
+  if second_order(spec) and not smooth(spec):
     raise BadInput(
       f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so second derivatives "
       "through it are not the game's; expected another constraint, method gradient or extragradient, and "
@@ -140,6 +145,11 @@ def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
     return build
 
   return tuple(builder(name) for name in spec.losses)
+
+
+def optimal_logits(spec: Spec) -> tuple[Callable[..., Array] | None, ...]:
+  """Of each loss's best discriminator; see losses.optimal_logit."""
+  return tuple(losses.optimal_logit(name) for name in spec.losses)
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:
@@ -176,7 +186,7 @@ def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Pla
     generator=generator,
     discriminator=discriminator,
     losses=objectives(spec),
-    optimal_logits=tuple(losses.optimal_logit(name) for name in spec.losses),
+    optimal_logits=optimal_logits(spec),
     penalties=penalties.of_discriminator(spec.penalty, thawed(spec.penalty_options)),
     generator_penalties=penalties.of_the_generator(spec.generator_penalty, thawed(spec.generator_penalty_options)),
     augment=data.augmentations.get(spec.augmentation, dataset.image_shape, **thawed(spec.augmentation_options)),
