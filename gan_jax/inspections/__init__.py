@@ -1,3 +1,5 @@
-from gan_jax.inspections import duality, geometry
+"""What is measured of the game where a run stands, at evaluations: its Jacobian and its duality gap."""
 
-__all__ = ["duality", "geometry"]
+from gan_jax.core.registry import import_modules
+
+import_modules(__name__, __path__)  # every file registers its inspections

@@ -1,28 +1,12 @@
 """Sample quality: what is measured on generated examples, by name; `auto` chooses by the kind of data."""
 
+from gan_jax.core.registry import import_modules
 from gan_jax.data import Dataset
-
-# isort: off
-# The registry first: a metric may import it from this package while it is being imported itself.
 from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, names, register
 
-# isort: on
-from gan_jax.metrics import images, points
-from gan_jax.metrics.points import mixture_quality
+__all__ = ["METRICS", "OF_NEIGHBOURS", "Quality", "build", "check", "chosen", "names", "register"]
 
-__all__ = [
-  "METRICS",
-  "OF_NEIGHBOURS",
-  "Quality",
-  "build",
-  "check",
-  "chosen",
-  "images",
-  "mixture_quality",
-  "names",
-  "points",
-  "register",
-]
+import_modules(__name__, __path__)  # every file registers its metrics
 
 
 def check(name: str, dataset: Dataset, text: str = "auto") -> None:
