@@ -1,7 +1,7 @@
 """A game: the names of a `Spec`, looked up. Everything static that a step needs, as one record."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import optax
@@ -87,21 +87,7 @@ def check(spec: Spec) -> None:
       f"penalty {coupled[0]!r} is per sample, but the model with {thawed(spec.model_options)} couples the examples "
       "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
     )
-  if spec.packing > 1:
-    if spec.batch_size % spec.packing:
-      raise BadInput(
-        f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
-      )
-    if coupled:
-      raise BadInput(
-        f"penalty {coupled[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
-        "gradient of its own; expected packing=1, or penalty none"
-      )
-    if spec.conditional:
-      raise BadInput(
-        f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
-        "or packing=1"
-      )
+  check_packing(spec, coupled)
   augmenting = [p.name for p in chosen if p.augments]
   if spec.augmentation == "none" and augmenting:
     choices = ", ".join(name for name in data.AUGMENTATIONS if name != "none")
@@ -128,6 +114,26 @@ def check(spec: Spec) -> None:
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
+
+
+def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
+  """Raises `BadInput` for packs of examples where something needs each example for itself."""
+  if spec.packing == 1:
+    return
+  if spec.batch_size % spec.packing:
+    raise BadInput(
+      f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
+    )
+  if per_sample:
+    raise BadInput(
+      f"penalty {per_sample[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
+      "gradient of its own; expected packing=1, or penalty none"
+    )
+  if spec.conditional:
+    raise BadInput(
+      f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
+      "or packing=1"
+    )
 
 
 def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
