@@ -1,1 +1,1 @@
-"""What is measured of the game where a run stands: local geometry and the duality gap."""
+"""Measurements of the game at a run's current state: local geometry and the duality gap."""
