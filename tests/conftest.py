@@ -4,7 +4,7 @@ import gc
 import os
 from pathlib import Path
 
-from gan_jax.runner.devices import quick_compilation
+from gan_jax.core.compilation import quick_compilation
 
 # Before jax: four virtual CPU devices, so that the code for many devices runs everywhere, and no accelerator is needed.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

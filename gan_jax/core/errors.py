@@ -1,10 +1,16 @@
 """The errors that end a command, and how their messages are worded. No jax import."""
 
+import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 LONGEST = 100  # characters of an unknown name that are compared with the known ones
+LONGEST_ERROR = 300  # characters of another library's message that are quoted
+NOT_THEIRS = (str(Path(__file__).resolve().parent.parent), sysconfig.get_path("stdlib"))  # this library, and Python's
 
 
 class BadInput(ValueError):
@@ -47,6 +53,40 @@ def shown(value: object, longest: int = 80) -> str:
   except Exception:
     text = f"a {type(value).__name__}"
   return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def blame(error: BaseException) -> str:
+  """What somebody's code raised, as one line, and the last line of code that is neither ours nor a library's.
+
+  >>> blame(ValueError("no images"))
+  'ValueError: no images'
+  """
+  try:
+    text = str(error).strip()
+  except Exception:
+    text = "without a text that can be read"
+  frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+  if isinstance(error, SyntaxError) and error.filename:
+    frames.append((error.filename, error.lineno or 0))
+  theirs = [
+    (file, line) for file, line in frames if not file.startswith(("<", *NOT_THEIRS)) and "site-packages" not in file
+  ]
+  place = f" ({theirs[-1][0]}, line {theirs[-1][1]})" if theirs else ""
+  said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+  return one_line(said if len(said) <= LONGEST_ERROR else f"{said[: LONGEST_ERROR - 3]}...") + place
+
+
+@contextlib.contextmanager
+def blamed(what: str) -> Iterator[None]:
+  """Around a call of somebody's code: whatever it raises becomes a `BadInput`, "`what`: its error (file, line)"."""
+  try:
+    yield
+  except BadInput:
+    raise
+  except SystemExit as error:
+    raise BadInput(f"{what}: it ends the program, with sys.exit({shown(error.code)})") from error
+  except Exception as error:
+    raise BadInput(f"{what}: {blame(error)}") from error
 
 
 def plural(count: int, noun: str, more: str = "") -> str:

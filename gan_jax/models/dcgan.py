@@ -23,9 +23,9 @@ from gan_jax.models.linen import (
   LatentInput,
   LogitHead,
   Norm,
+  as_player,
   weights,
 )
-from gan_jax.models.players import from_linen
 
 STAGES = {
   8: 2,
@@ -92,4 +92,4 @@ def dcgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[P
   discriminator = Discriminator(
     spec.discriminator_width, spec.discriminator_norm, spec.conditional, num_classes, spec.convolution
   )
-  return from_linen(generator, (spec.latent_size,)), from_linen(discriminator, image_shape, judges=True)
+  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)

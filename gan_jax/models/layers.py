@@ -65,7 +65,7 @@ def matmul_conv_general_dilated(
     image_pads.append((low, s * (pixels[-1] + taps[-1] - 1) - size - low, 0))
   (s, t), (p, q) = window_strides, pixels
   zero = jnp.zeros((), lhs.dtype)
-  x = _fold(lax.pad(lhs, zero, [(0, 0, 0), *image_pads, (0, 0, 0)]), s, t)
+  x = fold(lax.pad(lhs, zero, [(0, 0, 0), *image_pads, (0, 0, 0)]), s, t)
   h, w, channels, features = rhs.shape
   kernel = jnp.pad(rhs, [(0, taps[0] * s - h), (0, taps[1] * t - w), (0, 0), (0, 0)])
   kernel = kernel.reshape(taps[0], s, taps[1], t, channels, features).transpose(0, 2, 1, 3, 4, 5)
@@ -78,14 +78,14 @@ def matmul_conv_general_dilated(
   return functools.reduce(jnp.add, products)
 
 
-def _unfold(x: Array, s: int, t: int) -> Array:
-  """Depth to space, the inverse of `_fold`: [B, P, Q, s t C] -> [B, s P, t Q, C]."""
+def unfold(x: Array, s: int, t: int) -> Array:
+  """Depth to space, the inverse of `fold`: [B, P, Q, s t C] -> [B, s P, t Q, C]."""
   batch, height, width, depth = x.shape
   x = x.reshape(batch, height, width, s, t, depth // (s * t)).transpose(0, 1, 3, 2, 4, 5)
   return x.reshape(batch, height * s, width * t, depth // (s * t))
 
 
-def _fold(x: Array, s: int, t: int) -> Array:
+def fold(x: Array, s: int, t: int) -> Array:
   """Space to depth: [B, H, W, C] -> [B, H/s, W/t, s t C]."""
   batch, height, width, channels = x.shape
   x = x.reshape(batch, height // s, s, width // t, t, channels).transpose(0, 1, 3, 2, 4, 5)
@@ -121,7 +121,7 @@ def matmul_up(y: Array, kernel: Array) -> Array:
   taps = kernel.reshape(taps_h, s, taps_w, t, channels, features)[::-1, :, ::-1]
   taps = taps.transpose(0, 2, 5, 1, 3, 4).reshape(taps_h, taps_w, features, s * t * channels)
   (top, bottom), (left, right) = PADDING
-  x = _unfold(matmul_conv_general_dilated(y, taps, (1, 1), ((taps_h - 1,) * 2, (taps_w - 1,) * 2)), s, t)
+  x = unfold(matmul_conv_general_dilated(y, taps, (1, 1), ((taps_h - 1,) * 2, (taps_w - 1,) * 2)), s, t)
   return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
-from gan_jax.core.types import Key, Output
+from gan_jax.core.types import Key, Memory, Output, Params, Player
 
 SLOPE = 0.2  # of the discriminators' leaky rectifiers below zero (Radford et al. 2016, DCGAN)
 
@@ -29,6 +29,25 @@ def weights(gain: float, fan_in: int | None = None) -> Initializer:
 # The scale that keeps the second moment of a signal from layer to layer (He et al. 2015): variance 2 / fan_in before a
 # rectifier, 2 / (1 + slope^2) / fan_in before a leaky one, 1 / fan_in before a linear output.
 RELU_GAIN, LEAKY_GAIN, LINEAR_GAIN = 2.0, 2.0 / (1.0 + SLOPE**2), 1.0
+
+
+def as_player(module: nn.Module, input_shape: tuple[int, ...]) -> Player:
+  """The player of one of our modules, which is called with (inputs [B, *input_shape], labels [B], train).
+
+  Collections other than `params` are its memory. For anyone's modules see `players.from_linen`.
+  """
+
+  def init(key: Key) -> tuple[Params, Memory]:
+    variables = module.init(key, jnp.zeros((1, *input_shape)), jnp.zeros((1,), jnp.int32), False)
+    return variables["params"], {name: tree for name, tree in variables.items() if name != "params"}
+
+  def apply(params: Params, memory: Memory, inputs: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
+    moving = list(memory) if train else []
+    found: Any = module.apply({"params": params, **memory}, inputs, labels, train, mutable=moving)
+    outputs, moved = found
+    return outputs, {**memory, **moved}
+
+  return Player(init, apply)
 
 
 class Norm(nn.Module):

@@ -15,9 +15,9 @@ from gan_jax.models.linen import (
   LatentInput,
   LogitHead,
   Norm,
+  as_player,
   weights,
 )
-from gan_jax.models.players import from_linen
 
 
 class Generator(nn.Module):
@@ -64,4 +64,4 @@ def mlp(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Pla
   discriminator = Discriminator(
     spec.discriminator_width, spec.depth, spec.discriminator_norm, spec.conditional, num_classes
   )
-  return from_linen(generator, (spec.latent_size,)), from_linen(discriminator, image_shape, judges=True)
+  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)

@@ -13,8 +13,7 @@ from jax.nn.initializers import Initializer
 
 from gan_jax.core.norms import largest
 from gan_jax.core.types import Output, Player, Spec
-from gan_jax.models.linen import LatentInput, LogitHead, Norm, weights
-from gan_jax.models.players import from_linen
+from gan_jax.models.linen import LatentInput, LogitHead, Norm, as_player, weights
 
 PIECES = 5  # linear functions of which a maxout unit takes the largest (Goodfellow et al. 2013, arXiv:1302.4389)
 STD, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 0.02, 400, 200  # as published: N(0, STD^2) for every weight
@@ -77,4 +76,4 @@ def pacgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[
   discriminator = Discriminator(
     spec.discriminator_width, max(spec.depth - 1, 1), spec.discriminator_norm, spec.conditional, num_classes
   )
-  return from_linen(generator, (spec.latent_size,)), from_linen(discriminator, image_shape, judges=True)
+  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)

@@ -6,7 +6,6 @@ resumed run gets the layout that it began with, as far as the machine allows. ja
 
 import concurrent.futures
 import contextlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -202,13 +201,3 @@ def layout() -> dict[str, Any]:
     **_changed(DECISIVE),
     **({"xla_flags": " ".join(flags)} if flags else {}),
   }
-
-
-def quick_compilation() -> dict[str, Any]:
-  """XLA's CPU options for short programs, which take longer to optimise than to run."""
-  options: dict[str, Any] = {"xla_backend_optimization_level": 0}
-  if importlib.metadata.version("jaxlib").startswith(
-    "0.10."
-  ):  # an unknown option is fatal, and 0.12 no longer has this one
-    options["xla_cpu_use_fusion_emitters"] = False
-  return options

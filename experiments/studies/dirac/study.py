@@ -104,9 +104,9 @@ def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, n
   import jax.numpy as jnp
 
   from gan_jax import game
+  from gan_jax.core.compilation import quick_compilation
   from gan_jax.game.state import initial_state
   from gan_jax.game.step import build_resident_step
-  from gan_jax.runner.devices import quick_compilation
   from gan_jax.theory import dirac
 
   spec = group.spec

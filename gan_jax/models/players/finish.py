@@ -1,0 +1,32 @@
+"""What all adapters end with: outputs held to what a `Player` returns, and convolutions as matrix products."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jax import Array
+
+from gan_jax.core.types import Key, Memory, Params, Player
+from gan_jax.models.convolutions import as_products
+from gan_jax.models.players.calls import as_images, as_output
+
+Shape = tuple[int, ...]
+
+
+def finished(
+  init: Callable[[Key], tuple[Params, Memory]],
+  call: Callable[[Params, Memory, Array, Array, bool], tuple[Any, Memory]],
+  what: str,
+  judges: bool,
+  convolution: str,
+) -> Player:
+  """The player of a call that returns whatever the module does; see `calls` for what that may be."""
+  as_returned = as_output if judges else as_images
+
+  def apply(params: Params, memory: Memory, x: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
+    def one(params: Params, memory: Memory, x: Array, labels: Array) -> tuple[Any, Memory]:
+      value, after = call(params, memory, x, labels, train)
+      return as_returned(value, len(x), what), after
+
+    return as_products(one, convolution)(params, memory, x, labels)
+
+  return Player(init, apply)

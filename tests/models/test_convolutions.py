@@ -1,0 +1,112 @@
+"""Convolutions found in a program and replaced: the same numbers, in every library's layout, and none of XLA's left."""
+
+import itertools
+
+import equinox as eqx
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+
+from gan_jax.models.convolutions import as_products, remaining
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(3, 9, 8, 4)).astype(np.float32)
+
+
+def linen(module):
+  variables = module.init(jax.random.key(0), X)
+  return lambda x: module.apply(variables, x)
+
+
+def in_nnx(module):
+  graph, state = nnx.split(module)
+  return lambda x: nnx.merge(graph, state)(x)
+
+
+def in_equinox(module):
+  return lambda x: jax.vmap(module)(jnp.moveaxis(x, -1, 1))
+
+
+RNGS = nnx.Rngs(0)
+KEY = jax.random.key(1)
+REPLACED = {
+  "linen": linen(nn.Conv(5, (3, 3))),
+  "linen, strided": linen(nn.Conv(5, (4, 4), strides=2)),
+  "linen, unpadded": linen(nn.Conv(5, (3, 2), padding="VALID")),
+  "linen, transposed": linen(nn.ConvTranspose(5, (4, 4), strides=(2, 2))),
+  "linen, transposed by the kernel's transpose": linen(
+    nn.ConvTranspose(4, (5, 3), strides=(2, 3), transpose_kernel=True, padding="VALID")
+  ),
+  "nnx": in_nnx(nnx.Conv(4, 5, (3, 3), strides=2, rngs=RNGS)),
+  "nnx, transposed": in_nnx(nnx.ConvTranspose(4, 5, (4, 4), strides=(2, 2), rngs=RNGS)),
+  "equinox": in_equinox(eqx.nn.Conv2d(4, 5, 3, stride=2, padding=1, key=KEY)),
+  "equinox, transposed": in_equinox(eqx.nn.ConvTranspose2d(4, 5, 4, stride=2, padding=1, key=KEY)),
+  "compiled inside": jax.jit(linen(nn.Conv(5, (3, 3)))),
+}
+LEFT = {
+  "grouped": linen(nn.Conv(8, (3, 3), feature_group_count=4)),
+  "dilated": linen(nn.Conv(5, (3, 3), kernel_dilation=2)),
+  "of one dimension": lambda x: linen_line(x[:, 0]),
+  "in a loop": lambda x: lax.scan(lambda c, _: (linen_same(c), None), x, None, length=2)[0],
+}
+linen_line = (lambda m, v: lambda x: m.apply(v, x))(*(m := nn.Conv(5, (3,)), m.init(KEY, X[:, 0])))
+linen_same = linen(nn.Conv(4, (3, 3)))
+
+
+def primitives(function, *arguments):
+  return str(jax.make_jaxpr(function)(*arguments))
+
+
+@pytest.mark.parametrize("function", REPLACED.values(), ids=REPLACED)
+def test_the_same_values_and_no_convolution_of_xlas(function):
+  ours = as_products(function)
+  assert "conv_general_dilated" in primitives(function, X)
+  np.testing.assert_allclose(ours(X), function(X), rtol=1e-5, atol=1e-5)
+  assert remaining(jax.make_jaxpr(function)(X)) == 0
+  # Derivatives and a population are made of the replaced program.
+  penalty = jax.grad(lambda x: (jax.grad(lambda z: (ours(z) ** 2).sum())(x) ** 2).sum())
+  for program in (ours, penalty, jax.vmap(ours)):
+    text = primitives(program, X[None] if program is not ours and program is not penalty else X)
+    assert "dot_general" in text
+    assert "conv_general_dilated" not in text
+
+
+@pytest.mark.parametrize("function", LEFT.values(), ids=LEFT)
+def test_what_has_no_form_as_products_is_left_and_counted(function):
+  np.testing.assert_array_equal(as_products(function)(X), function(X))
+  assert remaining(jax.make_jaxpr(function)(X)) == 1
+  assert "conv_general_dilated" in primitives(as_products(function), X)
+
+
+def test_lax_leaves_a_function_as_it_is():
+  function = REPLACED["linen"]
+  assert as_products(function, "lax") is function
+
+
+@pytest.mark.usefixtures("x64")
+def test_transposed_convolutions_equal_lax_for_every_kernel_stride_and_padding():
+  """Both axes differ, so that one taken for the other would show; sizes below one pixel have no value."""
+  for k, d, low, high, n in itertools.product((1, 2, 3, 5), (2, 3), (-1, 0, 3), (0, 2), (2, 5)):
+    pads = ((low, high), (low + 1, high))
+    if d * (n - 1) + 1 + low + high < k:
+      continue
+    x, kernel = RNG.normal(size=(1, n, n + 1, 2)), RNG.normal(size=(k, k, 2, 3))
+
+    def convolve(x, kernel, d=d, pads=pads):
+      return lax.conv_general_dilated(x, kernel, (1, 1), pads, lhs_dilation=(d, d), dimension_numbers=LAYOUT)
+
+    got, expected = as_products(convolve)(x, kernel), convolve(x, kernel)
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10, err_msg=f"{k} {d} {pads} {n}")
+
+
+def test_functions_with_derivatives_of_their_own_keep_them():
+  """relu's derivative at zero is zero by definition; differentiated anew from `max` it would be one half."""
+  function = as_products(lambda x: jax.nn.relu(REPLACED["linen"](x)) + jax.nn.relu(jnp.zeros(()) * x.sum()))
+  zero = as_products(lambda x: jax.nn.relu(x) + 0 * REPLACED["linen"](jnp.ones(X.shape)).sum())
+  assert np.isfinite(function(X)).all()
+  assert jax.grad(zero)(0.0) == 0
