@@ -26,6 +26,7 @@ from gan_jax import penalties
 from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import global_norm
 from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.spectra import largest_singular_value
 from gan_jax.core.types import Data, GanState, Hypers, Key, Params, Spec
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
@@ -63,7 +64,7 @@ class Statistics(NamedTuple):
 
 def spectral_norms(players: Mapping[str, Params], key: Key) -> dict[str, Array]:
   """By `<player>/<layer>`: the largest singular value of any kernel of the layer, for layers with a kernel."""
-  measure = lambda kernel: constraints.largest_singular_value(kernel, key, POWER_ITERATIONS)  # noqa: E731
+  measure = lambda kernel: largest_singular_value(kernel, key, POWER_ITERATIONS)  # noqa: E731
   found = {}
   for player, params in players.items():
     for layer, leaves in by_layer(params).items():
