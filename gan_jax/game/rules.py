@@ -77,6 +77,11 @@ def second_order(spec: Spec) -> bool:
   return spec.method in ("consensus", "symplectic") or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
 
 
+def smooth(spec: Spec) -> bool:
+  """Whether second derivatives through the discriminator's weights are those of the game."""
+  return constraints.CONSTRAINTS[spec.weight_constraint]().smooth
+
+
 def check(spec: Spec) -> None:
   """Everything about a spec that can be refused before any data is read.
 
@@ -130,7 +135,7 @@ def check(spec: Spec) -> None:
       )
   elif spec.method != "gradient":
     raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
-  if second_order(spec) and not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
+  if second_order(spec) and not smooth(spec):
     raise BadInput(
       f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so second derivatives "
       "through it are not the game's; expected another constraint, method gradient or extragradient, and "
@@ -155,6 +160,11 @@ def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
     return build
 
   return tuple(builder(name) for name in spec.losses)
+
+
+def optimal_logits(spec: Spec) -> tuple[Callable[..., Array] | None, ...]:
+  """Of each loss's best discriminator; see losses.optimal_logit."""
+  return tuple(losses.optimal_logit(name) for name in spec.losses)
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:
@@ -191,7 +201,7 @@ def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Pla
     generator=generator,
     discriminator=discriminator,
     losses=objectives(spec),
-    optimal_logits=tuple(losses.optimal_logit(name) for name in spec.losses),
+    optimal_logits=optimal_logits(spec),
     penalties=penalties.of_discriminator(spec.penalty),
     generator_penalties=penalties.of_the_generator(spec.generator_penalty),
     augment=penalties.augmentations.get(spec.augmentation, dataset.image_shape),

@@ -15,12 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gan_jax import losses
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Batches, Data, GanState, Hypers
 from gan_jax.game import discriminator
 from gan_jax.game.batches import draw, resident_batch
-from gan_jax.game.rules import Game
+from gan_jax.game.rules import Game, objectives, optimal_logits
 from gan_jax.game.step import discriminator_turn, generator_turn
 
 KEPT_APART = 4  # without held-out examples, every fourth is held out from the responses
@@ -81,8 +80,8 @@ def yardstick(game: Game) -> Game:
   )
   return game._replace(
     spec=spec,
-    losses=(losses.builder("minimax"),),
-    optimal_logits=(losses.optimal_logit("minimax"),),
+    losses=objectives(spec),
+    optimal_logits=optimal_logits(spec),
     penalties=(),
     generator_penalties=(),
   )

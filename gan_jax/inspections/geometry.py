@@ -22,7 +22,6 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from gan_jax import penalties
 from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import global_norm
 from gan_jax.core.randomness import Purpose, derive_key
@@ -30,11 +29,10 @@ from gan_jax.core.spectra import largest_singular_value
 from gan_jax.core.types import Data, GanState, Hypers, Key, Params, Spec
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
-from gan_jax.game.rules import Game
+from gan_jax.game.rules import Game, smooth
 from gan_jax.game.step import build_resident_step
 from gan_jax.game.updates import lazy
 from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
-from gan_jax.models import constraints
 from gan_jax.probes import by_layer
 
 POWER_ITERATIONS = 200
@@ -84,14 +82,14 @@ def cycle(game: Game) -> int:
 
 def check(spec: Spec) -> None:
   """Raises `BadInput` for a spec whose second derivatives are not the game's."""
-  if not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
+  if not smooth(spec):
     raise BadInput(
       f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so the update's Jacobian "
       "is not what automatic differentiation finds; expected another constraint, or probes without 'geometry'"
     )
 
 
-def moving(spec: Spec, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
+def moving(game: Game, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
   """The floating-point arrays of a state that influence later updates, and a function that makes a state with other ones.
 
   The players' own memories are left out: training normalises by the current batch, and running statistics are not used.
@@ -100,7 +98,7 @@ def moving(spec: Spec, state: GanState) -> tuple[list[Array], Callable[[list[Arr
   parts = {name: getattr(state, name) for name in ("gen_params", "gen_opt", "disc_params", "disc_opt")}
   # Only LeCam uses the averages of logits.
   remembered = {"slow": memory.slow} | (
-    {"logit_means": memory.logit_means} if "lecam" in penalties.names(spec.penalty) else {}
+    {"logit_means": memory.logit_means} if any(penalty.name == "lecam" for penalty in game.penalties) else {}
   )
   leaves, structure = jax.tree.flatten((parts, remembered))
   floats = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
@@ -166,12 +164,12 @@ def differentiable(opt: Any) -> tuple[Any, Array]:
 def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key) -> Krylov:
   """`Krylov` of the Jacobian of one `cycle` of production steps, in the units of `scales`."""
   step, length = build_resident_step(game), cycle(game)
-  here, restore = moving(game.spec, state)
+  here, restore = moving(game, state)
   _, unravel = ravel_pytree(here)
 
   def advance(values: list[Array]) -> Array:
     after = lax.fori_loop(0, length, lambda _, s: step(hypers, s, data)[0], restore(values))
-    return ravel_pytree(moving(game.spec, after)[0])[0]
+    return ravel_pytree(moving(game, after)[0])[0]
 
   def product(vector: Array) -> Array:
     moved = jax.jvp(advance, (here,), (unravel(scales * vector),))[1]
@@ -203,7 +201,7 @@ def build(game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
 
   def measure(hypers: Hypers, state: GanState, data: Data) -> Statistics:
     keys = [derive_key(hypers.seed, state.step, Purpose.GEOMETRY, index) for index in range(4)]
-    scales = ravel_pytree(moving(game.spec, units(hypers, state))[0])[0]
+    scales = ravel_pytree(moving(game, units(hypers, state))[0])[0]
     gen_opt, gen_used = differentiable(state.gen_opt)
     disc_opt, disc_used = differentiable(state.disc_opt)
     gen_batch, disc_batch = (

@@ -59,7 +59,7 @@ def test_running_statistics_follow_the_batches_of_the_own_updates_alone():
   step = jax.jit(build_resident_step(played))
   ours, theirs = np.zeros(2), np.zeros(3)
   for _ in range(3):
-    before, (state, trace) = state, step(h, state, data)
+    before, (state, _) = state, step(h, state, data)
     noise = resident_batch(played, h, before.step, data, "generator", 0).noise
     ours = MOMENTUM * ours + (1 - MOMENTUM) * np.asarray(noise).mean(axis=0)
     make = lambda noise, s=before: played.generator.apply(s.gen_params, s.memory.generator, noise, None, True)[0]  # noqa: E731
