@@ -12,7 +12,7 @@ for one batch.
 
 from collections.abc import Callable, Mapping
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,15 +25,17 @@ from jax.typing import ArrayLike
 from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import global_norm
 from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.registry import Option
 from gan_jax.core.spectra import largest_singular_value
-from gan_jax.core.types import Data, GanState, Hypers, Key, Params, Spec
+from gan_jax.core.types import Data, GanState, Key, Params
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
 from gan_jax.game.rules import Game, smooth
 from gan_jax.game.step import build_resident_step
 from gan_jax.game.updates import lazy
 from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
-from gan_jax.probes import by_layer
+from gan_jax.probes import by_layer, inspection
+from gan_jax.settings.records import Hypers, Spec
 
 POWER_ITERATIONS = 200
 NEVER = 1e-30  # replaces a second moment of 0, where the square root has no derivative; far below Adam's eps^2
@@ -43,7 +45,7 @@ EXPLANATIONS = {
   "geometry/leading_real": "real part of that eigenvalue minus 1: negative is attraction",
   "geometry/leading_imaginary": "size of its imaginary part: rotation of the players around each other",
   "geometry/rotation": "|imaginary part| / |eigenvalue - 1| of that eigenvalue: 0 is a straight path, 1 a circle",
-  "geometry/residual": "bound on the error of that eigenvalue: increase geometry_size until it is small",
+  "geometry/residual": "bound on the error of that eigenvalue: increase option `size` until it is small",
   "geometry/generator_curvature": "eigenvalue of largest size, signed, of the Hessian of the generator's objective",
   "geometry/discriminator_curvature": "the same of the discriminator's, penalties included",
 }
@@ -161,7 +163,7 @@ def differentiable(opt: Any) -> tuple[Any, Array]:
   return jax.tree.map(lifted, opt, is_leaf=is_adaptive), used
 
 
-def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key) -> Krylov:
+def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key, size: int) -> Krylov:
   """`Krylov` of the Jacobian of one `cycle` of production steps, in the units of `scales`."""
   step, length = build_resident_step(game), cycle(game)
   here, restore = moving(game, state)
@@ -176,7 +178,7 @@ def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data:
     return jnp.where(scales > 0, moved / jnp.where(scales > 0, scales, 1), 0)
 
   start = jax.random.normal(key, scales.shape, scales.dtype)
-  return arnoldi(product, jnp.where(scales > 0, start, 0), game.spec.geometry_size)
+  return arnoldi(product, jnp.where(scales > 0, start, 0), size)
 
 
 def hessian(gradient: Callable[[Params], Params], params: Params, key: Key, size: int) -> Krylov:
@@ -186,18 +188,20 @@ def hessian(gradient: Callable[[Params], Params], params: Params, key: Key, size
   return arnoldi(product, jax.random.normal(key, flat.shape, flat.dtype), size)
 
 
-def build(game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
+@inspection("geometry", EXPLANATIONS)
+def build(
+  game: Game, *, size: Annotated[int, Option("dimension of the Krylov space", 2, 10_000)] = 36
+) -> Callable[[Hypers, GanState, Data], Statistics]:
   """The measurement of one member on the device; `finish` computes the columns from it.
 
   Only forward derivatives of the production gradients are taken, so that the choice of a loss by a traced index stays a
-  selection of finished vectors. It needs memory for `Spec.geometry_size` vectors of all numbers in `moving`.
+  selection of finished vectors. It needs memory for `size` vectors of all numbers in `moving`.
 
   Raises:
     BadInput: as `check` does.
   """
   check(game.spec)
   game = game._replace(spec=game.spec._replace(lens="none", probes="none"))
-  size = game.spec.geometry_size
 
   def measure(hypers: Hypers, state: GanState, data: Data) -> Statistics:
     keys = [derive_key(hypers.seed, state.step, Purpose.GEOMETRY, index) for index in range(4)]
@@ -216,7 +220,7 @@ def build(game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
 
     used = state._replace(gen_opt=gen_opt, disc_opt=disc_opt)
     return Statistics(
-      update=update_map(game, hypers, used, scales, data, keys[0]),
+      update=update_map(game, hypers, used, scales, data, keys[0], size),
       generator=hessian(of_generator, state.gen_params, keys[1], size),
       discriminator=hessian(of_discriminator, state.disc_params, keys[2], size),
       norms=spectral_norms({"generator": state.gen_params, "discriminator": state.disc_params}, keys[3]),
