@@ -8,8 +8,7 @@ def get_config():
   return {
     "dataset": "digits",
     "model": "dcgan",
-    "generator_width": 32,
-    "discriminator_width": 32,
+    "model_options": {"generator_width": 32, "discriminator_width": 32},
     "penalty": "r1",
     "penalty_weight": 0.1,
     "steps": 1500,

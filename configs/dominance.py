@@ -32,8 +32,7 @@ def get_config():
     "dataset": "digits",
     "model": "mlp",
     "latent_size": 16,
-    "generator_width": WIDTH,
-    "discriminator_width": WIDTH,
+    "model_options": {"generator_width": WIDTH, "discriminator_width": WIDTH},
     "batch_size": 64,
     "optimizer": "sgd",
     "generator_rate": RATE,
@@ -52,7 +51,7 @@ def sweep(s):
   strengths = s.chain(
     s.product(s.fixed(panel="learning rate"), rates(RATE)),
     s.product(s.fixed(panel="critic steps"), s.param("n_critic", [2, 5, 10])),
-    s.product(s.fixed(panel="width"), s.param("discriminator_width", [WIDTH * k for k in (2, 4, 8)])),
+    s.product(s.fixed(panel="width"), s.param("model_options.discriminator_width", [WIDTH * k for k in (2, 4, 8)])),
     s.product(s.fixed(panel="learning rate, Adam", optimizer="adam", generator_rate=ADAM_RATE), rates(ADAM_RATE)),
   )
   return s.product(strengths, s.param("loss", LOSSES), s.param("seed", SEEDS))

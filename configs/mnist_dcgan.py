@@ -1,6 +1,6 @@
 """DCGAN on MNIST (28x28) with binary cross-entropy: minimax against non-saturating, without and with the class given.
 
-    ./launch.sh mnist_dcgan --config.data_dir=../shared/data/mnist    # runs configs/mnist_dcgan.py and draws the digits
+    ./launch.sh mnist_dcgan --config.dataset_options.data_dir=../shared/data/mnist    # runs configs/mnist_dcgan.py
 
 The folder holds MNIST's IDX files. R1 regularises the discriminator in place of DCGAN's batch normalisation. The rates
 are ten times DCGAN's, so that digits are readable after minutes on two cores; at three times these rates, runs failed
@@ -12,11 +12,9 @@ def get_config():
   return {
     "panel": "class not given",
     "dataset": "mnist",
-    "data_dir": "",
     "model": "dcgan",
     "latent_size": 64,
-    "generator_width": 32,
-    "discriminator_width": 32,
+    "model_options": {"generator_width": 32, "discriminator_width": 32},
     "batch_size": 32,
     "penalty": "r1",
     "penalty_weight": 1.0,

@@ -64,10 +64,10 @@ BUILT = {
   ],
   # The loss of the healthy game at five to ten times its rates and without its penalty: all samples become one point.
   "mode_collapse": [
-    ring("non_saturating", 2e-2, 2e-2, beta1=0.3),
-    ring("non_saturating", 2.5e-2, 2.5e-2, beta1=0.3),
+    ring("non_saturating", 2e-2, 2e-2, optimizer_options={"beta1": 0.3}),
+    ring("non_saturating", 2.5e-2, 2.5e-2, optimizer_options={"beta1": 0.3}),
     ring("non_saturating", 3e-2, 1.5e-2),
-    ring("non_saturating", 3e-2, 1.5e-2, beta1=0.0),
+    ring("non_saturating", 3e-2, 1.5e-2, optimizer_options={"beta1": 0.0}),
   ],
   # Exponential losses at large rates; an unbounded loss beyond gradient descent's limit of stability.
   "diverged": [
@@ -87,7 +87,7 @@ BUILT = {
 
 
 # Cases that a single measurement would judge wrongly. Adam without momentum, at a rate at which the digits are learnt.
-FAST = {"generator_rate": 5e-3, "discriminator_rate": 5e-3, "beta1": 0.0, "loss": "minimax"}
+FAST = {"generator_rate": 5e-3, "discriminator_rate": 5e-3, "optimizer_options": {"beta1": 0.0}, "loss": "minimax"}
 LONG = {"steps": 1500, "probe_every": 30, "evaluate_every": 150, "checkpoint_every": 1500}
 CASES = [
   # A discriminator with five updates per step ranks nearly every pair rightly, while the samples improve.
@@ -98,8 +98,7 @@ CASES = [
     "n_critic": 5,
     "generator_rate": 1e-3,
     "discriminator_rate": 1e-3,
-    "beta1": 0.0,
-    "beta2": 0.9,
+    "optimizer_options": {"beta1": 0.0, "beta2": 0.9},
   },
   # The data have only two of ten classes, so a generator of ones and sevens has lost none.
   {"panel": "healthy", "dataset": "digits_two", **digits("non_saturating", 0.1, 0.1)},
@@ -118,8 +117,7 @@ def get_config():
     "dataset": "digits",
     "model": "mlp",
     "latent_size": 8,
-    "generator_width": 48,
-    "discriminator_width": 48,
+    "model_options": {"generator_width": 48, "discriminator_width": 48},
     "batch_size": 64,
     "ema_decay": 0.9,
     "steps": 800,

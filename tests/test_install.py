@@ -19,7 +19,12 @@ from gan_jax import commands, runs
 from gan_jax.runner import manifest
 from tests.conftest import ROOT
 
-SMALL = ["--config.generator_width=8", "--config.discriminator_width=8", "--config.depth=1", "--config.batch_size=16"]
+SMALL = [
+  "--config.model_options.generator_width=8",
+  "--config.model_options.discriminator_width=8",
+  "--config.model_options.depth=1",
+  "--config.batch_size=16",
+]
 
 
 def run(*command: object, **options) -> subprocess.CompletedProcess:

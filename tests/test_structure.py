@@ -243,7 +243,7 @@ def test_every_config_makes_a_program(path):
   """Traced to the end, every shape and name of it, and not compiled: that is what takes the time."""
   single, _ = sweeps.load(str(path))
   (group,) = grouping.group(single)
-  dataset = data.load(group.spec.dataset, group.spec.data_dir)
+  dataset = data.load(group.spec.dataset, **dict(group.spec.dataset_options))
   unasked = Quality(lambda draw, count, near: draw(np.arange(4)), lambda found: {}, {}, {})
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, unasked)
   state = jax.eval_shape(program.init, program.hypers)
@@ -263,8 +263,8 @@ def test_configs_run_two_steps(path, tmp_path, cache, monkeypatch):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (300, 28, 28), np.uint8), np.arange(300, dtype=np.uint8) % 10
     write_set(tmp_path / "mnist", images=images, labels=labels)
-    arguments.append(f"--config.data_dir={tmp_path / 'mnist'}")
-    arguments += ["--config.generator_width=8", "--config.discriminator_width=8"]
+    arguments.append(f"--config.dataset_options.data_dir={tmp_path / 'mnist'}")
+    arguments += [f"--config.model_options.{player}_width=8" for player in ("generator", "discriminator")]
   directory = study.run(str(path), arguments, tmp_path / "study", single=True, say=lambda line: None)
   (group,) = runs.read_manifest(directory)["groups"]
   assert runs.read_status(directory)["groups"][group["name"]]["step"] == 2

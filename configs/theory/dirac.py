@@ -43,7 +43,8 @@ def sweep(s):
       s.param("generator_penalty", ["weight_decay", *of_images]),
     ),
     s.product(
-      s.fixed(panel="penalties", loss="wasserstein", weight_constraint="clip"), s.param("clip_value", [1.0, 0.3])
+      s.fixed(panel="penalties", loss="wasserstein", weight_constraint="clip"),
+      s.param("weight_constraint_options.bound", [1.0, 0.3]),
     ),
     s.product(s.fixed(panel="penalties", weight_constraint="spectral")),
     s.product(s.fixed(panel="penalties", instance_noise=True, instance_noise_scale=0.7, batch_size=32)),
@@ -54,11 +55,11 @@ def sweep(s):
       method,
       s.fixed(optimizer="momentum"),
       s.param("order", ["simultaneous", "generator_first"]),
-      s.param("beta1", [-0.5, 0.5]),
+      s.param("optimizer_options.beta1", [-0.5, 0.5]),
     ),
     s.product(method, s.param("optimizer", adaptive)),
     s.product(method, s.fixed(method="extragradient"), s.param("optimizer", ["sgd", "adam"])),
-    s.product(method, s.fixed(method_weight=0.5), s.param("method", ["consensus", "symplectic"])),
+    s.product(method, s.fixed(method_options={"weight": 0.5}), s.param("method", ["consensus", "symplectic"])),
     s.product(method, s.fixed(unroll_rate=0.2, unroll_steps=5), s.param("unroll_gradient", ["through", "stopped"])),
     s.product(method, s.fixed(lookahead_every=5), s.param("order", ["simultaneous", "generator_first"])),
   )

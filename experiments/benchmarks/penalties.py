@@ -25,7 +25,7 @@ GAMES: dict[str, dict[str, Any]] = {  # what is timed: fields that differ from t
   "bcr": {"penalty": "bcr", "augmentation": "shift"},
   "orthogonal": {"penalty": "orthogonal"},
   "spectral": {"weight_constraint": "spectral"},
-  "clip": {"weight_constraint": "clip", "clip_value": 1.0},
+  "clip": {"weight_constraint": "clip", "weight_constraint_options": {"bound": 1.0}},
 }
 
 

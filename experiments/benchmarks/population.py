@@ -19,9 +19,7 @@ FIELDS = {
   "dataset": "ring",
   "model": "mlp",
   "latent_size": 2,
-  "generator_width": 128,
-  "discriminator_width": 128,
-  "depth": 2,
+  "model_options": {"generator_width": 128, "discriminator_width": 128, "depth": 2},
   "batch_size": 256,
   "steps": 100_000,
 }

@@ -1,10 +1,9 @@
 """The records that the parts exchange. Static choices are bound when a step is built, traced ones are its arguments."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jax import Array
-from jax.typing import ArrayLike
 
 Params = Any  # a pytree of arrays that are trained by gradient
 Memory = Any  # a pytree of arrays that follow training without a gradient, such as running statistics; () for none
@@ -47,73 +46,6 @@ class Data(NamedTuple):
 
   images: Array  # [N, ...]
   labels: Array  # [N]
-
-
-class Spec(NamedTuple):
-  """What is the same for all members of one compiled program. See `settings.FIELDS` for the meaning of each."""
-
-  losses: tuple[str, ...]  # the branches that `Hypers.loss_index` chooses among
-  penalty: str
-  penalty_every: int
-  augmentation: str
-  generator_penalty: str
-  weight_constraint: str
-  spectral_iterations: int
-  instance_noise: bool
-  dataset: str
-  data_dir: str
-  hold_out: int
-  batch_size: int
-  model: str
-  conditional: bool
-  latent_size: int
-  generator_width: int
-  discriminator_width: int
-  depth: int
-  discriminator_norm: str
-  packing: int
-  convolution: str
-  optimizer: str
-  order: str
-  n_critic: int
-  n_gen: int
-  fakes: str
-  method: str
-  unroll_steps: int
-  unroll_gradient: str
-  lookahead_every: int
-  steps: int
-  probe_every: int
-  lens: str
-  probes: str
-  geometry_size: int
-  response_steps: int
-  evaluate_every: int
-  evaluation_samples: int
-  batch_devices: int
-  checkpoint_every: int
-
-
-class Hypers(NamedTuple):
-  """What may differ between members of one compiled program: scalars, traced; stacked to [P] in a population."""
-
-  seed: ArrayLike  # uint32
-  loss_index: ArrayLike  # int32, into `Spec.losses`
-  loss_options: tuple[Mapping[str, ArrayLike], ...]  # one per branch: the hyperparameters of that branch
-  penalty_weights: tuple[ArrayLike, ...]  # one per penalty of `Spec.penalty`
-  generator_penalty_weight: ArrayLike
-  clip_value: ArrayLike
-  instance_noise_scale: ArrayLike
-  instance_noise_steps: ArrayLike  # int32
-  generator_rate: ArrayLike
-  discriminator_rate: ArrayLike
-  beta1: ArrayLike
-  beta2: ArrayLike
-  ema_decay: ArrayLike
-  method_weight: ArrayLike
-  unroll_rate: ArrayLike
-  lookahead_pace: ArrayLike
-  head_start: ArrayLike  # int32
 
 
 class Counts(NamedTuple):
@@ -222,5 +154,5 @@ class Trace(NamedTuple):
   next_generator_grads: Params | None = None  # of the step after this one; None unless `Spec.probes` asks for `noise`
 
 
-StepFn = Callable[[Hypers, GanState, Batches], tuple[GanState, Trace]]
+StepFn = Callable[[Any, GanState, Batches], tuple[GanState, Trace]]
 Probe = Callable[[Trace], dict[str, Array]]  # flat: 'disc/accuracy', 'gen/grad_norm'; scalars

@@ -5,21 +5,23 @@ import numpy as np
 
 from gan_jax.core.types import Data
 from gan_jax.data import digits, mixtures
-from gan_jax.data.dataset import Dataset
+from gan_jax.data.dataset import Dataset, register
 
 TWO = (1, 7)
 COPIES = 20
 FAR = 1000.0  # radius; a generator that starts at the origin moves by a few tens in a thousand steps of Adam
 
 
-def load_two_digits(data_dir: str = "") -> Dataset:
+@register("digits_two")
+def load_two_digits() -> Dataset:
   """The ones and sevens of `digits`, labelled as two of ten classes: a healthy generator draws only these two."""
   whole = digits.load()
   chosen = np.flatnonzero(np.isin(whole.data.labels, TWO))
   return whole._replace(data=Data(whole.data.images[chosen], whole.data.labels[chosen]))
 
 
-def load_ten_digits(data_dir: str = "") -> Dataset:
+@register("digits_ten")
+def load_ten_digits() -> Dataset:
   """One image of each class of `digits`, `COPIES` times. Samples are compared with all of `digits`: a generator that learns
   these data draws ten images only."""
   whole = digits.load()
@@ -28,7 +30,8 @@ def load_ten_digits(data_dir: str = "") -> Dataset:
   return whole._replace(data=Data(whole.data.images[chosen], whole.data.labels[chosen]), reference=whole.data)
 
 
-def load_far_ring(data_dir: str = "") -> Dataset:
+@register("ring_far")
+def load_far_ring() -> Dataset:
   """`ring` with radius `FAR`, which a generator that starts at the origin does not reach."""
   near = mixtures.load_ring()
   assert near.modes is not None

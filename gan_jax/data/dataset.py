@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax.core.errors import BadInput, plural, shown
+from gan_jax.core.registry import Registry
 from gan_jax.core.types import Data
 
 CHUNK = 4096  # examples decoded at once when all are checked
@@ -44,6 +45,10 @@ class Dataset(NamedTuple):
   def judged(self) -> Data:
     """The examples that samples are compared with."""
     return self.data if self.reference is None else self.reference
+
+
+DATASETS = Registry("dataset", ())
+register = DATASETS.register
 
 
 def digest(dataset: Dataset) -> str:

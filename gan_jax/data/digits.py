@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.types import Data
-from gan_jax.data.dataset import Dataset
+from gan_jax.data.dataset import Dataset, register
 
 
 def decode(stored: Array) -> Array:
@@ -16,8 +16,9 @@ def decode(stored: Array) -> Array:
   return stored.astype(jnp.float32) / 8.0 - 1.0
 
 
-def load(data_dir: str = "") -> Dataset:
-  """[1797, 8, 8, 1] uint8 images and the digit that each shows. `data_dir` is not used."""
+@register("digits")
+def load() -> Dataset:
+  """[1797, 8, 8, 1] uint8 images and the digit that each shows."""
   # Imported here: scikit-learn takes a second to import.
   from sklearn.datasets import load_digits
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.core.types import Data
-from gan_jax.data.dataset import Dataset, Line, decode_points
+from gan_jax.data.dataset import Dataset, Line, decode_points, register
 
 SAMPLES = 100_000
 SAMPLING_SEED = 20_180_001  # fixed: runs of all seeds train on the same sample
@@ -22,8 +22,9 @@ def the_line() -> Line:
   return Line((OFFSET * normal).astype(np.float32), direction.astype(np.float32))
 
 
-def load(data_dir: str = "") -> Dataset:
-  """`SAMPLES` points x = centre + t direction, t ~ N(0, 1); one class. `data_dir` is not used."""
+@register("line")
+def load() -> Dataset:
+  """`SAMPLES` points x = centre + t direction, t ~ N(0, 1); one class."""
   line = the_line()
   t = np.random.Generator(np.random.PCG64(SAMPLING_SEED)).standard_normal((SAMPLES, 1))
   points = (line.centre + t * line.direction).astype(np.float32)

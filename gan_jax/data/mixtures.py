@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.core.types import Data
-from gan_jax.data.dataset import Dataset, decode_points
+from gan_jax.data.dataset import Dataset, decode_points, register
 
 SAMPLES = 100_000
 SAMPLING_SEED = 20_180_000  # fixed: runs of all seeds train on the same sample
@@ -38,11 +38,13 @@ def mixture(modes: np.ndarray, std: float) -> Dataset:
   return Dataset(data, decode_points, (modes.shape[1],), len(modes), "points", modes, std)
 
 
-def load_ring(data_dir: str = "") -> Dataset:
-  """Eight modes on the unit circle, standard deviation 0.01. `data_dir` is not used."""
+@register("ring")
+def load_ring() -> Dataset:
+  """Eight modes on the unit circle, standard deviation 0.01."""
   return mixture(ring_modes(), 0.01)
 
 
-def load_grid(data_dir: str = "") -> Dataset:
-  """25 modes on a square lattice of pitch 2, standard deviation 0.05. `data_dir` is not used."""
+@register("grid")
+def load_grid() -> Dataset:
+  """25 modes on a square lattice of pitch 2, standard deviation 0.05."""
   return mixture(grid_modes(), 0.05)

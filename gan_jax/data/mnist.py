@@ -11,14 +11,15 @@ transposed).
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.core.errors import BadInput
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Data
-from gan_jax.data.dataset import Dataset, decode_bytes
+from gan_jax.data.dataset import Dataset, decode_bytes, register
 from gan_jax.data.idx import read_idx
 
 CLASSES = 10
@@ -38,7 +39,8 @@ class Pair(NamedTuple):
   labels: Path | None
 
 
-def load(data_dir: str) -> Dataset:
+@register("mnist")
+def load(*, data_dir: Annotated[str, Option("folder of the IDX files")] = "") -> Dataset:
   """uint8 [N, H, W, 1] and their classes: the training set in `data_dir`, or the test set where there is none.
 
   Without a file of labels there is one class. Labels are 0 to 9. More classes are accepted if all of them occur,
@@ -49,7 +51,7 @@ def load(data_dir: str) -> Dataset:
       range, or not as many as images.
   """
   if not data_dir:
-    raise BadInput("dataset 'mnist' expected config field 'data_dir', the folder of its IDX files, got none")
+    raise BadInput("dataset 'mnist' expected dataset_options.data_dir, the folder of its IDX files, got none")
   prefix, pair = _choose(data_dir)
   assert pair.images is not None
   images = read_idx(pair.images, (None, None, None))

@@ -16,9 +16,11 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Batches, Data, Hypers, Key, Spec
+from gan_jax.core.types import Batches, Data, Key
 from gan_jax.data.order import example_indices, held_out_index, split_sizes, training_index
+from gan_jax.game import methods
 from gan_jax.game.rules import Game, real_batches
+from gan_jax.settings.records import Hypers, Spec
 
 PlayerName = Literal["discriminator", "generator"]
 
@@ -55,7 +57,7 @@ def place(spec: Spec, player: PlayerName, index: int) -> int:
 
   The generator's, which relativistic losses compare fakes with, are those of the discriminator's update beside its own.
   """
-  if spec.fakes != "fresh" and spec.method == "extragradient":
+  if spec.fakes != "fresh" and methods.facts(spec.method).evaluations > 1:
     return 0
   if player == "discriminator" or spec.order == "simultaneous":
     return index

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax import probes
-from gan_jax.core.types import DiscriminatorView, Hypers, Memories, Memory, Output, Params
+from gan_jax.core.types import DiscriminatorView, Memories, Memory, Output, Params
 from gan_jax.game.batches import Batch, shown
 from gan_jax.game.objective import add, logit_cotangents, micro_gradients
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties import Moved
 from gan_jax.penalties.consistency import shift_latent
+from gan_jax.settings.records import Hypers
 
 
 class Seen(NamedTuple):
@@ -64,7 +65,8 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
   total = jnp.zeros_like(loss)
   for i, penalty in enumerate(game.penalties):
     if penalty.kind == "logits":
-      of_logits = lambda pair, f=penalty.function: f(*pair, memory.logit_means).mean()  # noqa: E731
+      options = hypers.penalty_options[penalty.name]
+      of_logits = lambda pair, f=penalty.function, o=options: f(*pair, memory.logit_means, **o).mean()  # noqa: E731
       value, slopes = jax.value_and_grad(of_logits)(logits)
       cotangents = [c + hypers.penalty_weights[i] * s for c, s in zip(cotangents, slopes, strict=True)]
       total += value
@@ -88,15 +90,16 @@ def penalties(
   for i, penalty in enumerate(game.penalties):
     if penalty.kind == "logits":
       continue
+    options = hypers.penalty_options[penalty.name]
     if penalty.kind == "parameters":
-      value = penalty.function(params)
+      value = penalty.function(params, **options)
     elif penalty.kind == "critic":
-      value = penalty.function(critic, batch.real, fake, batch.key).mean()
+      value = penalty.function(critic, batch.real, fake, batch.key, **options).mean()
     else:
       keys = jax.random.split(batch.key, 3)
-      nearby = make(shift_latent(batch.noise, keys[2]))
+      nearby = lambda shift, key=keys[2]: make(shift_latent(batch.noise, key, shift))  # noqa: E731
       moved = (game.augment(batch.real, keys[0]), game.augment(fake, keys[1]), nearby)
-      value = penalty.function(critic, Moved(batch.real, fake, *moved)).mean()
+      value = penalty.function(critic, Moved(batch.real, fake, *moved), **options).mean()
     weighted += hypers.penalty_weights[i] * value
     total += value
   return weighted, total

@@ -13,13 +13,14 @@ from jax import Array, lax
 
 from gan_jax import probes
 from gan_jax.core.norms import unit
-from gan_jax.core.types import GeneratorView, Hypers, Memories, Memory, Params
+from gan_jax.core.types import GeneratorView, Memories, Memory, Params
 from gan_jax.game import discriminator
 from gan_jax.game.batches import Batch, shown
 from gan_jax.game.discriminator import Seen, generate, judge, judge_both
 from gan_jax.game.objective import add, logit_cotangents, micro_gradients
 from gan_jax.game.rules import Game
 from gan_jax.probes import lens
+from gan_jax.settings.records import Hypers
 
 Pull = Callable[[Array], Params]  # logit cotangents [B] -> gradient
 
@@ -69,10 +70,11 @@ def penalties(game: Game, params: Params, hypers: Hypers, memory: Memories, batc
   make = lambda noise: generate(game, params, memory, noise, batch.labels)[0]  # noqa: E731
   total: Array = jnp.zeros(())
   for penalty in game.generator_penalties:
+    options = hypers.generator_penalty_options[penalty.name]
     if penalty.kind == "parameters":
-      total += penalty.function(params)
+      total += penalty.function(params, **options)
     else:
-      total += penalty.function(make, batch.noise, batch.key).mean()
+      total += penalty.function(make, batch.noise, batch.key, **options).mean()
   return jnp.asarray(hypers.generator_penalty_weight) * total, total
 
 

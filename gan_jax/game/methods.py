@@ -1,4 +1,4 @@
-"""Directions other than the gradient: both players' gradients at one point, corrected by the game's own Jacobian.
+"""Methods: the direction that both players follow at one point, their gradients or those corrected by the game's Jacobian.
 
 With v = (grad_theta L_G, grad_psi L_D) and J = dv/d(theta, psi), plain simultaneous descent follows -v, whose rotation
 (the antisymmetric part of J) is what makes a game circle. Both corrections need products with J only, never J itself.
@@ -6,23 +6,60 @@ A field is `(gen_params, disc_params) -> (v, views)`; what comes back is the dir
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 from jax.typing import ArrayLike
+
+from gan_jax.core.registry import Option, Registry
 
 Point = Any  # (gen_params, disc_params); v has its structure
 Field = Callable[[Point], tuple[Point, Any]]
 
 
-def consensus(field: Field, point: Point, weight: ArrayLike) -> tuple[Point, Any]:
+METHODS = Registry("method", ("field", "point"), traced="may")
+
+
+class Facts(NamedTuple):
+  """What the step must know of a method."""
+
+  evaluations: int = 1  # directions per step; of two, the first leads to where the second is taken
+  second_order: bool = True  # it differentiates a player's gradient by the players
+
+
+def facts(name: str) -> Facts:
+  """Of a registered method; of one that says nothing, what is safe."""
+  return METHODS.get(name).facts or Facts()
+
+
+@METHODS.register(facts=Facts(second_order=False))
+def gradient(field: Field, point: Point) -> tuple[Point, Any]:
+  """v itself: each player descends its own gradient."""
+  return field(point)
+
+
+@METHODS.register(facts=Facts(evaluations=2, second_order=False))
+def extragradient(field: Field, point: Point) -> tuple[Point, Any]:
+  """v, twice a step: at the point, and at where v leads, by which the players then move from the point.
+
+  Source: Gidel et al. 2019 (arXiv:1802.10551), algorithm 2 and, with an optimizer's memory, 4. See `step`.
+  """
+  return field(point)
+
+
+Weight = Annotated[ArrayLike, Option("weight of the correction", 0, traced=True)]
+
+
+@METHODS.register()
+def consensus(field: Field, point: Point, *, weight: Weight = 0.0) -> tuple[Point, Any]:
   """v + weight * grad(|v|^2 / 2) = v + weight * J^T v (Mescheder et al. 2017, arXiv:1705.10461, eq. 12)."""
   v, pull, views = jax.vjp(field, point, has_aux=True)
   (correction,) = pull(v)
   return jax.tree.map(lambda a, b: a + weight * b, v, correction), views
 
 
-def symplectic(field: Field, point: Point, weight: ArrayLike) -> tuple[Point, Any]:
+@METHODS.register()
+def symplectic(field: Field, point: Point, *, weight: Weight = 0.0) -> tuple[Point, Any]:
   """v + weight * A^T v, A = (J - J^T) / 2: symplectic gradient adjustment, without the alignment of the sign.
 
   Source: Balduzzi et al. 2018, "The mechanics of n-player differentiable games" (arXiv:1802.05642), section 3.2.
@@ -31,6 +68,3 @@ def symplectic(field: Field, point: Point, weight: ArrayLike) -> tuple[Point, An
   (pulled,) = pull(v)
   _, pushed = jax.jvp(lambda p: field(p)[0], (point,), (v,))
   return jax.tree.map(lambda a, b, c: a + 0.5 * weight * (b - c), v, pulled, pushed), views
-
-
-ADJUSTMENTS = {"consensus": consensus, "symplectic": symplectic}

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gan_jax.core.types import Hypers, Params
+from gan_jax.core.types import Params
 from gan_jax.game.batches import PlayerName
 from gan_jax.game.rules import Game
+from gan_jax.settings.records import Hypers
 
 MICRO_BATCHES = 8  # at most
 

@@ -5,17 +5,41 @@ and restoring a checkpoint would bring the old rate back. What couples the two p
 lookahead, ...) is not an optimizer but a method of the game: see `methods.py` and `step.py`.
 """
 
-from collections.abc import Callable
+from typing import Annotated, NamedTuple
 
 import optax
 from jax.typing import ArrayLike
 
-from gan_jax.core.errors import unknown
+from gan_jax.core.registry import Option, Registry
 
-OptimizerBuilder = Callable[[ArrayLike, ArrayLike, ArrayLike], optax.GradientTransformation]
+LARGEST_DECAY = 0.9999999
+
+OPTIMIZERS = Registry("optimizer", ("rate",), traced="may")
 
 
-def adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
+class Facts(NamedTuple):
+  """What the step must know of an optimizer."""
+
+  # Options that say how much is remembered from update to update. An optimizer that has any is adaptive: the length of its
+  # update does not depend on the gradient's, and lazy penalties, which have updates of their own, need their share of it.
+  decays: tuple[str, ...] = ()
+
+
+def decays(name: str) -> tuple[str, ...]:
+  """`Facts.decays` of a registered optimizer."""
+  facts = OPTIMIZERS.get(name).facts
+  return facts.decays if facts else ()
+
+
+Beta1 = Annotated[ArrayLike, Option("decay of the first moment", -LARGEST_DECAY, LARGEST_DECAY, traced=True)]
+Beta2 = Annotated[ArrayLike, Option("decay of the second moment", 0, LARGEST_DECAY, traced=True)]
+Momentum = Annotated[
+  ArrayLike, Option("share of the last update; may be negative", -LARGEST_DECAY, LARGEST_DECAY, traced=True)
+]
+
+
+@OPTIMIZERS.register(facts=Facts(("beta1", "beta2")))
+def adam(rate: ArrayLike, *, beta1: Beta1 = 0.5, beta2: Beta2 = 0.999) -> optax.GradientTransformation:
   """m^ / (sqrt(v^) + 1e-8), both moments corrected for their start at 0: Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1.
 
   `tf.train.AdamOptimizer`, in which much published code is written, leaves eps uncorrected ("epsilon hat"): its floor
@@ -24,36 +48,14 @@ def adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientT
   return optax.adam(rate, b1=beta1, b2=beta2)
 
 
-def sgd(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
-  """Plain gradient descent, the game that the theory of local stability speaks about; the betas are not read."""
-  del beta1, beta2
-  return optax.sgd(rate)
-
-
-def momentum(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
+@OPTIMIZERS.register()
+def momentum(rate: ArrayLike, *, beta1: Momentum = 0.5) -> optax.GradientTransformation:
   """m <- g + beta1 m, x <- x - rate m. A negative beta1 damps a game's rotation (Gidel et al. 2019, arXiv:1807.04740)."""
-  del beta2
   return optax.chain(optax.trace(beta1), optax.scale_by_learning_rate(rate))
 
 
-def rmsprop(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
-  """x <- x - rate g / (sqrt(v) + 1e-8), v <- beta2 v + (1 - beta2) g^2 from 0, no bias correction (Tieleman and Hinton 2012).
-
-  As PyTorch's `RMSprop`, with which the authors of the Wasserstein GAN trained, there at beta2 = 0.99. With eps under the
-  root, as `optax.rmsprop` and TensorFlow have it, a gradient of 1e-6 would move the weights 100 times less. beta1 is not
-  read.
-  """
-  del beta1
-  return optax.rmsprop(rate, decay=beta2, eps_in_sqrt=False)
-
-
-def optimistic_sgd(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
-  """x <- x - rate (2 g_t - g_{t-1}), g_{-1} = g_0 (Daskalakis et al. 2018, arXiv:1711.00141); the betas are not read."""
-  del beta1, beta2
-  return optax.chain(optax.scale_by_optimistic_gradient(), optax.scale_by_learning_rate(rate))
-
-
-def optimistic_adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> optax.GradientTransformation:
+@OPTIMIZERS.register(facts=Facts(("beta1", "beta2")))
+def optimistic_adam(rate: ArrayLike, *, beta1: Beta1 = 0.5, beta2: Beta2 = 0.999) -> optax.GradientTransformation:
   """x <- x - rate (2 u_t - u_{t-1}), u Adam's direction with its eps (Daskalakis et al. 2018, algorithm 1); no Nesterov step.
 
   The first step is a plain one, u_0 = u_1.
@@ -61,20 +63,23 @@ def optimistic_adam(rate: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> opta
   return optax.optimistic_adam_v2(rate, b1=beta1, b2=beta2, nesterov=False)
 
 
-OPTIMIZERS: dict[str, OptimizerBuilder] = {
-  "adam": adam,
-  "momentum": momentum,
-  "optimistic_adam": optimistic_adam,
-  "optimistic_sgd": optimistic_sgd,
-  "rmsprop": rmsprop,
-  "sgd": sgd,
-}
-# The length of their update does not depend on the gradient's: a penalty that has updates of its own needs their share.
-ADAPTIVE = ("adam", "optimistic_adam", "rmsprop")
+@OPTIMIZERS.register()
+def optimistic_sgd(rate: ArrayLike) -> optax.GradientTransformation:
+  """x <- x - rate (2 g_t - g_{t-1}), g_{-1} = g_0 (Daskalakis et al. 2018, arXiv:1711.00141)."""
+  return optax.chain(optax.scale_by_optimistic_gradient(), optax.scale_by_learning_rate(rate))
 
 
-def get(name: str) -> OptimizerBuilder:
-  """Raises `BadInput` for an unknown name."""
-  if name not in OPTIMIZERS:
-    raise unknown("optimizer", name, OPTIMIZERS)
-  return OPTIMIZERS[name]
+@OPTIMIZERS.register(facts=Facts(("beta2",)))
+def rmsprop(rate: ArrayLike, *, beta2: Beta2 = 0.999) -> optax.GradientTransformation:
+  """x <- x - rate g / (sqrt(v) + 1e-8), v <- beta2 v + (1 - beta2) g^2 from 0, no bias correction (Tieleman and Hinton 2012).
+
+  As PyTorch's `RMSprop`, with which the authors of the Wasserstein GAN trained, there at beta2 = 0.99. With eps under the
+  root, as `optax.rmsprop` and TensorFlow have it, a gradient of 1e-6 would move the weights 100 times less.
+  """
+  return optax.rmsprop(rate, decay=beta2, eps_in_sqrt=False)
+
+
+@OPTIMIZERS.register()
+def sgd(rate: ArrayLike) -> optax.GradientTransformation:
+  """Plain gradient descent, the game that the theory of local stability speaks about."""
+  return optax.sgd(rate)

@@ -1,19 +1,22 @@
 """A game: the names of a `Spec`, looked up. Everything static that a step needs, as one record."""
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import optax
 from jax import Array
 
 from gan_jax import data, losses, models, penalties, probes
-from gan_jax.core.errors import BadInput, unknown
-from gan_jax.core.types import Hypers, Loss, Player, Spec
+from gan_jax.core.errors import BadInput
+from gan_jax.core.types import Loss, Player
 from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
-from gan_jax.game import optimizers
+from gan_jax.game import methods, optimizers
 from gan_jax.losses import transforms
 from gan_jax.models import constraints
 from gan_jax.probes import lens
+from gan_jax.settings.records import Hypers, Spec, thawed
 
 
 class Game(NamedTuple):
@@ -24,8 +27,8 @@ class Game(NamedTuple):
   optimal_logits: tuple[Callable[..., Array] | None, ...]  # of each loss's best discriminator; see losses.optimal_logit
   penalties: tuple[penalties.Penalty, ...]  # of the discriminator; `Hypers.penalty_weights` has a weight for each
   generator_penalties: tuple[penalties.Penalty, ...]
-  augment: penalties.augmentations.Augmentation
-  optimizer: optimizers.OptimizerBuilder
+  augment: data.augmentations.Augmentation
+  optimizer: Callable[..., optax.GradientTransformation]  # (rate, **Hypers.optimizer_options)
   decode: Callable[[Array], Array]  # a stored batch -> float32 images
   image_shape: tuple[int, ...]  # (H, W, C), or (2,)
   num_classes: int
@@ -34,39 +37,16 @@ class Game(NamedTuple):
   spread: Callable[[Array], Array] = lambda x: x
 
 
-def registered(field: str) -> list[str]:
-  """Every registered name that a field of a config may take, in the order of its registry.
-
-  Raises:
-    BadInput: a field whose values are not names of a registry.
-  """
-  named = penalties.PENALTIES.values()
-  names = {
-    "loss": list(losses.LOSSES),
-    "penalty": [p.name for p in named if p.kind != "generator"],
-    "generator_penalty": [p.name for p in named if p.kind in penalties.registry.GENERATOR_KINDS],
-    "optimizer": list(optimizers.OPTIMIZERS),
-    "dataset": list(data.DATASETS),
-    "model": list(models.MODELS),
-  }
-  if field not in names:
-    raise unknown("field of registered names", field, names)
-  return names[field]
-
-
 def constraint(game: Game, hypers: Hypers) -> constraints.Constraint:
-  """What holds the discriminator's weights, its traced options bound."""
-  options: dict[str, dict[str, Any]] = {
-    "clip": {"bound": hypers.clip_value},
-    "spectral": {"iterations": game.spec.spectral_iterations},
-  }
-  name = game.spec.weight_constraint
-  return constraints.CONSTRAINTS[name](**options.get(name, {}))
+  """What holds the discriminator's weights, its options bound."""
+  options = thawed(game.spec.weight_constraint_options) | hypers.weight_constraint_options
+  return constraints.CONSTRAINTS[game.spec.weight_constraint](**options)
 
 
 def real_batches(spec: Spec) -> int:
   """Batches of real examples that one step uses."""
-  return 2 if spec.method == "extragradient" and spec.fakes == "fresh" else spec.n_critic
+  evaluations = methods.facts(spec.method).evaluations
+  return evaluations if evaluations > 1 and spec.fakes == "fresh" else spec.n_critic
 
 
 def second_order(spec: Spec) -> bool:
@@ -74,7 +54,7 @@ def second_order(spec: Spec) -> bool:
 
   The derivative of a choice among losses multiplies the slopes of those not chosen by zero, and an inf there is a NaN.
   """
-  return spec.method in ("consensus", "symplectic") or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
+  return methods.facts(spec.method).second_order or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
 
 
 def smooth(spec: Spec) -> bool:
@@ -89,20 +69,22 @@ def check(spec: Spec) -> None:
     BadInput: an unknown name, or parts that do not fit together; the message says which and what would.
   """
   models.get(spec.model)
-  optimizers.get(spec.optimizer)
+  optimizers.OPTIMIZERS.get(spec.optimizer)
+  methods.METHODS.get(spec.method)
+  constraints.CONSTRAINTS.get(spec.weight_constraint)
   for name in spec.losses:
     losses.get(name)
   lens.names(spec.lens)
   probes.requested(spec.probes)
   if spec.hold_out == 1:
     raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
-  penalties.augmentations.get(spec.augmentation)
+  data.augmentations.get(spec.augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
   coupled = [p.name for p in chosen if p.kind == "critic"]
   if coupled and models.couples_batch(spec):
     raise BadInput(
-      f"penalty {coupled[0]!r} is per sample, but discriminator_norm={spec.discriminator_norm!r} couples the examples "
+      f"penalty {coupled[0]!r} is per sample, but the model with {thawed(spec.model_options)} couples the examples "
       "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
     )
   if spec.packing > 1:
@@ -120,9 +102,12 @@ def check(spec: Spec) -> None:
         f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
         "or packing=1"
       )
-  if spec.augmentation == "none" and any(p.name == "bcr" for p in chosen):
-    choices = ", ".join(name for name in penalties.AUGMENTATIONS if name != "none")
-    raise BadInput(f"penalty 'bcr' expected an augmentation to be consistent under, got 'none'; known: {choices}")
+  augmenting = [p.name for p in chosen if p.augments]
+  if spec.augmentation == "none" and augmenting:
+    choices = ", ".join(name for name in data.AUGMENTATIONS if name != "none")
+    raise BadInput(
+      f"penalty {augmenting[0]!r} expected an augmentation to be consistent under, got 'none'; known: {choices}"
+    )
   if spec.order == "simultaneous":
     if (spec.n_critic, spec.n_gen) != (1, 1):
       raise BadInput(
@@ -141,7 +126,7 @@ def check(spec: Spec) -> None:
       "through it are not the game's; expected another constraint, method gradient or extragradient, and "
       "unroll_gradient 'stopped'"
     )
-  if spec.unroll_steps and spec.method in ("consensus", "symplectic"):
+  if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
 
 
@@ -202,10 +187,10 @@ def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Pla
     discriminator=discriminator,
     losses=objectives(spec),
     optimal_logits=optimal_logits(spec),
-    penalties=penalties.of_discriminator(spec.penalty),
-    generator_penalties=penalties.of_the_generator(spec.generator_penalty),
-    augment=penalties.augmentations.get(spec.augmentation, dataset.image_shape),
-    optimizer=optimizers.get(spec.optimizer),
+    penalties=penalties.of_discriminator(spec.penalty, thawed(spec.penalty_options)),
+    generator_penalties=penalties.of_the_generator(spec.generator_penalty, thawed(spec.generator_penalty_options)),
+    augment=data.augmentations.get(spec.augmentation, dataset.image_shape, **thawed(spec.augmentation_options)),
+    optimizer=functools.partial(optimizers.OPTIMIZERS[spec.optimizer].builder, **thawed(spec.optimizer_options)),
     decode=dataset.decode,
     image_shape=dataset.image_shape,
     num_classes=dataset.num_classes,

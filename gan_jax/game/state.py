@@ -6,9 +6,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Counts, GanState, Hypers, LogitMeans, Memories, Params
+from gan_jax.core.types import Counts, GanState, LogitMeans, Memories, Params
 from gan_jax.game.rules import Game, constraint
 from gan_jax.game.updates import discriminator_optimizer, generator_optimizer
+from gan_jax.settings.records import Hypers
 
 RAMP = 0.05  # the average's half-life, as a share of the updates so far, is at most this
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gan_jax.core.types import Batches, Counts, Data, GanState, Hypers, Params, StepFn, Trace
+from gan_jax.core.types import Batches, Counts, Data, GanState, Params, StepFn, Trace
 from gan_jax.game import discriminator, generator, methods
 from gan_jax.game.batches import Batch, deal, draw
 from gan_jax.game.objective import undecided_logit
@@ -30,6 +30,7 @@ from gan_jax.game.updates import (
   update_discriminator,
   update_generator,
 )
+from gan_jax.settings.records import Hypers, thawed
 
 Turn = tuple[GanState, Any, Array]  # (state after it, view, bool: every gradient was finite)
 
@@ -140,9 +141,8 @@ def directions(game: Game, hypers: Hypers, state: GanState, batches: Batches, in
     return (gen_grads, disc_grads), (gen_seen, disc_seen)
 
   point = (state.gen_params, state.disc_params)
-  if game.spec.method in methods.ADJUSTMENTS:
-    return methods.ADJUSTMENTS[game.spec.method](field, point, hypers.method_weight)
-  return field(point)
+  options = thawed(game.spec.method_options) | hypers.method_options
+  return methods.METHODS[game.spec.method](field, point, **options)
 
 
 def simultaneous_turns(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple[GanState, Any, Array]:
@@ -151,7 +151,7 @@ def simultaneous_turns(game: Game, hypers: Hypers, state: GanState, batches: Bat
   Source of the latter: Gidel et al. 2019 (arXiv:1802.10551), algorithm 2 and, with an optimizer's memory, 4.
   """
   base, sound = state, jnp.ones((), bool)
-  for index in range(2 if game.spec.method == "extragradient" else 1):
+  for index in range(methods.facts(game.spec.method).evaluations):
     (gen_grads, disc_grads), (gen, disc) = directions(game, hypers, state, batches, index)
     sound &= all_small(gen_grads, disc_grads)
     gen_params, gen_opt, gen_updates = update_generator(game, hypers, state, base.gen_params, gen_grads)

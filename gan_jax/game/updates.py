@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from gan_jax.core.types import GanState, Hypers, Memories, Params
+from gan_jax.core.types import GanState, Memories, Params
 from gan_jax.game import discriminator, optimizers
 from gan_jax.game.objective import add
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties.logits import moved_means
+from gan_jax.settings.records import Hypers
 
 # A gradient whose square leaves float32 would freeze Adam for good while everything still looks finite.
 LARGEST_GRADIENT = 1e18
@@ -33,7 +34,7 @@ def lazy(game: Game) -> bool:
 
 
 def generator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransformation:
-  return game.optimizer(hypers.generator_rate, hypers.beta1, hypers.beta2)
+  return game.optimizer(hypers.generator_rate, **hypers.optimizer_options)
 
 
 def discriminator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransformation:
@@ -41,11 +42,12 @@ def discriminator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransfo
 
   Source: Karras et al. 2020 (arXiv:1912.04958), appendix B. A plain gradient step scales with its gradient and stays.
   """
-  scaled = (hypers.discriminator_rate, hypers.beta1, hypers.beta2)
-  if lazy(game) and game.spec.optimizer in optimizers.ADAPTIVE:
+  rate, options = hypers.discriminator_rate, hypers.optimizer_options
+  decays = optimizers.decays(game.spec.optimizer)
+  if lazy(game) and decays:
     share = game.spec.penalty_every / (game.spec.penalty_every + 1)
-    scaled = (scaled[0] * share, scaled[1] ** share, scaled[2] ** share)
-  return game.optimizer(*scaled)
+    rate, options = rate * share, options | {name: options[name] ** share for name in decays}
+  return game.optimizer(rate, **options)
 
 
 def update_discriminator(

@@ -1,1 +1,3 @@
-"""What is measured of the game where a run stands: local geometry and the duality gap."""
+from gan_jax.inspections import duality, geometry
+
+__all__ = ["duality", "geometry"]

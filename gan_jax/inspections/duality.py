@@ -8,7 +8,7 @@ Source: Grnarova et al. 2019, "A domain agnostic measure for monitoring and eval
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,14 @@ import numpy as np
 from jax import Array, lax
 
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Batches, Data, GanState, Hypers
+from gan_jax.core.registry import Option
+from gan_jax.core.types import Batches, Data, GanState
 from gan_jax.game import discriminator
 from gan_jax.game.batches import draw, resident_batch
 from gan_jax.game.rules import Game, objectives, optimal_logits
 from gan_jax.game.step import discriminator_turn, generator_turn
+from gan_jax.probes import inspection
+from gan_jax.settings.records import Hypers
 
 KEPT_APART = 4  # without held-out examples, every fourth is kept from the responses
 
@@ -93,18 +96,20 @@ def facing(one: GanState, other: GanState) -> GanState:
   return other._replace(gen_params=one.gen_params, gen_opt=one.gen_opt, memory=memory)
 
 
-def answer(turn: Callable[[GanState, Batches], GanState], game: Game, hypers: Hypers, state: GanState, data: Data):
-  """The state after `Spec.response_steps` turns of one player, which start anew at step 0."""
+def answer(
+  turn: Callable[[GanState, Batches], GanState], game: Game, hypers: Hypers, state: GanState, data: Data, steps: int
+) -> GanState:
+  """The state after `steps` turns of one player, which start anew at step 0."""
 
   def move(t: Array, state: GanState) -> GanState:
     state = state._replace(step=jnp.asarray(t, state.step.dtype))
     return turn(state, draw(game.spec, hypers.seed, state.step, data))
 
-  return lax.fori_loop(0, game.spec.response_steps, move, state)
+  return lax.fori_loop(0, steps, move, state)
 
 
-def value(game: Game, hypers: Hypers, state: GanState, data: Data) -> Array:
-  """M of a state's players, on at least `Spec.evaluation_samples` examples that are kept apart."""
+def value(game: Game, hypers: Hypers, state: GanState, data: Data, after: int) -> Array:
+  """M of a state's players, from batch `after` on, on at least `Spec.evaluation_samples` examples that are kept apart."""
   point = state.gen_params, state.disc_params
 
   def one(t: Array) -> Array:
@@ -115,13 +120,16 @@ def value(game: Game, hypers: Hypers, state: GanState, data: Data) -> Array:
     return game_value(view.real_logits, view.fake_logits)
 
   batches = -(-game.spec.evaluation_samples // game.spec.batch_size)
-  return lax.map(one, game.spec.response_steps + jnp.arange(batches)).mean()
+  return lax.map(one, after + jnp.arange(batches)).mean()
 
 
-def build(game: Game) -> Callable[[Hypers, GanState, Data], Gap]:
+@inspection("gap", EXPLANATIONS)
+def build(
+  game: Game, *, steps: Annotated[int, Option("of each player's best response", 1, 1_000_000)] = 100
+) -> Callable[[Hypers, GanState, Data], Gap]:
   """The gap of one member, on the device, from copies of its players.
 
-  Each answers with `Spec.response_steps` steps on M alone, without penalties or noise on the images, by its own optimizer,
+  Each answers with `steps` steps on M alone, without penalties or noise on the images, by its own optimizer,
   memory and rate, and under the constraint of its weights. Randomness derives from (seed, step) and is not that of the
   training. M is taken on at least `Spec.evaluation_samples` examples that no answer has seen: those that the run holds
   out, or else every fourth, which the players at hand have been trained on.
@@ -136,13 +144,13 @@ def build(game: Game) -> Callable[[Hypers, GanState, Data], Gap]:
 
     def of_discriminator(u: GanState, v: GanState) -> GanState:
       turn = lambda state, batches: discriminator_turn(game, hypers, state, state, batches, 0)[0]  # noqa: E731
-      return answer(turn, game, hypers, facing(u, v), data)
+      return answer(turn, game, hypers, facing(u, v), data, steps)
 
     def of_generator(u: GanState, v: GanState) -> GanState:
       turn = lambda state, batches: generator_turn(game, hypers, state, batches, 0)[0]  # noqa: E731
-      return answer(turn, game, hypers, facing(u, v), data)
+      return answer(turn, game, hypers, facing(u, v), data, steps)
 
-    of_both = lambda u, v: value(game, hypers, facing(u, v), data)  # noqa: E731
+    of_both = lambda u, v: value(game, hypers, facing(u, v), data, steps)  # noqa: E731
     found = gap(of_both, of_generator, of_discriminator, state, state)
     return jax.tree.map(lambda x: jnp.where(state.diverged_at < 0, x, jnp.nan), found)
 

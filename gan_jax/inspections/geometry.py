@@ -11,7 +11,7 @@ the optimization landscapes of GANs", arXiv:1906.04848). Elsewhere it is a local
 
 from collections.abc import Callable, Mapping
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,15 +24,17 @@ from jax.typing import ArrayLike
 from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import global_norm
 from gan_jax.core.randomness import Purpose, derive_key
+from gan_jax.core.registry import Option
 from gan_jax.core.spectra import largest_singular_value
-from gan_jax.core.types import Data, GanState, Hypers, Key, Params, Spec
+from gan_jax.core.types import Data, GanState, Key, Params
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
 from gan_jax.game.rules import Game, smooth
 from gan_jax.game.step import build_resident_step
 from gan_jax.game.updates import lazy
 from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
-from gan_jax.probes import by_layer
+from gan_jax.probes import by_layer, inspection
+from gan_jax.settings.records import Hypers, Spec
 
 POWER_ITERATIONS = 200
 NEVER = 1e-30  # in place of a second moment of 0, where the square root has no derivative; far below Adam's eps^2
@@ -42,7 +44,7 @@ EXPLANATIONS = {
   "geometry/leading_real": "real part of that eigenvalue, less 1: negative is attraction",
   "geometry/leading_imaginary": "size of its imaginary part: rotation of the players around each other",
   "geometry/rotation": "|imaginary part| / |eigenvalue - 1| of that eigenvalue: 0 is a straight path, 1 a pure circle",
-  "geometry/residual": "how far that eigenvalue may be from one of the Jacobian: grow geometry_size until it is small",
+  "geometry/residual": "how far that eigenvalue may be from one of the Jacobian: grow its option size until it is small",
   "geometry/generator_curvature": "eigenvalue of largest size of the Hessian of the generator's own objective, signed",
   "geometry/discriminator_curvature": "the same of the discriminator's, penalties included",
 }
@@ -160,7 +162,7 @@ def differentiable(opt: Any) -> tuple[Any, Array]:
   return jax.tree.map(lifted, opt, is_leaf=is_adaptive), used
 
 
-def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key) -> Krylov:
+def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key, size: int) -> Krylov:
   """Of the Jacobian of as many production steps as make the same map again, in the units of `scales`."""
   step, length = build_resident_step(game), cycle(game)
   here, restore = moving(game, state)
@@ -175,7 +177,7 @@ def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data:
     return jnp.where(scales > 0, moved / jnp.where(scales > 0, scales, 1), 0)
 
   start = jax.random.normal(key, scales.shape, scales.dtype)
-  return arnoldi(product, jnp.where(scales > 0, start, 0), game.spec.geometry_size)
+  return arnoldi(product, jnp.where(scales > 0, start, 0), size)
 
 
 def hessian(gradient: Callable[[Params], Params], params: Params, key: Key, size: int) -> Krylov:
@@ -185,18 +187,20 @@ def hessian(gradient: Callable[[Params], Params], params: Params, key: Key, size
   return arnoldi(product, jax.random.normal(key, flat.shape, flat.dtype), size)
 
 
-def build(game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
+@inspection("geometry", EXPLANATIONS)
+def build(
+  game: Game, *, size: Annotated[int, Option("directions in which the Jacobian is explored", 2, 10_000)] = 36
+) -> Callable[[Hypers, GanState, Data], Statistics]:
   """The measurement of one member, on the device; `finish` makes numbers of it.
 
   Only forward derivatives of the production gradients are taken, so that a choice among losses by a traced index stays a
-  choice among finished vectors. Memory: `Spec.geometry_size` vectors as long as all that feeds back.
+  choice among finished vectors. Memory: `size` vectors as long as all that feeds back.
 
   Raises:
     BadInput: as `check` does.
   """
   check(game.spec)
   game = game._replace(spec=game.spec._replace(lens="none", probes="none"))
-  size = game.spec.geometry_size
 
   def measure(hypers: Hypers, state: GanState, data: Data) -> Statistics:
     keys = [derive_key(hypers.seed, state.step, Purpose.GEOMETRY, index) for index in range(4)]
@@ -215,7 +219,7 @@ def build(game: Game) -> Callable[[Hypers, GanState, Data], Statistics]:
 
     used = state._replace(gen_opt=gen_opt, disc_opt=disc_opt)
     return Statistics(
-      update=update_map(game, hypers, used, scales, data, keys[0]),
+      update=update_map(game, hypers, used, scales, data, keys[0], size),
       generator=hessian(of_generator, state.gen_params, keys[1], size),
       discriminator=hessian(of_discriminator, state.disc_params, keys[2], size),
       norms=spectral_norms({"generator": state.gen_params, "discriminator": state.disc_params}, keys[3]),

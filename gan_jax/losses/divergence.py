@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jax import Array
 
-from gan_jax.losses.registry import Range
+from gan_jax.core.registry import Option
 
 Formula = Callable[..., Array]  # (argument, **hyperparameters)
 
@@ -33,4 +33,4 @@ class Divergence(NamedTuple):
   saturates_practical: str
   overflows_at: float | None = None
   options: Mapping[str, float] = {}
-  ranges: Mapping[str, Range] = {}
+  about: Mapping[str, Option] = {}  # of each hyperparameter

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu, softplus
 
+from gan_jax.core.registry import Option
 from gan_jax.losses.divergence import Divergence
-from gan_jax.losses.registry import ABOVE_ONE, INSIDE_UNIT
 from gan_jax.losses.special import expm1, log_expm1, log_not_power, log_softplus, log_wright_omega, sigmoid
 
 
@@ -210,7 +210,7 @@ DIVERGENCES: dict[str, Divergence] = {
     saturates="f << 0 as e^(f/pi)",
     saturates_practical="f >> 0 only",
     options={"pi": 0.3},
-    ranges={"pi": INSIDE_UNIT},
+    about={"pi": Option("weight of the data in the mixture", above=0, below=1)},
   ),
   "gan": Divergence(
     title="original GAN, 2 JSD - log 4",
@@ -250,7 +250,7 @@ DIVERGENCES: dict[str, Divergence] = {
     saturates="f < -1/(alpha-1): exactly zero there",
     saturates_practical="nowhere",
     options={"alpha": 2.0},
-    ranges={"alpha": ABOVE_ONE},
+    about={"alpha": Option("order; the formula is singular at 1", above=1)},
   ),
   "alpha_below_one": Divergence(
     title="alpha, 0 < alpha < 1",
@@ -274,7 +274,7 @@ DIVERGENCES: dict[str, Divergence] = {
     saturates_practical="f >> 0 only",
     overflows_at=87.3,
     options={"alpha": 0.5},
-    ranges={"alpha": INSIDE_UNIT},
+    about={"alpha": Option("order", above=0, below=1)},
   ),
   "total_variation": Divergence(
     title="total variation",

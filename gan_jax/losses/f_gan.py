@@ -9,6 +9,7 @@ Source: Nowozin, Cseke and Tomioka 2016, arXiv:1606.00709, eqs. 6 and 7; section
 
 import inspect
 from collections.abc import Callable
+from typing import Annotated
 
 from jax import Array
 
@@ -36,7 +37,6 @@ def _card(row: Divergence, practical: bool) -> Card:
     reference=f"{PAPER}, {'section 3.2' if practical else 'tables 1 and 2 and supplement'}",
     overflows_at=row.overflows_at,
     optimal_logit_at=row.optimal_logit,
-    ranges=row.ranges,
   )
 
 
@@ -51,7 +51,10 @@ def _builder(row: Divergence, practical: bool) -> Callable[..., Loss]:
 
   # The registry reads hyperparameters and their defaults from the signature.
   keyword = inspect.Parameter.KEYWORD_ONLY
-  parameters = [inspect.Parameter(name, keyword, default=default) for name, default in row.options.items()]
+  parameters = [
+    inspect.Parameter(name, keyword, default=default, annotation=Annotated[float, row.about[name]])
+    for name, default in row.options.items()
+  ]
   build.__signature__ = inspect.Signature(parameters, return_annotation=Loss)  # type: ignore[attr-defined]
   build.__doc__ = f"{row.title}{' with the practical generator' if practical else ', zero-sum'}. Source: {PAPER}."
   return build

@@ -1,7 +1,10 @@
 """Least-squares losses: of the logit, as published, and of its sigmoid, as often implemented."""
 
+from typing import Annotated
+
 from jax import Array
 
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Loss
 from gan_jax.losses.registry import Card, halves, register
 from gan_jax.losses.special import sigmoid
@@ -26,7 +29,11 @@ def _optimum(log_ratio: Array, fake: Array | float, real: Array | float, target:
     optimal_logit_at=_optimum,
   )
 )
-def least_squares(fake: Array | float = 0.0, real: Array | float = 1.0, target: Array | float = 1.0) -> Loss:
+def least_squares(
+  fake: Annotated[Array | float, Option("code on which D regresses fakes")] = 0.0,
+  real: Annotated[Array | float, Option("code on which D regresses reals")] = 1.0,
+  target: Annotated[Array | float, Option("code to which G moves the fakes")] = 1.0,
+) -> Loss:
   """D regresses real logits to `real` and fakes to `fake`, G fake logits to `target`; with factors 1/2.
 
   Codings of the paper (fake/real/target): 0/1/1, the default, and -1/1/0. The logit itself is regressed, not its

@@ -4,12 +4,15 @@ Every formula is written in softplus(x) = log(1 + e^x), by -log sigmoid(x) = sof
 -log(1 - sigmoid(x)) = softplus(x): exact in both tails, where a log(sigmoid(x) + 1e-8) would stop falling at x = -18.
 """
 
+from typing import Annotated
+
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import sigmoid, softplus
 
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Loss
-from gan_jax.losses.registry import PROBABILITY, Card, halves, register
+from gan_jax.losses.registry import Card, halves, register
 
 
 def _discriminator(real: Array, fake: Array) -> Array:
@@ -87,10 +90,11 @@ def _smoothed_optimum(log_ratio: Array, real_target: Array | float) -> Array:
     saturates="f >> 0 only",
     reference="Salimans et al. 2016, arXiv:1606.03498, section 3.4",
     optimal_logit_at=_smoothed_optimum,
-    ranges={"real_target": PROBABILITY},
   )
 )
-def non_saturating_smoothed(real_target: Array | float = 0.9) -> Loss:
+def non_saturating_smoothed(
+  real_target: Annotated[Array | float, Option("label of the reals; fakes have the label 0", 0, 1)] = 0.9,
+) -> Loss:
   """One-sided label smoothing: reals are labelled `real_target` instead of 1; fakes keep the label 0.
 
   The target is the label itself. TF-GAN's `label_smoothing=0.25` is a target of 0.875 (1 - 0.25 + 0.25 / 2).

@@ -1,11 +1,14 @@
 """Losses linear in the logit: Wasserstein, an integral probability metric, and those that stop at a margin."""
 
+from typing import Annotated
+
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import relu
 
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Loss
-from gan_jax.losses.registry import POSITIVE, Card, halves, register
+from gan_jax.losses.registry import Card, halves, register
 
 
 def _constant(real: Array, fake: Array, **options: Array | float) -> Array:
@@ -70,10 +73,11 @@ def hinge() -> Loss:
     saturates="nowhere for the generator; the discriminator ignores fakes of energy above the margin",
     reference="Zhao et al. 2017, arXiv:1609.03126, eqs. 1 and 2",
     optimal_logit_at=lambda log_ratio, margin: 0.5 * (jnp.sign(log_ratio) - 1) * jnp.asarray(margin, log_ratio.dtype),
-    ranges={"margin": POSITIVE},
   )
 )
-def energy_margin(margin: Array | float = 1.0) -> Loss:
+def energy_margin(
+  margin: Annotated[Array | float, Option("energy up to which D raises its fakes", above=0)] = 1.0,
+) -> Loss:
   """Logits are *negative* energies, E = -logit: D lowers E(real) and raises E(fake) up to `margin`, G lowers E(fake).
 
   The paper's energy is a reconstruction error and so never negative. A discriminator for this loss must keep its logits

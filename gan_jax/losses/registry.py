@@ -1,32 +1,17 @@
 """The registry of losses: what a card says of a loss, and how a name and numbers become a `Loss`."""
 
-import inspect
-import math
-import numbers
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from jax import Array
 
 from gan_jax.core.checks import check_logits
-from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.errors import unknown
+from gan_jax.core.registry import Registry
 from gan_jax.core.types import Loss, LossFn
 
 Builder = Callable[..., Loss]
-
-
-class Range(NamedTuple):
-  """The values that a hyperparameter may take."""
-
-  text: str  # completes "expected ..."
-  holds: Callable[[float], bool]
-
-
-POSITIVE = Range("a number greater than 0", lambda x: x > 0)
-PROBABILITY = Range("a number from 0 to 1", lambda x: 0 <= x <= 1)
-INSIDE_UNIT = Range("a number between 0 and 1, both excluded", lambda x: 0 < x < 1)
-ABOVE_ONE = Range("a number greater than 1 (the formula is singular at 1)", lambda x: x > 1)
 
 
 class Card(NamedTuple):
@@ -54,7 +39,6 @@ class Card(NamedTuple):
   overflows_at: float | None = None
   # (log p/q, **hyperparameters) -> logit, the middle of its interval where many are best; None: no closed form.
   optimal_logit_at: Callable[..., Array] | None = None
-  ranges: Mapping[str, Range] = {}  # of the hyperparameters; one that is not named may be any finite number
 
 
 PAIRINGS = {
@@ -83,7 +67,7 @@ MEANINGS = {
   "r3gan": "loss=relativistic with penalty=r1_r2",
   "pacgan": "loss=non_saturating with packing=2",
 }
-LOSSES: dict[str, Builder] = {}
+LOSSES = Registry("loss", (), traced="always", meanings=MEANINGS)
 CARDS: dict[str, Card] = {}
 
 
@@ -91,21 +75,15 @@ def register(card: Card, name: str | None = None) -> Callable[[Builder], Builder
   """Decorator: enter a builder, a function of numeric hyperparameters that all have defaults, under its own name.
 
   Raises:
-    ValueError: the name is taken, a hyperparameter has no numeric default, or the card speaks of one that is not there.
+    ValueError: the name is taken, a hyperparameter has no numeric default, or the card has a pairing of its own.
   """
 
   def enter(builder: Builder) -> Builder:
     key = name or builder.__name__
-    if key in LOSSES:
-      raise ValueError(f"the loss {key!r} is registered twice")
-    options = _defaults(builder)
-    strange = [option for option, default in options.items() if not _is_number(default)]
-    if strange or card.pairing not in PAIRINGS or not card.ranges.keys() <= options.keys():
-      raise ValueError(
-        f"loss {key!r}: expected numeric defaults (not so: {strange}), a pairing of {list(PAIRINGS)} (got "
-        f"{card.pairing!r}) and ranges of its hyperparameters {list(options)} (got {list(card.ranges)})"
-      )
-    LOSSES[key], CARDS[key] = builder, card
+    if card.pairing not in PAIRINGS:
+      raise ValueError(f"loss {key!r}: expected a pairing of {list(PAIRINGS)}, got {card.pairing!r}")
+    LOSSES.enter(key, builder, card)
+    CARDS[key] = card
     return builder
 
   return enter
@@ -146,38 +124,8 @@ def _guarded(formula: LossFn) -> LossFn:
   return guarded
 
 
-def check_options(
-  name: str, given: Mapping[str, Any], options: Mapping[str, float], ranges: Mapping[str, Range]
-) -> None:
-  """Raises `BadInput` for a hyperparameter that is not among `options`, no number, or outside its range; traced ones pass."""
-  for key, value in given.items():
-    if key not in options:
-      if not options:
-        raise BadInput(f"loss {name!r} has no hyperparameters, got {key}={value!r}")
-      raise unknown(f"hyperparameter of loss {name!r}", key, options)
-    if isinstance(value, (str, bool, bytes)) or value is None:
-      raise BadInput(f"hyperparameter {key!r} of loss {name!r} expected a number, got {value!r}")
-    if _is_number(value):
-      allowed = ranges.get(key, Range("a finite number", math.isfinite))
-      if not (math.isfinite(value) and allowed.holds(value)):
-        raise BadInput(f"hyperparameter {key!r} of loss {name!r} expected {allowed.text}, got {value!r}")
-
-
-def default_options(name: str) -> dict[str, float]:
-  """The hyperparameters of a registered loss with their defaults."""
-  return {key: float(value) for key, value in _defaults(LOSSES[name]).items()}
-
-
 def card(name: str) -> Card:
   """The card of a loss. Raises `BadInput` for an unknown name."""
   if name not in CARDS:
     raise unknown("loss", name, LOSSES, MEANINGS)
   return CARDS[name]
-
-
-def _defaults(builder: Builder) -> dict[str, Any]:
-  return {key: parameter.default for key, parameter in inspect.signature(builder).parameters.items()}
-
-
-def _is_number(value: Any) -> bool:
-  return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -1,14 +1,14 @@
 """The cards as text: one row or one page each, for a terminal and for gan_jax/losses/README.md."""
 
-import inspect
 import re
 from collections.abc import Mapping
 
 import jax.numpy as jnp
 
 from gan_jax.core import installation
+from gan_jax.core.registry import Option
 from gan_jax.losses.compose import TRANSFORMATIONS, parse
-from gan_jax.losses.registry import LOSSES, PAIRINGS, Range, card
+from gan_jax.losses.registry import LOSSES, PAIRINGS, card
 
 
 def signature(name: str) -> str:
@@ -65,12 +65,12 @@ def optimal_range(name: str) -> str:
 def text_card(name: str) -> str:
   """The whole card of a loss; of a transformed one, its transformations and losses. Raises `BadInput` for an unknown name."""
   composed = parse(name)
-  hyperparameters = _explained(composed.defaults, composed.ranges)
+  options = _explained(composed.options)
   if name not in LOSSES:
     parts = re.findall(r"\w+", name)
-    made = {p: (inspect.getdoc(TRANSFORMATIONS[p].apply) or "").splitlines()[0] for p in parts if p in TRANSFORMATIONS}
+    made = {p: TRANSFORMATIONS[p].text for p in parts if p in TRANSFORMATIONS}
     of = {p: f"{card(p).title}; its card: {installation.typed()} losses {p}" for p in parts if p in LOSSES}
-    return _columns({"loss": signature(name), **made, **of, "hyperparameters": hyperparameters})
+    return _columns({"loss": signature(name), **made, **of, "options": options})
   c = card(name)
   lines = {
     "loss": signature(name),
@@ -84,15 +84,14 @@ def text_card(name: str) -> str:
     "its range": optimal_range(name),
     "saturates": c.saturates,
     "overflows at": "nowhere" if c.overflows_at is None else f"|logit| = {c.overflows_at:g} in float32, by its formula",
-    "hyperparameters": hyperparameters,
+    "options": options,
     "source": c.reference,
   }
   return _columns(lines)
 
 
-def _explained(defaults: Mapping[str, float], ranges: Mapping[str, Range]) -> str:
-  texts = [f"{key} = {value:g}" + (f", {ranges[key].text}" if key in ranges else "") for key, value in defaults.items()]
-  return "; ".join(texts) or "none"
+def _explained(options: Mapping[str, Option]) -> str:
+  return "; ".join(f"{n} = {o.default:g}, {o.range}: {o.text}" for n, o in options.items()) or "none"
 
 
 def _columns(lines: Mapping[str, str]) -> str:

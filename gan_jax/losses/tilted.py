@@ -1,11 +1,14 @@
 """Families of losses with a number that interpolates between known losses, and moves where the slope vanishes."""
 
+from typing import Annotated
+
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import log_sigmoid, logsumexp, softmax, softplus
 
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Loss
-from gan_jax.losses.registry import POSITIVE, Card, halves, register
+from gan_jax.losses.registry import Card, halves, register
 from gan_jax.losses.special import expm1
 
 Number = Array | float
@@ -50,10 +53,9 @@ DISCRIMINATOR = "l(softplus(-r)) + l(softplus(f)), l(x) = (1 - e^(-k x)) / k, k 
     saturates="f << 0 as e^f; for alpha > 1 also f >> 0, as e^-kf; for alpha < 1 it explodes there, as e^-kf",
     reference="Kurri, Sypherd and Sankar 2021, arXiv:2106.05232",
     optimal_logit_at=lambda log_ratio, alpha: alpha * log_ratio,
-    ranges={"alpha": POSITIVE},
   )
 )
-def alpha_loss(alpha: Number = 2.0) -> Loss:
+def alpha_loss(alpha: Annotated[Number, Option("order; 1: the log loss, `minimax`", above=0)] = 2.0) -> Loss:
   """The zero-sum game of the alpha-loss: alpha = 1 is `minimax`, 1/2 the exponential loss, large alpha total variation.
 
   At the optimal discriminator it measures the Arimoto divergence of order alpha:
@@ -65,7 +67,8 @@ def alpha_loss(alpha: Number = 2.0) -> Loss:
 
 
 DUAL = "Welfert, Otstot, Kurri and Sankar 2023, arXiv:2302.14320"
-DUAL_RANGES = {"discriminator_alpha": POSITIVE, "generator_alpha": POSITIVE}
+DiscriminatorAlpha = Annotated[Number, Option("alpha of the discriminator's loss", above=0)]
+GeneratorAlpha = Annotated[Number, Option("alpha of the generator's loss; 1: the log loss", above=0)]
 
 
 @register(
@@ -82,10 +85,9 @@ DUAL_RANGES = {"discriminator_alpha": POSITIVE, "generator_alpha": POSITIVE}
     reference=DUAL,
     overflows_at=88.7,
     optimal_logit_at=lambda log_ratio, discriminator_alpha, generator_alpha: discriminator_alpha * log_ratio,
-    ranges=DUAL_RANGES,
   )
 )
-def alpha_loss_dual(discriminator_alpha: Number = 0.5, generator_alpha: Number = 1.0) -> Loss:
+def alpha_loss_dual(discriminator_alpha: DiscriminatorAlpha = 0.5, generator_alpha: GeneratorAlpha = 1.0) -> Loss:
   """`alpha_loss` with an alpha for each player. Below 1, D's optimal logits are smaller, so G's slope vanishes later.
 
   Source: Welfert, Otstot, Kurri and Sankar 2023, arXiv:2302.14320.
@@ -109,10 +111,11 @@ def alpha_loss_dual(discriminator_alpha: Number = 0.5, generator_alpha: Number =
     reference=DUAL,
     overflows_at=88.7,
     optimal_logit_at=lambda log_ratio, discriminator_alpha, generator_alpha: discriminator_alpha * log_ratio,
-    ranges=DUAL_RANGES,
   )
 )
-def alpha_loss_dual_non_saturating(discriminator_alpha: Number = 0.5, generator_alpha: Number = 1.0) -> Loss:
+def alpha_loss_dual_non_saturating(
+  discriminator_alpha: DiscriminatorAlpha = 0.5, generator_alpha: GeneratorAlpha = 1.0
+) -> Loss:
   """The discriminator of `alpha_loss_dual`; the generator minimises the alpha-loss of fakes with the label "real".
 
   Sources: Welfert, Otstot, Kurri and Sankar 2023, arXiv:2302.14320, with the exchanged labels of Goodfellow et al.
@@ -140,10 +143,12 @@ def _log_mean_exp(x: Array) -> Array:
     saturates="never as a batch; as gamma times the spread of f grows, the fakes of highest logit take all of the slope",
     reference="Pantazis et al. 2020, arXiv:2006.06625",
     optimal_logit_at=lambda log_ratio, beta, gamma: log_ratio / (beta + gamma),
-    ranges={"beta": POSITIVE, "gamma": POSITIVE},
   )
 )
-def cumulant(beta: Number = 0.5, gamma: Number = 0.5) -> Loss:
+def cumulant(
+  beta: Annotated[Number, Option("tilt of the reals' mean; towards 0: the plain mean", above=0)] = 0.5,
+  gamma: Annotated[Number, Option("tilt of the fakes' mean; towards 0: the plain mean", above=0)] = 0.5,
+) -> Loss:
   """Wasserstein with cumulants instead of means. A function of the whole batch: every entry of [B] is the same.
 
   beta, gamma -> 0 is `wasserstein`; at the optimum the D loss is (1/beta + 1/gamma) log int p^s q^(1-s),

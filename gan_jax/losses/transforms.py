@@ -5,11 +5,14 @@
 All hyperparameters may be traced.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.checks import check_logits
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Loss, LossFn
 
 Number = Array | float
@@ -25,7 +28,9 @@ def zero_sum(loss: Loss) -> Loss:
   return Loss(loss.discriminator, lambda real, fake: -loss.discriminator(real, fake))
 
 
-def temperature(loss: Loss, temperature: Number) -> Loss:
+def temperature(
+  loss: Loss, temperature: Annotated[Number, Option("what logits are divided by", above=0)] = 1.0
+) -> Loss:
   """The loss of logits divided by `temperature`. Its slopes shrink by the same factor: above 1, it is softer.
 
   Needs: nothing. It has the effect of a Lipschitz constant (Qin et al. 2018, arXiv:1811.09567): temperature T with a
@@ -59,7 +64,9 @@ def matched_gain(loss: Loss) -> Loss:
   return Loss(loss.discriminator, generator)
 
 
-def top_k(loss: Loss, fraction: Number) -> Loss:
+def top_k(
+  loss: Loss, fraction: Annotated[Number, Option("share of the fakes that G learns from", above=0, high=1)] = 0.5
+) -> Loss:
   """The generator learns only from the ceil(fraction B) fakes of highest logit; its loss is their mean.
 
   Needs: a generator whose i-th value belongs to fake i ('none', 'paired' and 'all_pairs' of the cards). Where the
@@ -78,7 +85,11 @@ def top_k(loss: Loss, fraction: Number) -> Loss:
   return Loss(loss.discriminator, generator)
 
 
-def label_smoothing(loss: Loss, real_target: Number = 0.9, fake_target: Number = 0.0) -> Loss:
+def label_smoothing(
+  loss: Loss,
+  real_target: Annotated[Number, Option("what D is told of reals, instead of 1", 0, 1)] = 0.9,
+  fake_target: Annotated[Number, Option("what D is told of fakes, instead of 0", 0, 1)] = 0.0,
+) -> Loss:
   """The discriminator's labels are `real_target` for reals and `fake_target` for fakes, instead of 1 and 0.
 
   Where its loss is A(r) + C(f), the smoothed one is t A(r) + (1-t) C(r) + (1-u) C(f) + u A(f), t and u the targets:

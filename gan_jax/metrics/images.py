@@ -3,19 +3,19 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.core.registry import Option
 from gan_jax.data import Dataset
 from gan_jax.data.order import scattered
 from gan_jax.metrics import classifier, frechet, shares, variety
 from gan_jax.metrics.chunks import in_chunks
-
-REFERENCE = 10_000  # real examples, at most, that samples are compared with
+from gan_jax.metrics.registry import Quality, register
 
 
 class Statistics(NamedTuple):
@@ -38,8 +38,28 @@ class Seen(NamedTuple):
   members: Array
 
 
-def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, str], dict[str, Any]]:
-  """(measure, finish, explanations, notes) as in `metrics.Quality`."""
+def _too_few(dataset: Dataset) -> str:
+  size = dataset.judged.images.shape[0]
+  if dataset.kind != "images":
+    return f"expected images, for metric 'images', got {dataset.kind}"
+  if size > classifier.FEATURES:
+    return ""
+  return (
+    f"expected more than {classifier.FEATURES} images, for the covariance of {classifier.FEATURES} features by which "
+    f"samples are judged, got {size}"
+  )
+
+
+@register("images", lambda dataset: dataset.kind == "images", _too_few)
+def build(
+  dataset: Dataset,
+  cache: Path,
+  *,
+  reference: Annotated[
+    int, Option("real examples, at most, that samples are compared with", classifier.FEATURES + 1)
+  ] = 10_000,
+) -> Quality:
+  """Frechet distance, spread, duplicates, nearest real example and classes, by the features of a small classifier."""
   trained = classifier.load_or_train(dataset, cache)
   classes = dataset.num_classes if trained.by_class else 1
   look = functools.partial(see, trained, classes)
@@ -53,7 +73,7 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
   def examples(images: Array) -> Seen:
     """Features and classes of a sample of the examples, whatever the order in which they are stored."""
     size = images.shape[0]
-    return seen(images, scattered(jnp.arange(min(size, REFERENCE)), size))
+    return seen(images, scattered(jnp.arange(min(size, reference)), size))
 
   real = examples(dataset.judged.images)
   taught = real if dataset.reference is None else examples(dataset.data.images)
@@ -102,7 +122,7 @@ def build(dataset: Dataset, cache: Path) -> tuple[Callable, Callable, dict[str, 
     return columns
 
   notes = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
-  return measure, finish, explanations(trained, counts, len(real.features)), notes
+  return Quality(measure, finish, explanations(trained, counts, len(real.features)), notes)
 
 
 def see(trained: classifier.Classifier, classes: int, images: Array) -> Seen:

@@ -1,46 +1,43 @@
 """Generator and discriminator pairs in Flax Linen, each a builder of two `Player`s.
 
-A model is one builder and its name in `MODELS`; configs, commands and tests iterate that.
+A model is one registered builder (see `registry`); configs, commands and tests iterate `MODELS`.
 """
 
-from collections.abc import Callable
+from gan_jax.core.registry import Entry
+from gan_jax.core.types import Player
 
-from gan_jax.core.errors import unknown
-from gan_jax.core.types import Player, Spec
-from gan_jax.models.dcgan import dcgan
-from gan_jax.models.mlp import mlp
-from gan_jax.models.pacgan import pacgan
+# isort: off
+# The registry first: a model may import it from this package while it is being imported itself.
+from gan_jax.models.registry import MODELS, register
+
+# isort: on
+from gan_jax.models import constraints, dcgan, mlp, pacgan
 from gan_jax.models.packing import packed
+from gan_jax.settings.records import Spec, thawed
 
-__all__ = ["MODELS", "Builder", "build", "couples_batch", "get"]
-
-Builder = Callable[[Spec, tuple[int, ...], int], tuple[Player, Player]]
-# (spec, image_shape, num_classes) -> (generator, discriminator)
-
-MODELS: dict[str, Builder] = {"dcgan": dcgan, "mlp": mlp, "pacgan": pacgan}
+__all__ = ["MODELS", "build", "constraints", "couples_batch", "dcgan", "get", "mlp", "pacgan", "register"]
 
 
-def get(name: str) -> Builder:
-  """The builder of that name. Raises `BadInput` for an unknown one."""
-  if name not in MODELS:
-    raise unknown("model", name, MODELS)
-  return MODELS[name]
+def get(name: str) -> Entry:
+  """The entry of that name, which is called as its builder is. Raises `BadInput` for an unknown one."""
+  return MODELS.get(name)
 
 
 def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
   """(generator, discriminator) of a spec; the discriminator judges packs of `spec.packing` examples.
 
   Raises:
-    BadInput: an unknown model, or images that it cannot make.
+    BadInput: an unknown model or option, or images that it cannot make.
   """
-  model = get(spec.model)
-  generator, discriminator = model(spec, image_shape, num_classes)
+  model, options = get(spec.model), thawed(spec.model_options)
+  rest = (num_classes, spec.latent_size, spec.conditional)
+  generator, discriminator = model(image_shape, *rest, **options)
   if spec.packing > 1:
-    _, judge = model(spec, (*image_shape[:-1], spec.packing * image_shape[-1]), num_classes)
+    _, judge = model((*image_shape[:-1], spec.packing * image_shape[-1]), *rest, **options)
     discriminator = packed(judge, spec.packing)
   return generator, discriminator
 
 
 def couples_batch(spec: Spec) -> bool:
   """Whether a logit depends on the other examples of its batch; a per-sample penalty then means nothing."""
-  return spec.discriminator_norm == "batch"
+  return thawed(spec.model_options).get("discriminator_norm") == "batch"

@@ -8,12 +8,15 @@ What differs, and why:
   squared) and the generator's gradient vanish together. He's scale starts the slope at order one, at every width.
 """
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.errors import BadInput
-from gan_jax.core.types import Output, Player, Spec
+from gan_jax.core.registry import Option
+from gan_jax.core.types import Output, Player
 from gan_jax.models.layers import DownConvolution, UpConvolution
 from gan_jax.models.linen import (
   LEAKY_GAIN,
@@ -26,6 +29,7 @@ from gan_jax.models.linen import (
   as_player,
   weights,
 )
+from gan_jax.models.registry import DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
 
 STAGES = {
   8: 2,
@@ -79,7 +83,20 @@ class Discriminator(nn.Module):
     return LogitHead(self.conditional, self.num_classes)(x.reshape((len(x), -1)), labels)
 
 
-def dcgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
+@register()
+def dcgan(
+  image_shape: tuple[int, ...],
+  num_classes: int,
+  latent_size: int,
+  conditional: bool,
+  *,
+  generator_width: GeneratorWidth = 128,
+  discriminator_width: DiscriminatorWidth = 128,
+  discriminator_norm: DiscriminatorNorm = "none",
+  convolution: Annotated[
+    str, Option("`auto` is `matmul`; see models/layers.py", choices=("auto", "matmul", "lax"))
+  ] = "auto",
+) -> tuple[Player, Player]:
   """(generator, discriminator) for square images of side 8, 28 or 32 with any number of channels.
 
   Raises:
@@ -88,8 +105,6 @@ def dcgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[P
   if len(image_shape) != 3 or image_shape[0] != image_shape[1] or image_shape[0] not in STAGES:
     sizes = ", ".join(f"{side}x{side}" for side in STAGES)
     raise BadInput(f"model 'dcgan' expected images of {sizes}, got examples of shape {tuple(image_shape)}")
-  generator = Generator(image_shape, spec.generator_width, spec.conditional, num_classes, spec.convolution)
-  discriminator = Discriminator(
-    spec.discriminator_width, spec.discriminator_norm, spec.conditional, num_classes, spec.convolution
-  )
-  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)
+  generator = Generator(image_shape, generator_width, conditional, num_classes, convolution)
+  discriminator = Discriminator(discriminator_width, discriminator_norm, conditional, num_classes, convolution)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.core.types import Output, Player, Spec
+from gan_jax.core.types import Output, Player
 from gan_jax.models.linen import (
   LEAKY_GAIN,
   LINEAR_GAIN,
@@ -18,6 +18,7 @@ from gan_jax.models.linen import (
   as_player,
   weights,
 )
+from gan_jax.models.registry import Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
 
 
 class Generator(nn.Module):
@@ -58,10 +59,19 @@ class Discriminator(nn.Module):
     return LogitHead(self.conditional, self.num_classes)(x, labels)
 
 
-def mlp(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
+@register()
+def mlp(
+  image_shape: tuple[int, ...],
+  num_classes: int,
+  latent_size: int,
+  conditional: bool,
+  *,
+  generator_width: GeneratorWidth = 128,
+  discriminator_width: DiscriminatorWidth = 128,
+  depth: Depth = 2,
+  discriminator_norm: DiscriminatorNorm = "none",
+) -> tuple[Player, Player]:
   """(generator, discriminator), fully connected: for points and for images of any size."""
-  generator = Generator(image_shape, spec.generator_width, spec.depth, spec.conditional, num_classes)
-  discriminator = Discriminator(
-    spec.discriminator_width, spec.depth, spec.discriminator_norm, spec.conditional, num_classes
-  )
-  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)
+  generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
+  discriminator = Discriminator(discriminator_width, depth, discriminator_norm, conditional, num_classes)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

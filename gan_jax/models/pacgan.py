@@ -12,8 +12,9 @@ from jax import Array
 from jax.nn.initializers import Initializer
 
 from gan_jax.core.norms import largest
-from gan_jax.core.types import Output, Player, Spec
+from gan_jax.core.types import Output, Player
 from gan_jax.models.linen import LatentInput, LogitHead, Norm, as_player, weights
+from gan_jax.models.registry import Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
 
 PIECES = 5  # linear functions of which a maxout unit takes the largest (Goodfellow et al. 2013, arXiv:1302.4389)
 STD, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 0.02, 400, 200  # as published: N(0, STD^2) for every weight
@@ -70,10 +71,19 @@ class Discriminator(nn.Module):
     return LogitHead(self.conditional, self.num_classes, gain)(x, labels)
 
 
-def pacgan(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
+@register()
+def pacgan(
+  image_shape: tuple[int, ...],
+  num_classes: int,
+  latent_size: int,
+  conditional: bool,
+  *,
+  generator_width: GeneratorWidth = 128,
+  discriminator_width: DiscriminatorWidth = 128,
+  depth: Depth = 2,
+  discriminator_norm: DiscriminatorNorm = "none",
+) -> tuple[Player, Player]:
   """(generator of `depth` hidden layers, discriminator of one fewer but at least one): for points and for images."""
-  generator = Generator(image_shape, spec.generator_width, spec.depth, spec.conditional, num_classes)
-  discriminator = Discriminator(
-    spec.discriminator_width, max(spec.depth - 1, 1), spec.discriminator_norm, spec.conditional, num_classes
-  )
-  return as_player(generator, (spec.latent_size,)), as_player(discriminator, image_shape)
+  generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
+  discriminator = Discriminator(discriminator_width, max(depth - 1, 1), discriminator_norm, conditional, num_classes)
+  return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -10,7 +10,6 @@ gamma), `r1_full` has not. See `registry` for the kinds and how several are join
 # The registry first: a file of penalties may import these names from this package while it is being imported itself.
 from gan_jax.penalties.registry import (
   PENALTIES,
-  LogitMeans,
   Moved,
   Penalty,
   get,
@@ -26,17 +25,15 @@ from gan_jax.penalties.registry import (
 )
 
 # isort: on
-from gan_jax.penalties import augmentations, consistency, critic, logits, parameters
-from gan_jax.penalties.augmentations import AUGMENTATIONS
+from gan_jax.core.types import LogitMeans
+from gan_jax.penalties import consistency, critic, logits, parameters
 from gan_jax.penalties.critic import norm_per_example, squared_norm_per_example
 
 __all__ = [
-  "AUGMENTATIONS",
   "PENALTIES",
   "LogitMeans",
   "Moved",
   "Penalty",
-  "augmentations",
   "consistency",
   "critic",
   "get",

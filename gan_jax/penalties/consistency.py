@@ -4,29 +4,35 @@ Signature: `(critic, images: Moved) -> [B]` for the discriminator, `(generate, n
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from gan_jax.core.checks import at_least_float32
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Critic, Key
 from gan_jax.penalties.critic import squared_norm_per_example
 from gan_jax.penalties.registry import Moved, of_consistency, of_generator
 
-LATENT_SHIFT = 0.07  # standard deviation of the perturbation of the latent, whose own is 1
+LATENT_SHIFT = 0.07
+Shift = Annotated[
+  ArrayLike, Option("standard deviation of the perturbation of the latent, whose own is 1", 0, traced=True)
+]
 
 
-def shift_latent(noise: Array, key: Key) -> Array:
-  """z + s e, e ~ N(0, I)."""
-  return noise + LATENT_SHIFT * jax.random.normal(key, noise.shape, noise.dtype)
+def shift_latent(noise: Array, key: Key, shift: ArrayLike = LATENT_SHIFT) -> Array:
+  """z + s e, e ~ N(0, I), s = `shift`."""
+  return noise + jnp.asarray(shift, noise.dtype) * jax.random.normal(key, noise.shape, noise.dtype)
 
 
 def _squared_difference(critic: Critic, images: Array, copies: Array) -> Array:
   return jnp.square(at_least_float32(critic(images)) - at_least_float32(critic(copies)))
 
 
-@of_consistency(10)  # both halves; Zhao et al. 2021, section 3
+@of_consistency(10, augments=True)  # both halves; Zhao et al. 2021, section 3
 def bcr(critic: Critic, images: Moved) -> Array:
   """(D(x) - D(T(x)))^2 + (D(G(z)) - D(T(G(z))))^2: balanced consistency under the config's `augmentation` T.
 
@@ -37,13 +43,16 @@ def bcr(critic: Critic, images: Moved) -> Array:
 
 
 @of_consistency(5)  # Zhao et al. 2021, lambda_dis
-def zcr(critic: Critic, images: Moved) -> Array:
-  """(D(G(z)) - D(G(z + s e)))^2, s = 0.07: the discriminator's half of latent consistency (Zhao et al. 2021, algorithm 2)."""
-  return _squared_difference(critic, images.fake, images.fake_shifted)
+def zcr(critic: Critic, images: Moved, *, shift: Shift = LATENT_SHIFT) -> Array:
+  """(D(G(z)) - D(G(z + s e)))^2, s = `shift`: the discriminator's half of latent consistency.
+
+  Source: Zhao et al. 2021 (arXiv:2002.04724), algorithm 2.
+  """
+  return _squared_difference(critic, images.fake, images.shifted(shift))
 
 
 @of_generator(0.5)  # Zhao et al. 2021, lambda_gen
-def zcr_generator(generate: Callable[[Array], Array], noise: Array, key: Key) -> Array:
-  """-|G(z) - G(z + s e)|^2, s = 0.07: the generator's half, which rewards variety (Zhao et al. 2021, algorithm 2)."""
-  images, nearby = at_least_float32(generate(noise)), at_least_float32(generate(shift_latent(noise, key)))
+def zcr_generator(generate: Callable[[Array], Array], noise: Array, key: Key, *, shift: Shift = LATENT_SHIFT) -> Array:
+  """-|G(z) - G(z + s e)|^2, s = `shift`: the generator's half, which rewards variety (Zhao et al. 2021, algorithm 2)."""
+  images, nearby = at_least_float32(generate(noise)), at_least_float32(generate(shift_latent(noise, key, shift)))
   return -squared_norm_per_example(images - nearby)

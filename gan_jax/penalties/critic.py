@@ -3,16 +3,21 @@
 Signature: `(critic, real [B, ...], fake [B, ...], key) -> [B]`; the critic has its parameters and labels bound.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from gan_jax.core.checks import at_least_float32
 from gan_jax.core.norms import largest
+from gan_jax.core.registry import Option
 from gan_jax.core.types import Critic, Key
 from gan_jax.penalties.registry import of_critic
 
-DIFFERENCE = 1e-2  # standard deviation of the finite-difference penalties' perturbation; images span [-1, 1]
+Centre = Annotated[ArrayLike, Option("norm of the gradient that costs nothing", 0, traced=True)]
+Step = Annotated[ArrayLike, Option("standard deviation of the perturbation; images span [-1, 1]", above=0, traced=True)]
 
 
 def squared_norm_per_example(x: Array) -> Array:
@@ -78,15 +83,15 @@ def r1_r2_full(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
 
 
 @of_critic(10)  # Gulrajani et al. 2017, algorithm 1
-def gradient_penalty(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
-  """(|grad D(x)| - 1)^2 at interpolates, two-sided, centre 1: WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3)."""
-  return jnp.square(norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1)
+def gradient_penalty(critic: Critic, real: Array, fake: Array, key: Key, *, centre: Centre = 1.0) -> Array:
+  """(|grad D(x)| - centre)^2 at interpolates, two-sided: WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3)."""
+  return jnp.square(norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - centre)
 
 
 @of_critic(10)  # Petzka et al. 2018, as WGAN-GP
-def gradient_penalty_one_sided(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
-  """max(0, |grad D(x)| - 1)^2 at interpolates: WGAN-LP (Petzka et al. 2018, arXiv:1709.08894)."""
-  excess = norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - 1
+def gradient_penalty_one_sided(critic: Critic, real: Array, fake: Array, key: Key, *, centre: Centre = 1.0) -> Array:
+  """max(0, |grad D(x)| - centre)^2 at interpolates: WGAN-LP (Petzka et al. 2018, arXiv:1709.08894)."""
+  excess = norm_per_example(input_gradient(critic, interpolate(real, fake, key))) - centre
   return jnp.square(jnp.maximum(excess, 0))
 
 
@@ -118,26 +123,26 @@ def max_gradient(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   return jnp.broadcast_to(largest(squared, axis=0), squared.shape)
 
 
-def _finite_difference(critic: Critic, images: Array, key: Key) -> Array:
-  noise = DIFFERENCE * jax.random.normal(key, images.shape, images.dtype)
+def _finite_difference(critic: Critic, images: Array, key: Key, step: ArrayLike) -> Array:
+  noise = jnp.asarray(step, images.dtype) * jax.random.normal(key, images.shape, images.dtype)
   difference = at_least_float32(critic(images + noise)) - at_least_float32(critic(images))
-  return 0.5 * jnp.square(difference / DIFFERENCE)
+  return 0.5 * jnp.square(difference / step)
 
 
 @of_critic(10)  # the weight of `r1`, which it estimates
-def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
-  """0.5 ((D(x + s e) - D(x)) / s)^2, e ~ N(0, I), s = 0.01, at real x: its mean over e tends to `r1` as s -> 0.
+def r1_finite_difference(critic: Critic, real: Array, fake: Array, key: Key, *, step: Step = 0.01) -> Array:
+  """0.5 ((D(x + s e) - D(x)) / s)^2, e ~ N(0, I), s = `step`, at real x: its mean over e tends to `r1` as s -> 0.
 
   It needs no double backward but has variance: for a linear critic the value is `r1` times a chi-squared of one
   degree. The approximate R1 of Lin et al. 2025 (Seaweed APT, arXiv:2501.08316) takes the same difference, without the
   division.
   """
   del fake
-  return _finite_difference(critic, real, key)
+  return _finite_difference(critic, real, key, step)
 
 
 @of_critic(10)  # the weight of `r2`, which it estimates
-def r2_finite_difference(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+def r2_finite_difference(critic: Critic, real: Array, fake: Array, key: Key, *, step: Step = 0.01) -> Array:
   """`r1_finite_difference` at generated x: its mean tends to `r2`."""
   del real
-  return _finite_difference(critic, fake, key)
+  return _finite_difference(critic, fake, key, step)

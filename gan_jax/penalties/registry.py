@@ -12,17 +12,17 @@ The step takes the mean over the batch and multiplies it by the penalty's weight
 Its decorator has the weight that the penalty's source trained with, which a config gets that gives none.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from jax import Array
+from jax.typing import ArrayLike
 
-from gan_jax.core.errors import BadInput, unknown
-from gan_jax.core.types import Critic, Key, LogitMeans, Params
+from gan_jax.core.errors import BadInput
+from gan_jax.core.registry import Entry, Registry
 
-OfCritic = Callable[[Critic, Array, Array, Key], Array]
-OfParameters = Callable[[Params], Array]
-OfGenerator = Callable[[Callable[[Array], Array], Array, Key], Array]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Moved(NamedTuple):
@@ -32,52 +32,74 @@ class Moved(NamedTuple):
   fake: Array
   real_augmented: Array  # T(x)
   fake_augmented: Array  # T(G(z))
-  fake_shifted: Array  # G(z + s e): the generator's image of noise nearby
+  shifted: Callable[[ArrayLike], Array]  # s -> G(z + s e), the generator's images of noise nearby
 
 
-OfLogits = Callable[[Array, Array, LogitMeans], Array]
-OfConsistency = Callable[[Critic, Moved], Array]
+KINDS = {  # what a penalty of each kind is called with
+  "critic": ("critic", "real", "fake", "key"),
+  "logits": ("real_logits", "fake_logits", "means"),
+  "consistency": ("critic", "images"),
+  "parameters": ("params",),
+  "generator": ("generate", "noise", "key"),
+}
+
+
+class Facts(NamedTuple):
+  """What the registry knows of each penalty."""
+
+  kind: str  # one of KINDS
+  default_weight: float | None  # of its source, in this function's convention; None: no source has one
+  augments: bool = False  # it looks at augmented examples, and so needs an augmentation
 
 
 class Penalty(NamedTuple):
+  """A penalty of one run's config, its static options bound."""
+
   name: str
   kind: str
   function: Callable[..., Any]
-  default_weight: float | None  # of its source, in this function's convention; None: no source has one
+  default_weight: float | None
+  augments: bool = False
 
 
-PENALTIES: dict[str, Penalty] = {}
+PENALTIES = Registry("penalty", (), traced="may")
+PENALTIES.also = ("none",)
 GENERATOR_KINDS = ("parameters", "generator")  # what the generator may be given; the discriminator, all but the last
 
 
-def _register(kind: str, weight: float | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-  def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-    name = function.__name__
-    if name in PENALTIES:
-      raise ValueError(f"the penalty {name!r} is registered twice")
-    PENALTIES[name] = Penalty(name, kind, function, weight)
+def suits_discriminator(entry: Entry) -> bool:
+  return entry.facts.kind != "generator"
+
+
+def suits_generator(entry: Entry) -> bool:
+  return entry.facts.kind in GENERATOR_KINDS
+
+
+def _register(kind: str, weight: float | None, augments: bool = False) -> Callable[[Function], Function]:
+  def enter(function: Function) -> Function:
+    PENALTIES.enter(function.__name__, function, Facts(kind, weight, augments), KINDS[kind])
     return function
 
   return enter
 
 
-def of_critic(weight: float | None) -> Callable[[OfCritic], OfCritic]:
+def of_critic(weight: float | None) -> Callable[[Function], Function]:
   return _register("critic", weight)
 
 
-def of_logits(weight: float | None) -> Callable[[OfLogits], OfLogits]:
+def of_logits(weight: float | None) -> Callable[[Function], Function]:
   return _register("logits", weight)
 
 
-def of_consistency(weight: float | None) -> Callable[[OfConsistency], OfConsistency]:
-  return _register("consistency", weight)
+def of_consistency(weight: float | None, augments: bool = False) -> Callable[[Function], Function]:
+  return _register("consistency", weight, augments)
 
 
-def of_parameters(weight: float | None) -> Callable[[OfParameters], OfParameters]:
+def of_parameters(weight: float | None) -> Callable[[Function], Function]:
   return _register("parameters", weight)
 
 
-def of_generator(weight: float | None) -> Callable[[OfGenerator], OfGenerator]:
+def of_generator(weight: float | None) -> Callable[[Function], Function]:
   return _register("generator", weight)
 
 
@@ -99,28 +121,33 @@ def names(text: str) -> tuple[str, ...]:
   return found
 
 
-def get(name: str) -> Penalty:
-  """The penalty of that name. Raises `BadInput` for an unknown one."""
-  if name not in PENALTIES:
-    raise unknown("penalty", name, ["none", *PENALTIES])
-  return PENALTIES[name]
+def get(name: str, **options: Any) -> Penalty:
+  """The penalty of that name, with these options bound. Raises `BadInput` for an unknown name or option."""
+  entry = PENALTIES.get(name)
+  entry.complete(options)
+  function = functools.partial(entry.builder, **options) if options else entry.builder
+  return Penalty(name, entry.facts.kind, function, entry.facts.default_weight, entry.facts.augments)
 
 
-def of_discriminator(text: str) -> tuple[Penalty, ...]:
-  """The penalties of a config's `penalty`. Raises `BadInput` for what is unknown or the generator's."""
-  found = tuple(get(name) for name in names(text))
-  _refuse([p for p in found if p.kind == "generator"], "discriminator", lambda p: p.kind != "generator")
-  return found
+def of_discriminator(text: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[Penalty, ...]:
+  """The penalties of a config's `penalty`, `options` of each by its name.
+
+  Raises `BadInput` for what is unknown, or a penalty of the generator.
+  """
+  return _chosen(text, "discriminator", suits_discriminator, options or {})
 
 
-def of_the_generator(text: str) -> tuple[Penalty, ...]:
+def of_the_generator(text: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[Penalty, ...]:
   """The penalties of a config's `generator_penalty`. Raises `BadInput` for what is unknown or the discriminator's."""
-  found = tuple(get(name) for name in names(text))
-  _refuse([p for p in found if p.kind not in GENERATOR_KINDS], "generator", lambda p: p.kind in GENERATOR_KINDS)
-  return found
+  return _chosen(text, "generator", suits_generator, options or {})
 
 
-def _refuse(strangers: list[Penalty], player: str, fits: Callable[[Penalty], bool]) -> None:
+def _chosen(
+  text: str, player: str, suits: Callable[[Entry], bool], options: Mapping[str, Mapping[str, Any]]
+) -> tuple[Penalty, ...]:
+  found = [PENALTIES.get(name) for name in names(text)]
+  strangers = [entry.name for entry in found if not suits(entry)]
   if strangers:
-    choices = ", ".join(["none", *(p.name for p in PENALTIES.values() if fits(p))])
-    raise BadInput(f"penalty {strangers[0].name!r} is not one of the {player}'s; known: {choices}")
+    choices = ", ".join(["none", *(name for name, entry in PENALTIES.items() if suits(entry))])
+    raise BadInput(f"penalty {strangers[0]!r} is not one of the {player}'s; known: {choices}")
+  return tuple(get(entry.name, **options.get(entry.name, {})) for entry in found)

@@ -10,7 +10,7 @@ from gan_jax.core.norms import global_norm, ratio
 
 # isort: off
 # The registry first: a file of probes may import these names from this package while it is being imported itself.
-from gan_jax.probes.registry import EXPLANATIONS, GROUPS, PROBES, measure, probe, requested
+from gan_jax.probes.registry import ALWAYS, EXPLANATIONS, GROUPS, inspection, measure, probe, requested
 
 # isort: on
 # Importing a file registers its probes.
@@ -20,9 +20,9 @@ from gan_jax.probes.lens import LENS, through_lens
 from gan_jax.probes.winning import HELD_OUT, area_under_curve, dominance, held_out
 
 __all__ = [
+  "ALWAYS",
   "EXPLANATIONS",
   "GROUPS",
-  "PROBES",
   "area_under_curve",
   "by_layer",
   "dominance",
@@ -31,6 +31,7 @@ __all__ = [
   "global_norm",
   "gradient_factors",
   "held_out",
+  "inspection",
   "measure",
   "players",
   "probe",

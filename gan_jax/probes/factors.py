@@ -81,6 +81,7 @@ def by_layer(tree: Params) -> dict[str, list[Array]]:
   group="layers",
 )
 def layers(trace: Trace) -> dict[str, Array]:
+  """Norms of both gradients, layer by layer."""
   players = {"gen": trace.generator.grads, "disc": trace.discriminator.grads}
   return {
     f"{player}/grad_norm/{layer}": global_norm(leaves)

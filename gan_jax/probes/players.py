@@ -96,6 +96,7 @@ def signal_to_noise(parts: Params) -> Array:
   group="noise",
 )
 def noise(trace: Trace) -> dict[str, Array]:
+  """How much of each gradient is noise, and whether the generator's reverses."""
   return {
     "gen/signal_to_noise": signal_to_noise(trace.generator.parts),
     "disc/signal_to_noise": signal_to_noise(trace.discriminator.parts),

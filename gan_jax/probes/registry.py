@@ -6,30 +6,59 @@ are not rounded, and small ones are kept: a gradient of 1e-12 is a result.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.checks import at_least_float32
 from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.registry import Builder, Registry
 from gan_jax.core.types import Probe, Trace
 
-# What `probes=` may ask for beyond what every row has. The last two are measured at evaluations, not in rows.
-GROUPS = ("layers", "noise", "geometry", "gap")
 
-PROBES: list[tuple[str, Probe]] = []  # (group, function); "": always measured
-EXPLANATIONS: dict[str, dict[str, str]] = {group: {} for group in ("", *GROUPS)}
+class Facts(NamedTuple):
+  """What is known of a group of probes."""
+
+  explanations: Mapping[str, str]  # of its columns
+  in_rows: bool = True  # False: an inspection, which is measured at evaluations; see gan_jax.inspections
+
+
+ALWAYS: list[Probe] = []  # what every row has
+GROUPS = Registry("group of probes", ("trace",))  # what `probes=` may ask for beyond
+EXPLANATIONS: dict[str, dict[str, str]] = {"": {}}  # by group; "": always measured
 
 
 def probe(explanations: Mapping[str, str], group: str = "") -> Callable[[Probe], Probe]:
   """Register a probe and what its names mean; a name that ends in `/<...>` stands for one column of each."""
 
   def register(function: Probe) -> Probe:
-    PROBES.append((group, function))
-    EXPLANATIONS[group].update(explanations)
+    if group:
+      enter(group, function, explanations)
+    else:
+      ALWAYS.append(function)
+      EXPLANATIONS[""].update(explanations)
     return function
 
   return register
+
+
+def inspection(group: str, explanations: Mapping[str, str]) -> Callable[[Builder], Builder]:
+  """Decorator: enter a builder `(game, *, options) -> measure` of what is measured at evaluations."""
+
+  def register(builder: Builder) -> Builder:
+    enter(group, builder, explanations, ("game",))
+    return builder
+
+  return register
+
+
+def enter(
+  group: str, builder: Builder, explanations: Mapping[str, str], protocol: tuple[str, ...] | None = None
+) -> None:
+  """Enter a group of probes: a probe of rows, or with a `protocol` of its own an inspection."""
+  GROUPS.enter(group, builder, Facts(explanations, protocol is None), protocol)
+  EXPLANATIONS[group] = dict(explanations)
 
 
 def requested(text: str) -> tuple[str, ...]:
@@ -37,24 +66,29 @@ def requested(text: str) -> tuple[str, ...]:
   if text == "none":
     return ()
   if text == "all":
-    return GROUPS
+    return tuple(GROUPS)
   found = tuple(part.strip() for part in text.split("+"))
   for name in found:
     if name not in GROUPS:
       alone = ("all", "none") if len(found) == 1 else ()  # these two cannot be joined with others
-      raise unknown("group of probes", name, (*GROUPS, *alone))
+      raise unknown(GROUPS.kind, name, (*GROUPS, *alone))
   if len(set(found)) < len(found):
     raise BadInput(f"probes expected different groups joined by '+', got {text!r}")
   return found
 
 
-def measure(trace: Trace, groups: tuple[str, ...] = ()) -> dict[str, Array]:
+def measure(
+  trace: Trace, groups: tuple[str, ...] = (), options: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Array]:
   """The values of all probes that are always on or in `groups`, in float32; NaN once the member has diverged and is frozen.
 
   Integers (the counts of updates) stay integers and keep their values.
   """
-  chosen = [function for group, function in PROBES if not group or group in groups]
-  values = {name: value for function in chosen for name, value in function(trace).items()}
+  given = options or {}
+  values = {name: value for function in ALWAYS for name, value in function(trace).items()}
+  for group in groups:
+    if GROUPS[group].facts.in_rows:
+      values |= GROUPS[group](trace, **given.get(group, {}))
   return {
     name: value
     if jnp.issubdtype(value.dtype, jnp.integer)

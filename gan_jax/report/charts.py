@@ -105,15 +105,17 @@ def phase_diagram(comparison: Comparison, name: str) -> Chart | None:
     return None
   by_place: list[Row] = sorted(comparison.rows, key=lambda row: row.place)
   up, across = fields
-  if len({str(row.variant.config[up]) for row in by_place}) == 1 or not all(row.verdicts for row in by_place):
+  flat = {row.place: labels.flatten(row.variant.config) for row in by_place}
+  if len({str(flat[row.place].get(up)) for row in by_place}) == 1 or not all(row.verdicts for row in by_place):
     return None
   quality = comparison.quality
   cells = []
-  for row in sorted(by_place, key=lambda row: (_order(row.variant.config[across]), _order(row.variant.config[up]))):
+  for row in sorted(by_place, key=lambda row: (_order(flat[row.place].get(across)), _order(flat[row.place].get(up)))):
+    place = flat[row.place]
     end = verdicts.majority(row.verdicts)
     value = wording.number(row.finals[quality.metric].mean) if quality is not None else ""
     note = "" if end.agree == end.runs else f"{end.agree}/{end.runs}"
-    cells.append(phase.Cell(_said(row.variant.config[across]), _said(row.variant.config[up]), end.state, value, note))
+    cells.append(phase.Cell(_said(place.get(across)), _said(place.get(up)), end.state, value, note))
   mean = "" if quality is None else f"the {'geometric ' * quality.log}mean final {quality.title}"
   said = f", and {mean}" if quality is not None else ""
   return Chart(
@@ -131,6 +133,6 @@ def _order(value: Any) -> tuple[bool, Any]:
 
 
 def _said(value: Any) -> str:
-  if isinstance(value, Mapping):
-    return ", ".join(f"{k}={v:g}" for k, v in sorted(value.items())) or "defaults"
+  if value is None:  # an option
+    return "default"
   return f"{value:g}" if isinstance(value, float) else str(value)

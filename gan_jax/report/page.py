@@ -14,6 +14,7 @@ from gan_jax.report.comparison import LEARNT, QUALITIES, Comparison, compare
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.search import Search, search
 from gan_jax.report.statistics import FACTORS, TOTAL
+from gan_jax.settings import labels
 
 if TYPE_CHECKING:
   from gan_jax.report.canvas import Style
@@ -201,15 +202,12 @@ def _styles(study: Study, some: Comparison, count: int) -> dict[int, Style]:
 
 def _common(panel: Panel) -> list[tuple[str, str]]:
   """The fields that all variants share, those at their defaults last."""
-  configs = [variant.config for variant in panel.variants]
-  shared = [
-    (name, value)
-    for name, value in configs[0].items()
-    if name != "panel" and all(name in c and c[name] == value for c in configs)
-  ]
-  defaults = settings.defaults()
-  shared.sort(key=lambda field: field[0] in defaults and defaults[field[0]] == field[1])
-  return [(name, "–" if value in ("", {}) else str(value)) for name, value in shared]
+  configs = [labels.flatten(labels.without(variant.runs[0].config, "seed", "panel")) for variant in panel.variants]
+  shared = [(n, value) for n, value in configs[0].items() if all(n in c and c[n] == value for c in configs)]
+  said, defaults = labels.flatten(panel.variants[0].config), settings.defaults()
+  # Of the options, a variant's config has only those that are not at their defaults.
+  shared.sort(key=lambda field: field[0] not in said or (field[0] in defaults and defaults[field[0]] == field[1]))
+  return [(name, "–" if value == "" else str(value)) for name, value in shared]
 
 
 def _facts(study: Study) -> list[tuple[str, str]]:

@@ -30,7 +30,8 @@ class Run(NamedTuple):
 
 
 class Variant(NamedTuple):
-  """A config without its seed, and its runs. The label names the fields in which it differs from its panel."""
+  """A config without its seed and without options at their defaults, and its runs. The label names the fields in which it
+  differs from its panel."""
 
   label: str
   config: dict[str, Any]
@@ -87,7 +88,7 @@ def read(path: Path) -> Study:
     reasons = status["groups"].get(group["name"], {}).get("reasons", [])
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
   remarks += [str(gap) for gap in gaps]
-  panels = _panels(tuple(members), str(manifest["study"]))
+  panels = _panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}))
   return Study(path, manifest, status, tuple(members), panels, tuple(gaps), tuple(remarks))
 
 
@@ -155,15 +156,15 @@ def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
   return runs.Table(table.steps[kept], {metric: column[kept] for metric, column in table.columns.items()})
 
 
-def _panels(members: tuple[Run, ...], study: str) -> tuple[Panel, ...]:
+def _panels(members: tuple[Run, ...], study: str, defaults: Mapping[str, Any]) -> tuple[Panel, ...]:
   panels: dict[str, dict[str, list[Run]]] = {}
   for run in members:
     panels.setdefault(run.config["panel"] or study, {}).setdefault(labels.key(run.config), []).append(run)
-  return tuple(Panel(title, _variants(list(found.values()))) for title, found in panels.items())
+  return tuple(Panel(title, _variants(list(found.values()), defaults)) for title, found in panels.items())
 
 
-def _variants(found: list[list[Run]]) -> tuple[Variant, ...]:
-  configs = [labels.without(same[0].config, "seed") for same in found]
+def _variants(found: list[list[Run]], defaults: Mapping[str, Any]) -> tuple[Variant, ...]:
+  configs = [labels.without(labels.said(same[0].config, defaults), "seed") for same in found]
   varying = labels.varying(configs)
   return tuple(
     Variant(labels.label(config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))

@@ -16,6 +16,7 @@ from scipy.stats import mannwhitneyu
 from gan_jax.report import statistics
 from gan_jax.report.comparison import QUALITIES, Quality, learnt
 from gan_jax.report.records import Panel, Variant, final
+from gan_jax.settings import labels
 from gan_jax.settings.labels import label
 
 FRESH = 0.9  # least share of distinct values of a drawn field, among variants that are alike otherwise
@@ -84,13 +85,8 @@ def search(panel: Panel) -> Search | None:
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
   """A config with the entries of its dicts as fields, `loss_options.alpha`, and without unset fields."""
-  flat: dict[str, Any] = {}
-  for name, value in config.items():
-    if isinstance(value, Mapping):
-      flat |= {f"{name}.{key}": v for key, v in value.items()}
-    elif value is not None and name not in ("seed", "panel", "baseline", "verdict"):
-      flat[name] = value
-  return flat
+  flat = labels.flatten(labels.without(config, "seed", "panel", "baseline", "verdict"))
+  return {name: value for name, value in flat.items() if value is not None}
 
 
 def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:

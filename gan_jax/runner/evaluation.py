@@ -11,7 +11,7 @@ from jax import Array
 
 from gan_jax import probes
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Data, GanState, Hypers, Memory, Params
+from gan_jax.core.types import Data, GanState, Memory, Params
 from gan_jax.data import Dataset, encode_for_view
 from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
@@ -22,6 +22,7 @@ from gan_jax.metrics.chunks import CHUNK
 from gan_jax.probes import lens
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, Layout
+from gan_jax.settings.records import Hypers, thawed
 
 GRID = {3: 64, 1: 512}  # number of samples in a grid, by the rank of an example: images [H, W, C], points [2]
 RAW = "raw/"  # prefix of a metric of the generator itself; without it, of the generator with averaged weights
@@ -80,7 +81,8 @@ def build_evaluate(
 
 def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Data], Columns]:
   """A function that measures the inspections that `Spec.probes` asks for."""
-  asked = [INSPECTIONS[name] for name in probes.requested(game.spec.probes) if name in INSPECTIONS]
+  asked = [name for name in probes.requested(game.spec.probes) if name in INSPECTIONS]
+  options = thawed(game.spec.probe_options)
 
   def all_members(measure: Callable) -> Callable:
     def measured(hypers: Hypers, state: GanState, data: Data) -> Any:
@@ -89,7 +91,8 @@ def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Dat
 
     return jax.jit(layout.divide(measured, (DIVIDED, DIVIDED, REPLICATED), DIVIDED))
 
-  inspections = [(all_members(module.build(game)), module.finish) for module in asked]
+  built = {name: INSPECTIONS[name].build(game, **options.get(name, {})) for name in asked}
+  inspections = [(all_members(measure), INSPECTIONS[name].finish) for name, measure in built.items()]
 
   def inspect(hypers: Hypers, state: GanState, data: Data) -> Columns:
     columns: Columns = {}
@@ -143,14 +146,14 @@ def quality_explanations(quality: Quality, groups: Sequence[Group]) -> dict[str,
   return found
 
 
-def all_explanations(qualities: Mapping[tuple[str, str], Quality], groups: Sequence[Group]) -> dict[str, str]:
-  """`quality_explanations` of all datasets (name, folder) of a study; where texts differ, each names its dataset."""
+def all_explanations(qualities: Mapping[tuple[Any, ...], Quality], groups: Sequence[Group]) -> dict[str, str]:
+  """`quality_explanations` of all datasets of a study (name first in the key); where texts differ, each names its dataset."""
   each = {key: quality_explanations(quality, groups) for key, quality in qualities.items()}
   names = {name: None for texts in each.values() for name in texts}
   said = {name: {key: texts[name] for key, texts in each.items() if name in texts} for name in names}
   return {
     name: next(iter(texts.values()))
     if len(set(texts.values())) == 1
-    else "; ".join(f"of {dataset}: {text}" for (dataset, _), text in texts.items())
+    else "; ".join(f"of {dataset}: {text}" for (dataset, *_), text in texts.items())
     for name, texts in said.items()
   }

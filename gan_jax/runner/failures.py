@@ -22,11 +22,12 @@ def explain(error: Exception, group: Group, study: Path) -> Failure:
     runs.write_atomic(study / TRACE, "".join(traceback.format_exception(error)).encode())
   reason = (str(error).strip() or type(error).__name__).splitlines()[0]
   spec, members = group.spec, len(group.configs)
+  sizes = ", ".join(f"{name}={size}" for name, size in spec.model_options if type(size) is int)
   if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
     return Failure(
-      f"out of memory in {group.name}: {plural(members, 'member')} of model {spec.model} (widths "
-      f"{spec.generator_width} and {spec.discriminator_width}) with batch_size {spec.batch_size} and evaluation_samples "
-      f"{spec.evaluation_samples}; lower one of these, or the number of runs in one sweep ({_short(reason)}; {study / TRACE})"
+      f"out of memory in {group.name}: {plural(members, 'member')} of model {spec.model} ({sizes}) with batch_size "
+      f"{spec.batch_size} and evaluation_samples {spec.evaluation_samples}; lower one of these, or the number of runs in "
+      f"one sweep ({_short(reason)}; {study / TRACE})"
     )
   return Failure(f"jax failed in {group.name}: {_short(reason)}; the stack trace is in {study / TRACE}")
 

@@ -1,18 +1,21 @@
 """Groups: which runs of a sweep one compiled program can train side by side.
 
-Fields of `Hypers` become stacked arrays with a leading member axis; a difference in any other field splits the group.
+A config comes apart into a `Spec` and `Hypers` (settings/records.py). Runs of one `Spec` are a group: their `Hypers` are
+stacked into arrays with a leading member axis. A difference in anything else splits the group.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from gan_jax import game as game_lib
 from gan_jax import losses, penalties, probes, settings, verdict
-from gan_jax.core.errors import BadInput, unknown
-from gan_jax.core.types import Hypers, Spec
+from gan_jax.core.errors import BadInput, shown, unknown
+from gan_jax.game import optimizers, registries
 from gan_jax.inspections import geometry
+from gan_jax.settings.records import RESOLVED, Hypers, Spec, frozen
 
 
 class Group(NamedTuple):
@@ -20,7 +23,7 @@ class Group(NamedTuple):
 
   name: str
   spec: Spec
-  configs: tuple[Mapping[str, Any], ...]
+  configs: tuple[Mapping[str, Any], ...]  # with all options
   hypers: Hypers  # numpy, each leaf [P]
 
   @property
@@ -28,31 +31,95 @@ class Group(NamedTuple):
     return [settings.identity(config) for config in self.configs]
 
 
+def completed(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+  """The runs of a study with all options, equal ones once.
+
+  Raises:
+    BadInput: as `game.complete`; or a field that has no effect in any of the runs, by what they name.
+  """
+  found = [game_lib.complete(config) for config in configs]
+  for name, expected in {
+    "augmentation": "a penalty that compares examples with augmented ones, such as bcr",
+    "penalty_every": "a penalty that needs a pass of its own",
+  }.items():
+    default = settings.FIELDS[name].default
+    given = next((config for config in configs if config[name] != default), None)
+    if given is not None and all(config[name] == default for config in found):
+      raise BadInput(
+        f"config field {name!r}, here {shown(given[name])}, has no effect with penalty {given['penalty']!r}: expected "
+        f"{expected}, or no {name}"
+      )
+  return list({settings.identity(config): config for config in found}.values())
+
+
+def defaults(groups: Sequence[Group]) -> dict[str, Any]:
+  """Of the options of what the runs of a study name, as a manifest has them."""
+  return registries.defaults([config for group in groups for config in group.configs])
+
+
 def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
   """Divide full configs (`settings.resolve`) into groups that one program each can train.
 
   Raises:
-    BadInput: a name that is not in its registry, a hyperparameter that a loss does not have, a penalty whose weight is
-      nothing in all runs, or a combination that `game.check` refuses.
+    BadInput: a name that is not in its registry, an option that its entry does not have, a penalty or method whose
+      weight is nothing in all runs, or a combination that `game.check` refuses.
   """
-  static = [name for name, field in settings.FIELDS.items() if field.kind == "static"]
+  configs = [game_lib.complete(config) for config in configs]
   check_weights(configs)
-  found: dict[tuple, list[Mapping[str, Any]]] = {}
+  found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
   for config in configs:
     check_member(config)
-    key = tuple(config[name] for name in static)
-    if game_lib.second_order(Spec(losses=(config["loss"],), **dict(zip(static, key, strict=True)))):
-      key = (*key, config["loss"])
-    found.setdefault(key, []).append(config)
+    key = spec_of(config, ())
+    alone = game_lib.second_order(key)
+    found.setdefault((key, config["loss"] if alone else ""), []).append(config)
   groups = []
-  for number, (values, members) in enumerate(found.items()):
+  for number, ((key, _), members) in enumerate(found.items()):
     names = tuple(dict.fromkeys(member["loss"] for member in members))
-    spec = Spec(losses=names, **dict(zip(static, values[: len(static)], strict=True)))
+    spec = key._replace(losses=names)
     game_lib.check(spec)
     if "geometry" in probes.requested(spec.probes):
       geometry.check(spec)
-    groups.append(Group(f"group-{number}", spec, tuple(members), stack(names, members)))
+    hypers = jax.tree.map(lambda *leaves: np.stack(leaves), *(hypers_of(config, names) for config in members))
+    groups.append(Group(f"group-{number}", spec, tuple(members), hypers))
   return groups
+
+
+def spec_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Spec:
+  """The static half of a complete config; `branches` are the losses of its program."""
+  static = {name: config[name] for name, field in settings.FIELDS.items() if field.kind == "static"}
+  options = {name: frozen(registries.split(config, name)[0]) for name in registries.OPTIONS if name != "loss_options"}
+  return Spec(losses=branches, **static, **options)
+
+
+def hypers_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Hypers:
+  """The traced half, numpy scalars. Every member carries options for every branch of the loss switch."""
+  resolved = (*RESOLVED, "seed", "penalty_weights", "generator_penalty_weight")
+  plain = {n: f for n, f in settings.FIELDS.items() if f.kind == "traced" and n not in resolved}
+  own = {name: config["loss_options"] if name == config["loss"] else losses.default_options(name) for name in branches}
+  traced = {n: registries.split(config, n)[1] for n in registries.OPTIONS if n != "loss_options"}
+  return Hypers(
+    seed=np.uint32(config["seed"]),
+    loss_index=np.int32(branches.index(config["loss"])),
+    loss_options=tuple(numbers(options) for options in own.values()),
+    penalty_weights=tuple(
+      np.float32(weight_of(name, config, "penalty_weight")) for name in penalties.names(config["penalty"])
+    ),
+    generator_penalty_weight=np.float32(generator_weight(config)),
+    **{
+      name: np.int32(config[name]) if type(f.default) is int else np.float32(config[name]) for name, f in plain.items()
+    },
+    **{name: numbers(options) for name, options in traced.items()},
+  )
+
+
+def numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+  """Options, or dicts of options by entry, as numpy scalars."""
+  return {
+    name: numbers(value)
+    if isinstance(value, Mapping)
+    else np.asarray(value, np.int32 if type(value) is int else np.float32)
+    for name, value in options.items()
+  }
 
 
 def check_member(config: Mapping[str, Any]) -> None:
@@ -66,12 +133,14 @@ def check_member(config: Mapping[str, Any]) -> None:
       raise BadInput(f"penalty_weights expected none with penalty 'none', got one for {name!r}")
     if name not in there:
       raise unknown("penalty of penalty_weights", name, there)
-  if config["penalty_every"] > 1 and min(config["beta1"], config["beta2"]) < 0:
-    raise BadInput(f"penalty_every above 1 takes powers of the betas; expected beta1 at least 0, got {config['beta1']}")
+  decays = {name: config["optimizer_options"][name] for name in optimizers.decays(config["optimizer"])}
+  for name, value in decays.items():
+    if config["penalty_every"] > 1 and value < 0:
+      raise BadInput(f"penalty_every above 1 takes powers of {name}; expected {name} at least 0, got {value}")
 
 
 def check_weights(configs: Sequence[Mapping[str, Any]]) -> None:
-  """Raises `BadInput` for a penalty whose weight is 0 in every run that has it."""
+  """Raises `BadInput` for a penalty or a method whose weight is 0 in every run that has it."""
   for player, field in (("penalty", "penalty_weight"), ("generator_penalty", "generator_penalty_weight")):
     for text in dict.fromkeys(config[player] for config in configs):
       for name in penalties.names(text):
@@ -80,6 +149,9 @@ def check_weights(configs: Sequence[Mapping[str, Any]]) -> None:
           default = penalties.get(name).default_weight
           advice = f"leave {field} out for {default:g}, the weight of its source" if default else f"{field} above 0"
           raise BadInput(f"{player} {name!r} has no effect with weight 0: expected {player} none, or {advice}")
+  for name in dict.fromkeys(config["method"] for config in configs):
+    if {config["method_options"].get("weight") for config in configs if config["method"] == name} == {0.0}:
+      raise BadInput(f"method {name!r} has no effect with method_options.weight=0: expected a weight above 0")
 
 
 def weight_of(name: str, config: Mapping[str, Any], field: str) -> float:
@@ -95,30 +167,3 @@ def generator_weight(config: Mapping[str, Any]) -> float:
   if len(weights) > 1:
     raise BadInput(f"{field} expected a number for the penalties of {config['generator_penalty']!r}, got none")
   return weights.pop() if weights else 0.0
-
-
-def stack(names: tuple[str, ...], configs: Sequence[Mapping[str, Any]]) -> Hypers:
-  """The traced fields of P configs as arrays [P]. Every member carries options for every branch of the loss switch."""
-
-  special = ("seed", "loss", "loss_options", "penalty_weight", "penalty_weights", "generator_penalty_weight")
-  plain = [n for n, field in settings.FIELDS.items() if field.kind == "traced" and n not in special]
-
-  def column(name: str, dtype: Any) -> np.ndarray:
-    return np.array([config[name] for config in configs], dtype)
-
-  def options(branch: str) -> dict[str, np.ndarray]:
-    default = losses.default_options(branch)
-    rows = [default | (c["loss_options"] if c["loss"] == branch else {}) for c in configs]
-    return {key: np.array([row[key] for row in rows], np.float32) for key in default}
-
-  return Hypers(
-    seed=column("seed", np.uint32),
-    loss_index=np.array([names.index(config["loss"]) for config in configs], np.int32),
-    loss_options=tuple(options(name) for name in names),
-    penalty_weights=tuple(
-      np.array([weight_of(name, c, "penalty_weight") for c in configs], np.float32)
-      for name in penalties.names(configs[0]["penalty"])
-    ),
-    generator_penalty_weight=np.array([generator_weight(c) for c in configs], np.float32),
-    **{name: column(name, np.int32 if type(settings.FIELDS[name].default) is int else np.float32) for name in plain},
-  )

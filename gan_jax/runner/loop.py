@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gan_jax.core.types import Spec
 from gan_jax.runner import resume
 from gan_jax.runner.population import Group, Program
 from gan_jax.runner.progress import Pace, Progress, clock
 from gan_jax.runner.signals import Stop
 from gan_jax.runs.plan import Chunk, chunks
+from gan_jax.settings.records import Spec
 
 
 def plan(spec: Spec) -> list[Chunk]:

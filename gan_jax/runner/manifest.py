@@ -35,6 +35,7 @@ def describe(
   meanings: Mapping[str, str],
   digests: Mapping[str, str] | None = None,
   tables: Sequence[str] = runs.TABLES,
+  defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """The manifest of a new study.
 
@@ -45,6 +46,7 @@ def describe(
     meanings: one line of explanation for each metric, by name.
     digests: digest of each group's dataset, by the group's name; without them, data are not compared on resuming.
     tables: the tables of `runs.TABLES` that a complete group has.
+    defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`; labels leave them out.
   """
   return {
     "format": runs.FORMAT,
@@ -53,6 +55,7 @@ def describe(
     "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     **platform_facts(),
     "metrics": dict(meanings),
+    "defaults": dict(defaults or {}),
     "groups": [
       {
         "name": group.name,

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 
 from gan_jax.core.errors import BadInput, plural
-from gan_jax.core.types import Player, Spec
+from gan_jax.core.types import Player
 from gan_jax.game.rules import Game
+from gan_jax.settings.records import Spec, thawed
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's limit
 
@@ -46,9 +47,9 @@ def check(spec: Spec, game: Game, members: int, limit: int | None = None) -> Non
   # The moving average of the generator is a second copy.
   parameters = members * (2 * size(game.generator) + size(game.discriminator))
   samples = members * spec.evaluation_samples * 4 * min(64, int(np.prod(game.image_shape)))
-  widths = f"generator_width={spec.generator_width}, discriminator_width={spec.discriminator_width}, depth={spec.depth}"
+  sizes = {n: v for n, v in thawed(spec.model_options).items() if type(v) is int} | {"latent_size": spec.latent_size}
   needs = {
-    f"the weights ({widths}, latent_size={spec.latent_size})": parameters,
+    f"the weights ({', '.join(f'{name}={size}' for name, size in sizes.items())})": parameters,
     f"the samples of one evaluation (evaluation_samples={spec.evaluation_samples})": samples,
   }
   for what, least in needs.items():

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 
 from gan_jax import probes
-from gan_jax.core.types import Data, GanState, Hypers
+from gan_jax.core.types import Data, GanState
 from gan_jax.data import Dataset
 from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
@@ -22,6 +22,7 @@ from gan_jax.metrics import Quality
 from gan_jax.runner import evaluation, mesh
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, ROWS
+from gan_jax.settings.records import Hypers, thawed
 
 Rows = dict[str, Array]  # by name, [members]
 
@@ -60,12 +61,12 @@ def step_all(game: Game, hypers: Hypers, state: GanState, data: Data) -> tuple[G
 
 def measured(game: Game, hypers: Hypers, state: GanState, data: Data) -> Rows:
   """The probes of the next step of every member."""
-  asked = probes.requested(game.spec.probes)
+  asked, options = probes.requested(game.spec.probes), thawed(game.spec.probe_options)
   after, trace = step_all(game, hypers, state, data)
   if "noise" in asked:
     following = step_all(game, hypers, after, data)[1]
     trace = trace._replace(next_generator_grads=following.generator.grads)
-  return jax.vmap(lambda t: probes.measure(t, asked))(trace)
+  return jax.vmap(lambda t: probes.measure(t, asked, options))(trace)
 
 
 def window(game: Game, hypers: Hypers, state: GanState, data: Data, length: int) -> tuple[GanState, Rows]:

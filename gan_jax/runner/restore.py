@@ -16,12 +16,13 @@ from gan_jax import data, runs
 from gan_jax import game as game_lib
 from gan_jax.core.errors import BadInput
 from gan_jax.core.files import Damaged
-from gan_jax.core.types import GanState, Hypers
+from gan_jax.core.types import GanState
 from gan_jax.data import Dataset
 from gan_jax.game.rules import Game
 from gan_jax.runner import checkpoint, resume
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.grouping import group as grouped
+from gan_jax.settings.records import Hypers
 
 
 class Restored(NamedTuple):
@@ -51,7 +52,7 @@ def group(study: Path, name: str, step: int | None = None) -> Restored:
     raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
   (found,) = grouped([member["config"] for member in entries[name]["members"]])
   found = found._replace(name=name)
-  dataset = data.load(found.spec.dataset, found.spec.data_dir)
+  dataset = data.load(found.spec.dataset, **dict(found.spec.dataset_options))
   game = game_lib.build(found.spec, dataset)
   at = found.spec.steps if step is None else step
   directory = study / "checkpoints" / name

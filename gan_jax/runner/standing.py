@@ -9,13 +9,14 @@ from typing import Any
 from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput, Failure, plural
 from gan_jax.runs import schema
+from gan_jax.settings import labels
 
 
-def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of the study in this directory, which must have exactly these runs; None for a new directory.
+def begun(study: Path) -> dict[str, Any] | None:
+  """The manifest of the study in this directory, which this version can go on with; None for a new directory.
 
   Raises:
-    BadInput: the directory holds something else, or an unfinished study of format 1.
+    BadInput: the directory holds something else, or a study of an earlier version.
   """
   if not study.exists() or (study.is_dir() and not runs.is_study(study)):
     strangers = runs.strangers(study) if study.is_dir() else []
@@ -25,19 +26,31 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
       )
     return None
   manifest = runs.read_manifest(study)
-  there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
-  asked = {settings.identity(config): config for config in configs}
-  if there.keys() != asked.keys():
-    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
-  if manifest["format"] < runs.FORMAT and not finished(study, manifest):
+  if manifest["format"] < runs.FORMAT:
     raise BadInput(
-      f"{study} was begun by an earlier version, which kept no digests: it can be reported and exported, but not "
+      f"{study} was begun by an earlier version, whose configs had other fields: it can be reported and exported, but not "
       "continued; choose another directory with --out"
     )
   layout = manifest.get("layout", {})
   wrong = schema.wrong(layout, {"backend": str, "devices": int, "cores": int}, "layout")
   if wrong or not all(1 <= layout[name] <= 4096 for name in ("devices", "cores")):
     raise BadInput(f"{study / runs.MANIFEST} does not say on what it began ({wrong or layout}): see --out")
+  return manifest
+
+
+def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+  """The manifest of the study in this directory, which must have exactly these runs, with all options; None: a new one.
+
+  Raises:
+    BadInput: as `begun`; or the study is one of other runs.
+  """
+  manifest = begun(study)
+  if manifest is None:
+    return None
+  there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
+  asked = {settings.identity(config): config for config in configs}
+  if there.keys() != asked.keys():
+    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
   return manifest
 
 
@@ -59,9 +72,9 @@ def refuse_other_data(
   for group in groups:
     there, here = began.get(group.name), digests[group.name]
     if there not in (None, here):
-      folder = group.spec.data_dir
+      folder = dict(group.spec.dataset_options).get("data_dir")
       raise BadInput(
-        f"the dataset {group.spec.dataset!r}{f' in {folder}' * bool(folder)} is not the one that {study} began with: "
+        f"the dataset {group.spec.dataset!r}{f' in {folder}' if folder else ''} is not the one that {study} began with: "
         f"expected sha256 {there[:12]}, got {here[:12]}; "
         f"{'put its files back' if folder else 'go back to the version that made it'}, or choose another directory with --out"
       )
@@ -71,12 +84,12 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
   """How two sets of runs differ, in a few words."""
   if len(there) != len(asked):
     return f"{plural(len(there), 'run')} there, {len(asked):,} asked for"
-  one = there[next(i for i in there if i not in asked)]
+  one = labels.flatten(there[next(i for i in there if i not in asked)])
 
   def fields(other: Mapping[str, Any]) -> list[str]:
     return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
 
-  other = min((asked[i] for i in asked if i not in there), key=lambda config: len(fields(config)))
+  other = min((labels.flatten(asked[i]) for i in asked if i not in there), key=lambda config: len(fields(config)))
   return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
 
 

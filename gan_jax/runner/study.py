@@ -16,14 +16,16 @@ from gan_jax.runner.manifest import changes, describe, description, platform_fac
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
 from gan_jax.settings import sweeps
+from gan_jax.settings.records import thawed
 
 Say = Callable[[str], None]
+Place = Path | Callable[[Sequence[Mapping[str, Any]]], Path]  # a study's directory, or what makes it of its runs
 
 
 class Asked(NamedTuple):
   """What a study is to run."""
 
-  configs: Sequence[dict[str, Any]]  # full, of every run
+  configs: Sequence[dict[str, Any]]  # of every run, all fields; of the options, those that are not given are filled in
   source: str  # where they come from, for messages: the path of a config file
   description: str  # what the study is about; the report's heading
   # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...]. Asked
@@ -54,16 +56,18 @@ def run(
     alone, swept = sweeps.load(config, arguments, single, registered)
   configs = alone if single else swept
   stem = Path(config).stem
-  default = Path("runs") / (f"{stem}-{settings.identity(configs[0])}" if single else stem)
+  # A single run's directory is named by the run's id, which the defaults of all options are part of.
+  named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
+  default = named if single else Path("runs") / stem
   return conduct(Asked(configs, config, description(config)), default if out is None else out, say, stop)
 
 
-def conduct(asked: Asked, out: Path, say: Say = print, stop: Stop | None = None) -> Path:
+def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None) -> Path:
   """Run or resume a study and write its report; returns its directory.
 
   Args:
     asked: the runs.
-    out: the study's directory.
+    out: the study's directory, or what makes it of the runs with all options.
     say: prints one line of progress; it is also called from a helper thread, never twice at once.
     stop: the request to stop, if the caller handles signals. Without one they are handled here, in the main thread:
       after SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 the current chunk is finished and saved.
@@ -75,11 +79,12 @@ def conduct(asked: Asked, out: Path, say: Say = print, stop: Stop | None = None)
     OSError: something could not be written. What was saved is valid, and the same call continues from it; the error's
       notes say from which step, or that nothing is saved yet.
   """
-  study = paths.usable(out, "output directory")
+  if not callable(out):
+    standing.begun(paths.usable(out, "output directory"))
   own = Stop() if stop is None else stop
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
-    page = _conduct(asked, study, progress, own)
+    study, page = _conduct(asked, out, progress, own)
   last = Progress(say)  # without the live line, so that the table stays
   last.say(report.terminal_table(study))
   last.say(f"report: {page}")
@@ -88,21 +93,24 @@ def conduct(asked: Asked, out: Path, say: Say = print, stop: Stop | None = None)
 
 def registered(field: str) -> list[str]:
   """`game.registered`, imported only for configs that call it, because it imports jax."""
-  from gan_jax import game
+  from gan_jax import game, inspections  # inspections are among the probes
 
+  del inspections
   return game.registered(field)
 
 
-def _conduct(asked: Asked, study: Path, progress: Progress, stop: Stop) -> Path:
-  """`conduct`, told by `progress`; returns the report."""
-  configs = asked.configs
-  manifest = standing.existing(study, configs)
-  progress.say(f"{study}: {plural(len(configs), 'run')} of {asked.source}")
+def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[Path, Path]:
+  """`conduct`, told by `progress`; returns the study's directory and its report."""
+  progress.say(f"{asked.source if callable(out) else out}: {plural(len(asked.configs), 'run')} of {asked.source}")
   with progress.phase("starting jax"):
+    devices.imported()
+
+    from gan_jax.runner import checkpoint, grouping  # imports jax, which makes its devices only when it is configured
+
+    configs = grouping.completed(asked.configs)
+    study = paths.usable(out(configs) if callable(out) else out, "output directory")
+    manifest = standing.existing(study, configs)
     devices.configure(len(configs), manifest and manifest["layout"])
-
-    from gan_jax.runner import checkpoint, grouping  # imports jax, for which the layout is now set
-
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
@@ -120,20 +128,37 @@ def _conduct(asked: Asked, study: Path, progress: Progress, stop: Stop) -> Path:
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return report.build(study)
+        return study, report.build(study)
 
 
 class _Inputs(NamedTuple):
   """What the groups of a study train on."""
 
-  datasets: dict[tuple[str, str], Any]  # by name and folder
+  datasets: dict[tuple[Any, ...], Any]  # by name and options
   meanings: dict[str, str]  # of the rows and inspections
   origins: dict[str, Any]  # resume.Origin by group
   changed: list[str]  # what differs from when the study began
 
 
-def _key(group: Any) -> tuple[str, str]:
-  return group.spec.dataset, group.spec.data_dir
+def _key(group: Any) -> tuple[Any, ...]:
+  return group.spec.dataset, group.spec.dataset_options
+
+
+def _measured(group: Any) -> tuple[Any, ...]:
+  """The key of a group's measurement of quality: its dataset's, and what is measured."""
+  return *_key(group), group.spec.metrics, group.spec.metric_options
+
+
+def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -> dict[tuple[Any, ...], Any]:
+  """The measurements of quality of a study's groups, by `_measured`."""
+  from gan_jax import metrics
+
+  found: dict[tuple[Any, ...], Any] = {}
+  for group in groups:
+    key, options = _measured(group), thawed(group.spec.metric_options)
+    if key not in found:
+      found[key] = metrics.build(datasets[_key(group)], devices.cache_directory(), group.spec.metrics, options)
+  return found
 
 
 def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
@@ -146,8 +171,8 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
   for group in groups:
     key = _key(group)
     if key not in found.datasets:
-      found.datasets[key] = data.load(*key)
-      metrics.check(key[0], found.datasets[key])
+      found.datasets[key] = data.load(key[0], **dict(key[1]))
+    metrics.check(key[0], found.datasets[key], group.spec.metrics)
     played = game.build(group.spec, found.datasets[key])
     memory.check(group.spec, played, len(group.configs))
     found.meanings.update(evaluation.explanations(played))
@@ -170,14 +195,15 @@ def _train(
   """Train the unfinished groups of a study; the lock is held."""
   import jax
 
-  from gan_jax import game, metrics
-  from gan_jax.runner import evaluation, failures, loop, population
+  from gan_jax import game
+  from gan_jax.runner import evaluation, failures, grouping, loop, population
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
-    qualities = {key: metrics.build(data, devices.cache_directory()) for key, data in inputs.datasets.items()}
+    qualities = _qualities(groups, inputs.datasets)
   if manifest is None:
     meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
-    manifest = describe(asked.description, study.name, groups, meanings, {n: o.data for n, o in inputs.origins.items()})
+    digests = {name: origin.data for name, origin in inputs.origins.items()}
+    manifest = describe(asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups))
     runs.write_manifest(study, manifest)
   for change in inputs.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
@@ -186,7 +212,7 @@ def _train(
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
     if standing.whole(study, entry):
       continue
-    dataset, quality = inputs.datasets[_key(group)], qualities[_key(group)]
+    dataset, quality = inputs.datasets[_key(group)], qualities[_measured(group)]
     note(study, group.name, quality.notes)
     try:
       runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))

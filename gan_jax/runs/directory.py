@@ -66,7 +66,7 @@ __all__ += [
   "write_samples",
 ]
 
-FORMAT = 2  # format 1 had neither digests nor copies; it can still be read
+FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both can still be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")

@@ -19,7 +19,8 @@ class Map(NamedTuple):
 
 
 SCALAR = (str, int, float, bool, None)
-MEMBER = {"id": str, "config": Map((*SCALAR, Map((int, float))))}
+OPTIONS = Map((*SCALAR, Map(SCALAR)))  # of one entry, or by entry
+MEMBER = {"id": str, "config": Map((*SCALAR, OPTIONS))}
 GROUP = {"name": str, "members": [MEMBER], "data?": {"sha256": str}, "tables?": [str]}
 MANIFEST = {
   "format": int,
@@ -31,6 +32,7 @@ MANIFEST = {
   "versions?": Map(str),
   "layout?": Map(SCALAR),
   "metrics?": Map(str),
+  "defaults?": Map(Map(Map(SCALAR))),
   "groups": [GROUP],
 }
 GROUP_STATUS = {
@@ -128,7 +130,8 @@ def _wrong_config(config: Any) -> str | None:
     if field is None:
       continue
     kind: Any = type(field.default)
-    found = wrong(value, {dict: Map((int, float)), type(None): (float, None)}.get(kind, kind), name)
+    like = OPTIONS if field.kind == "options" else {dict: Map((int, float)), type(None): (float, None)}.get(kind, kind)
+    found = wrong(value, like, name)
     if found:
       return found
     if kind is int and not field.low <= value <= field.high:

@@ -8,15 +8,16 @@ from typing import Any
 from absl import flags
 from ml_collections import config_dict, config_flags
 
-from gan_jax.core.errors import BadInput, shown, unknown
+from gan_jax.core.errors import BadInput, shown
+from gan_jax.settings.fields import FIELDS, no_field
 
 
 def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
   """The fields that `--config.field=value` arguments set, as the types of `config`, whose keys are the fields.
 
-  Into a dict by its keys, `--config.loss_options.x=1`, also by one that the config leaves at its default: a number. In a
-  list, whose entries have the type of its first one (of text, where it is empty), values are separated by commas.
-  Where a field is given twice the last one counts.
+  Into a dict by its keys, `--config.model_options.depth=1`, whose name keeps its dots (`settings.resolve` takes them): a
+  number, `true` or `false`, or text. In a list, whose entries have the type of its first one (of text, where it is
+  empty), values are separated by commas. Where a field is given twice the last one counts.
 
   Raises:
     BadInput: an argument of another form, an unknown field, or text that is not of the field's type.
@@ -29,15 +30,29 @@ def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, 
     name, text = argument.removeprefix(prefix).split("=", 1)
     root, _, key = name.partition(".")
     if root not in config or ("." in name and not isinstance(config[root], Mapping)):
-      raise unknown("config field", name, config)
-    default = config[root]
-    if not isinstance(default, Mapping):
-      given[root] = _parsed(name, default, text)
-    elif not key.isidentifier() or key.startswith("__"):
-      raise BadInput(f"config field {root!r} expected --config.{root}.name=number, got {argument!r}")
+      raise no_field(name, None if config.keys() <= FIELDS.keys() else config)
+    if not isinstance(config[root], Mapping):
+      given[root] = _parsed(name, config[root], text)
+    elif not key.rpartition(".")[2].isidentifier() or key.rpartition(".")[2].startswith("__"):
+      raise BadInput(f"config field {root!r} expected --config.{root}.name=value, got {argument!r}")
     else:
-      given[root] = {**given.get(root, default), key: _parsed(name, 0.0, text)}
+      given[name] = literal(text)
   return given
+
+
+def literal(text: str) -> bool | int | float | str:
+  """What a text says by itself; whether an option may be that, its registry knows.
+
+  >>> [literal(text) for text in ("3", "1e-3", "true", "batch", "007")]
+  [3, 0.001, True, 'batch', '007']
+  """
+  word = text.strip()
+  if word.lower() in ("true", "false"):
+    return word.lower() == "true"
+  if re.fullmatch(r"-?(0|[1-9]\d{0,400})", word):
+    return int(word)
+  number = re.fullmatch(r"[-+]?(\d+\.\d*|\.?\d+)(e[-+]?\d+)?|[-+]?(inf|nan)", word, re.IGNORECASE)
+  return float(word) if number and not word.isdigit() else text
 
 
 def _parsed(name: str, default: Any, text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Fields that act only where another field lets them, as `clip_value` under `weight_constraint=clip`. No jax import.
+"""Fields that act only where another field lets them, as `unroll_rate` where there are `unroll_steps`. No jax import.
 
 A field without effect is a mistake that nothing else would show: the run is bit for bit the one without it. What is
 refused is what nobody can have meant:
@@ -11,8 +11,10 @@ A sweep over penalties of which one is `none` may give a weight to all: it acts 
 effect it is put back to its default (`settled`), so that runs that would be the same bits are one run under one id, with
 no number in the tables that nothing has felt. `--config.penalty=none` may take the effect from a file's `penalty_weight`.
 
-What is switched on at size nothing (a penalty of weight 0, noise of scale 0) in all runs is refused as well: `check_sizes`,
-and for penalties, whose weights are in their registry, `grouping.group`.
+What is switched on at size nothing (a penalty of weight 0, noise of scale 0) in all runs is refused as well: `check_sizes`.
+
+What hangs on a registry is refused by `grouping.group`, once jax is up: an option that the chosen entry does not have, a
+penalty or a method of weight 0, an augmentation that no penalty applies.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,37 +34,9 @@ class Need(NamedTuple):
   text: str  # a value of that field that does, or what its value should be
 
 
-BETAS_NOT_READ = {
-  "momentum": ("beta2",),
-  "optimistic_sgd": ("beta1", "beta2"),
-  "rmsprop": ("beta1",),
-  "sgd": ("beta1", "beta2"),
-}
-WITHOUT_FILES = (
-  "digits",
-  "digits_ten",
-  "digits_two",
-  "grid",
-  "line",
-  "ring",
-  "ring_far",
-)  # datasets that need no `data_dir`
-WITHOUT_DEPTH, WITHOUT_CONVOLUTION = ("dcgan",), ("mlp", "pacgan")  # models
-OF_LOGITS = ("lecam", "logit_drift")  # penalties that cost nothing and are never lazy
-
-
 def parts(text: str) -> set[str]:
   """The names of a field that joins several by `+`; none for 'none'."""
   return {part.strip() for part in text.split("+")} - {"none"}
-
-
-def asks_for(name: str) -> Callable[[Config], bool]:
-  return lambda config: bool(parts(config["probes"]) & {name, "all"})
-
-
-def reads(beta: str) -> Need:
-  readers = "an optimizer that reads it"
-  return Need(lambda c: beta not in BETAS_NOT_READ.get(c["optimizer"], ()), "optimizer", readers)
 
 
 NEEDS: dict[str, Need] = {
@@ -72,27 +46,28 @@ NEEDS: dict[str, Need] = {
     "a penalty without an entry in penalty_weights",
   ),
   "penalty_weights": Need(lambda c: bool(parts(c["penalty"]) & c["penalty_weights"].keys()), "penalty", "those names"),
-  "penalty_every": Need(
-    lambda c: bool(parts(c["penalty"]) - {*OF_LOGITS}), "penalty", "one that has a pass of its own"
-  ),
-  "augmentation": Need(lambda c: "bcr" in parts(c["penalty"]), "penalty", "bcr"),
+  "penalty_every": Need(lambda c: bool(parts(c["penalty"])), "penalty", "a name"),
+  "augmentation": Need(lambda c: bool(parts(c["penalty"])), "penalty", "one that transforms examples"),
   "generator_penalty_weight": Need(lambda c: bool(parts(c["generator_penalty"])), "generator_penalty", "a name"),
-  "spectral_iterations": Need(lambda c: c["weight_constraint"] == "spectral", "weight_constraint", "spectral"),
-  "clip_value": Need(lambda c: c["weight_constraint"] == "clip", "weight_constraint", "clip"),
   "instance_noise_scale": Need(lambda c: c["instance_noise"], "instance_noise", "True"),
   "instance_noise_steps": Need(lambda c: c["instance_noise"], "instance_noise", "True"),
-  "data_dir": Need(lambda c: c["dataset"] not in WITHOUT_FILES, "dataset", "one that is read from files"),
-  "depth": Need(lambda c: c["model"] not in WITHOUT_DEPTH, "model", "mlp or pacgan"),
-  "convolution": Need(lambda c: c["model"] not in WITHOUT_CONVOLUTION, "model", "one with convolutions"),
-  "beta1": reads("beta1"),
-  "beta2": reads("beta2"),
-  "method_weight": Need(lambda c: c["method"] in ("consensus", "symplectic"), "method", "consensus or symplectic"),
   "unroll_gradient": Need(lambda c: c["unroll_steps"] > 0, "unroll_steps", "at least 1"),
   "unroll_rate": Need(lambda c: c["unroll_steps"] > 0, "unroll_steps", "at least 1"),
   "lookahead_pace": Need(lambda c: c["lookahead_every"] > 0, "lookahead_every", "at least 1"),
-  "geometry_size": Need(asks_for("geometry"), "probes", "geometry"),
-  "response_steps": Need(asks_for("gap"), "probes", "gap"),
 }
+
+
+def options_need(name: str, of: str, joined: bool) -> Need | None:
+  """What a field of options needs; None where the field that they are of always names an entry."""
+  if joined:
+    named = lambda c: parts(c[of]) & {*c[name], "all", "auto"}  # noqa: E731
+    return Need(lambda c: bool(named(c)), of, "those names")
+  return Need(lambda c: c[of] != "none", of, "a name") if settings.FIELDS[of].default == "none" else None
+
+
+for _name, _field in settings.FIELDS.items():
+  if _field.of and (_need := options_need(_name, _field.of, _field.joined)):
+    NEEDS[_name] = _need
 
 
 class Size(NamedTuple):
@@ -106,7 +81,6 @@ class Size(NamedTuple):
 
 LOOKS_AHEAD = NEEDS["lookahead_pace"].holds
 SIZES: list[tuple[str, Size]] = [
-  ("method", Size(NEEDS["method_weight"].holds, lambda c: c["method_weight"] == 0, "method_weight", "above 0")),
   (
     "instance_noise",
     Size(lambda c: c["instance_noise"], lambda c: c["instance_noise_scale"] == 0, "instance_noise_scale", "above 0"),
@@ -128,7 +102,7 @@ def felt(name: str, config: Config) -> bool:
 
 def check(names: Iterable[str], configs: Sequence[Config]) -> None:
   """Raises `BadInput` for the first of `names` that has an effect in none of `configs`."""
-  for name in names:
+  for name in dict.fromkeys(settings.split(name)[0] for name in names):
     if not any(felt(name, config) for config in configs):
       need, config = NEEDS[name], next((c for c in configs if c[name] != settings.FIELDS[name].default), configs[0])
       raise BadInput(
@@ -153,8 +127,10 @@ def check_sizes(configs: Sequence[Config]) -> None:
 
 
 def settled(config: Config) -> dict[str, Any]:
-  """The config with every field that has no effect at its default, and no weight for a penalty that is not there."""
+  """The config with every field that has no effect at its default, and nothing for a penalty that is not there."""
   plain = settings.defaults()
   found = {name: value if felt(name, config) else plain[name] for name, value in config.items()}
-  there = parts(config["penalty"])
-  return {**found, "penalty_weights": {k: v for k, v in found["penalty_weights"].items() if k in there}}
+  for name, of in {"penalty_weights": "penalty", **{n: f.of for n, f in settings.FIELDS.items() if f.joined}}.items():
+    there = parts(config[of])
+    found[name] = {k: v for k, v in found[name].items() if k in there or there & {"all", "auto"}}
+  return found

@@ -23,10 +23,47 @@ def key(config: Mapping[str, Any]) -> str:
   return json.dumps(without(config, "seed"), sort_keys=True)
 
 
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+  """A config with the entries of its dicts as fields, `model_options.depth`."""
+  flat: dict[str, Any] = {}
+  for name, value in config.items():
+    if isinstance(value, Mapping):
+      flat |= {f"{name}.{inner}": v for inner, v in sorted(flatten(value).items())}
+    else:
+      flat[name] = value
+  return flat
+
+
+def said(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+  """The config without the options that are at their defaults: what a person would write.
+
+  Args:
+    config: a full config; one of an earlier version has no options, and is said as it is.
+    defaults: `{field: {entry: {option: default}}}`, as a manifest has them.
+  """
+  found = dict(config)
+  for name, field in settings.FIELDS.items():
+    if not field.of or not isinstance(config.get(name), Mapping):
+      continue
+    known = defaults.get(field.of, {})
+    if field.joined:
+      own = {entry: _other(options, known.get(entry, {})) for entry, options in config[name].items()}
+      found[name] = {entry: options for entry, options in own.items() if options}
+    else:
+      found[name] = _other(config[name], known.get(config.get(field.of), {}))
+  return found
+
+
+def _other(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+  return {name: value for name, value in options.items() if name not in defaults or defaults[name] != value}
+
+
 def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-  """The fields in which these configs differ, in the order of the schema."""
-  names = dict.fromkeys([*settings.FIELDS, *(name for config in configs for name in config)])
-  return [n for n in names if n not in UNSAID and any(c.get(n) != configs[0].get(n) for c in configs)]
+  """The fields, and the entries of fields that are dicts, in which these configs differ, in the order of the schema."""
+  flat = [flatten(config) for config in configs]
+  order = {name: i for i, name in enumerate(dict.fromkeys([*settings.FIELDS, *(n for c in configs for n in c)]))}
+  names = sorted({n for c in flat for n in c}, key=lambda n: (order.get(n, order.get(settings.split(n)[0], 0)), n))
+  return [n for n in names if n not in UNSAID and any(c.get(n) != flat[0].get(n) for c in flat)]
 
 
 def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
@@ -34,16 +71,16 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
 
   >>> label({"loss": "hinge", "head_start": 2000}, ["loss", "head_start"])
   'hinge, head_start=2000'
+  >>> label({"loss": "hinge", "model_options": {"depth": 3}}, ["model_options.depth"])
+  'depth=3'
   """
-  said = []
+  flat, said = flatten(config), []
   for name in fields or ["loss"]:
-    value = config.get(name)
-    if value is None:  # a penalty's weight that is its source's
+    value = flat.get(name)
+    if value is None:  # a penalty's weight that is its source's, or an option at its default
       continue
-    if isinstance(value, Mapping):
-      said += [f"{option}={short(number)}" for option, number in sorted(value.items())]
-    else:
-      said.append(str(value) if name == "loss" else f"{name}={short(value)}")
+    _, inner = settings.split(name)
+    said.append(str(value) if name == "loss" else f"{'.'.join(inner) or name}={short(value)}")
   text = ", ".join(said)
   return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
 

@@ -25,7 +25,10 @@ Names = Callable[[str], list[str]]  # of a field, such as `loss`: every name tha
 
 
 def param(name: str, values: Iterable[Any]) -> Sweep:
-  """One field, each of its values in turn. Raises `BadInput` for text or a single value, for none, or without an end."""
+  """One field, or one option (`model_options.depth`), each of its values in turn.
+
+  Raises `BadInput` for text or a single value, for none, or for values without an end.
+  """
   if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
     raise BadInput(f"a sweep over {name!r} expected a list of values, got {shown(values)}")
   found = [{name: value} for value in itertools.islice(values, MOST_RUNS + 1)]
@@ -63,7 +66,10 @@ def _list(sweep: Iterable[Mapping[str, Any]], what: str) -> Sweep:
 def _join(overrides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
   joined: dict[str, Any] = {}
   for override in overrides:
-    twice = sorted(joined.keys() & override.keys())
+    # `model_options` and one of its entries, too, would be an order that nobody sees.
+    twice = sorted(
+      n for n in override if n in joined or any(n.startswith(f"{m}.") or m.startswith(f"{n}.") for m in joined)
+    )
     if twice:
       raise BadInput(f"a sweep sets {twice[0]!r} twice in one run: give each field to one of the joined sweeps")
     joined |= override
@@ -176,7 +182,10 @@ def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
   """
   base, _ = execute(path, composers(no_names))
   base = {name: [settings.plain(v) for v in value] if _is_list(value) else value for name, value in base.items()}
-  return {**base, **overrides(base, arguments)}
+  for name, value in overrides(base, arguments).items():
+    root, inner = settings.split(name)
+    base[root] = settings.merged(base[root], settings.nested(inner, value)) if inner else value
+  return base
 
 
 def _is_list(value: Any) -> bool:

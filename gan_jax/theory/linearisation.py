@@ -53,7 +53,7 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
     """One update of `players` from `base` by the gradient at x; (new point, memory of momentum or of the last gradient)."""
     gradient = jacobian @ x
     base = x if base is None else base
-    kept = gradient + config["beta1"] * memory if config["optimizer"] == "momentum" else gradient
+    kept = gradient + config["optimizer_options"]["beta1"] * memory if config["optimizer"] == "momentum" else gradient
     direction = 2 * gradient - memory if config["optimizer"] == "optimistic_sgd" else kept
     mine = np.isin([0, 1], players)
     return np.where(mine, base - rates * direction, x), np.where(mine, kept, memory)
@@ -103,7 +103,7 @@ def gradients_jacobian(config: Mapping[str, Any], penalty: float) -> np.ndarray:
   jacobian = -field
   corrections = {"consensus": jacobian.T, "symplectic": (jacobian - jacobian.T).T / 2}
   if config["method"] in corrections:
-    jacobian = jacobian + config["method_weight"] * corrections[config["method"]] @ jacobian
+    jacobian = jacobian + config["method_options"]["weight"] * corrections[config["method"]] @ jacobian
   return jacobian
 
 

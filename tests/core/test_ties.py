@@ -42,8 +42,9 @@ def test_of_equal_entries_the_first_has_the_derivative_and_what_is_not_finite_is
 
 def test_unrolled_maxout_units_have_a_finite_gradient():
   """Twelve steps of the unrolled GAN on maxout units in float32: no update is refused."""
-  fields = {"dataset": "ring", "model": "pacgan", "latent_size": 2, "depth": 3, "generator_width": 16}
-  config = settings.resolve(fields | {"discriminator_width": 16, "batch_size": 32, "unroll_steps": 1})
+  sizes = {"depth": 3, "generator_width": 16, "discriminator_width": 16}
+  fields = {"dataset": "ring", "model": "pacgan", "latent_size": 2, "model_options": sizes}
+  config = settings.resolve(fields | {"batch_size": 32, "unroll_steps": 1})
   (group,) = grouping.group([config])
   ring = data.load("ring")
   built = game.build(group.spec, ring)
@@ -94,6 +95,6 @@ def test_the_steepest_example_alone_has_the_gradient_of_the_largest_slope():
   """Of D(x) = |x|^2 w / 2 the slope at x is w x: the penalty is w^2 max |x|^2, whichever example that is."""
   real = jnp.array([[1.0, 0.0], [0.0, 3.0], [2.0, 0.0]])
   critic = lambda w: lambda x: 0.5 * w * jnp.sum(x**2, axis=1)  # noqa: E731
-  penalty = penalties.PENALTIES["max_gradient"].function
+  penalty = penalties.get("max_gradient").function
   slope = jax.grad(lambda w: penalty(critic(w), real, real, jax.random.key(0)).mean())(2.0)
   assert float(slope) == pytest.approx(2 * 2 * 9, rel=1e-6)

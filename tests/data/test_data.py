@@ -11,6 +11,7 @@ import pytest
 from gan_jax import data
 from gan_jax.core import types
 from gan_jax.core.errors import BadInput
+from gan_jax.core.registry import Entry
 from gan_jax.data import built, order
 from gan_jax.data.dataset import decode_bytes
 from gan_jax.data.order import held_out_index, scattered, split_sizes, training_index
@@ -294,9 +295,13 @@ UNSOUND = {
 }
 
 
+def mine(dataset):
+  return Entry("dataset", "mine", lambda: dataset, {}, "")
+
+
 @pytest.mark.parametrize(("dataset", "words"), UNSOUND.values(), ids=UNSOUND)
 def test_every_loader_is_held_to_what_a_dataset_is(dataset, words, monkeypatch):
-  monkeypatch.setitem(data.DATASETS, "mine", lambda data_dir: dataset)
+  monkeypatch.setitem(data.DATASETS, "mine", mine(dataset))
   with pytest.raises(BadInput, match=r"^dataset 'mine' expected ") as caught:
     data.load("mine")
   assert words in str(caught.value)
@@ -307,9 +312,9 @@ def test_sound_data_pass_as_they_are(monkeypatch):
   many = stored(SOUND, jnp.zeros((9001, 2, 3, 1), jnp.uint8), jnp.zeros(9001, jnp.int32))
   rounded = stored(SOUND._replace(decode=lambda x: x), np.nextafter(np.float32(1), np.float32(2)) * PIXELS)
   for dataset in (SOUND, POINTS, many, rounded):
-    monkeypatch.setitem(data.DATASETS, "mine", lambda data_dir, dataset=dataset: dataset)
+    monkeypatch.setitem(data.DATASETS, "mine", mine(dataset))
     assert data.load("mine") is dataset
   wrong = stored(many, many.data.images.at[-1, 0, 0, 0].set(3))._replace(decode=lambda x: x.astype(jnp.float32))
-  monkeypatch.setitem(data.DATASETS, "mine", lambda data_dir: wrong)
+  monkeypatch.setitem(data.DATASETS, "mine", mine(wrong))
   with pytest.raises(BadInput, match="got values from 0 to 3"):
     data.load("mine")

@@ -37,7 +37,7 @@ def write_set(folder, name="train", images=IMAGES, labels=LABELS, compress=False
 @pytest.mark.parametrize("compress", [False, True])
 def test_mnist_reads_what_was_written(tmp_path, compress):
   write_set(tmp_path, compress=compress)
-  dataset = data.load("mnist", str(tmp_path))
+  dataset = data.load("mnist", data_dir=str(tmp_path))
   np.testing.assert_array_equal(dataset.data.images[..., 0], IMAGES)
   np.testing.assert_array_equal(dataset.data.labels, LABELS)
   assert dataset.data.images.dtype == np.uint8
@@ -48,9 +48,9 @@ def test_mnist_reads_what_was_written(tmp_path, compress):
 
 def test_the_training_set_is_preferred_to_the_test_set(tmp_path):
   write_set(tmp_path, "t10k", IMAGES[:2], LABELS[:2])
-  assert len(data.load("mnist", str(tmp_path)).data.labels) == 2
+  assert len(data.load("mnist", data_dir=str(tmp_path)).data.labels) == 2
   write_set(tmp_path, "train")
-  assert len(data.load("mnist", str(tmp_path)).data.labels) == 6
+  assert len(data.load("mnist", data_dir=str(tmp_path)).data.labels) == 6
 
 
 def test_compression_is_told_by_content_not_by_name(tmp_path):
@@ -89,7 +89,7 @@ def test_unsound_files_are_refused_by_name(tmp_path, content, problem):
   write_set(tmp_path)
   path.write_bytes(content)
   with pytest.raises(BadInput, match=problem) as caught:
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
   assert str(caught.value).startswith(f"{path}: expected ")
   assert "\n" not in str(caught.value)
 
@@ -121,26 +121,26 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path):
 def test_labels_must_match_the_images_and_the_classes(tmp_path):
   write_set(tmp_path, labels=LABELS[:5])
   with pytest.raises(BadInput, match=r"train-labels-idx1-ubyte: expected 6 labels, one per image of .*, got 5"):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
   write_set(tmp_path, labels=LABELS + 1)
   with pytest.raises(BadInput, match="train-labels-idx1-ubyte: expected labels from 0 to 9, got 10"):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
 
 
 def test_missing_files_are_named(tmp_path):
   with pytest.raises(BadInput, match=r"data_dir.*got none"):
     data.load("mnist")
   with pytest.raises(BadInput, match=r"train-images-idx3-ubyte and .*t10k-labels-idx1-ubyte \(or \.gz\), got a folder"):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
   with pytest.raises(BadInput, match="no such folder"):
-    data.load("mnist", str(tmp_path / "nowhere"))
+    data.load("mnist", data_dir=str(tmp_path / "nowhere"))
   (tmp_path / "~").mkdir()
   with pytest.raises(BadInput, match=r"expected a readable folder, got Could not determine home"):
-    data.load("mnist", "~nobody-of-that-name/x")
+    data.load("mnist", data_dir="~nobody-of-that-name/x")
   write_set(tmp_path, "t10k")
   (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(LABELS))  # half a training set is no reason to train on tests
   with pytest.raises(BadInput, match=r"expected train-images-idx3-ubyte or train-images-idx3-ubyte\.gz"):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
 
 
 SPELLINGS = [
@@ -162,7 +162,7 @@ def test_every_spelling_is_read(tmp_path, names, inside):
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(gzip.compress(idx(array)) if name.endswith(".gz") else idx(array))
   (tmp_path / "notes.txt").write_text("x")
-  dataset = data.load("mnist", str(tmp_path))
+  dataset = data.load("mnist", data_dir=str(tmp_path))
   np.testing.assert_array_equal(dataset.data.images[..., 0], IMAGES)
   np.testing.assert_array_equal(dataset.data.labels, LABELS)
 
@@ -171,44 +171,44 @@ def test_a_folder_of_the_files_name_beside_the_file_is_no_matter(tmp_path):
   write_set(tmp_path, compress=True)
   for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
     (tmp_path / name).mkdir()
-  np.testing.assert_array_equal(data.load("mnist", str(tmp_path)).data.images[..., 0], IMAGES)
+  np.testing.assert_array_equal(data.load("mnist", data_dir=str(tmp_path)).data.images[..., 0], IMAGES)
 
 
 def test_the_26_letters_are_classes_0_to_25(tmp_path):
   labels = np.array([1, 26, 3, 3, 9, 12], np.uint8)
   write_set(tmp_path, "emnist-letters-train", labels=labels)
-  dataset = data.load("mnist", str(tmp_path))
+  dataset = data.load("mnist", data_dir=str(tmp_path))
   assert dataset.num_classes == 26
   np.testing.assert_array_equal(dataset.data.labels, labels.astype(int) - 1)
   write_set(tmp_path, "emnist-letters-train", labels=labels - 1)
   with pytest.raises(BadInput, match="emnist-letters-train-labels-idx1-ubyte: expected labels from 1 to 26, got 0"):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
   write_set(tmp_path, "emnist-balanced-train")
   with pytest.raises(
     BadInput, match="expected the files of one data set, got those of emnist-balanced and emnist-lett"
   ):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
 
 
 def test_more_classes_under_plain_names_are_believed_where_each_occurs(tmp_path):
   for first in (0, 1):
     labels = np.arange(first, first + 26, dtype=np.uint8)
     write_set(tmp_path, images=IMAGES[[0] * 26], labels=labels)
-    dataset = data.load("mnist", str(tmp_path))
+    dataset = data.load("mnist", data_dir=str(tmp_path))
     assert dataset.num_classes == 26
     assert np.asarray(dataset.data.labels).tolist() == list(range(26))
   write_set(tmp_path, labels=np.array([1, 7, 7, 1, 1, 7], np.uint8))  # two digits of ten
-  dataset = data.load("mnist", str(tmp_path))
+  dataset = data.load("mnist", data_dir=str(tmp_path))
   assert dataset.num_classes == 10
   assert np.asarray(dataset.data.labels).tolist() == [1, 7, 7, 1, 1, 7]
 
 
 def test_images_need_no_labels_unless_they_are_asked_for_and_no_certain_size(tmp_path):
   (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES[:, :12, :20]))
-  dataset = data.load("mnist", str(tmp_path))
+  dataset = data.load("mnist", data_dir=str(tmp_path))
   assert (dataset.image_shape, dataset.num_classes) == ((12, 20, 1), 1)
   assert np.asarray(dataset.data.labels).tolist() == [0] * 6
-  config = {"dataset": "mnist", "data_dir": str(tmp_path), "batch_size": 2}
+  config = {"dataset": "mnist", "dataset_options.data_dir": str(tmp_path), "batch_size": 2}
   for conditional in (False, True):
     (group,) = grouping.group([settings.resolve(config, {"conditional": conditional})])
     if conditional:
@@ -223,7 +223,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
   (tmp_path / "train-images-idx3-ubyte").unlink()
   os.mkfifo(tmp_path / "train-images-idx3-ubyte")
   with pytest.raises(BadInput, match="train-images-idx3-ubyte: expected a readable IDX file, got a pipe or a device"):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
 
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
@@ -231,7 +231,7 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
   (tmp_path / "train-images-idx3-ubyte").unlink()
   (tmp_path / "train-images-idx3-ubyte").mkdir()
   with pytest.raises(BadInput, match="train-images-idx3-ubyte: expected a readable IDX file"):
-    data.load("mnist", str(tmp_path))
+    data.load("mnist", data_dir=str(tmp_path))
 
 
 @pytest.mark.skipif(
@@ -244,7 +244,7 @@ def test_the_real_mnist_test_set():
   }
   for name, digest in digests.items():
     assert hashlib.md5((MNIST / name).read_bytes()).hexdigest() == digest
-  dataset = data.load("mnist", str(MNIST))
+  dataset = data.load("mnist", data_dir=str(MNIST))
   assert dataset.data.images.shape == (10_000, 28, 28, 1)
   assert np.bincount(dataset.data.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
   # The mean of the test set's pixels over 255, as is widely used to standardise it: 0.1325.

@@ -8,7 +8,7 @@ import pytest
 from experiments.studies.dirac import study as study
 from gan_jax import game, losses, penalties, settings
 from gan_jax.core.errors import BadInput
-from gan_jax.game import optimizers
+from gan_jax.game import methods, optimizers
 from gan_jax.settings import sweeps
 from gan_jax.theory.linearisation import CURVATURES
 
@@ -21,7 +21,8 @@ def sweep(s):
   return s.chain(
     s.product(s.fixed(panel="losses"), s.param("loss", ["minimax", "wasserstein"])),
     s.product(s.fixed(panel="games", penalty="r1", penalty_weight=0.5, penalty_every=3, order="generator_first")),
-    s.product(s.fixed(panel="games", optimizer="momentum", beta1=-0.5, order="generator_first", n_critic=2)),
+    s.product(s.fixed(panel="games", optimizer="momentum", optimizer_options={"beta1": -0.5},
+              order="generator_first", n_critic=2)),
     s.product(s.fixed(panel="games", lookahead_every=4)),
     s.product(s.fixed(panel="games", optimizer="adam")),
   )
@@ -42,9 +43,9 @@ def test_the_config_leaves_nothing_out():
   played = {n for c in configs for field in ("penalty", "generator_penalty") for n in penalties.names(c[field])}
   assert played == set(penalties.PENALTIES)
   assert {c["optimizer"] for c in configs} == set(optimizers.OPTIMIZERS)
-  for field, choices in (("order", settings.ORDERS), ("method", settings.METHODS), ("fakes", settings.FAKES)):
+  for field, choices in (("order", settings.ORDERS), ("method", methods.METHODS), ("fakes", settings.FAKES)):
     assert {c[field] for c in configs} == set(choices), field
-  critical = {name for name, p in penalties.PENALTIES.items() if p.kind != "generator"}
+  critical = {name for name, p in penalties.PENALTIES.items() if p.facts.kind != "generator"}
   assert set(CURVATURES) <= critical
 
 

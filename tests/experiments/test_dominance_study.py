@@ -40,7 +40,7 @@ GOOD, BAD = [50.0, 60.0, 70.0], [400.0, 410.0, 420.0]
 
 
 def plane():
-  level = {"loss": "hinge", "generator_width": 8, "discriminator_width": 8}
+  level = {"loss": "hinge", "model_options": {"generator_width": 8, "discriminator_width": 8}}
   rate = settings.defaults()["generator_rate"]
   return study_of(
     rates=[
@@ -50,7 +50,7 @@ def plane():
       variant(GOOD, **level, discriminator_rate=30 * rate),
     ],
     steps=[variant(GOOD, ["done", "diverged", "diverged"], **level, n_critic=5)],
-    widths=[variant(GOOD, **(level | {"discriminator_width": 16}))],
+    widths=[variant(GOOD, **(level | {"model_options.discriminator_width": 16}))],
   )
 
 
@@ -85,7 +85,9 @@ def test_the_phase_diagram_has_a_column_for_each_strength():
 
 def test_players_that_differ_in_two_respects_have_no_place():
   with pytest.raises(BadInput, match=r"differ in one of .* got \{'critic steps': 2.0, 'width': 4.0\}"):
-    dominance.strength(settings.resolve({"n_critic": 2, "generator_width": 8, "discriminator_width": 32}))
+    dominance.strength(
+      settings.resolve({"n_critic": 2, "model_options": {"generator_width": 8, "discriminator_width": 32}})
+    )
 
 
 def test_the_sweep_of_dominance_is_level_but_for_one_respect():
@@ -131,7 +133,8 @@ def test_a_matched_gain_is_a_learning_rate_for_gradient_descent(tmp_path):
   """To the last bit, for the gain of one half is a power of two."""
   (tmp_path / "c.py").write_text("""
 def get_config():
-  return {"dataset": "ring", "latent_size": 2, "generator_width": 8, "discriminator_width": 8, "batch_size": 8,
+  return {"dataset": "ring", "latent_size": 2, "model_options": {"generator_width": 8, "discriminator_width": 8},
+          "batch_size": 8,
           "optimizer": "sgd", "generator_rate": 0.02, "discriminator_rate": 0.02, "steps": 20, "probe_every": 10,
           "evaluation_samples": 100}
 

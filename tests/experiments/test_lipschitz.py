@@ -18,8 +18,9 @@ from tests.support.networks import pure
 
 SMALL = """
 def get_config():
-  return {"dataset": "digits", "panel": "no bound", "model": "mlp", "latent_size": 4, "generator_width": 8,
-          "discriminator_width": 8, "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250,
+  return {"dataset": "digits", "panel": "no bound", "model": "mlp", "latent_size": 4,
+          "model_options": {"generator_width": 8, "discriminator_width": 8},
+          "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250,
           "evaluate_every": 4}
 
 def sweep(s):
@@ -70,7 +71,9 @@ def untrained():
   from gan_jax import game
   from gan_jax.game.state import initial_state
 
-  config = settings.resolve({"batch_size": 8, "generator_width": 8, "discriminator_width": 8, "latent_size": 4})
+  config = settings.resolve(
+    {"batch_size": 8, "model_options": {"generator_width": 8, "discriminator_width": 8}, "latent_size": 4}
+  )
   (group,) = grouping.group([config])
   dataset = data.load("digits")
   hypers = jax.tree.map(lambda x: jnp.asarray(x[0]), group.hypers)
@@ -103,7 +106,11 @@ def test_the_look_is_the_gradient_of_the_scaled_loss(untrained):
 
   hypers, state, dataset, look = untrained
   (group,) = grouping.group(
-    [settings.resolve({"batch_size": 8, "generator_width": 8, "discriminator_width": 8, "latent_size": 4})]
+    [
+      settings.resolve(
+        {"batch_size": 8, "model_options": {"generator_width": 8, "discriminator_width": 8}, "latent_size": 4}
+      )
+    ]
   )
   game = game_lib.build(group.spec, dataset)
   scale = 3.0

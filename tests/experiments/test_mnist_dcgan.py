@@ -30,7 +30,12 @@ def test_a_tile_has_the_samples_row_by_row():
 
 def test_a_column_is_a_class_where_the_class_is_given():
   """The grid of a conditional run goes through the classes in turn, ten to a row of the picture."""
-  small = {"conditional": True, "latent_size": 4, "generator_width": 8, "discriminator_width": 8, "batch_size": 16}
+  small = {
+    "conditional": True,
+    "latent_size": 4,
+    "model_options": {"generator_width": 8, "discriminator_width": 8},
+    "batch_size": 16,
+  }
   (group,) = grouping.group([settings.resolve(small)])
   dataset = data.load("digits")
 

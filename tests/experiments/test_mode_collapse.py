@@ -13,8 +13,9 @@ from gan_jax.settings import sweeps
 
 SMALL = """
 def get_config():
-  return {"dataset": "ring", "panel": "ring", "model": "mlp", "latent_size": 2, "generator_width": 8,
-          "discriminator_width": 8, "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250}
+  return {"dataset": "ring", "panel": "ring", "model": "mlp", "latent_size": 2,
+          "model_options": {"generator_width": 8, "discriminator_width": 8},
+          "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250}
 
 def sweep(s):
   methods = s.chain(s.fixed(loss="non_saturating"), s.fixed(packing=2))
@@ -83,6 +84,10 @@ def test_full_is_the_published_length_and_width():
   arguments = [f"--config.{name}={value}" for name, value in study.FULL.items()]
   for config in sweeps.load(str(CONFIGS / "mode_collapse.py"), arguments)[1]:
     assert config["steps"] == 400 * 100_000 // 100
-    assert (config["generator_width"], config["discriminator_width"], config["depth"]) == (400, 200, 4)
-    assert (config["generator_rate"], config["discriminator_rate"], config["beta1"]) == (1e-4, 1e-4, 0.8)
+    assert config["model_options"] == {"generator_width": 400, "discriminator_width": 200, "depth": 4}
+    assert (config["generator_rate"], config["discriminator_rate"], config["optimizer_options"]["beta1"]) == (
+      1e-4,
+      1e-4,
+      0.8,
+    )
     assert (config["evaluation_samples"], config["ema_decay"]) == (2500, 0.0)

@@ -16,8 +16,9 @@ from tests.support.networks import pure
 
 SMALL = """
 def get_config():
-  return {"dataset": "line", "panel": "gradient descent", "model": "mlp", "latent_size": 1, "generator_width": 8,
-          "discriminator_width": 8, "batch_size": 8, "steps": 4, "probe_every": 2, "head_start": 2, "optimizer": "sgd",
+  return {"dataset": "line", "panel": "gradient descent", "model": "mlp", "latent_size": 1,
+          "model_options": {"generator_width": 8, "discriminator_width": 8},
+          "batch_size": 8, "steps": 4, "probe_every": 2, "head_start": 2, "optimizer": "sgd",
           "generator_rate": 0.3, "discriminator_rate": 0.3,
           "evaluation_samples": 250, "evaluate_every": 2}
 

@@ -14,6 +14,7 @@ from gan_jax.runner import grouping
 from tests.game.test_optim import REFERENCE
 from tests.game.test_step import random_case, random_game, stepper
 from tests.support.networks import pure
+from tests.support.records import fitted
 from tests.support.theory import hypers_of, play
 
 W = ("wasserstein",)
@@ -29,7 +30,7 @@ def fresh_path(machine, h, steps):
   """The production path from (1, 1) with empty memories, as a run begins."""
   from gan_jax.game.state import initial_state
 
-  state, points = initial_state(h, machine.game), []
+  state, points = initial_state(fitted(h, machine.spec), machine.game), []
   state = state._replace(gen_params=jnp.ones(()), disc_params=jnp.ones(()))
   for _ in range(steps):
     points.append([float(state.gen_params), float(state.disc_params)])
@@ -45,7 +46,7 @@ def test_every_optimizer_under_both_methods(name, method):
   assert name in REFERENCE, f"add the published rule of optimizer {name!r} to REFERENCE in tests/game/test_optim.py"
   b1, b2 = (-0.3, 0.9) if name == "momentum" else (0.5, 0.9)
   machine = play(order="simultaneous", method=method, optimizer=name, losses=W)
-  h = hypers_of(W, generator_rate=RATE, discriminator_rate=RATE, beta1=b1, beta2=b2)
+  h = hypers_of(W, generator_rate=RATE, discriminator_rate=RATE, optimizer_options={"beta1": b1, "beta2": b2})
   found, _ = fresh_path(machine, h, 6)
   direction, x = REFERENCE[name](RATE, b1, b2), np.array([1.0, 1.0])
   for point in found:
@@ -60,7 +61,9 @@ def test_a_lazy_penalty_has_updates_of_its_own(optimizer):
   """Every k-th update is followed by one of k times the penalty; Adam's rate times k/(k+1), its betas to that power."""
   k, weight, b1, b2 = 3, 0.4, 0.5, 0.9
   machine = play(order="generator_first", optimizer=optimizer, losses=W, penalty="r1", penalty_every=k)
-  h = hypers_of(W, generator_rate=RATE, discriminator_rate=RATE, beta1=b1, beta2=b2, penalty_weight=weight)
+  h = hypers_of(
+    W, generator_rate=RATE, discriminator_rate=RATE, optimizer_options={"beta1": b1, "beta2": b2}, penalty_weight=weight
+  )
   found, _ = fresh_path(machine, h, 7)
   c = k / (k + 1) if optimizer == "adam" else 1.0
   g_step = REFERENCE[optimizer](RATE, b1, b2)
@@ -232,8 +235,8 @@ def test_unrolled_gradient_is_that_of_the_whole_computation(name):
 def test_methods_of_second_order_have_a_program_for_each_loss():
   """A traced choice among losses would let the inf of one into the others' second derivatives."""
   members = [
-    settings.resolve({"loss": loss, "order": "simultaneous", "method": method, "seed": seed})
-    for method in ("gradient", "consensus")
+    settings.resolve({"loss": loss, "order": "simultaneous", "method": method, "seed": seed} | options)
+    for method, options in (("gradient", {}), ("consensus", {"method_options": {"weight": 0.1}}))
     for loss in ("minimax", "hinge")
     for seed in (0, 1)
   ]
@@ -244,6 +247,9 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
   ]
 
 
+CONSENSUS = {"order": "simultaneous", "method": "consensus", "method_options": {"weight": 0.1}}
+
+
 @pytest.mark.parametrize(
   ("fields", "words"),
   [
@@ -252,11 +258,12 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
     ({"method": "extragradient"}, "method 'extragradient' expected order 'simultaneous', got 'discriminator_first'"),
     ({"order": "simultaneous", "n_critic": 2}, "expected n_critic=1 and n_gen=1, got n_critic=2"),
     ({"order": "simultaneous", "penalty_every": 2, "penalty": "r1"}, "expected penalty_every=1 or another order"),
-    ({"order": "simultaneous", "method": "consensus", "unroll_steps": 1}, "expected unroll_steps=0"),
-    (
-      {"order": "simultaneous", "method": "consensus", "weight_constraint": "spectral"},
-      "singular vectors as constants",
-    ),
+    ({**CONSENSUS, "unroll_steps": 1}, "expected unroll_steps=0"),
+    ({**CONSENSUS, "weight_constraint": "spectral"}, "singular vectors as constants"),
+    ({**CONSENSUS, "method_options": {}}, "method 'consensus' has no effect with method_options.weight=0"),
+    ({"method": "concensus"}, "unknown method 'concensus'; did you mean 'consensus'"),
+    ({"weight_constraint": "clipp"}, "unknown weight_constraint 'clipp'; did you mean 'clip'"),
+    ({"metrics": "image"}, "unknown metric 'image'; did you mean 'images'"),
     ({"hold_out": 1}, "hold_out expected 0 or at least 2"),
     ({"penalty": "bcr"}, "expected an augmentation to be consistent under"),
     ({"penalty": "r1+r1"}, "different names joined by '+'"),
@@ -265,7 +272,7 @@ def test_methods_of_second_order_have_a_program_for_each_loss():
     ({"penalty": "r1+lecam", "penalty_weights": {"lecma": 1.0}}, "did you mean 'lecam'"),
     ({"penalty_weights": {"r1": 1.0}}, "expected none with penalty 'none', got one for 'r1'"),
     ({"penalty": "r1", "penalty_weight": -1.0}, "'penalty_weight' expected at least 0, got -1"),
-    ({"penalty": "r1", "penalty_every": 2, "beta1": -0.5}, "expected beta1 at least 0, got -0.5"),
+    ({"penalty": "r1", "penalty_every": 2, "optimizer_options.beta1": -0.5}, "expected beta1 at least 0, got -0.5"),
     ({"loss": "matched_gian(hinge)"}, "unknown loss transformation 'matched_gian'; did you mean 'matched_gain'"),
     ({"loss": "top_k(relativistic_average)"}, "any but the averages; got 'relativistic_average'"),
     ({"loss": "label_smoothing(least_squares)"}, "two terms agree at logit 0"),
@@ -315,7 +322,7 @@ def test_losses_may_be_transformed_by_name():
 
 def test_every_penalty_of_the_discriminator_trains():
   """All of them at once, with clipping, lazily: one step, finite, and the gradient is not that of the loss alone."""
-  chosen = [p.name for p in penalties.PENALTIES.values() if p.kind != "generator"]
+  chosen = game.registered("penalty")
   assert len(chosen) == len(penalties.PENALTIES) - 1
   spec, _, h, data, state = random_case(
     W, "+".join(chosen), penalty_weight=(0.01,) * len(chosen), augmentation="jitter"

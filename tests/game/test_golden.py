@@ -27,6 +27,7 @@ from gan_jax.game.step import build_resident_step
 from gan_jax.models.players import plain
 from tests.conftest import ROOT
 from tests.game.test_step import hypers_of, spec_of
+from tests.support.records import fitted
 
 TABLE = ROOT / "tests" / "support" / "golden.json"
 STEPS = 7
@@ -45,7 +46,7 @@ CASES = {
   "WGAN, clipped, RMSProp": (
     "wasserstein",
     {"weight_constraint": "clip", "optimizer": "rmsprop"},
-    {"clip_value": 0.05},
+    {"weight_constraint_options": {"bound": 0.05}},
   ),
   "relativistic average, lazy R1 + R2": (
     "relativistic_average",
@@ -55,7 +56,7 @@ CASES = {
   "least squares, generator first, momentum": (
     "least_squares",
     {"order": "generator_first", "optimizer": "momentum", "n_gen": 2},
-    {"beta1": -0.3},
+    {"optimizer_options": {"beta1": -0.3}},
   ),
   "extragradient, optimistic Adam": (
     "non_saturating",
@@ -65,12 +66,12 @@ CASES = {
   "consensus": (
     "minimax",
     {"order": "simultaneous", "method": "consensus", "optimizer": "sgd"},
-    {"method_weight": 0.4},
+    {"method_options": {"weight": 0.4}},
   ),
   "symplectic": (
     "minimax",
     {"order": "simultaneous", "method": "symplectic", "optimizer": "sgd"},
-    {"method_weight": 0.4},
+    {"method_options": {"weight": 0.4}},
   ),
   "spectral normalisation": ("hinge", {"weight_constraint": "spectral", "n_critic": 2}, {}),
   "packing": ("non_saturating", {"packing": 2}, {}),
@@ -119,7 +120,7 @@ def played(name):
   data = types.Data(jax.random.normal(jax.random.key(5), (20, 3)), jnp.zeros(20, jnp.int32))
   game = assemble(spec, Dataset(data, lambda x: x, (3,), 1, "points"), *players(spec))
   options = tuple(losses.default_options(n) for n in spec.losses)
-  hypers = hypers_of(**RATES, loss_options=options, **traced)
+  hypers = fitted(hypers_of(**RATES, loss_options=options, **traced), spec)
   step = functools.partial(jax.jit(build_resident_step(game)), hypers)
   state = initial_state(hypers, game)
   for _ in range(STEPS):

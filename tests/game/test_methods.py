@@ -29,13 +29,13 @@ def field(at):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("weight", [0.0, 0.3, 2.0])
-@pytest.mark.parametrize("name", sorted(methods.ADJUSTMENTS))
+@pytest.mark.parametrize("name", ["consensus", "symplectic"])
 def test_adjusted_direction(name, weight):
   """Consensus: v + w J^T v, the slope of |v|^2 / 2 added. Symplectic: v + w A^T v, A = (J - J^T) / 2."""
   v = J @ Z + B
   known = {"consensus": v + weight * J.T @ v, "symplectic": v + weight * ((J - J.T) / 2).T @ v}
   assert name in known, f"method {name!r} has no known direction: add what it is for v(z) = J z + b"
-  direction, views = methods.ADJUSTMENTS[name](field, point(Z), weight)
+  direction, views = methods.METHODS[name](field, point(Z), weight=weight)
   np.testing.assert_allclose(flat(direction), known[name], rtol=1e-12)
   assert jax.tree.structure(direction) == jax.tree.structure(point(Z))
   assert float(views["seen"]) == Z.sum()
@@ -47,7 +47,7 @@ def test_consensus_descends_the_size_of_the_field():
   curved = lambda at: (jax.tree.map(jnp.tanh, field(at)[0]), ())  # noqa: E731
   half = lambda z: 0.5 * (flat(curved(point(z))[0]) ** 2).sum()  # noqa: E731
   numeric = [(half(0.1 * Z + e) - half(0.1 * Z - e)) / 2e-6 for e in 1e-6 * np.eye(3)]
-  direction, _ = methods.consensus(curved, point(0.1 * Z), 0.6)
+  direction, _ = methods.consensus(curved, point(0.1 * Z), weight=0.6)
   np.testing.assert_allclose(
     flat(direction) - flat(curved(point(0.1 * Z))[0]), 0.6 * np.array(numeric), rtol=1e-6, atol=1e-9
   )

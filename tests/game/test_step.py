@@ -15,23 +15,22 @@ from gan_jax.game.state import early_decay, initial_state, moving_average
 from gan_jax.game.step import build_resident_step
 from gan_jax.models.players import plain
 from gan_jax.theory import dirac
+from tests.support import records
 from tests.support.networks import pure
+from tests.support.records import fitted
 
 
 def spec_of(**fields):
-  static = {k: f.default for k, f in settings.FIELDS.items() if f.kind == "static"}
-  return types.Spec(
-    **{"losses": ("non_saturating",), "batch_size": 2, "latent_size": 1, "optimizer": "sgd"} | static | fields
+  return records.spec_of(
+    **{"losses": ("non_saturating",), "batch_size": 2, "latent_size": 1, "optimizer": "sgd"} | fields
   )
 
 
 def hypers_of(**fields):
-  """Defaults of the settings, rates of this file; `penalty_weight` is one for all penalties or a tuple."""
-  rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "beta1": 0.5, "beta2": 0.9, "ema_decay": 0.9}
-  plain = {k: 0.0 if f.default is None else f.default for k, f in settings.FIELDS.items() if k in types.Hypers._fields}
-  base = plain | {"loss_index": 0, "loss_options": ({},)} | rates | fields
-  weight = base.pop("penalty_weight", 0.0)
-  return types.Hypers(**base | {"penalty_weights": weight if isinstance(weight, tuple) else (weight,)})
+  """Rates of this file; `penalty_weight` is one for all penalties or a tuple. To be `fitted` to a spec."""
+  rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "ema_decay": 0.9}
+  betas = {"optimizer_options": {"beta1": 0.5, "beta2": 0.9}}
+  return records.hypers_of(**rates | betas | {"loss_options": ({},)} | fields)
 
 
 def random_game(spec):
@@ -59,13 +58,14 @@ def stepper(spec):
 
 
 def random_case(names, penalty="none", index=0, **hypers):
-  static = {k: hypers.pop(k) for k in list(hypers) if k in types.Spec._fields}
+  static = {k: hypers.pop(k) for k in list(hypers) if settings.FIELDS[k].kind == "static"}
   spec = spec_of(
     **{"losses": names, "penalty": penalty, "batch_size": 8, "latent_size": 2, "optimizer": "adam"} | static
   )
   played = random_game(spec)
   h = hypers_of(loss_index=index, loss_options=tuple(losses.default_options(n) for n in names), **hypers)
   data = types.Data(jax.random.normal(jax.random.key(5), (20, 3)), jnp.zeros(20, jnp.int32))
+  h = fitted(h, spec)
   return spec, played, h, data, initial_state(h, played)
 
 

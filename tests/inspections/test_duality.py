@@ -16,6 +16,7 @@ from gan_jax.game import optimizers
 from gan_jax.game.state import initial_state
 from gan_jax.inspections import duality
 from gan_jax.models.players import plain
+from tests.support.records import fitted
 from tests.support.theory import hypers_of, spec_of
 
 JSD = 0.1114214822  # of N(0, 1) and N(1, 1)
@@ -96,7 +97,7 @@ SIZE = 4000
 
 @functools.cache
 def gaussian_game(**static):
-  spec = spec_of(losses=("non_saturating",), batch_size=100, evaluation_samples=20_000, response_steps=200, **static)
+  spec = spec_of(losses=("non_saturating",), batch_size=100, evaluation_samples=20_000, **static)
   points = np.random.default_rng(0).normal(size=(SIZE, 1)).astype(np.float32)
   points = (points - points.mean()) / points.std()
   dataset = Dataset(Data(jnp.asarray(points), jnp.zeros(SIZE, jnp.int32)), decode_points, (1,), 1, "points")
@@ -105,8 +106,11 @@ def gaussian_game(**static):
     lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0], judges=True
   )
   played = game.assemble(spec, dataset, generator, discriminator)
-  measure = duality.build(played)
-  h = hypers_of(("non_saturating",), generator_rate=0.1, discriminator_rate=0.1, beta1=0.5, beta2=0.9)
+  measure = duality.build(played, steps=200)
+  h = hypers_of(
+    ("non_saturating",), generator_rate=0.1, discriminator_rate=0.1, optimizer_options={"beta1": 0.5, "beta2": 0.9}
+  )
+  h = fitted(h, spec)
   state = initial_state(h, played)
   return jax.jit(lambda h, s: measure(h, s, dataset.data)), h, state
 
@@ -136,7 +140,7 @@ def test_the_gap_is_from_copies_and_reproducible_and_nan_once_diverged():
 
 def test_answers_never_see_what_they_are_judged_on():
   """Every fourth example made monstrous: no answer changes, only the value does."""
-  spec = spec_of(losses=("non_saturating",), batch_size=8, evaluation_samples=100, response_steps=50)
+  spec = spec_of(losses=("non_saturating",), batch_size=8, evaluation_samples=100)
   points = jnp.asarray(np.random.default_rng(1).normal(size=(SIZE, 1)), jnp.float32)
   strange = points.at[3::4].set(1e6)
   dataset = Dataset(Data(points, jnp.zeros(SIZE, jnp.int32)), decode_points, (1,), 1, "points")
@@ -146,7 +150,8 @@ def test_answers_never_see_what_they_are_judged_on():
   )
   played = game.assemble(spec, dataset, generator, discriminator)
   h = hypers_of(("non_saturating",), discriminator_rate=0.1)
-  judged = jax.jit(duality.build(played))
+  h = fitted(h, spec)
+  judged = jax.jit(duality.build(played, steps=50))
   state = initial_state(h, played)
   usual, odd = (judged(h, state, dataset.data._replace(images=x)) for x in (points, strange))
   # the line learnt on the usual 3/4 has a negative slope of order 1, so an example at 1e6 costs of that order
@@ -159,9 +164,7 @@ def test_answers_never_see_what_they_are_judged_on():
 @pytest.mark.parametrize("constraint", ["clip", "spectral"])
 def test_an_answer_keeps_to_the_constraint_of_the_weights(constraint):
   """D(x) = w x against fakes at 50: the slope is clipped at 0.01, or normalised to 1 (nothing but its sign is left)."""
-  spec = spec_of(
-    losses=("wasserstein",), batch_size=50, evaluation_samples=1000, response_steps=100, weight_constraint=constraint
-  )
+  spec = spec_of(losses=("wasserstein",), batch_size=50, evaluation_samples=1000, weight_constraint=constraint)
   points = jnp.asarray(np.random.default_rng(1).normal(size=(400, 1)), jnp.float32)
   dataset = Dataset(Data(points, jnp.zeros(400, jnp.int32)), decode_points, (1,), 1, "points")
   generator = plain(lambda key: 50 * jnp.ones(()), lambda shift, noise, labels: shift + noise)
@@ -169,9 +172,10 @@ def test_an_answer_keeps_to_the_constraint_of_the_weights(constraint):
     lambda key: -0.005 * jnp.ones((1, 1)), lambda w, images, labels: (images @ w)[:, 0], judges=True
   )
   played = game.assemble(spec, dataset, generator, discriminator)
-  h = hypers_of(discriminator_rate=0.5, clip_value=0.01, generator_rate=0.0)
+  h = hypers_of(discriminator_rate=0.5, weight_constraint_options={"bound": 0.01}, generator_rate=0.0)
+  h = fitted(h, spec)
   state = initial_state(h, played)
-  found = jax.jit(duality.build(played))(h, state, dataset.data)
+  found = jax.jit(duality.build(played, steps=100))(h, state, dataset.data)
   slope = -0.01 if constraint == "clip" else -1.0
   unseen = np.asarray(points[held_out_index(jnp.arange(100), 4, 400)])
   expected = -0.5 * (np.logaddexp(0, -slope * unseen).mean() + np.logaddexp(0, slope * 50))

@@ -20,6 +20,7 @@ from gan_jax.runner import evaluation, grouping, population
 from gan_jax.theory import dirac
 from tests.game.test_step import random_case, stepper
 from tests.support.networks import pure
+from tests.support.records import fitted
 from tests.support.theory import Play, hypers_of, play, roots, same, spec_of
 
 BLOCKS = np.array([[0.9, 0.4], [-0.4, 0.9]])
@@ -129,7 +130,7 @@ def measurement(machine):
 
 def seen_at(machine, h, state):
   """(eigenvalues of the update, the columns)."""
-  statistics = jax.device_get(measurement(machine)(h, state))
+  statistics = jax.device_get(measurement(machine)(fitted(h, machine.spec), state))
   row = geometry.finish(jax.tree.map(lambda x: x[None], statistics))
   return krylov.eigenvalues(statistics.update), {name: float(value[0]) for name, value in row.items()}
 
@@ -152,7 +153,7 @@ GAMMAS = {"penalty": "r1", "order": "simultaneous", "losses": ("non_saturating",
     (GAMMAS, {"penalty_weight": 2.5}, roots(-1.25, 1.25**2 - 0.25)),
     (
       {"losses": ("minimax",), "order": "simultaneous", "method": "consensus"},
-      {"method_weight": 0.8},
+      {"method_options": {"weight": 0.8}},
       [-0.2 + 0.5j, -0.2 - 0.5j],
     ),
     (
@@ -198,7 +199,7 @@ POLYNOMIALS = {  # ground truth 7, at a = rate
 @pytest.mark.parametrize("a", [0.1, 0.3, 0.45])
 def test_spectral_radii_of_the_bilinear_game(method, a):
   static, radius = POLYNOMIALS[method]
-  h = hypers_of(generator_rate=a, discriminator_rate=a, beta1=-0.5)
+  h = hypers_of(generator_rate=a, discriminator_rate=a, optimizer_options={"beta1": -0.5})
   assert seen(play(**static), h)[1]["geometry/spectral_radius"] == pytest.approx(radius(a), abs=1e-7)
 
 
@@ -236,7 +237,7 @@ def test_what_does_not_act_in_every_step_is_seen_over_its_whole_cycle(static):
   machine = play(**static)
   length = geometry.cycle(machine.game)
   assert length == {"lookahead_every": 5, "penalty_every": 6, "penalty": 1}[next(iter(static))]
-  h = hypers_of(beta1=0.3, penalty_weight=0.4)
+  h = hypers_of(optimizer_options={"beta1": 0.3}, penalty_weight=0.4)
   dense = machine.eigenvalues(h, theta=0.3, psi=0.2, steps=length)
   values, _ = seen(machine, h, 0.3, 0.2)
   assert np.abs(values).max() == pytest.approx(np.abs(dense).max(), abs=1e-6)
@@ -247,7 +248,7 @@ def test_what_does_not_act_in_every_step_is_seen_over_its_whole_cycle(static):
 def test_the_memory_of_an_optimizer_is_part_of_the_game(optimizer, numbers):
   """Far from the equilibrium, after a few steps, against the dense Jacobian of the same step."""
   machine = play(order="simultaneous", optimizer=optimizer, losses=("non_saturating",), penalty="r1")
-  h = hypers_of(("non_saturating",), penalty_weight=0.3, beta1=0.5, beta2=0.9, ema_decay=0.9)
+  h = hypers_of(("non_saturating",), penalty_weight=0.3, optimizer_options={"beta1": 0.5, "beta2": 0.9}, ema_decay=0.9)
   state = machine.at(1.0, 0.7, h)
   for _ in range(5):
     state = machine.step(h, state)
@@ -265,7 +266,7 @@ def test_a_weight_that_never_had_a_gradient_adds_a_one_and_no_nan():
   spec = spec_of(order="simultaneous", optimizer="adam", losses=("non_saturating",))
   generator, discriminator = dirac.dirac()
   idle = plain(lambda key: (jnp.ones(()), jnp.ones(())), lambda p, *inputs: pure(generator).apply(p[0], *inputs))
-  h, found = hypers_of(("non_saturating",)), []
+  h, found = fitted(hypers_of(("non_saturating",)), spec), []
   for player in (generator, idle):
     played = game.assemble(spec, dirac.dataset(), player, discriminator)
     step, state = jax.jit(build_resident_step(played)), initial_state(h, played)
@@ -291,9 +292,8 @@ def test_adam_has_no_geometry_before_its_first_step():
 @pytest.mark.usefixtures("x64")
 def test_curvatures_are_those_of_the_dense_hessians():
   """Two small networks with R1, against jax.jacfwd of the same gradient and NumPy's eigenvalues."""
-  spec, played, h, examples, state = random_case(("non_saturating",), "r1", penalty_weight=0.7, optimizer="sgd")
-  played = played._replace(spec=spec._replace(geometry_size=60))
-  statistics = jax.device_get(jax.jit(geometry.build(played))(h, state, examples))
+  _, played, h, examples, state = random_case(("non_saturating",), "r1", penalty_weight=0.7, optimizer="sgd")
+  statistics = jax.device_get(jax.jit(geometry.build(played, size=60))(h, state, examples))
   gradients = {"generator": generator.gradient, "discriminator": discriminator.gradient}
   for player in ("generator", "discriminator"):
     batch = resident_batch(played, h, state.step, examples, player, 0)
@@ -335,8 +335,17 @@ def test_spectral_normalisation_is_refused():
 
 # A real population.
 
-SMALL = {"generator_width": 16, "discriminator_width": 16, "latent_size": 4, "batch_size": 16, "depth": 1}
-PROBED = {"probes": "geometry+gap", "geometry_size": 6, "response_steps": 3, "evaluation_samples": 100}
+SMALL = {
+  "model_options": {"generator_width": 16, "discriminator_width": 16, "depth": 1},
+  "latent_size": 4,
+  "batch_size": 16,
+}
+PROBED = {
+  "probes": "geometry+gap",
+  "probe_options.geometry.size": 6,
+  "probe_options.gap.steps": 3,
+  "evaluation_samples": 100,
+}
 
 
 UPDATE = [f"geometry/{x}" for x in ("spectral_radius", "leading_real", "leading_imaginary", "rotation", "residual")]

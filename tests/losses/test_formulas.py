@@ -59,9 +59,9 @@ def test_what_is_refused(text):
   ],
 )
 def test_a_card_that_says_something_else_is_noticed(name, field, text, x64):
-  check_texts(name, LOSSES[name], CARDS[name])
+  check_texts(name, LOSSES[name].builder, CARDS[name])
   with pytest.raises((AssertionError, formulas.Unreadable)):
-    check_texts(name, LOSSES[name], CARDS[name]._replace(**{field: text}))
+    check_texts(name, LOSSES[name].builder, CARDS[name]._replace(**{field: text}))
 
 
 @pytest.mark.parametrize(

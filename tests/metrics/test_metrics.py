@@ -9,7 +9,7 @@ from gan_jax import data, metrics
 from gan_jax.core.errors import BadInput
 from gan_jax.core.types import Data
 from gan_jax.data.shares import spread_labels
-from gan_jax.metrics import classifier, frechet, images, modes, shares, variety
+from gan_jax.metrics import classifier, frechet, modes, shares, variety
 from gan_jax.metrics.chunks import in_chunks
 
 
@@ -167,15 +167,14 @@ def test_the_data_are_the_data_and_black_is_not(digits, quality):
 
 
 @pytest.mark.parametrize("order", ["sorted", "every fifth of one class"])
-def test_the_order_of_the_data_is_not_their_quality(digits, order, tmp_path, monkeypatch):
+def test_the_order_of_the_data_is_not_their_quality(digits, order, tmp_path):
   """The reference is smaller than the data, as it is for large ones: the first of them would be half of the classes."""
-  monkeypatch.setattr(images, "REFERENCE", 600)
   by_class = np.argsort(digits.data.labels, kind="stable")
   if order != "sorted":
     zeros, others = by_class[:178], by_class[178 : 178 + 4 * 178]  # zeros where the held-out ones used to be
     by_class = np.concatenate([zeros[:, None], np.random.default_rng(0).permutation(others).reshape(-1, 4)], 1).ravel()
   dataset = stored(digits, by_class)
-  measured = metrics.build(dataset, tmp_path)
+  measured = metrics.build(dataset, tmp_path, options={"images": {"reference": 600}})
   assert measured.notes["classifier_accuracy"] > 0.95
   whole, half = (
     sample(measured, of(dataset), 600),

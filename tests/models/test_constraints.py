@@ -151,7 +151,11 @@ def test_the_largest_singular_value_is_measured_from_below(shape, size):
 def trained(steps, **fields):
   """(rows of `disc/largest_singular_value`, largest by SVD) of a small discriminator that learns fast, after each step."""
   config = {"dataset": "digits", "weight_constraint": "spectral", "discriminator_rate": 2e-2, "generator_rate": 2e-2}
-  sizes = {"generator_width": 16, "discriminator_width": 16, "batch_size": 16, "latent_size": 4, "depth": 3}
+  sizes = {
+    "model_options": {"generator_width": 16, "discriminator_width": 16, "depth": 3},
+    "batch_size": 16,
+    "latent_size": 4,
+  }
   (group,) = grouping.group([settings.resolve(config | sizes | fields)])
   digits = data.load("digits")
   played = game.build(group.spec, digits)
@@ -173,7 +177,7 @@ def trained(steps, **fields):
 def test_more_iterations_follow_a_fast_discriminator_and_a_row_says_how_well():
   worst = {}
   for iterations in (1, 20):
-    rows, exact = trained(40, spectral_iterations=iterations)
+    rows, exact = trained(40, weight_constraint_options={"iterations": iterations})
     np.testing.assert_allclose(rows, exact, rtol=5e-3)
     worst[iterations] = exact.max()
   assert worst[1] > 1.05
@@ -183,7 +187,7 @@ def test_more_iterations_follow_a_fast_discriminator_and_a_row_says_how_well():
 def test_what_moves_the_weights_besides_the_update_is_followed_too():
   """A lazy penalty's own update, and lookahead's way back."""
   fields = {"penalty": "r1", "penalty_weight": 1.0, "penalty_every": 2, "lookahead_every": 3}
-  assert trained(12, spectral_iterations=200, **fields)[1].max() < 1.01
+  assert trained(12, weight_constraint_options={"iterations": 200}, **fields)[1].max() < 1.01
 
 
 def test_without_the_constraint_there_is_no_such_row():

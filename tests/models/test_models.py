@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import models, settings
+from gan_jax import models
 from gan_jax.core.errors import BadInput
-from gan_jax.core.types import Spec
 from tests.support.networks import Pure, pure
+from tests.support.records import spec_of
 
 CLASSES = 5
 SHAPES = {name: [(8, 8, 1)] for name in models.MODELS} | {
@@ -19,18 +19,13 @@ SHAPES = {name: [(8, 8, 1)] for name in models.MODELS} | {
 }
 PAIRS = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 SMALL = [("mlp", (8, 8, 1)), ("dcgan", (8, 8, 2))]  # one of each, for what does not depend on the size
-NORMS = settings.FIELDS["discriminator_norm"].choices
-
-
-def make_spec(**fields) -> Spec:
-  config = settings.resolve({"conditional": True}, fields)
-  return Spec(losses=("minimax",), **{name: config[name] for name in Spec._fields if name != "losses"})
+NORMS = models.MODELS["mlp"].options["discriminator_norm"].choices
 
 
 @functools.cache
-def build(model, shape, **fields):
+def build(model, shape, conditional=True, **fields):
   """(generator, discriminator) at the default widths, compiled once for all tests."""
-  players = models.get(model)(make_spec(model=model, **fields), shape, CLASSES)
+  players = models.get(model)(shape, CLASSES, 32, conditional, **fields)
   return tuple(Pure(*map(jax.jit, pure(player))) for player in players)
 
 
@@ -157,7 +152,7 @@ def test_logits_are_coupled_exactly_where_couples_batch_says_so(model, shape, no
   perturbed = np.concatenate([-0.5 * images[:1], images[1:]])
   changed = np.abs(discriminator.apply(params, images, labels) - discriminator.apply(params, perturbed, labels))
   assert changed[0] > 1e-4
-  assert models.couples_batch(make_spec(discriminator_norm=norm)) == (norm == "batch")
+  assert models.couples_batch(spec_of(model_options={"discriminator_norm": norm})) == (norm == "batch")
   assert changed[1:].min() > 1e-4 if norm == "batch" else changed[1:].max() < 1e-5
 
 

@@ -8,21 +8,24 @@ import pytest
 from gan_jax import game, losses, models, probes, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.core.randomness import Purpose, derive_key
-from gan_jax.core.types import Data, Spec
+from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_points
 from gan_jax.data.order import example_indices
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.models.packing import pack, packed
 from gan_jax.runner import grouping
+from gan_jax.settings.records import Spec
 from tests.support.networks import pure
 
-SMALL = {"generator_width": 6, "discriminator_width": 5, "latent_size": 2, "depth": 2, "batch_size": 8}
-BIG = {"model": "pacgan", "latent_size": 2, "generator_width": 400, "discriminator_width": 200, "depth": 4}
+SMALL = {"latent_size": 2, "batch_size": 8}
+WIDTHS = {"generator_width": 6, "discriminator_width": 5}
+BIG = {"generator_width": 400, "discriminator_width": 200, "depth": 4}
 
 
-def group_of(**fields):
-  return grouping.group([settings.resolve({"dataset": "ring", **SMALL, **fields})])[0]
+def group_of(model_options=None, **fields):
+  sizes = {"model_options": WIDTHS | (model_options or {})}
+  return grouping.group([settings.resolve({"dataset": "ring"}, SMALL, sizes, fields)])[0]
 
 
 def spec_of(**fields) -> Spec:
@@ -50,7 +53,9 @@ def test_a_pack_has_its_members_side_by_side():
 
 @pytest.mark.parametrize(("model", "shape"), [("mlp", (2,)), ("pacgan", (2,)), ("dcgan", (8, 8, 1))])
 def test_a_logit_depends_on_its_own_pack_and_on_all_of_it(model, shape):
-  _, discriminator = map(pure, models.build(spec_of(model=model, packing=4, discriminator_width=8), shape, 1))
+  _, discriminator = map(
+    pure, models.build(spec_of(model=model, packing=4, model_options={"discriminator_width": 8}), shape, 1)
+  )
   params = jax.tree.map(
     lambda x: x + 0.3 * jnp.cos(jnp.arange(x.size)).reshape(x.shape), jax.jit(discriminator.init)(jax.random.key(0))
   )
@@ -77,7 +82,9 @@ def test_a_pack_of_one_is_the_player_itself():
   spec = spec_of()
   generator, discriminator = models.build(spec, (2,), 1)
   assert packed(discriminator, 1) is discriminator
-  for ours, plain in zip((generator, discriminator), models.get("mlp")(spec, (2,), 1), strict=True):
+  for ours, plain in zip(
+    (generator, discriminator), models.get("mlp")((2,), 1, 2, False, **dict(spec.model_options)), strict=True
+  ):
     players = pure(ours), pure(plain)
     programs = [str(jax.make_jaxpr(p.apply)(p.init(jax.random.key(0)), points(8), labels(8))) for p in players]
     assert programs[0] == programs[1]
@@ -107,7 +114,7 @@ def test_both_players_follow_the_gradient_of_the_packed_objective(loss):
 
   trained, _ = split_sizes(40, 4)
   real = data.images[training_index(example_indices(0, 0, 8, trained), 4, 40)]
-  judge = models.get("mlp")(spec, (4,), 1)[1]
+  judge = models.get("mlp")((4,), 1, 2, False, **dict(spec.model_options))[1]
   judge = pure(judge).apply  # of a pack as one row of four numbers
 
   def objective(half, gen_params, disc_params, purpose):
@@ -146,7 +153,7 @@ def test_slopes_and_factors_of_packs():
     {"penalty": "lecam"},
     {"penalty": "zcr"},
     {"penalty": "orthogonal", "penalty_every": 2},
-    {"discriminator_norm": "batch"},
+    {"model_options": {"discriminator_norm": "batch"}},
     {"unroll_steps": 2},
     {"weight_constraint": "spectral"},
   ],
@@ -179,22 +186,26 @@ def count(tree):
 @pytest.mark.parametrize("packing", [1, 4])
 def test_the_published_networks_by_their_numbers(packing):
   """Weights of every layer, batch norm's scale and shift, biases where they have any (arXiv:1712.04086, section 4.1)."""
-  generator, discriminator = map(pure, models.build(spec_of(**BIG, packing=packing), (2,), 1))
+  generator, discriminator = map(
+    pure, models.build(spec_of(model="pacgan", model_options=BIG, packing=packing), (2,), 1)
+  )
   g, d = (jax.eval_shape(p.init, jax.random.key(0)) for p in (generator, discriminator))
   assert count(g) == 2 * 400 + 3 * 400 * 400 + 4 * 2 * 400 + 400 * 2 + 2
   assert count(d) == (2 * packing + 1) * 1000 + 2 * (200 + 1) * 1000 + 200 + 1
 
 
 def test_the_published_scale_of_the_weights_and_what_stands_for_it_at_other_widths():
-  for fields, factor in ((BIG, 1.0), (BIG | {"generator_width": 100, "discriminator_width": 50}, 2.0)):
-    for player in map(pure, models.build(spec_of(**fields), (2,), 1)):
+  for sizes, factor in ((BIG, 1.0), (BIG | {"generator_width": 100, "discriminator_width": 50}, 2.0)):
+    for player in map(pure, models.build(spec_of(model="pacgan", model_options=sizes), (2,), 1)):
       kernels = jax.tree_util.tree_leaves_with_path(jax.jit(player.init)(jax.random.key(0)))
       draws = np.concatenate([np.ravel(leaf) for path, leaf in kernels if path[-1].key == "kernel"])
       assert draws.std() == pytest.approx(0.02 * factor, rel=0.02)
 
 
 def test_a_maxout_unit_is_the_largest_of_its_pieces():
-  discriminator = pure(models.build(spec_of(model="pacgan", depth=1, discriminator_width=3), (2,), 1)[1])
+  discriminator = pure(
+    models.build(spec_of(model="pacgan", model_options={"depth": 1, "discriminator_width": 3}), (2,), 1)[1]
+  )
   params, x = jax.jit(discriminator.init)(jax.random.key(0)), points(4)
   first, head = params["Dense_0"], params["LogitHead_0"]["linear"]
   pieces = np.asarray(x @ first["kernel"] + first["bias"][None]).reshape(4, 5, 3)
@@ -204,7 +215,7 @@ def test_a_maxout_unit_is_the_largest_of_its_pieces():
 
 def test_the_generator_is_normalised_by_its_batch():
   """A shift and a scale of the noise are taken off again, and a point depends on those beside it."""
-  generator = pure(models.build(spec_of(model="pacgan", generator_width=20), (2,), 1)[0])
+  generator = pure(models.build(spec_of(model="pacgan", model_options={"generator_width": 20}), (2,), 1)[0])
   params, noise = jax.jit(generator.init)(jax.random.key(0)), points(200)
   made = generator.apply(params, noise, labels(200))
   np.testing.assert_allclose(generator.apply(params, 3 * noise + 1, labels(200)), made, rtol=0.02, atol=0.01)

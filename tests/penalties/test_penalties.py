@@ -65,7 +65,7 @@ KNOWN = {
 
 
 def of_kind(kind):
-  return [name for name, penalty in penalties.PENALTIES.items() if penalty.kind == kind]
+  return [name for name, penalty in penalties.PENALTIES.items() if penalty.facts.kind == kind]
 
 
 def function(name):
@@ -78,7 +78,7 @@ def batch_mean(name, real, fake):
   player = lambda w: lambda x: jnp.tanh(x @ w.reshape(2, 2))  # noqa: E731
   judge = lambda w: lambda x: player(w)(x).sum(-1)  # noqa: E731
   means = penalties.LogitMeans(jnp.asarray(0.7), jnp.asarray(-0.4))
-  moved = penalties.Moved(real, fake, real + 0.3, 1.1 * fake, fake - 0.2)
+  moved = penalties.Moved(real, fake, real + 0.3, 1.1 * fake, lambda shift: fake - 0.2)
   return {
     "critic": lambda w: penalty.function(judge(w), real, fake, KEY).mean(),
     "logits": lambda w: penalty.function(judge(w)(real), judge(w)(fake), means).mean(),
@@ -90,8 +90,8 @@ def batch_mean(name, real, fake):
 
 def test_every_penalty_has_known_values():
   for name, penalty in penalties.PENALTIES.items():
-    table, todo = KNOWN[penalty.kind]
-    assert name in table, f"penalty {name!r} of kind {penalty.kind!r} has no known value: {todo}"
+    table, todo = KNOWN[penalty.facts.kind]
+    assert name in table, f"penalty {name!r} of kind {penalty.facts.kind!r} has no known value: {todo}"
 
 
 # The kind `critic`.
@@ -246,7 +246,7 @@ def test_bfloat16_networks_have_float32_penalties(name):
   penalty, rng = penalties.get(name), np.random.default_rng(0)
   usual = rng.normal(size=(12, 12)).astype(np.float32) / 12
   real, fake = (jnp.asarray(rng.uniform(-1, 1, (4, 2, 2, 3)), jnp.float32) for _ in range(2))
-  moved = penalties.Moved(real, fake, real[:, ::-1], fake[:, :, ::-1], 0.5 * fake)
+  moved = penalties.Moved(real, fake, real[:, ::-1], fake[:, :, ::-1], lambda shift: 0.5 * fake)
   means = penalties.LogitMeans(jnp.float32(0.3), jnp.float32(-0.2))
 
   def values(w, dtype):
@@ -349,7 +349,7 @@ def test_consistency_of_a_linear_critic(name):
   w, real, fake = jnp.array([1.0, -2.0]), jax.random.normal(KEY, (3, 2)), jax.random.normal(jax.random.key(1), (3, 2))
   steps = jax.random.normal(jax.random.key(2), (3, 3, 2))
   found = function(name)(
-    lambda x: x @ w, penalties.Moved(real, fake, real + steps[0], fake + steps[1], fake + steps[2])
+    lambda x: x @ w, penalties.Moved(real, fake, real + steps[0], fake + steps[1], lambda shift: fake + steps[2])
   )
   np.testing.assert_allclose(found, COPIES[name](*np.asarray(steps @ w)), rtol=1e-4, atol=1e-5)
 

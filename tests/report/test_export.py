@@ -138,7 +138,10 @@ def test_event_files_read_back_exactly_and_twice_is_once(study, tmp_path):
 
 
 def test_no_label_leaves_the_folder_and_no_run_is_lost(tmp_path):
-  group = [settings.resolve({"steps": 50, "data_dir": name}) for name in ("../../x", "/etc", "..", "a\nb", "a b", "ä")]
+  group = [
+    settings.resolve({"steps": 50, "dataset_options.data_dir": name})
+    for name in ("../../x", "/etc", "..", "a\nb", "a b", "ä")
+  ]
   out = export(write_study(tmp_path / "s", [group], until=50), "tensorboard")
   assert out == tmp_path / "s" / "tensorboard"
   assert len(list(out.iterdir())) == len(group)

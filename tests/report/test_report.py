@@ -393,7 +393,7 @@ def test_the_baseline_differs_in_its_loss_alone(tmp_path):
 
 
 def test_labels_that_would_be_cut_to_the_same_text_have_lines_of_their_own(tmp_path):
-  other = {"generator_rate": 0.001, "discriminator_rate": 0.001, "beta2": 0.99, "ema_decay": 0.9}
+  other = {"generator_rate": 0.001, "discriminator_rate": 0.001, "optimizer_options.beta2": 0.99, "ema_decay": 0.9}
   group = [settings.resolve({"steps": 100} | change) for change in ({}, {"ema_decay": 0.5}, other)]
   lines = terminal_table(write_study(tmp_path / "s", [group], until=100)).splitlines()
   for decay in (0.999, 0.5):
@@ -518,7 +518,7 @@ def draws(losses=12, count=16, seed=0, shared=False):
     {
       "generator_rate": float(10 ** rng.uniform(-4, -2)),
       "discriminator_rate": float(10 ** rng.uniform(-4, -2)),
-      "beta1": float(rng.uniform(0, 0.9)),
+      "optimizer_options.beta1": float(rng.uniform(0, 0.9)),
       "penalty_weight": float(10 ** rng.uniform(-2, 1)),
     }
     for _ in range(count if shared else losses * count)
@@ -635,7 +635,7 @@ def test_what_was_drawn_is_told_from_a_grid(configs, runs_each, drawn):
 
 
 def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatch):
-  group = [settings.resolve({"steps": 100, "data_dir": f"d{i}"}) for i in range(70)]
+  group = [settings.resolve({"steps": 100, "dataset_options.data_dir": f"d{i}"}) for i in range(70)]
   path = write_study(tmp_path / "s", [group[:35], group[35:]], until=100, diverged=())
   opened = []
   read = runs.read_arrays
@@ -651,7 +651,7 @@ def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatc
 
 def test_a_page_of_many_variants_does_not_grow_with_them(tmp_path):
   def size(count):
-    group = [settings.resolve({"steps": 300, "data_dir": f"d{i}"}) for i in range(count)]
+    group = [settings.resolve({"steps": 300, "dataset_options.data_dir": f"d{i}"}) for i in range(count)]
     return len(build(write_study(tmp_path / str(count), [group], until=300, diverged=())).read_text())
 
   few, many = size(130), size(390)
@@ -750,7 +750,10 @@ HOSTILE = "<script>alert(1)</script>\"' onload=x %s {{ 7*7 }} &amp; \n\t\u202egn
 def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
   def skeleton(name, folder):
     field = name.replace("\ud800", "")  # which no config may hold
-    group = [settings.resolve({"loss": x, "panel": field, "data_dir": field + x, "steps": 100}) for x in LOSSES[:2]]
+    group = [
+      settings.resolve({"loss": x, "panel": field, "dataset_options.data_dir": field + x, "steps": 100})
+      for x in LOSSES[:2]
+    ]
     path = write_study(tmp_path / folder, [group], until=100, diverged=(), name=name)
     manifest = runs.read_json(path / "manifest.json")
     manifest |= {"description": name, "commit": name, "layout": {name: name}, "metrics": {name: name, **EXPLANATIONS}}

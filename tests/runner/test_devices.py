@@ -51,7 +51,8 @@ def test_where_jax_was_used_before_its_devices_are_used_as_they_are(recorded, mo
 
 STUDY = """
 def get_config():
-  return {"dataset": "ring", "generator_width": 4, "discriminator_width": 4, "latent_size": 2, "batch_size": 8, "depth": 1,
+  return {"dataset": "ring", "model_options": {"generator_width": 4, "discriminator_width": 4, "depth": 1},
+          "latent_size": 2, "batch_size": 8,
           "steps": 2, "probe_every": 2, "evaluation_samples": 100}
 
 def sweep(s):
@@ -159,13 +160,17 @@ def test_flags_of_xla_are_part_of_the_layout_unless_harmless(monkeypatch):
     {"penalty": "gradient_penalty", "penalty_every": 4, "lens": "minimax+hinge", "hold_out": 5},
     {"model": "dcgan"},
     {"probes": "geometry+gap", "dataset": "ring", "latent_size": 2},
-    {"method": "consensus", "order": "simultaneous", "method_weight": 0.1, "instance_noise": True},
+    {"method": "consensus", "order": "simultaneous", "method_options.weight": 0.1, "instance_noise": True},
   ],
   ids=lambda fields: next(iter(fields.values())),
 )
 def test_double_precision_makes_a_program(fields, x64):
   """Traced to the end, as a study under JAX_ENABLE_X64 would be: the state keeps its dtypes from step to step."""
-  base = {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1}
+  base = {
+    "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+    "latent_size": 4,
+    "batch_size": 16,
+  }
   weight = {"penalty_weight": 0.1} if "penalty" in fields else {}
   (group,) = grouping.group([settings.resolve({**base, **weight, **fields})])
   dataset = data.load(group.spec.dataset)

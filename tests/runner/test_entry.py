@@ -22,9 +22,7 @@ from tests.conftest import ROOT
 FIELDS = {
   "dataset": "ring",
   "latent_size": 2,
-  "generator_width": 8,
-  "discriminator_width": 8,
-  "depth": 1,
+  "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
   "batch_size": 16,
   "steps": 40,
   "probe_every": 10,
@@ -142,7 +140,7 @@ def test_overrides_win_and_one_run_is_a_sweep_of_one(config, tmp_path):
     ((FIELDS, "out"), {"sweep": [{"los": "hinge"}]}, "unknown config field 'los'; did you mean 'loss'"),
     ((FIELDS, "out"), {"overrides": {"step": 3}}, "unknown config field 'step'; did you mean 'steps'"),
     ((FIELDS, "out"), {"overrides": ["steps"]}, r"overrides expected a dict of fields, got list \['steps'\]"),
-    ((FIELDS, "out"), {"overrides": {"clip_value": 0.1}}, "'clip_value', here 0.1, has no effect"),
+    ((FIELDS, "out"), {"overrides": {"unroll_rate": 0.1}}, "'unroll_rate', here 0.1, has no effect"),
     (("compare_loses",), {}, "unknown config file 'compare_loses'; did you mean 'compare_losses'"),
   ],
 )

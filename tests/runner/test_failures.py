@@ -14,8 +14,9 @@ from tests.conftest import ROOT
 # Every real meets every fake: 60,000 of each are 14 GB in float32, in a process that may have 8.
 CONFIG = """
 def get_config():
-  return {"dataset": "ring", "loss": "relativistic_all_pairs", "batch_size": 60000, "generator_width": 8,
-          "discriminator_width": 8, "latent_size": 4, "depth": 1, "steps": 2, "probe_every": 2, "evaluation_samples": 100}
+  return {"dataset": "ring", "loss": "relativistic_all_pairs", "batch_size": 60000,
+          "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+          "latent_size": 4, "steps": 2, "probe_every": 2, "evaluation_samples": 100}
 """
 LIMITED = """
 import resource
@@ -27,7 +28,9 @@ command.run(sweep.main)
 
 @pytest.fixture
 def group():
-  configs = [settings.resolve({"seed": seed, "batch_size": 32, "generator_width": 48}) for seed in range(3)]
+  configs = [
+    settings.resolve({"seed": seed, "batch_size": 32, "model_options.generator_width": 48}) for seed in range(3)
+  ]
   (found,) = grouping.group(configs)
   return found
 

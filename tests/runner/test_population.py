@@ -20,7 +20,11 @@ from gan_jax.metrics.chunks import in_chunks
 from gan_jax.runner import evaluation, grouping, loop, population
 from tests.conftest import ROOT
 
-SMALL = {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1}
+SMALL = {
+  "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+  "latent_size": 4,
+  "batch_size": 16,
+}
 NO_QUALITY = Quality(lambda draw, count, near: draw(np.arange(4)).mean(), lambda found: {"mean": found}, {}, {})
 
 
@@ -30,7 +34,8 @@ def configs(*overrides):
 
 def test_only_static_fields_divide_a_sweep():
   traced = configs(
-    {"seed": 1}, {"loss": "hinge"}, {"generator_rate": 1e-3}, {"beta1": 0.0}, {"ema_decay": 0.9}, {"penalty_weight": 2.0},
+    {"seed": 1}, {"loss": "hinge"}, {"generator_rate": 1e-3}, {"optimizer_options": {"beta1": 0.0}},
+    {"ema_decay": 0.9}, {"penalty_weight": 2.0},
     {"head_start": 5}, {"panel": "another"}, {"loss": "least_squares", "loss_options": {"target": 0.5}},
   )  # fmt: skip
   (one,) = grouping.group(traced)
@@ -51,8 +56,8 @@ def test_only_static_fields_divide_a_sweep():
     ({"penalty": "r11"}, "unknown penalty"),
     ({"model": "mpl"}, "unknown model 'mpl'; did you mean 'mlp'?"),
     ({"optimizer": "adma"}, "unknown optimizer 'adma'; did you mean 'adam'?"),
-    ({"loss_options": {"target": 1.0}}, "has no hyperparameters"),
-    ({"discriminator_norm": "batch", "penalty": "r1"}, "couples the examples"),
+    ({"loss_options": {"target": 1.0}}, "has no options"),
+    ({"model_options.discriminator_norm": "batch", "penalty": "r1"}, "couples the examples"),
   ],
 )
 def test_what_cannot_be_grouped(override, words):
@@ -144,7 +149,7 @@ import jax, numpy as np
 from gan_jax import data, game, settings; from gan_jax.runner import grouping, population
 
 losses = ["minimax", "relativistic"]
-small = {"steps": 6, "probe_every": 3, "generator_width": 16, "discriminator_width": 16, "batch_size": 16}
+small = {"steps": 6, "probe_every": 3, "model_options": {"generator_width": 16, "discriminator_width": 16}, "batch_size": 16}
 dataset = data.load("digits")
 
 def end(windows, length, **asked):

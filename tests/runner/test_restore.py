@@ -12,7 +12,8 @@ from gan_jax.runner import population, restore, study
 
 SMALL = """
 def get_config():
-  return {"dataset": "ring", "latent_size": 2, "generator_width": 8, "discriminator_width": 8, "batch_size": 8,
+  return {"dataset": "ring", "latent_size": 2, "model_options": {"generator_width": 8, "discriminator_width": 8},
+          "batch_size": 8,
           "steps": 8, "probe_every": 2, "checkpoint_every": 4, "evaluate_every": 8, "evaluation_samples": 100}
 
 def sweep(s):

@@ -26,7 +26,8 @@ from tests.data.test_idx import write_set
 
 CONFIG = """
 def get_config():
-  return {"dataset": "ring", "generator_width": 4, "discriminator_width": 4, "latent_size": 2, "batch_size": 8, "depth": 1,
+  return {"dataset": "ring", "model_options": {"generator_width": 4, "discriminator_width": 4, "depth": 1},
+          "latent_size": 2, "batch_size": 8,
           "steps": 60, "probe_every": 5, "evaluate_every": 20, "checkpoint_every": 10, "evaluation_samples": 100}
 
 def sweep(s):
@@ -158,8 +159,9 @@ def test_double_precision_is_refused_and_touches_nothing(config, directory):
 def test_an_optimizer_of_another_state_is_refused_and_touches_nothing(config, directory, monkeypatch):
   rewind(directory, 50)
   before = everything(directory)
-  longer = lambda rate, beta1, beta2: optax.chain(optax.adam(rate, b1=beta1, b2=beta2), optax.trace(0.5))  # noqa: E731
-  monkeypatch.setitem(optimizers.OPTIMIZERS, "adam", longer)
+  adam = optimizers.OPTIMIZERS["adam"]
+  longer = lambda rate, **betas: optax.chain(adam(rate, **betas), optax.trace(0.5))  # noqa: E731
+  monkeypatch.setitem(optimizers.OPTIMIZERS, "adam", adam._replace(builder=longer))
   with pytest.raises(BadInput, match=r"its state has a leaf .gen_opt.* that this program's has not"):
     sweep(config, directory)
   assert everything(directory) == before
@@ -170,12 +172,12 @@ def test_a_manifest_that_was_made_to_ask_for_another_width_is_refused(config, di
   rewind(directory, 50)
   manifest = runs.read_manifest(directory)
   for member in manifest["groups"][0]["members"]:
-    member["config"]["generator_width"] = 6
+    member["config"]["model_options"]["generator_width"] = 6
     member["id"] = settings.identity(member["config"])
   runs.write_manifest(directory, manifest)
   before = everything(directory)
   with pytest.raises(BadInput, match="members: 2 there"):
-    sweep(config, directory, "--config.generator_width=6")
+    sweep(config, directory, "--config.model_options.generator_width=6")
   assert everything(directory) == before
 
 
@@ -212,10 +214,11 @@ def test_other_data_in_the_same_folder_are_refused(tmp_path, monkeypatch):
   (tmp_path / "data").mkdir()
   path = tmp_path / "c.py"
   path.write_text(
-    'def get_config():\n  return {"dataset": "mnist", "generator_width": 4, "discriminator_width": 4, "latent_size": 2,'
-    ' "depth": 1, "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 100, "checkpoint_every": 2}\n'
+    'def get_config():\n  return {"dataset": "mnist", "model_options": {"generator_width": 4, "discriminator_width": 4,'
+    ' "depth": 1}, "latent_size": 2, "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 100,'
+    ' "checkpoint_every": 2}\n'
   )
-  argument = f"--config.data_dir={tmp_path / 'data'}"
+  argument = f"--config.dataset_options.data_dir={tmp_path / 'data'}"
   labels = np.arange(300, dtype=np.uint8) % 10
   images = rng.integers(0, 256, (300, 28, 28), np.uint8)
   write_set(tmp_path / "data", images=images, labels=labels)

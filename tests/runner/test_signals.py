@@ -18,7 +18,8 @@ from tests.conftest import ROOT
 # Three chunks of 100 steps, and no checkpoint planned before the end.
 CONFIG = """
 def get_config():
-  return {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1, "steps": 300,
+  return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+          "latent_size": 4, "batch_size": 16, "steps": 300,
           "probe_every": 10, "evaluation_samples": 100, "evaluate_every": 300, "checkpoint_every": 300}
 
 def sweep(s):

@@ -25,7 +25,8 @@ Three losses and two seeds.
 
 def get_config():
   return {{
-    "generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1, "penalty": "r1+lecam",
+    "model_options": {{"generator_width": 8, "discriminator_width": 8, "depth": 1}},
+    "latent_size": 4, "batch_size": 16, "penalty": "r1+lecam",
     "weight_constraint": "spectral", "lookahead_every": 7, "hold_out": 5, "lens": "minimax+hinge",
     "penalty_weight": 0.1, "steps": {steps}, "probe_every": 10, "evaluate_every": 100, "checkpoint_every": 50,
     "evaluation_samples": 100,
@@ -37,7 +38,8 @@ def sweep(s):
 # The least there is to compile, where the state's kinds do not matter.
 PLAIN = """
 def get_config():
-  return {"generator_width": 8, "discriminator_width": 8, "latent_size": 4, "batch_size": 16, "depth": 1, "steps": 20,
+  return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+          "latent_size": 4, "batch_size": 16, "steps": 20,
           "probe_every": 10, "evaluation_samples": 100}
 
 def sweep(s):
@@ -215,8 +217,8 @@ BAD = {
   "an unknown field": (["--config.stesp=5"], "unknown config field 'stesp'; did you mean 'steps'?"),
   "a wrong type": (["--config.steps=many"], "'steps' expected int"),
   "a batch larger than the data": (["--config.batch_size=5000"], "at most the 1438 examples"),
-  "a penalty with a coupled critic": (["--config.discriminator_norm=batch"], "couples the examples"),
-  "no data directory": (["--config.dataset=mnist", "--config.data_dir=nowhere"], "nowhere"),
+  "a penalty with a coupled critic": (["--config.model_options.discriminator_norm=batch"], "couples the examples"),
+  "no data directory": (["--config.dataset=mnist", "--config.dataset_options.data_dir=nowhere"], "nowhere"),
   "no such argument": (["--frobnicate"], "expected --config.field=value, got '--frobnicate'"),
 }
 
@@ -276,7 +278,7 @@ def test_too_little_data_are_refused_before_anything_is_written(images, fields, 
   write_set(tmp_path / "data", images=np.zeros((images, 8, 8), np.uint8), labels=np.arange(images, dtype=np.uint8) % 10)
   path = tmp_path / "few.py"
   path.write_text(
-    f"def get_config():\n  return {{'dataset': 'mnist', 'data_dir': {str(tmp_path / 'data')!r}, {fields}}}\n"
+    f"def get_config():\n  return {{'dataset': 'mnist', 'dataset_options.data_dir': {str(tmp_path / 'data')!r}, {fields}}}\n"
   )
   with pytest.raises(BadInput, match=words):
     study.run(str(path), [], tmp_path / "out", single=True)

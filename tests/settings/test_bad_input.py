@@ -98,12 +98,15 @@ CONFIGS = {  # what is in the config file: what is said
     "from ml_collections import ConfigDict\n" + of("ConfigDict({'lsos': 'hinge'})"),
     "unknown config field 'lsos'; did you mean 'loss'",
   ),
-  "nested dicts": (of("{'loss_options': {'a': {'b': 1}}}"), "'loss_options': 'a' expected a number, got {'b': 1}"),
+  "nested dicts": (
+    of("{'loss_options': {'a': {'b': 1}}}"),
+    "'loss_options': 'a' expected a number, a truth or text, got",
+  ),
   "a number as an option's name": (of("{'loss_options': {1: 1}}"), "'loss_options' expected names as keys, got 1"),
   "an infinite option": (of("{'loss_options': {'a': float('inf')}}"), "'a' expected a finite number"),
   "an option that is not a number": (
     of("{'loss_options': {'a': float('nan')}}"),
-    "'a' expected at least -inf, got nan",
+    "'a' expected a finite number, got nan",
   ),
   "a list for a number": (of("{'steps': [1, 2]}"), r"'steps' expected int .*, got list \[1, 2\]"),
   "a list for a name": (of("{'loss': ['hinge']}"), "'loss' expected str"),
@@ -116,14 +119,35 @@ CONFIGS = {  # what is in the config file: what is said
   "a huge int": (of("{'seed': 10 ** 5000}"), "'seed' expected from 0 to .*, got an int of 16610 bits"),
   "a huge int for a float": (of("{'generator_rate': 10 ** 5000}"), "'generator_rate' expected a finite number"),
   "beyond float32": (of("{'generator_rate': 1e39}"), "'generator_rate' expected a finite number .of float32"),
-  "a vast width": (of("{'generator_width': 10 ** 7}"), "'generator_width' expected from 1 to 32768, got 10000000"),
+  "a vast width": (
+    of("{'model_options': {'generator_width': 10 ** 7}}"),
+    "option 'generator_width' of model 'mlp' expected a whole number from 1 to 32768, got 10000000",
+  ),
+  "an option of another model": (
+    of("{'model': 'dcgan', 'model_options': {'dept': 3}}"),
+    "unknown option of model 'dcgan': 'dept'; .*known: convolution, discriminator_norm",
+  ),
+  "an option of nothing": (
+    of("{'optimizer': 'sgd', 'optimizer_options': {'beta1': 0.5}}"),
+    "optimizer 'sgd' has no options, got 'beta1'",
+  ),
+  "an option of a penalty that is not there": (
+    of("{'penalty': 'r1', 'penalty_options': {'gradient_penalty': {'centre': 0}}}"),
+    "'penalty_options', here .* has no effect with penalty 'r1'",
+  ),
   "a vast evaluation": (
     of("{'evaluation_samples': 10 ** 9}"),
     "'evaluation_samples' expected from 100 to 10000000, got 1000000000",
   ),
-  "a vast depth": (of("{'depth': 10 ** 6}"), "'depth' expected from 1 to 256"),
+  "a vast depth": (
+    of("{'model_options.depth': 10 ** 6}"),
+    "'depth' of model 'mlp' expected a whole number from 1 to 256",
+  ),
   "a vast number of turns": (of("{'n_critic': 10 ** 6}"), "'n_critic' expected from 1 to 1000"),
-  "NUL in a name": (of("{'data_dir': 'a\\0b'}"), "'data_dir' expected text that UTF-8 can hold, without NUL"),
+  "NUL in a name": (
+    of("{'dataset_options.data_dir': 'a\\0b'}"),
+    "'data_dir' expected text that UTF-8 can hold, without NUL",
+  ),
   "half a character": (of("{'panel': chr(0xd800)}"), "'panel' expected text that UTF-8 can hold"),
   "a loss with a line break": (of("{'loss': 'hinge\\n'  'x'}"), "unknown loss 'hinge"),
   "a loss without an end": (of("{'loss': 'a' * 10 ** 6}"), "unknown loss 'aaa"),
@@ -206,17 +230,17 @@ ARGUMENTS = {
   "one dash": (["-config.steps=5"], "expected --config.field=value"),
   "an attribute for an option": (
     ["--config.loss_options.__class__=1"],
-    "'loss_options' expected --config.loss_options.name=number, got '--config.loss_options.__class__=1'",
+    "'loss_options' expected --config.loss_options.name=value, got '--config.loss_options.__class__=1'",
   ),
   "an option of an option": (
     ["--config.loss_options.a.b=1"],
-    "'loss_options' expected --config.loss_options.name=number",
+    "'loss_options' expected (--config.)?loss_options.name",
   ),
   "an option without a name": (
     ["--config.loss_options.=1"],
-    "'loss_options' expected --config.loss_options.name=number",
+    "'loss_options' expected (--config.)?loss_options.name",
   ),
-  "a dict for a number": (["--config.loss_options=1"], "'loss_options' expected --config.loss_options.name=number"),
+  "a dict for a number": (["--config.loss_options=1"], "'loss_options' expected (--config.)?loss_options.name"),
   "an option of a number": (["--config.steps.x=1"], "unknown config field 'steps.x'"),
   "not a number": (["--config.generator_rate=nan"], "'generator_rate' expected at least 0, got nan"),
   "infinite": (["--config.generator_rate=1e999"], "'generator_rate' expected a finite number"),
@@ -303,10 +327,10 @@ def test_what_cannot_fit_into_memory_is_refused_with_the_field_that_makes_it_lar
   """Two generators and a discriminator of 2^15 squared weights of four bytes, in each of three runs: 36 GiB and more."""
   monkeypatch.setattr(memory, "available", lambda: 30 * 2**30)
   (alone / "study.py").write_text(swept("return s.param('seed', range(3))"))
-  wide = [f"--config.{player}_width=32768" for player in ("generator", "discriminator")]
+  wide = [f"--config.model_options.{player}_width=32768" for player in ("generator", "discriminator")]
   text = refused(alone, alone / "study.py", wide)
   assert (
-    "the weights (generator_width=32768, discriminator_width=32768, depth=2, latent_size=32) of 3 runs side" in text
+    "the weights (depth=2, discriminator_width=32768, generator_width=32768, latent_size=32) of 3 runs side" in text
   )
   assert "at most the 30 GiB of memory there are, got at least 36" in text
   monkeypatch.setattr(memory, "available", lambda: 5 * 2**30)

@@ -20,46 +20,45 @@ OTHER = {
   "penalty_every": 2,
   "augmentation": "jitter",
   "generator_penalty_weight": 0.3,
-  "clip_value": 0.02,
-  "spectral_iterations": 2,
   "instance_noise_scale": 0.3,
   "instance_noise_steps": 7,
-  "data_dir": "somewhere",
-  "depth": 1,
-  "convolution": "lax",
-  "beta1": 0.3,
-  "beta2": 0.9,
-  "method_weight": 0.3,
   "unroll_gradient": "stopped",
   "unroll_rate": 0.3,
   "lookahead_pace": 0.3,
-  "geometry_size": 5,
-  "response_steps": 5,
+  "penalty_options": {"gradient_penalty": {"centre": 0.3}},
+  "augmentation_options": {"scale": 0.3},
+  "generator_penalty_options": {"zcr_generator": {"shift": 0.3}},
+  "weight_constraint_options": {"bound": 0.02},
+  "probe_options": {"geometry": {"size": 5}},
+  "metric_options": {"images": {"reference": 100}},
 }
-OFF = {"depth": {"model": "dcgan"}, "beta1": {"optimizer": "sgd"}, "beta2": {"optimizer": "sgd"}}
 ON = {
   "penalty_weight": {"penalty": "r1"},
   "penalty_weights": {"penalty": "r1", "penalty_weights": {"r1": 0.2}},
   "penalty_every": {"penalty": "r1"},
   "augmentation": {"penalty": "bcr"},
   "generator_penalty_weight": {"generator_penalty": "orthogonal"},
-  "clip_value": {"weight_constraint": "clip"},
-  "spectral_iterations": {"weight_constraint": "spectral"},
   "instance_noise_scale": {"instance_noise": True},
   "instance_noise_steps": {"instance_noise": True},
-  "data_dir": {"dataset": "mnist"},
-  "depth": {"model": "pacgan"},
-  "convolution": {"model": "dcgan"},
-  "beta1": {"optimizer": "momentum"},
-  "beta2": {"optimizer": "rmsprop"},
-  "method_weight": {"method": "consensus", "order": "simultaneous"},
   "unroll_gradient": {"unroll_steps": 1},
   "unroll_rate": {"unroll_steps": 1},
   "lookahead_pace": {"lookahead_every": 1},
-  "geometry_size": {"probes": "geometry"},
-  "response_steps": {"probes": "gap"},
+  "penalty_options": {"penalty": "gradient_penalty", "penalty_options": {"gradient_penalty": {"centre": 0.2}}},
+  "augmentation_options": {"penalty": "bcr", "augmentation": "jitter"},
+  "generator_penalty_options": {
+    "generator_penalty": "zcr_generator",
+    "generator_penalty_options": {"zcr_generator": {"shift": 0.2}},
+  },
+  "weight_constraint_options": {"weight_constraint": "clip"},
+  "probe_options": {"probes": "geometry", "probe_options": {"geometry": {"size": 4}}},
+  "metric_options": {"metrics": "images", "metric_options": {"images": {"reference": 99}}},
 }
-SMALL = {"generator_width": 4, "discriminator_width": 4, "latent_size": 2, "batch_size": 2, "order": "generator_first"}
+SMALL = {
+  "model_options": {"generator_width": 4, "discriminator_width": 4},
+  "latent_size": 2,
+  "batch_size": 2,
+  "order": "generator_first",
+}
 
 
 def test_every_field_of_the_table_is_tried():
@@ -68,7 +67,7 @@ def test_every_field_of_the_table_is_tried():
 
 @pytest.mark.parametrize("field", effects.NEEDS)
 def test_a_field_is_refused_without_what_gives_it_effect_and_taken_with_it(field, tmp_path):
-  other, off, on = {field: OTHER[field]}, OFF.get(field, {}), ON[field]
+  other, off, on = {field: OTHER[field]}, {"metrics": "mixture"} if field == "metric_options" else {}, ON[field]
   with pytest.raises(
     BadInput, match=f"config field '{field}', here .* has no effect with .*: expected .* to be"
   ) as caught:
@@ -102,7 +101,7 @@ def digits():
 def two_steps(config, digits):
   """What two steps make of a run, as the text of their program and as numbers."""
   (group,) = grouping.group([config])
-  spec = group.spec._replace(probes="none", data_dir="")
+  spec = group.spec._replace(probes="none")
   played = game.build(spec._replace(dataset="digits"), digits)
   step = build_resident_step(played)
 
@@ -115,12 +114,13 @@ def two_steps(config, digits):
 
 
 TRACED = [name for name in effects.NEEDS if settings.FIELDS[name].kind == "traced"]
-STATIC = [n for n in effects.NEEDS if n not in (*TRACED, "data_dir", "geometry_size", "response_steps")]
+OPTIONS = [name for name in effects.NEEDS if settings.FIELDS[name].kind == "options"]
+STATIC = [n for n in effects.NEEDS if n not in (*TRACED, *OPTIONS)]
 
 
 @pytest.mark.parametrize("field", STATIC)
 def test_a_static_field_changes_the_program_just_where_the_table_says(field, digits):
-  off = settings.resolve(SMALL, OFF.get(field, {}))
+  off = settings.resolve(SMALL, {})
   assert two_steps(off, digits)[0] == two_steps({**off, field: OTHER[field]}, digits)[0]
   on = settings.resolve(SMALL, ON[field])
   if field != "augmentation":  # `bcr` without one is refused
@@ -137,7 +137,7 @@ def hyper(field, config):
 @pytest.mark.parametrize("field", TRACED)
 def test_a_traced_field_reaches_the_state_just_where_the_table_says(field, digits):
   """By the program's own data flow: what a traced number cannot reach, no value of it changes."""
-  for switch, reached in ((OFF.get(field, {}), False), (ON[field], True)):
+  for switch, reached in (({}, False), (ON[field], True)):
     config = settings.resolve(SMALL, {"order": "generator_first"}, switch)
     (group,) = grouping.group([config])
     spec = group.spec
@@ -162,31 +162,37 @@ def test_a_traced_field_reaches_the_state_just_where_the_table_says(field, digit
     assert any(used) == reached, (field, switch)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_betas_that_an_optimizer_reads(name):
+@pytest.mark.parametrize("name", [name for name, entry in OPTIMIZERS.items() if entry.options])
+def test_every_option_of_an_optimizer_is_read(name):
+  entry = OPTIMIZERS[name]
   grads = [np.array([1.0, -2.0], np.float32), np.array([0.5, 3.0], np.float32)]
 
-  def update(beta1, beta2):
-    optimizer, moves = OPTIMIZERS[name](0.1, beta1, beta2), []
+  def update(**options):
+    optimizer, moves = entry(0.1, **options), []
     state = optimizer.init(grads[0])
     for grad in (*grads, grads[0]):
       move, state = optimizer.update(grad, state, grads[0])
       moves.append(np.asarray(move))
     return np.stack(moves)
 
-  plain = update(0.5, 0.9)
-  for beta, other in (("beta1", update(0.3, 0.9)), ("beta2", update(0.5, 0.99))):
-    felt = effects.felt(beta, settings.resolve({"optimizer": name}))
-    assert felt == bool((plain != other).any())
+  for option, default in entry.defaults.items():
+    assert (update() != update(**{option: 0.9 * default})).any(), option
 
 
-def test_which_penalties_are_never_lazy_and_which_data_need_no_files():
-  assert {p.name for p in penalties.PENALTIES.values() if p.kind == "logits"} == set(effects.OF_LOGITS)
-  for name in effects.WITHOUT_FILES:
-    assert len(data.load(name, "nowhere").data.labels) > 1
-  for name in data.DATASETS.keys() - set(effects.WITHOUT_FILES):
-    with pytest.raises(BadInput, match="nowhere"):
-      data.load(name, "nowhere")
+@pytest.mark.parametrize(
+  ("fields", "words"),
+  [
+    ({"penalty": "r1", "augmentation": "jitter"}, "'augmentation', here 'jitter', has no effect with penalty 'r1'"),
+    ({"penalty": "lecam", "penalty_every": 4}, "'penalty_every', here 4, has no effect with penalty 'lecam'"),
+  ],
+)
+def test_what_only_a_registry_knows_to_be_without_effect_is_refused_once_it_is_there(fields, words):
+  with pytest.raises(BadInput, match=words):
+    grouping.completed([settings.resolve(fields)])
+  other = settings.resolve(fields, {"penalty": "bcr", "augmentation": "jitter"})
+  one, two = grouping.completed([settings.resolve(fields), other])
+  assert one == game.complete(settings.resolve({"penalty": fields["penalty"]}))  # put back to its default there
+  assert two["penalty"] == "bcr"
 
 
 def test_a_penalty_without_a_weight_has_that_of_its_source():
@@ -222,7 +228,7 @@ def test_a_penalty_without_a_weight_has_that_of_its_source():
       {"generator_penalty": "weight_decay", "generator_penalty_weight": 0.0},
       "generator_penalty 'weight_decay' .* above 0",
     ),
-    ({"method": "consensus", "order": "simultaneous"}, "method 'consensus' has no effect with method_weight=0"),
+    ({"method": "consensus", "order": "simultaneous"}, "method 'consensus' has no effect with method_options.weight=0"),
     ({"instance_noise": True, "instance_noise_scale": 0.0}, "instance_noise True has no effect with instance_noise_sc"),
     ({"unroll_steps": 3, "unroll_rate": 0.0}, "unroll_steps 3 has no effect with unroll_rate=0"),
     ({"lookahead_every": 5, "lookahead_pace": 1.0}, "lookahead_every 5 has no effect with lookahead_pace=1"),
@@ -231,7 +237,7 @@ def test_a_penalty_without_a_weight_has_that_of_its_source():
 def test_a_switch_at_size_nothing_is_refused_unless_another_run_has_a_size(fields, words, tmp_path):
   size = next(name for name in [*fields][::-1] if name != "order")
   other = {"lecam": 0.1} if size == "penalty_weights" else 0.3
-  size = "method_weight" if size == "method" else size
+  size = "method_options.weight" if size == "method" else size
   with pytest.raises(BadInput, match=words):
     grouping.group(load(tmp_path, fields))
   runs = load(tmp_path, fields, sweep=[{}, {size: other}], single=False)
@@ -240,10 +246,14 @@ def test_a_switch_at_size_nothing_is_refused_unless_another_run_has_a_size(field
 
 
 def test_a_weight_that_some_runs_feel_is_accepted_and_left_out_of_the_others(tmp_path):
-  base = {"penalty_weight": 0.5, "clip_value": 0.1}
+  base = {"penalty_weight": 0.5, "weight_constraint_options": {"bound": 0.1}}
   sweep = [{"penalty": "none"}, {"penalty": "r1"}, {"weight_constraint": "clip"}]
   runs = load(tmp_path, base, sweep=sweep, single=False)
-  assert [(r["penalty_weight"], r["clip_value"]) for r in runs] == [(None, 0.01), (0.5, 0.01), (None, 0.1)]
+  assert [(r["penalty_weight"], r["weight_constraint_options"]) for r in runs] == [
+    (None, {}),
+    (0.5, {}),
+    (None, {"bound": 0.1}),
+  ]
   assert runs[0] == settings.resolve()
   assert load(tmp_path, base, sweep=sweep) == [settings.resolve()]  # `train` of the same file
 

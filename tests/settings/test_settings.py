@@ -8,15 +8,69 @@ import numpy as np
 import pytest
 
 from gan_jax import settings
-from gan_jax.core import types
 from gan_jax.core.errors import BadInput
+from gan_jax.settings.command_line import overrides
+from gan_jax.settings.records import Hypers, Spec
 
 
 def test_the_records_have_the_fields_of_the_table():
-  kinds = {kind: {n for n, f in settings.FIELDS.items() if f.kind == kind} for kind in ("static", "traced", "label")}
-  assert set(types.Spec._fields) - {"losses"} == kinds["static"]
-  assert set(types.Hypers._fields) - {"loss_index"} == kinds["traced"] - {"loss", "penalty_weight"}
+  names = ("static", "traced", "options", "label")
+  kinds = {kind: {n for n, f in settings.FIELDS.items() if f.kind == kind} for kind in names}
+  assert set(Spec._fields) - {"losses"} == (kinds["static"] | kinds["options"]) - {"loss_options"}
+  assert set(Hypers._fields) - {"loss_index"} == (kinds["traced"] | kinds["options"]) - {"loss", "penalty_weight"}
   assert sum(map(len, kinds.values())) == len(settings.FIELDS)
+
+
+def test_options_stand_behind_the_name_that_they_are_of():
+  names = list(settings.FIELDS)
+  for name, field in settings.FIELDS.items():
+    assert (field.kind == "options") == bool(field.of)
+    assert not field.of or (field.default == {} and names.index(field.of) < names.index(name))
+
+
+@pytest.mark.parametrize("name", settings.MOVED)
+def test_a_field_of_an_earlier_version_is_answered_with_its_place(name):
+  place = settings.MOVED[name]
+  root, inner = settings.split(place)
+  assert settings.FIELDS[root].kind == "options"
+  assert len(inner) == 1 + settings.FIELDS[root].joined
+  with pytest.raises(BadInput, match=f"^config field '{name}' has moved: expected '{place}' instead$"):
+    settings.resolve({name: 1})
+  with pytest.raises(BadInput, match=f"'{name}' has moved"):
+    overrides(settings.defaults(), [f"--config.{name}=1"])
+
+
+def test_a_name_with_dots_sets_one_option_and_leaves_the_others():
+  base = {
+    "model_options": {"depth": 2, "generator_width": 8},
+    "penalty_options": {"r1_finite_difference": {"step": 0.1}},
+  }
+  new = {"model_options.depth": 3, "penalty_options.my file.py:mine.centre": 0, "loss_options.target": np.float32(0.1)}
+  config = settings.resolve(base, new)
+  assert config["model_options"] == {"depth": 3, "generator_width": 8}
+  assert config["penalty_options"] == {"r1_finite_difference": {"step": 0.1}, "my file.py:mine": {"centre": 0}}
+  assert config["loss_options"] == {"target": 0.1}
+  assert settings.resolve(base, {"model_options": {"depth": 3}})["model_options"] == {"depth": 3}  # a dict is the whole
+  for name, words in (
+    ("model_options.mlp.depth", "'model_options' expected model_options.name, got 'model_options.mlp.depth'"),
+    ("penalty_options.centre", "'penalty_options' expected penalty_options.name.option, got"),
+    ("steps.x", "unknown config field 'steps.x'"),
+    ("model_option.depth", "did you mean 'model_options'"),
+  ):
+    with pytest.raises(BadInput, match=words):
+      settings.resolve({name: 1})
+
+
+@pytest.mark.parametrize(
+  ("text", "value"),
+  [
+    ("3", 3), ("-2", -2), ("1e-3", 0.001), (".5", 0.5), ("3.0", 3.0), ("true", True), ("False", False), ("batch", "batch"),
+    ("007", "007"), ("", ""), ("a.b", "a.b"), ("1.2.3", "1.2.3"), ("0", 0), ("../x", "../x"), ("1_000", "1_000"),
+  ],
+)  # fmt: skip
+def test_the_command_line_says_of_an_option_what_its_text_says(text, value):
+  found = overrides(settings.defaults(), [f"--config.model_options.x={text}"])["model_options.x"]
+  assert (found, type(found)) == (value, type(value))
 
 
 def test_defaults_are_valid_and_fresh():
@@ -37,11 +91,14 @@ def test_defaults_are_valid_and_fresh():
     ("generator_rate", -1.0, "'generator_rate' expected at least 0, got -1"),
     ("generator_rate", float("nan"), "'generator_rate' expected at least 0, got nan"),
     ("generator_rate", float("inf"), "expected a finite number"),
-    ("beta1", 1.0, "'beta1' expected from -1 to"),
     ("penalty_weights", {"r1": -1.0}, "'r1' expected at least 0, got -1"),
     ("seed", 2**32, "'seed' expected from 0 to"),
-    ("discriminator_norm", "bacth", "did you mean 'batch'"),
-    ("loss_options", {"alpha": "x"}, "'alpha' expected a number, got 'x'"),
+    ("order", "simultanous", "did you mean 'simultaneous'"),
+    ("model_options", 3, "'model_options' expected dict"),
+    ("model_options", {"depth": [1]}, "'depth' expected a number, a truth or text, got [1]"),
+    ("model_options", {"depth": float("nan")}, "'depth' expected a finite number, got nan"),
+    ("model_options", {"a b": 1}, "'model_options' expected names as keys, got 'a b'"),
+    ("penalty_options", {"r1": 3}, "'penalty_options' expected a dict of options for each name, got {'r1': 3}"),
   ],
 )
 def test_what_cannot_be_used_is_named(field, value, words):
@@ -81,7 +138,7 @@ def test_identity_is_of_the_whole_config_and_of_nothing_else():
     ("steps", np.float64(250), 250),
     ("conditional", np.bool_(True), True),
     ("loss", np.str_("hinge"), "hinge"),
-    ("loss_options", {"alpha": np.int64(2)}, {"alpha": 2.0}),
+    ("loss_options", {"alpha": np.int64(2)}, {"alpha": 2}),
     ("penalty_weights", {np.str_("r1"): np.float32(0.1)}, {"r1": 0.1}),
     ("verdict", {"chance": np.float16(0.5)}, {"chance": 0.5}),
   ],

@@ -36,7 +36,7 @@ FILES = {
   "penalties.logits": "penalties.test_penalties",
   "penalties.consistency": "penalties.test_penalties",
   "penalties.parameters": "penalties.test_penalties",
-  "penalties.augmentations": "penalties.test_augmentations",
+  "data.augmentations": "data.test_augmentations",
   "models.constraints": "models.test_constraints",
   "game.methods": "game.test_methods",
   "losses.transforms": "losses.test_losses",
@@ -68,8 +68,7 @@ SWAPS = {
   "real": "fake",
   "fake": "real",
   "real_augmented": "fake_augmented",
-  "fake_augmented": "fake_shifted",
-  "fake_shifted": "fake_augmented",
+  "fake_augmented": "real_augmented",
   "sum": "mean",
   "square": "abs",
   "max": "mean",
@@ -95,17 +94,17 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
   ("penalties.critic", "fake -> real", "r1(critic, real, fake, key) + r2"): "r1 does not look at fakes",
   ("penalties.critic", "real -> fake", "r1(critic, real, fake, key) + r2"): "r2 does not look at reals",
   ("penalties.logits", "call left out", "real, fake = at_least"): "the averages are float32 and promote it",
-  ("penalties.consistency", "Add -> Sub", "noise + LATENT_SHIFT"): "e and -e have one distribution",
+  ("penalties.consistency", "Add -> Sub", "noise + jnp"): "e and -e have one distribution",
   ("penalties.consistency", "call left out", "jnp.square(at_least"): "the other side is float32 and promotes it",
   ("penalties.consistency", "call left out", "nearby = at_least"): "the other side is float32 and promotes it",
-  ("penalties.augmentations", "Add -> Sub", "images + 0.1"): "e and -e have one distribution",
+  ("data.augmentations", "Add -> Sub", "images + scale"): "e and -e have one distribution",
   ("constraints", "30 -> 31", "INITIAL_ITERATIONS"): "the power method has converged, or nearly",
   ("constraints", "1 -> 2", "vector / jnp.where"): "zero over any number but 0 is zero",
-  ("penalties.augmentations", "1 -> 2", "offset[1]"): "jax takes an index past the end for the last",
-  ("penalties.augmentations", "1 -> 2", "centres[:, 1]"): "jax takes an index past the end for the last",
-  ("penalties.augmentations", "2 -> 3", "centres = "): "a draw that nobody reads",
-  ("penalties.augmentations", "2 -> -1", "image.shape[:2]"): "an image has three axes",
-  ("penalties.augmentations", "Add -> Sub", "offset["): "offsets are as likely to the left as to the right",
+  ("data.augmentations", "1 -> 2", "offset[1]"): "jax takes an index past the end for the last",
+  ("data.augmentations", "1 -> 2", "centres[:, 1]"): "jax takes an index past the end for the last",
+  ("data.augmentations", "2 -> 3", "centres = "): "a draw that nobody reads",
+  ("data.augmentations", "2 -> -1", "image.shape[:2]"): "an image has three axes",
+  ("data.augmentations", "Add -> Sub", "offset["): "offsets are as likely to the left as to the right",
   ("losses.transforms", "real -> fake", "/ temperature).astype"): "reals and fakes have one dtype (the other two die)",
   ("losses.transforms", "fake -> real", "/ temperature).astype"): "reals and fakes have one dtype (the other two die)",
   ("losses.transforms", "1 -> 2", "zero = jnp.zeros"): "a batch of two zeros has the same slope at each",
@@ -137,14 +136,14 @@ def changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
 
 def put(module: ModuleType, tree: ast.Module) -> None:
   """Run the tree in the module's namespace; what it registered before makes room."""
-  for name in [name for name, penalty in PENALTIES.items() if penalty.function.__module__ == module.__name__]:
+  for name in [name for name, penalty in PENALTIES.items() if penalty.builder.__module__ == module.__name__]:
     del PENALTIES[name]
   exec(compile(tree, str(module.__file__), "exec"), module.__dict__)
 
 
 def cases(module: ModuleType, file: str) -> list[tuple[str, Callable[[], None]]]:
   """(name with arguments, thunk) of every test of a module that can see a change in that file, its marks obeyed."""
-  strangers = {name for name, penalty in PENALTIES.items() if penalty.function.__module__ != f"gan_jax.{file}"}
+  strangers = {name for name, penalty in PENALTIES.items() if penalty.builder.__module__ != f"gan_jax.{file}"}
   found = []
   only = ONLY.get(FILES[file], ("test_",))
   for name, test in vars(module).items():

@@ -6,33 +6,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import game, losses, settings
-from gan_jax.core import types
+from gan_jax import game, losses
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.theory import dirac
+from tests.support import records
+from tests.support.records import fitted
 
 
 def spec_of(**fields):
-  static = {k: f.default for k, f in settings.FIELDS.items() if f.kind == "static"}
-  return types.Spec(
-    **static | {"losses": ("wasserstein",), "batch_size": 2, "latent_size": 1, "optimizer": "sgd"} | fields
-  )
+  return records.spec_of(**{"batch_size": 2, "latent_size": 1, "optimizer": "sgd"} | fields)
 
 
 def hypers_of(names=("wasserstein",), loss="", options=None, **fields):
-  """The settings' defaults, rates of 0.2, no averaging; `penalty_weight` is one number for all penalties, or a tuple."""
-  rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "ema_decay": 0.0}
-  plain = {
-    k: 0.0 if f.default is None else f.default for k, f in settings.FIELDS.items() if k in types.Hypers._fields
-  } | rates
-  weight = fields.pop("penalty_weight", 0.0)
+  """Rates of 0.2, no averaging; `penalty_weight` is one number for all penalties, or a tuple."""
   chosen = {
     "loss_index": names.index(loss or names[0]),
     "loss_options": tuple(losses.default_options(n) | (options or {}) for n in names),
-    "penalty_weights": weight if isinstance(weight, tuple) else (weight, weight),
   }
-  return types.Hypers(**plain | chosen | fields)
+  rates = {"generator_rate": 0.2, "discriminator_rate": 0.2, "ema_decay": 0.0}
+  return records.hypers_of(names, **rates | chosen | fields)
 
 
 class Play:
@@ -43,13 +36,13 @@ class Play:
     self.game = game.assemble(self.spec, dirac.dataset(), *dirac.dirac(bias))
     self.data, self.bias = dirac.dataset().data, bias
     step = build_resident_step(self.game)
-    self.step = jax.jit(lambda h, state: step(h, state, self.data)[0])
+    self.step = jax.jit(lambda h, state: step(fitted(h, self.spec), state, self.data)[0])
     self.jacobian_of = jax.jit(self._jacobian)
     self.path_of = jax.jit(self._path, static_argnums=3)
 
   def at(self, theta, psi, h):
     """The state with the two players there, and empty memories that count as used."""
-    return dirac.placed(initial_state(h, self.game), theta, psi)
+    return dirac.placed(initial_state(fitted(h, self.spec), self.game), theta, psi)
 
   def _jacobian(self, h, theta, psi, steps):
     advance = lambda state: jax.lax.fori_loop(0, steps, lambda _, s: self.step(h, s), state)  # noqa: E731

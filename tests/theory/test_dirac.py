@@ -103,7 +103,7 @@ def test_consensus_and_symplectic_adjustment(method, name, gamma):
   game = play(order="simultaneous", method=method, losses=(name,))
   f = SLOPES[name]
   same(
-    np.linalg.eigvals(game.players(at_rate(0.2, (name,), method_weight=gamma))),
+    np.linalg.eigvals(game.players(at_rate(0.2, (name,), method_options={"weight": gamma}))),
     [-gamma * f**2 + s * 1j * f for s in (1, -1)],
   )
 
@@ -111,7 +111,7 @@ def test_consensus_and_symplectic_adjustment(method, name, gamma):
 def test_consensus_and_symplectic_adjustment_are_two_methods():
   """With R1 the Jacobian J has a symmetric part S: consensus adds -w J^T J, the adjustment -w A^T J."""
   fields = {"order": "simultaneous", "losses": ("wasserstein",), "penalty": "r1"}
-  h = at_rate(0.2, ("wasserstein",), penalty_weight=0.8, method_weight=0.3)
+  h = at_rate(0.2, ("wasserstein",), penalty_weight=0.8, method_options={"weight": 0.3})
   j = -play(**fields).players(h)  # of the gradients
   antisymmetric = (j - j.T) / 2
   np.testing.assert_allclose(play(**fields, method="consensus").players(h), -(j + 0.3 * j.T @ j), atol=1e-12)
@@ -219,7 +219,7 @@ def test_consensus_away_from_the_equilibrium():
   """d/dtheta and d/dpsi of |v|^2 / 2, where a well-known code has half of a term (ground truth 0.4); psi of other sign."""
   h, gamma = 0.2, 1.0
   game = play(order="simultaneous", method="consensus", losses=("minimax",))
-  hypers = at_rate(h, ("minimax",), method_weight=gamma)
+  hypers = at_rate(h, ("minimax",), method_options={"weight": gamma})
   theta, psi = game.path(hypers, (1.3, -0.7), steps=2)[1]
   slope = logistic(-0.91)
   assert theta == pytest.approx(1.3 + h * (-0.7 * slope - gamma * 0.0174590578), abs=1e-10)
@@ -248,7 +248,9 @@ def test_alternating_descent_keeps_its_invariant(order, sign, rate):
 )
 def test_weight_clipping_never_converges(order, clip, low, high):
   game = play(order=order, losses=NAMES, weight_constraint="clip")
-  path = game.path(at_rate(0.2, loss="wasserstein", clip_value=clip), (1.0, -clip), steps=5000)
+  path = game.path(
+    at_rate(0.2, loss="wasserstein", weight_constraint_options={"bound": clip}), (1.0, -clip), steps=5000
+  )
   radius = np.hypot(*path[-1000:].T)
   assert (radius.min(), radius.max()) == pytest.approx((low, high), abs=2e-4)
 
@@ -319,7 +321,7 @@ def test_radius_of_optimistic_descent(a, expected):
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 @pytest.mark.parametrize("method", ["consensus", "symplectic"])
 def test_radius_of_consensus(a, gamma, method):
-  h = at_rate(a, ("wasserstein",), method_weight=gamma)
+  h = at_rate(a, ("wasserstein",), method_options={"weight": gamma})
   assert radius(h, order="simultaneous", method=method) == pytest.approx(np.hypot(1 - a * gamma, a), abs=1e-10)
 
 
@@ -330,7 +332,7 @@ def test_radius_of_the_heavy_ball(a, beta, order, power):
   """Roots of (l - 1)^2 (l - beta)^2 + a^2 l^p, p = 2 for simultaneous and 3 for alternating updates."""
   polynomial = np.polymul(np.poly([1, 1]), np.poly([beta, beta]))
   polynomial[len(polynomial) - 1 - power] += a**2
-  found = radius(at_rate(a, ("wasserstein",), beta1=beta), order=order, optimizer="momentum")
+  found = radius(at_rate(a, ("wasserstein",), optimizer_options={"beta1": beta}), order=order, optimizer="momentum")
   assert found == pytest.approx(np.abs(np.roots(polynomial)).max(), abs=1e-7)
   published = {0.1: 0.99851779, 0.5: 0.96254370, 1.0: 1.0}
   if beta == -0.5 and power == 3:

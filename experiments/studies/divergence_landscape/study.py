@@ -149,7 +149,7 @@ def family(name: str) -> str:
   """The panel of a loss: the file that registers it, and for an f-GAN its generator."""
   from gan_jax.losses import LOSSES
 
-  module = LOSSES[name].__module__.rpartition(".")[2]
+  module = LOSSES[name].builder.__module__.rpartition(".")[2]
   return FAMILIES.get(module + " practical" * name.endswith("_practical"), "other losses")
 
 

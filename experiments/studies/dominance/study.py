@@ -84,7 +84,7 @@ def write(directory: Path) -> str:
 def cells(study: Any) -> list[Cell]:
   """The study's variants: ordered by loss, for each the level players first, then by axis and strength."""
   found = [
-    Cell(variant.config["optimizer"], variant.config["loss"], *strength(variant.config), variant)
+    Cell(variant.config["optimizer"], variant.config["loss"], *strength(variant.runs[0].config), variant)
     for panel in study.panels
     for variant in panel.variants
   ]
@@ -117,7 +117,7 @@ def strength(config: Mapping[str, Any]) -> tuple[str, float]:
   ratios = {
     "critic steps": config["n_critic"] / config["n_gen"],
     "learning rate": config["discriminator_rate"] / config["generator_rate"],
-    "width": config["discriminator_width"] / config["generator_width"],
+    "width": config["model_options"]["discriminator_width"] / config["model_options"]["generator_width"],
   }
   unequal = {axis: float(f"{ratio:.6g}") for axis, ratio in ratios.items() if abs(ratio - 1) > 1e-6}
   if len(unequal) > 1:
@@ -205,13 +205,13 @@ def caption(found: Sequence[Cell]) -> str:
   from gan_jax.report.statistics import estimate
   from gan_jax.report.wording import number
 
-  config, runs = found[0].variant.config, [run for cell in found for run in cell.variant.runs]
+  config, runs = found[0].variant.runs[0].config, [run for cell in found for run in cell.variant.runs]
   rates = [f"{mine[0].variant.config['generator_rate']:g} ({name})" for name, mine in by_optimizer(found).items()]
   return CAPTION.format(
     seeds=len(found[0].variant.runs),
     untrained=number(estimate([float(run.quality.columns[METRIC][0]) for run in runs], log=True).mean),
     learns=LEARNS,
-    width=config["generator_width"],
+    width=config["model_options"]["generator_width"],
     rates=" and ".join(rates),
     **{name: config[name] for name in ("dataset", "model", "steps")},
   )

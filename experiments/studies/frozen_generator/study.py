@@ -100,11 +100,10 @@ def base(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
   """The fields that all runs on a dataset share."""
   return {
     "dataset": dataset,
-    "data_dir": config["mnist_dir"] if dataset == "mnist" else "",
+    "dataset_options": {"data_dir": config["mnist_dir"]} if dataset == "mnist" else {},
     "hold_out": HOLD_OUT,
     "latent_size": 2 if dataset in ("ring", "grid") else 32,
-    "generator_width": config["width"],
-    "discriminator_width": config["width"],
+    "model_options": {"generator_width": config["width"], "discriminator_width": config["width"]},
     "batch_size": config["batch_size"],
     "generator_rate": config["rate"],
     "discriminator_rate": config["rate"],
@@ -169,10 +168,10 @@ def begin(config: Mapping[str, Any], out: Path, group: Any) -> dict[str, Any]:
   import jax
   import numpy as np
 
-  from gan_jax import runs, settings
+  from gan_jax import game, runs, settings
   from gan_jax.runner import restore
 
-  of = {settings.identity(run): key[:3] for key, run in discriminator_runs(config).items()}
+  of = {settings.identity(game.complete(run)): key[:3] for key, run in discriminator_runs(config).items()}
   wanted = [of[member] for member in group.ids]
   trained = {}
   for entry in runs.read_manifest(out / GENERATORS)["groups"]:

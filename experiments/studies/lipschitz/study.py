@@ -27,8 +27,8 @@ from ...sweep import conduct, measure_once
 
 FULL = {
   "steps": 6000,
-  "generator_width": 256,
-  "discriminator_width": 256,
+  "model_options.generator_width": 256,
+  "model_options.discriminator_width": 256,
   "evaluation_samples": 10_000,
   "probe_every": 200,
   "evaluate_every": 6000,

@@ -1,4 +1,4 @@
-"""`launch.sh mnist_dcgan --config.data_dir=DIR [--config.field=value ...] [--out DIR]`: handwritten digits by a DCGAN.
+"""`launch.sh mnist_dcgan --config.dataset_options.data_dir=DIR [--config.field=value ...] [--out DIR]`: digits by a DCGAN.
 
 DCGAN on MNIST with binary cross-entropy, as in Goodfellow et al. 2014 (arXiv:1406.2661): the saturating generator loss
 (`minimax`) and the non-saturating one, then both with the class given to both players. `DIR` holds MNIST's IDX files.

@@ -28,8 +28,8 @@ from ...sweep import conduct
 
 FULL = {
   "steps": 400_000,
-  "generator_width": 400,
-  "discriminator_width": 200,
+  "model_options.generator_width": 400,
+  "model_options.discriminator_width": 200,
   "generator_rate": 1e-4,
   "discriminator_rate": 1e-4,
   "probe_every": 1000,
@@ -174,8 +174,11 @@ def sentences(found: Sequence[Method]) -> str:
 
 
 def caption(found: Sequence[Method]) -> str:
-  config, runs = found[0].variant.config, found[0].variant.runs
-  published = all(config[name] == FULL[name] for name in ("steps", "generator_width", "discriminator_width"))
+  from gan_jax.settings.labels import flatten
+
+  runs = found[0].variant.runs
+  config, widths = runs[0].config, runs[0].config["model_options"]
+  published = all(flatten(config)[name] == FULL[name] for name in ("steps", *(n for n in FULL if n.endswith("width"))))
   samples = config["evaluation_samples"]
   floors = ", ".join(f"{(k - 1) / (2 * samples):.4f} ({data})" for data, k in EVEN.items())
   return CAPTION.format(
@@ -184,8 +187,8 @@ def caption(found: Sequence[Method]) -> str:
     steps=config["steps"],
     cut="in full" if published else "shortened and narrowed, so not the published protocol",
     rate=config["generator_rate"],
-    width=config["generator_width"],
-    units=config["discriminator_width"],
+    width=widths["generator_width"],
+    units=widths["discriminator_width"],
     samples=samples,
     floors=floors,
   )

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from gan_jax.core.errors import BadInput
-from gan_jax.penalties import augmentations
+from gan_jax.data import augmentations
 
 KEY = jax.random.key(0)
 NAMES = sorted(augmentations.AUGMENTATIONS)
 
 
 def test_those_that_need_images_are_known():
-  assert set(NAMES) >= set(augmentations.OF_IMAGES)
+  assert {name for name, entry in augmentations.AUGMENTATIONS.items() if entry.facts} == {"flip", "shift", "cutout"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [(16, 8, 12, 2), (16, 2)], ids=["images", "points"])
 def test_contract(name, shape):
   """Shape and dtype kept; a function of the key, different per example; a gradient that reaches the images."""
-  if len(shape) == 2 and name in augmentations.OF_IMAGES:
+  if len(shape) == 2 and augmentations.AUGMENTATIONS[name].facts:
     with pytest.raises(
       BadInput, match=rf"augmentation '{name}' expected images \[H, W, C\], got examples of shape \[2\]"
     ):

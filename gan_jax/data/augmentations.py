@@ -1,55 +1,62 @@
 """Image augmentations: functions `(images [B, ...], key) -> images`."""
 
+import functools
 from collections.abc import Callable
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.errors import BadInput
+from gan_jax.core.registry import Option, Registry
 from gan_jax.core.types import Key
 
-Augmentation = Callable[[Array, Key], Array]
+Augmentation = Callable[..., Array]  # (images [B, ...], key, **options) -> images
 
-AUGMENTATIONS: dict[str, Augmentation] = {}
-OF_IMAGES = ("flip", "shift", "cutout")  # need [B, H, W, C]; the others take points too
-
-
-def register(augmentation: Augmentation) -> Augmentation:
-  AUGMENTATIONS[augmentation.__name__] = augmentation
-  return augmentation
+AUGMENTATIONS = Registry("augmentation", ("images", "key"))
 
 
-def get(name: str, image_shape: tuple[int, ...] | None = None) -> Augmentation:
-  """The augmentation of that name. Raises `BadInput` for an unknown one, or one of images where the data are points."""
-  if name not in AUGMENTATIONS:
-    raise unknown("augmentation", name, AUGMENTATIONS)
-  if name in OF_IMAGES and image_shape is not None and len(image_shape) != 3:
+def register(of_images: bool = False) -> Callable[[Augmentation], Augmentation]:
+  """Decorator: enter an augmentation by its own name; `of_images`: it needs [B, H, W, C], and does not take points."""
+  return AUGMENTATIONS.register(facts=of_images)
+
+
+def get(name: str, image_shape: tuple[int, ...] | None = None, **options: Any) -> Augmentation:
+  """The augmentation of that name, its options bound.
+
+  Raises `BadInput` for an unknown name or option, or for one that needs images and would get points.
+  """
+  entry = AUGMENTATIONS.get(name)
+  bound = entry.complete(options)
+  if entry.facts and image_shape is not None and len(image_shape) != 3:
     raise BadInput(f"augmentation {name!r} expected images [H, W, C], got examples of shape {list(image_shape)}")
-  return AUGMENTATIONS[name]
+  return functools.partial(entry.builder, **bound) if bound else entry.builder
 
 
-@register
+@register()
 def none(images: Array, key: Key) -> Array:
   """The images as they are."""
   del key
   return images
 
 
-@register
-def jitter(images: Array, key: Key) -> Array:
-  """x + 0.1 e, e ~ N(0, I): meant for points; on images it is slight noise."""
-  return images + 0.1 * jax.random.normal(key, images.shape, images.dtype)
+@register()
+def jitter(
+  images: Array, key: Key, *, scale: Annotated[float, Option("standard deviation of the noise", 0)] = 0.1
+) -> Array:
+  """x + s e, e ~ N(0, I), s = `scale`: for points, and for images a little noise."""
+  return images + scale * jax.random.normal(key, images.shape, images.dtype)
 
 
-@register
+@register(of_images=True)
 def flip(images: Array, key: Key) -> Array:
   """Mirrors each image left to right with probability 1/2."""
   chosen = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
   return jnp.where(chosen, images[:, :, ::-1], images)
 
 
-@register
+@register(of_images=True)
 def shift(images: Array, key: Key) -> Array:
   """Moves each image by up to an eighth of its side (rounded up) in each direction, edges repeated (4 of 32, as CR-GAN)."""
   limits = jnp.array([-(-images.shape[1] // 8), -(-images.shape[2] // 8)])
@@ -70,7 +77,7 @@ def shift(images: Array, key: Key) -> Array:
   return jax.vmap(one)(images, offsets)
 
 
-@register
+@register(of_images=True)
 def cutout(images: Array, key: Key) -> Array:
   """Sets a square of half the side, anywhere on each image, to 0, the middle of the range (DeVries and Taylor 2017)."""
   height, width = images.shape[1:3]
