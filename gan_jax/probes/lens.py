@@ -39,7 +39,7 @@ def names(text: str) -> tuple[str, ...]:
   if text == "none":
     return ()
   if text == "all":
-    return tuple(losses.LOSSES)
+    return tuple(losses.LOSSES.own)
   found = tuple(part.strip() for part in text.split("+"))
   if len(set(found)) < len(found):
     raise BadInput(f"lens expected 'none', 'all', or different losses joined by '+', got {text!r}")
