@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from gan_jax.core.errors import BadInput, Failure, Stopped
+  from gan_jax.core.installation import __version__ as __version__
   from gan_jax.report.loading import LoadedRun, LoadedStudy, load_study
   from gan_jax.runner.entry import run_study
 
-__version__ = "0.1.0"
 __all__ = ["BadInput", "Failure", "LoadedRun", "LoadedStudy", "Stopped", "load_study", "run_study"]
 
 _HOMES = {  # where each name is defined
+  "__version__": "gan_jax.core.installation",
   "BadInput": "gan_jax.core.errors",
   "Failure": "gan_jax.core.errors",
   "LoadedRun": "gan_jax.report.loading",

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import gan_jax
 from gan_jax.core import installation
 
 SCRIPTS = ("*.py", "studies/*/study.py", "benchmarks/*.py")
@@ -49,7 +48,7 @@ def usage() -> str:
   listed = "".join(f"  {typed}{call}\n      {text}\n" for call, text in lines)
   configs = ", ".join(sorted(path.stem for path in installation.folder("configs").glob("*.py")))
   return (
-    f"gan_jax {gan_jax.__version__}: which GAN loss, and why did this one stop learning?\n\n{listed}\n"
+    f"gan_jax {installation.__version__}: which GAN loss, and why did this one stop learning?\n\n{listed}\n"
     f"CONFIG is a file of yours or the name of one that comes with the package: {configs}.\n"
     "Every field of a run is in gan_jax/settings/fields.py. A study is written below runs/ of the current directory.\n"
   )

@@ -1,9 +1,10 @@
-"""Where this copy of the package is installed, and how its command was called. No jax import."""
+"""The version of this copy of the package, where it is installed, and how its command was called. No jax import."""
 
 import os
 import re
 from pathlib import Path
 
+__version__ = "0.1.0"
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"(configs/)?(?P<name>(\w{1,100}/)?\w{1,100})(\.py)?")  # of a config that comes with the package
 

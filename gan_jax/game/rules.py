@@ -1,7 +1,7 @@
 """A game: the names of a `Spec`, looked up. Everything static that a step needs, as one record."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import optax
@@ -57,6 +57,11 @@ def second_order(spec: Spec) -> bool:
   return methods.facts(spec.method).second_order or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
 
 
+def smooth(spec: Spec) -> bool:
+  """Whether second derivatives through the discriminator's weights are those of the game."""
+  return constraints.CONSTRAINTS[spec.weight_constraint]().smooth
+
+
 def check(spec: Spec) -> None:
   """Everything about a spec that can be refused before any data is read.
 
@@ -66,7 +71,7 @@ def check(spec: Spec) -> None:
   models.get(spec.model)
   optimizers.OPTIMIZERS.get(spec.optimizer)
   methods.METHODS.get(spec.method)
-  held = constraints.CONSTRAINTS.get(spec.weight_constraint)()
+  constraints.CONSTRAINTS.get(spec.weight_constraint)
   for name in spec.losses:
     losses.get(name)
   lens.names(spec.lens)
@@ -77,21 +82,7 @@ def check(spec: Spec) -> None:
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
   coupled = [p.name for p in chosen if p.kind == "critic"]
-  if spec.packing > 1:
-    if spec.batch_size % spec.packing:
-      raise BadInput(
-        f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
-      )
-    if coupled:
-      raise BadInput(
-        f"penalty {coupled[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
-        "gradient of its own; expected packing=1, or penalty none"
-      )
-    if spec.conditional:
-      raise BadInput(
-        f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
-        "or packing=1"
-      )
+  check_packing(spec, coupled)
   augmenting = [p.name for p in chosen if p.augments]
   if spec.augmentation == "none" and augmenting:
     choices = ", ".join(name for name in data.AUGMENTATIONS if name != "none")
@@ -110,7 +101,7 @@ def check(spec: Spec) -> None:
       )
   elif spec.method != "gradient":
     raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
-  if second_order(spec) and not held.smooth:
+  if second_order(spec) and not smooth(spec):
     raise BadInput(
       f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so second derivatives "
       "through it are not the game's; expected another constraint, method gradient or extragradient, and "
@@ -118,6 +109,26 @@ def check(spec: Spec) -> None:
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
+
+
+def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
+  """Raises `BadInput` for packs of examples where something needs each example for itself."""
+  if spec.packing == 1:
+    return
+  if spec.batch_size % spec.packing:
+    raise BadInput(
+      f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
+    )
+  if per_sample:
+    raise BadInput(
+      f"penalty {per_sample[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
+      "gradient of its own; expected packing=1, or penalty none"
+    )
+  if spec.conditional:
+    raise BadInput(
+      f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
+      "or packing=1"
+    )
 
 
 def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
@@ -135,6 +146,11 @@ def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
     return build
 
   return tuple(builder(name) for name in spec.losses)
+
+
+def optimal_logits(spec: Spec) -> tuple[Callable[..., Array] | None, ...]:
+  """Of each loss's best discriminator; see losses.optimal_logit."""
+  return tuple(losses.optimal_logit(name) for name in spec.losses)
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:
@@ -186,7 +202,7 @@ def assemble(
     generator=generator,
     discriminator=discriminator,
     losses=objectives(spec),
-    optimal_logits=tuple(losses.optimal_logit(name) for name in spec.losses),
+    optimal_logits=optimal_logits(spec),
     penalties=penalties.of_discriminator(spec.penalty, thawed(spec.penalty_options)),
     generator_penalties=penalties.of_the_generator(spec.generator_penalty, thawed(spec.generator_penalty_options)),
     augment=data.augmentations.get(spec.augmentation, dataset.image_shape, **thawed(spec.augmentation_options)),

@@ -15,13 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from gan_jax import losses
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.registry import Option
 from gan_jax.core.types import Batches, Data, GanState
 from gan_jax.game import discriminator
 from gan_jax.game.batches import draw, resident_batch
-from gan_jax.game.rules import Game
+from gan_jax.game.rules import Game, objectives, optimal_logits
 from gan_jax.game.step import discriminator_turn, generator_turn
 from gan_jax.probes import inspection
 from gan_jax.settings.records import Hypers
@@ -84,8 +83,8 @@ def yardstick(game: Game) -> Game:
   )
   return game._replace(
     spec=spec,
-    losses=(losses.builder("minimax"),),
-    optimal_logits=(losses.optimal_logit("minimax"),),
+    losses=objectives(spec),
+    optimal_logits=optimal_logits(spec),
     penalties=(),
     generator_penalties=(),
   )

@@ -21,19 +21,18 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from gan_jax import penalties
 from gan_jax.core.errors import BadInput
 from gan_jax.core.norms import global_norm
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.registry import Option
+from gan_jax.core.spectra import largest_singular_value
 from gan_jax.core.types import Data, GanState, Key, Params
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
-from gan_jax.game.rules import Game
+from gan_jax.game.rules import Game, smooth
 from gan_jax.game.step import build_resident_step
 from gan_jax.game.updates import lazy
 from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
-from gan_jax.models import constraints
 from gan_jax.probes import by_layer, inspection
 from gan_jax.settings.records import Hypers, Spec
 
@@ -64,7 +63,7 @@ class Statistics(NamedTuple):
 
 def spectral_norms(players: Mapping[str, Params], key: Key) -> dict[str, Array]:
   """By `<player>/<layer>`: the largest singular value in each layer that has a kernel (the larger, where it has two)."""
-  measure = lambda kernel: constraints.largest_singular_value(kernel, key, POWER_ITERATIONS)  # noqa: E731
+  measure = lambda kernel: largest_singular_value(kernel, key, POWER_ITERATIONS)  # noqa: E731
   found = {}
   for player, params in players.items():
     for layer, leaves in by_layer(params).items():
@@ -84,14 +83,14 @@ def cycle(game: Game) -> int:
 
 def check(spec: Spec) -> None:
   """Raises `BadInput` for a spec whose second derivatives are not the game's."""
-  if not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
+  if not smooth(spec):
     raise BadInput(
       f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so the update's Jacobian "
       "is not what automatic differentiation finds; expected another constraint, or probes without 'geometry'"
     )
 
 
-def moving(spec: Spec, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
+def moving(game: Game, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
   """The floating-point arrays of a state that feed back, and the way to a state that has others in their place.
 
   The players' own memories are left out: training normalises by the batch at hand, and running statistics only follow.
@@ -100,7 +99,7 @@ def moving(spec: Spec, state: GanState) -> tuple[list[Array], Callable[[list[Arr
   parts = {name: getattr(state, name) for name in ("gen_params", "gen_opt", "disc_params", "disc_opt")}
   # Only LeCam looks at the averages of logits.
   remembered = {"slow": memory.slow} | (
-    {"logit_means": memory.logit_means} if "lecam" in penalties.names(spec.penalty) else {}
+    {"logit_means": memory.logit_means} if any(penalty.name == "lecam" for penalty in game.penalties) else {}
   )
   leaves, structure = jax.tree.flatten((parts, remembered))
   floats = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)]
@@ -166,12 +165,12 @@ def differentiable(opt: Any) -> tuple[Any, Array]:
 def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key, size: int) -> Krylov:
   """Of the Jacobian of as many production steps as make the same map again, in the units of `scales`."""
   step, length = build_resident_step(game), cycle(game)
-  here, restore = moving(game.spec, state)
+  here, restore = moving(game, state)
   _, unravel = ravel_pytree(here)
 
   def advance(values: list[Array]) -> Array:
     after = lax.fori_loop(0, length, lambda _, s: step(hypers, s, data)[0], restore(values))
-    return ravel_pytree(moving(game.spec, after)[0])[0]
+    return ravel_pytree(moving(game, after)[0])[0]
 
   def product(vector: Array) -> Array:
     moved = jax.jvp(advance, (here,), (unravel(scales * vector),))[1]
@@ -205,7 +204,7 @@ def build(
 
   def measure(hypers: Hypers, state: GanState, data: Data) -> Statistics:
     keys = [derive_key(hypers.seed, state.step, Purpose.GEOMETRY, index) for index in range(4)]
-    scales = ravel_pytree(moving(game.spec, units(hypers, state))[0])[0]
+    scales = ravel_pytree(moving(game, units(hypers, state))[0])[0]
     gen_opt, gen_used = differentiable(state.gen_opt)
     disc_opt, disc_used = differentiable(state.disc_opt)
     gen_batch, disc_batch = (

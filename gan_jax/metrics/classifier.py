@@ -19,8 +19,8 @@ import numpy as np
 import optax
 from jax import Array
 
-from gan_jax import runs
 from gan_jax.core.errors import BadInput
+from gan_jax.core.files import read_arrays, write_arrays
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Data, Params
 from gan_jax.data import Dataset
@@ -118,7 +118,7 @@ def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
   )
   leaves, structure = jax.tree.flatten(template)
   try:
-    saved = runs.read_arrays(path)
+    saved = read_arrays(path)
     found = [saved[f"leaf_{i}"] for i in range(len(leaves))]
     if [leaf.shape for leaf in found] == [leaf.shape for leaf in leaves]:
       return Classifier(jax.tree.unflatten(structure, found), by_class, float(saved["accuracy"]), cached=True)
@@ -126,5 +126,5 @@ def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
     pass  # absent or damaged: train it again
   fresh = train(dataset)
   arrays = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(fresh.params))}
-  runs.write_arrays(path, accuracy=np.asarray(fresh.accuracy), **arrays)
+  write_arrays(path, accuracy=np.asarray(fresh.accuracy), **arrays)
   return fresh

@@ -18,10 +18,10 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from gan_jax.core.registry import Option, Registry
+from gan_jax.core.spectra import kernels, matrix, power_iteration, unit
 from gan_jax.core.types import Key, Params
 
 INITIAL_ITERATIONS = 30  # of the power method, once
-MEASURING_ITERATIONS = 100  # of `largest_singular_value` in rows
 
 Vectors = tuple[Array, ...]  # one per kernel: its leading right singular vector, [outputs]
 
@@ -29,27 +29,6 @@ Vectors = tuple[Array, ...]  # one per kernel: its leading right singular vector
 def clip(params: Params, bound: ArrayLike) -> Params:
   """Every weight into [-bound, bound] (Arjovsky et al. 2017, "Wasserstein GAN", arXiv:1701.07875, algorithm 1)."""
   return jax.tree.map(lambda x: jnp.clip(x, -jnp.asarray(bound, x.dtype), jnp.asarray(bound, x.dtype)), params)
-
-
-def matrix(kernel: Array) -> Array:
-  return kernel.reshape(-1, kernel.shape[-1])
-
-
-def unit(vector: Array) -> Array:
-  """vector / |vector|, zero where that is nothing."""
-  norm = jnp.sqrt(jnp.sum(jnp.square(vector)))
-  return vector / jnp.where(norm > 0, norm, 1)
-
-
-def power_iteration(kernel: Array, vector: Array) -> tuple[Array, Array]:
-  """(u, v) with u = W v / |W v| and v = W^T u / |W^T u|: one step of the power method; no gradient flows through it."""
-  w = lax.stop_gradient(matrix(kernel))
-  u = unit(w @ vector)
-  return u, unit(w.T @ u)
-
-
-def kernels(params: Params) -> list[Array]:
-  return [x for x in jax.tree.leaves(params) if x.ndim >= 2]
 
 
 def advance(params: Params, vectors: Vectors, iterations: int) -> Vectors:
@@ -72,20 +51,6 @@ def initial_vectors(params: Params, key: Key) -> Vectors:
   """Random vectors, iterated until they are close to the leading ones."""
   start = [unit(jax.random.normal(jax.random.fold_in(key, i), w.shape[-1:])) for i, w in enumerate(kernels(params))]
   return advance(params, tuple(start), INITIAL_ITERATIONS)
-
-
-def largest_singular_value(kernel: Array, key: Key, iterations: int = MEASURING_ITERATIONS) -> Array:
-  """Of a kernel as a matrix [inputs, outputs], from below, by the power method from a random vector.
-
-  Not by a decomposition: inside a program over several CPU devices LAPACK's calls wait for one another for ever (jax
-  0.10.2). Of Gaussian matrices, which have no gap to speak of, it misses less than one percent.
-  """
-  w = matrix(lax.stop_gradient(kernel))
-  largest = jnp.max(jnp.abs(w))
-  scaled = w / jnp.where(largest > 0, largest, 1)
-  vector = unit(jax.random.normal(key, w.shape[-1:], w.dtype))
-  vector = lax.fori_loop(0, iterations, lambda _, v: power_iteration(scaled, v)[1], vector)
-  return largest * jnp.sqrt(jnp.sum(jnp.square(scaled @ vector)))
 
 
 def normalise(params: Params, vectors: Vectors) -> Params:

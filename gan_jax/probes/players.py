@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax.core.norms import cosine, flat, global_norm, ratio
+from gan_jax.core.spectra import kernels, largest_singular_value
 from gan_jax.core.types import Params, Trace
-from gan_jax.models import constraints
 from gan_jax.probes.registry import probe
 
 
@@ -61,11 +61,11 @@ SPECTRAL = {
 
 @probe({})
 def normalisation(trace: Trace) -> dict[str, Array]:
-  kernels = constraints.kernels(trace.discriminator.normalised)
-  if not kernels:
+  found = kernels(trace.discriminator.normalised)
+  if not found:
     return {}
   key = jax.random.key(0)  # the start of the power iteration; any will do
-  values = [constraints.largest_singular_value(kernel, jax.random.fold_in(key, i)) for i, kernel in enumerate(kernels)]
+  values = [largest_singular_value(kernel, jax.random.fold_in(key, i)) for i, kernel in enumerate(found)]
   return {"disc/largest_singular_value": jnp.stack(values).max()}
 
 

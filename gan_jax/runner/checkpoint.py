@@ -28,8 +28,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from gan_jax.core import files
 from gan_jax.core.errors import BadInput, plural
-from gan_jax.runs import files
 
 KEEP = 3
 FORMAT = 2  # of `meta`; format 1 had no digest

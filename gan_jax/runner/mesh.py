@@ -55,8 +55,8 @@ class Layout(NamedTuple):
 def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, int]:
   """(rows, columns) of the mesh for `members` runs, each with a batch that can be divided into `batch` equal parts.
 
-  If there are at least as many members as devices, each row is one device. Otherwise remaining devices divide the
-  batches, if their number divides `batch`; of all possible pairs, the one with the least work per device is taken.
+  Each member gets a row of its own as long as there are devices, since members never talk to one another. As many of the
+  remaining devices as divide `batch` then share the batches of each row.
 
   Args:
     devices: number of devices.
@@ -75,11 +75,8 @@ def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, 
         f"{', '.join(map(str, columns))}, got {asked}"
       )
     return devices // asked, asked
-  if members >= devices:
-    return devices, 1
-  work = {c: -(-members // (devices // c)) / c for c in columns}
-  best = min(columns, key=lambda c: (work[c], c))
-  return devices // best, best
+  most = max(c for c in columns if c == 1 or devices // c >= members)
+  return devices // most, most
 
 
 def build(members: int, batch: int, asked: int = 0, devices: Sequence[Any] | None = None) -> Layout:

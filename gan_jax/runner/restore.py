@@ -15,13 +15,13 @@ import jax
 from gan_jax import data, runs
 from gan_jax import game as game_lib
 from gan_jax.core.errors import BadInput
+from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
 from gan_jax.data import Dataset
 from gan_jax.game.rules import Game
 from gan_jax.runner import checkpoint, resume
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.grouping import group as grouped
-from gan_jax.runs.files import Damaged
 from gan_jax.settings.records import Hypers
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
+from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
 from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
 from gan_jax.runner import checkpoint
 from gan_jax.runner.population import Group, Program
 from gan_jax.runs import plan, tables
-from gan_jax.runs.files import Damaged
 
 Say = Callable[[str], None]
 

@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.core.errors import BadInput, Failure
-from gan_jax.runs import schema
-from gan_jax.runs.files import (
+from gan_jax.core.files import (
   SET_ASIDE,
   Damaged,
   read_arrays,
@@ -38,10 +37,11 @@ from gan_jax.runs.files import (
   write_atomic,
   write_json,
 )
+from gan_jax.core.table import Table
+from gan_jax.runs import schema
 from gan_jax.runs.tables import (
   Found,
   Gap,
-  Table,
   append,
   damaged_samples,
   parts,

@@ -12,19 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gan_jax.core import files
 from gan_jax.core.errors import BadInput
-from gan_jax.runs import files, plan
+from gan_jax.core.table import Table
+from gan_jax.runs import plan
 
 PART = re.compile(r"(\d{9})-(\d{9})\.npz")
 SAMPLES = re.compile(r"(\d{9})\.npz")
 MOST_SAMPLES, MOST_PIXELS = 4096, 2**25  # of one run, in one file, at most
-
-
-class Table(NamedTuple):
-  """Columns of one group: `steps` [rows], and per metric float32 [rows, members]; NaN where nothing was measured."""
-
-  steps: np.ndarray
-  columns: dict[str, np.ndarray]
 
 
 class Gap(NamedTuple):

@@ -12,26 +12,25 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.core.types import Data, GanState, Params, Player
+from gan_jax.core.types import Data, GanState, Memory, Output, Params, Player
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import decode_points
-from gan_jax.models.players import plain
 
 
 def dirac(bias: bool = False) -> tuple[Player, Player]:
   """(generator, discriminator), both starting at 1: parameters theta [], and psi [] or, with a bias, (psi [], b [])."""
 
-  def generate(theta: Params, noise: Array, labels: Array) -> Array:
-    del labels
-    return jnp.broadcast_to(theta, (len(noise), 1))
+  def generate(theta: Params, memory: Memory, noise: Array, labels: Array, train: bool) -> tuple[Array, Memory]:
+    del labels, train
+    return jnp.broadcast_to(theta, (len(noise), 1)), memory
 
-  def judge(params: Params, images: Array, labels: Array) -> Array:
-    del labels
+  def judge(params: Params, memory: Memory, images: Array, labels: Array, train: bool) -> tuple[Output, Memory]:
+    del labels, train
     psi, b = params if bias else (params, jnp.zeros(()))
-    return psi * images[:, 0] + b
+    return Output(psi * images[:, 0] + b), memory
 
   start = (jnp.ones(()), jnp.zeros(())) if bias else jnp.ones(())
-  return plain(lambda key: jnp.ones(()), generate), plain(lambda key: start, judge, judges=True)
+  return Player(lambda key: (jnp.ones(()), ()), generate), Player(lambda key: (start, ()), judge)
 
 
 def dataset(size: int = 4) -> Dataset:

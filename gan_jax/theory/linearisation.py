@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import losses, penalties
+from gan_jax import losses
 from gan_jax.core.types import LossFn
 
 # Curvature in psi at 0, per unit of weight. None: not differentiable there, so there is no linearisation; nor for
@@ -30,7 +30,8 @@ CURVATURES: dict[str, float | None] = {
 
 def penalty_weights(config: Mapping[str, Any]) -> dict[str, float]:
   """The weight of each penalty of the discriminator, by name."""
-  return {n: config["penalty_weights"].get(n, config["penalty_weight"]) for n in penalties.names(config["penalty"])}
+  there = [name.strip() for name in config["penalty"].split("+") if name != "none"]
+  return {name: config["penalty_weights"].get(name, config["penalty_weight"]) for name in there}
 
 
 def predict(config: Mapping[str, Any]) -> np.ndarray | None:

@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.core.errors import plural
-from gan_jax.runs.directory import Table
+from gan_jax.core.table import Table
 from gan_jax.verdict import evidence
 from gan_jax.verdict.signs import CALLED, FACTORS, Signs, measure
 from gan_jax.verdict.thresholds import THRESHOLDS, check, fill

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gan_jax.runs.directory import Table
+from gan_jax.core.table import Table
 from gan_jax.verdict.signs import CALLED, Signs, column
 
 

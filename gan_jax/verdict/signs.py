@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.runs.directory import Table
+from gan_jax.core.table import Table
 
 FACTORS = ("loss", "critic", "generator")
 CALLED = {"loss": "loss", "critic": "discriminator", "generator": "generator"}  # the factors in text

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax import data, game, settings
+from gan_jax.core import spectra
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.models import constraints
@@ -71,7 +72,7 @@ def test_random_kernels_are_near_enough_after_the_start():
   normalise = jax.jit(constraints.normalise)
   for x in normalise(params, vectors):
     assert 1 - 1e-5 < norm(x) < 1.005
-  once = normalise(params, tuple(constraints.unit(jnp.ones(shape[-1])) for shape in shapes))
+  once = normalise(params, tuple(spectra.unit(jnp.ones(shape[-1])) for shape in shapes))
   assert norm(once[0]) > 1.02
 
 
@@ -119,7 +120,7 @@ def test_gradient_takes_the_vectors_as_constants(converged):
   params = {"kernel": jnp.asarray(w)}
   vectors = constraints.initial_vectors(params, KEY)
   if not converged:
-    vectors = (constraints.unit(jnp.array([1.0, -2.0, 0.5])),)
+    vectors = (spectra.unit(jnp.array([1.0, -2.0, 0.5])),)
   gradient = jax.grad(lambda p: (c * constraints.normalise(p, vectors)["kernel"]).sum())(params)["kernel"]
   u = w @ np.asarray(vectors[0])
   u /= np.linalg.norm(u)
@@ -142,9 +143,9 @@ def test_gradient_takes_the_vectors_as_constants(converged):
 @pytest.mark.parametrize("size", [1.0, 1e-20])
 def test_the_largest_singular_value_is_measured_from_below(shape, size):
   w = (size * np.random.default_rng(1).normal(size=shape)).astype(np.float32)
-  found = float(jax.jit(constraints.largest_singular_value)(jnp.asarray(w), KEY))
+  found = float(jax.jit(spectra.largest_singular_value)(jnp.asarray(w), KEY))
   assert 0.99 * norm(w) <= found <= norm(w) * (1 + 1e-5)
-  assert float(constraints.largest_singular_value(jnp.zeros(shape), KEY)) == 0
+  assert float(spectra.largest_singular_value(jnp.zeros(shape), KEY)) == 0
 
 
 def trained(steps, **fields):
@@ -169,7 +170,7 @@ def trained(steps, **fields):
     return jax.lax.scan(one, state, length=steps)[1]
 
   rows, kernels = run(initial_state(hypers, played))
-  at = lambda t: constraints.kernels(jax.tree.map(lambda x: x[t], kernels))  # noqa: E731
+  at = lambda t: spectra.kernels(jax.tree.map(lambda x: x[t], kernels))  # noqa: E731
   return np.asarray(rows), np.array([max(norm(w) for w in at(t)) for t in range(steps)])
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from gan_jax.core import files
 from gan_jax.core.errors import BadInput
 from gan_jax.runner import checkpoint
-from gan_jax.runs import files
 
 FACTS = {"members": ["aaaa", "bbbb"], "data": "0123"}
 

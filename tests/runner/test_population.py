@@ -218,7 +218,8 @@ def test_a_conditional_generator_is_asked_for_the_shares_of_the_data(shares, sam
   dataset = whole._replace(data=types.Data(whole.data.images[: len(labels)], jax.numpy.asarray(labels)))
   (group,) = grouping.group(configs({"conditional": True, "evaluation_samples": samples}))
   built = game.build(group.spec, dataset)
-  spoken = lambda params, noise, labels: jax.numpy.zeros((len(labels), 8, 8, 1)) + labels[:, None, None, None]  # noqa: E731
+  said = lambda labels: jax.numpy.zeros((len(labels), 8, 8, 1)) + labels[:, None, None, None]  # noqa: E731
+  spoken = lambda params, memory, noise, labels, train: (said(labels), memory)  # noqa: E731
   built = built._replace(generator=built.generator._replace(apply=spoken))
   heard = metrics.Quality(
     lambda draw, count, near: in_chunks(lambda i: draw(i)[:, 0, 0, 0], count), lambda x: {"label": x}, {}, {}

@@ -14,13 +14,14 @@ from experiments import command
 from experiments import report as report_command
 from experiments import sweep as sweep_command
 from gan_jax import report, runs, settings
+from gan_jax.core import files
 from gan_jax.core.errors import BadInput, Failure
 from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
 from gan_jax.report.export import export
 from gan_jax.runner import checkpoint, population, standing, study
-from gan_jax.runs import files, plan
+from gan_jax.runs import plan
 from tests.data.test_idx import write_set
 
 CONFIG = """

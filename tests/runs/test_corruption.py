@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from gan_jax import report, runs, settings
+from gan_jax.core import files
 from gan_jax.core.errors import BadInput
 from gan_jax.report.export import export
 from gan_jax.runner import standing
-from gan_jax.runs import files
 
 MARK = Path(tempfile.gettempdir()) / "gan_jax_was_here"  # what code in a damaged file would leave
 

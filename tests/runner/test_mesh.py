@@ -1,0 +1,139 @@
+"""The mesh of members and batches: which shape it takes, and that a divided run is the run on one device."""
+
+import re
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import data, game, losses, settings
+from gan_jax.core.errors import BadInput
+from gan_jax.game.state import initial_state
+from gan_jax.runner import grouping, mesh, population
+from gan_jax.runner.mesh import DIVIDED, REPLICATED
+from tests.conftest import ROOT
+
+WIDTHS = {"generator_width": 8, "discriminator_width": 8, "depth": 1}
+SMALL = {"dataset": "digits", "batch_size": 16, "latent_size": 4, "optimizer": "sgd", "seed": 3, **WIDTHS}
+# Losses in which examples meet one another, and networks that are normalised by their batch.
+WHOLE_BATCH = {
+  "relativistic average, a penalty on slopes, noise on images": {
+    "loss": "relativistic_average",
+    "penalty": "r1",
+    "penalty_weight": 0.1,
+    "instance_noise": True,
+  },
+  "every real meets every fake, both players normalised by their batch": {
+    "loss": next(name for name, card in losses.CARDS.items() if card.pairing == "all_pairs"),
+    "model": "pacgan",
+    "discriminator_norm": "batch",
+  },
+}
+
+
+@pytest.mark.parametrize(
+  ("devices", "members", "batch", "expected"),
+  [
+    (8, 1, 64, (1, 8)),  # one run: its batch over all
+    (8, 8, 64, (8, 1)),  # as many runs as devices: one each
+    (8, 35, 64, (8, 1)),  # more: rows of several, the last ones padded
+    (8, 2, 64, (2, 4)),  # both at once
+    (8, 3, 64, (4, 2)),  # three runs and a copy, two devices each
+    (8, 5, 64, (8, 1)),
+    (8, 1, 20, (2, 4)),  # 20 examples do not divide by 8
+    (8, 1, 7, (8, 1)),
+    (6, 1, 64, (3, 2)),
+    (1, 5, 64, (1, 1)),
+  ],
+)
+def test_members_come_first_and_batches_take_what_is_left(devices, members, batch, expected):
+  assert mesh.shape(devices, members, batch) == expected
+
+
+def test_every_shape_uses_all_devices_and_divides_the_batch():
+  for devices in range(1, 17):
+    for members in range(1, 20):
+      rows, columns = mesh.shape(devices, members, 24)
+      assert rows * columns == devices
+      assert 24 % columns == 0
+      assert columns == 1 or rows >= members
+      more = [c for c in range(columns + 1, devices + 1) if devices % c == 0 and 24 % c == 0]
+      assert not any(devices // c >= members for c in more)
+
+
+def test_a_number_that_does_not_divide_is_refused():
+  assert mesh.shape(8, 4, 64, asked=4) == (2, 4)
+  with pytest.raises(
+    BadInput, match=r"divisor of the 8 devices and of the batch \(12 examples or packs\), 1, 2, 4, got 3"
+  ):
+    mesh.shape(8, 4, 12, asked=3)
+
+
+def played(configs, devices, columns, steps=3):
+  """(losses and logits of each step, parameters and memories at the end, compiled text) on so many devices."""
+  (group,) = grouping.group([settings.resolve(SMALL, config) for config in configs])
+  dataset = data.load("digits")
+  layout = mesh.build(len(configs), group.spec.batch_size, columns, jax.devices()[:devices])
+  built = game.build(group.spec, dataset)._replace(spread=layout.spread)
+
+  def step(hypers, state, examples):
+    state, trace = population.step_all(built, hypers, state, examples)
+    return state, (
+      trace.generator.loss,
+      trace.discriminator.loss,
+      trace.generator.fake_logits,
+      trace.discriminator.grads,
+    )
+
+  program = jax.jit(layout.divide(step, (DIVIDED, DIVIDED, REPLICATED), (DIVIDED, DIVIDED)))
+  init = jax.jit(layout.divide(jax.vmap(lambda h: initial_state(h, built)), (DIVIDED,), DIVIDED))
+  hypers, examples, seen = layout.place(group.hypers), layout.put(dataset.data, REPLICATED), []
+  state = init(hypers)
+  compiled = program.lower(hypers, state, examples).compile()
+  for _ in range(steps):
+    state, trace = compiled(hypers, state, examples)
+    seen.append(layout.cut(trace))
+  return seen, layout.cut((state.gen_params, state.gen_ema, state.disc_params, state.memory)), compiled.as_text()
+
+
+def same(one, other, tolerance=2e-4):
+  for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.mark.parametrize("name", WHOLE_BATCH)
+def test_one_run_over_four_devices_is_the_run_on_one(name):
+  seen, found, text = played([WHOLE_BATCH[name]], 4, 4)
+  alone_seen, alone, alone_text = played([WHOLE_BATCH[name]], 1, 1)
+  same(seen, alone_seen)
+  same(found, alone)
+  assert "all-reduce" in text
+  assert "all-reduce" not in alone_text
+  # What a device computes is a quarter of the batch of 16.
+  assert re.search(r"f32\[(1,)?4,(8,8,1|64|8)\]", text)
+
+
+def test_members_and_batches_at_once():
+  """Three runs on two rows of two devices: the fourth place is a copy."""
+  members = [{"seed": seed, "loss": loss} for seed, loss in ((1, "hinge"), (2, "minimax"), (3, "minimax"))]
+  seen, found, _ = played(members, 4, 2)
+  alone_seen, alone, _ = played(members, 1, 1)
+  same(seen, alone_seen)
+  same(found, alone)
+
+
+EIGHT = """
+import tests.conftest, jax
+jax.config.update("jax_num_cpu_devices", 8)
+from tests.runner.test_mesh import WHOLE_BATCH, played, same
+assert len(jax.devices()) == 8
+run = next(iter(WHOLE_BATCH.values()))
+same(played([run], 8, 8)[1], played([run], 1, 1)[1])
+"""
+
+
+def test_eight_devices():
+  done = subprocess.run([sys.executable, "-c", EIGHT], cwd=ROOT, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
