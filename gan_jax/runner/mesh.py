@@ -14,6 +14,7 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.core.errors import BadInput
+from gan_jax.settings.records import Spec
 
 MEMBERS, BATCH = "members", "batch"
 REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec(MEMBERS), PartitionSpec(None, MEMBERS)
@@ -79,11 +80,17 @@ def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, 
   return devices // most, most
 
 
-def build(members: int, batch: int, asked: int = 0, devices: Sequence[Any] | None = None) -> Layout:
-  """The layout over all devices (or those given). On a CPU, batches are divided only where `asked`: for small networks, sums
-  over virtual devices cost more than they gain."""
+def build(spec: Spec, members: int, devices: Sequence[Any] | None = None) -> Layout:
+  """The layout of a population over all devices (or those given).
+
+  On a CPU batches are divided only where `Spec.batch_devices` asks for it: sums over its virtual devices cost more than
+  small networks gain.
+
+  Raises:
+    BadInput: as `shape` does.
+  """
   devices = list(jax.devices() if devices is None else devices)
-  asked = asked or int(devices[0].platform == "cpu")
-  rows, columns = shape(len(devices), members, batch, asked)
+  asked = spec.batch_devices or int(devices[0].platform == "cpu")
+  rows, columns = shape(len(devices), members, spec.batch_size // spec.packing, asked)
   mesh = Mesh(np.array(devices).reshape(rows, columns), (MEMBERS, BATCH))
   return Layout(mesh, members, -(-members // rows) * rows)

@@ -100,8 +100,7 @@ def compile_group(
   group: Group, game: Game, dataset: Dataset, quality: Quality, layout: mesh.Layout | None = None
 ) -> Program:
   """The programs of a group on all devices; each is compiled at its first call."""
-  spec = group.spec
-  layout = layout or mesh.build(len(group.configs), spec.batch_size // spec.packing, spec.batch_devices)
+  layout = layout or mesh.build(group.spec, len(group.configs))
   game = game._replace(spread=layout.spread)
   init = jax.vmap(lambda hypers: initial_state(hypers, game))
   return Program(

@@ -113,7 +113,8 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     manifest = standing.existing(study, configs)
-    devices.configure(len(configs), manifest and manifest["layout"])
+    each = max(config["batch_devices"] for config in configs)
+    devices.configure(len(configs), manifest and manifest["layout"], each)
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
@@ -167,7 +168,7 @@ def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -
 def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
   """Load the data and check the groups against them and against what is on disk. Nothing is written."""
   from gan_jax import data, game, metrics
-  from gan_jax.runner import evaluation, memory, resume
+  from gan_jax.runner import evaluation, memory, mesh, resume
 
   here = platform_facts()
   found = _Inputs({}, {}, {}, changes(manifest, here))
@@ -178,6 +179,7 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
     metrics.check(key[0], found.datasets[key], group.spec.metrics)
     played = game.build(group.spec, found.datasets[key])
     memory.check(group.spec, played, len(group.configs))
+    mesh.build(group.spec, len(group.configs))
     found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})

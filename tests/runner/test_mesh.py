@@ -75,7 +75,7 @@ def played(configs, devices, columns, steps=3):
   """(losses and logits of each step, parameters and memories at the end, compiled text) on so many devices."""
   (group,) = grouping.group([settings.resolve(SMALL, config) for config in configs])
   dataset = data.load("digits")
-  layout = mesh.build(len(configs), group.spec.batch_size, columns, jax.devices()[:devices])
+  layout = mesh.build(group.spec._replace(batch_devices=columns), len(configs), jax.devices()[:devices])
   built = game.build(group.spec, dataset)._replace(spread=layout.spread)
 
   def step(hypers, state, examples):
