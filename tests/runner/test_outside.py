@@ -8,7 +8,7 @@ from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.report.loading import load_study
 from gan_jax.runner import study
-from tests.game.test_outside import CODE
+from tests.game.test_outside import CODE, untouched
 
 CONFIG = '''
 """My own code of every kind."""
@@ -33,7 +33,8 @@ def folder(tmp_path, monkeypatch):
   (tmp_path / "mine.py").write_text(CODE)
   (tmp_path / "study.py").write_text(textwrap.dedent(CONFIG))
   monkeypatch.chdir(tmp_path)
-  return tmp_path
+  with untouched():
+    yield tmp_path
 
 
 def test_own_code_of_every_kind_runs_reports_and_resumes(folder):
