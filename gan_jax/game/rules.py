@@ -78,6 +78,12 @@ def check(spec: Spec) -> None:
   probes.requested(spec.probes)
   if spec.hold_out == 1:
     raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
+  check_penalties(spec)
+  check_turns(spec)
+
+
+def check_penalties(spec: Spec) -> None:
+  """Whether penalties, augmentation and packing go together; raises `BadInput`."""
   data.augmentations.get(spec.augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
@@ -89,6 +95,10 @@ def check(spec: Spec) -> None:
     raise BadInput(
       f"penalty {augmenting[0]!r} expected an augmentation to be consistent under, got 'none'; known: {choices}"
     )
+
+
+def check_turns(spec: Spec) -> None:
+  """Whether the order of updates, the method and the unrolling go together; raises `BadInput`."""
   if spec.order == "simultaneous":
     if (spec.n_critic, spec.n_gen) != (1, 1):
       raise BadInput(

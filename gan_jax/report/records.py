@@ -30,8 +30,8 @@ class Run(NamedTuple):
 
 
 class Variant(NamedTuple):
-  """A config without its seed and without options at their defaults, and its runs. The label names the fields in which it
-  differs from its panel."""
+  """A config without its seed and without options at their defaults, and its runs. The label states the fields that vary
+  within its panel."""
 
   label: str
   config: dict[str, Any]

@@ -620,7 +620,7 @@ def grid(**fields):
     ([{"loss": x, "rate": 0.1 * i, "beta": 0.1 * i, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)], 1,
      []),  # values twice: not drawn
     ([{"loss": x, "rate": i + 9 * c, "beta": i + 7.5 * c, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)],
-     1, ["rate", "beta"]),  # critic steps are compared: as many draws of each
+     1, ["rate", "beta"]),  # discriminator steps are compared: as many draws of each
     ([{"loss": x, "rate": i, "beta": i / 7, "critic": 1 + (i % 7) // 3} for x in "ab" for i in range(16)], 1,
      ["rate", "beta", "critic"]),
     ([{"loss": x, "rate": i, "beta": i / 7} | ({"options.margin": i / 3} if x == "b" else {}) for x in "ab"
