@@ -50,7 +50,7 @@ def sweep(s):
   rates = lambda level: s.param("discriminator_rate", [round(level * k, 6) for k in (1, 3, 10, 30)])  # noqa: E731
   strengths = s.chain(
     s.product(s.fixed(panel="learning rate"), rates(RATE)),
-    s.product(s.fixed(panel="critic steps"), s.param("n_critic", [2, 5, 10])),
+    s.product(s.fixed(panel="discriminator steps"), s.param("n_critic", [2, 5, 10])),
     s.product(s.fixed(panel="width"), s.param("model_options.discriminator_width", [WIDTH * k for k in (2, 4, 8)])),
     s.product(s.fixed(panel="learning rate, Adam", optimizer="adam", generator_rate=ADAM_RATE), rates(ADAM_RATE)),
   )

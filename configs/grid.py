@@ -1,4 +1,4 @@
-"""Mode coverage on the grid of 25 Gaussians: two time-scale rates and critic steps under the non-saturating loss.
+"""Mode coverage on the grid of 25 Gaussians: two time-scale rates and discriminator steps under the non-saturating loss.
 
 ./launch.sh sweep configs/grid.py
 """
@@ -22,5 +22,5 @@ def sweep(s):
   seeds = s.param("seed", range(3))
   return s.chain(
     s.product(s.fixed(panel="two time-scale"), s.param("discriminator_rate", [1e-4, 2e-4, 4e-4, 8e-4]), seeds),
-    s.product(s.fixed(panel="critic steps"), s.param("n_critic", [1, 2, 5]), seeds),
+    s.product(s.fixed(panel="discriminator steps"), s.param("n_critic", [1, 2, 5]), seeds),
   )

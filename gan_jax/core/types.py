@@ -14,27 +14,27 @@ LossFn = Callable[[Array, Array], Array]  # (real_logits [B], fake_logits [B]) -
 
 
 class Loss(NamedTuple):
-  """A GAN objective: two pure functions over logits (high logit = judged real), both minimised."""
+  """A GAN objective: two pure functions of logits (a high logit means real), both minimised."""
 
   discriminator: LossFn
   generator: LossFn  # differentiated with respect to the fake logits only
 
 
 class Output(NamedTuple):
-  """What a discriminator says of a batch."""
+  """The output of a discriminator for a batch."""
 
   logits: Array  # [B], float32 (float64 stays)
-  features: Array | None = None  # [B, F], what the logit is a linear function of; None: not given
+  features: Array | None = None  # [B, F], of which the logit is a linear function; None: not given
   classes: Array | None = None  # [B, K], logits of classes of a second head; None: it has none
 
 
 class Player(NamedTuple):
   """A network as two pure functions.
 
-  `apply` is (params, memory, inputs, labels, train) -> (outputs, memory). The generator maps noise [B, Z] to images
-  [B, ...], the discriminator images [B, ...] to an `Output`. Labels are int32 [B]; an unconditional player ignores them.
-  `train` is a Python bool: with True a batch is normalised by its own statistics and the memory moves; with False the
-  statistics in the memory are used, and it comes back as it was.
+  `apply` is (params, memory, inputs, labels, train) -> (outputs, memory). The generator maps noise [B, Z] to images [B,
+  ...], the discriminator images [B, ...] to an `Output`. Labels are int32 [B]; an unconditional player ignores them.
+  `train` is a Python bool: with True a batch is normalised by its own statistics and the memory is updated; with False
+  the statistics in the memory are used, and it is returned unchanged.
   """
 
   init: Callable[[Key], tuple[Params, Memory]]
@@ -42,14 +42,14 @@ class Player(NamedTuple):
 
 
 class Data(NamedTuple):
-  """A whole dataset on the device. `images` stays uint8 where the source is; `labels` are int32."""
+  """A whole dataset on the device. `images` is uint8 if its source is; `labels` is int32."""
 
   images: Array  # [N, ...]
   labels: Array  # [N]
 
 
 class Counts(NamedTuple):
-  """What a run has used so far: the honest axis for comparing methods whose steps cost differently. uint32."""
+  """What a run has used so far, uint32: a fair axis for comparing methods whose steps differ in cost."""
 
   discriminator_updates: Array
   generator_updates: Array
@@ -64,7 +64,7 @@ class LogitMeans(NamedTuple):
 
 
 class Memories(NamedTuple):
-  """All that moves from step to step without being trained by gradient."""
+  """All arrays that change from step to step but are not trained by gradient."""
 
   generator: Memory  # the generator's own
   average: Memory  # the same, averaged as `GanState.gen_ema` is: evaluation uses the two together
@@ -75,7 +75,7 @@ class Memories(NamedTuple):
 
 
 class GanState(NamedTuple):
-  """All that a run carries from step to step. Nothing random: randomness derives from (seed, step)."""
+  """The complete state of a run between steps. It holds no random key: keys are derived from (seed, step)."""
 
   step: Array  # int32, steps taken
   diverged_at: Array  # int32, the step whose update was refused because it was not finite; -1: none
@@ -100,7 +100,7 @@ class Batches(NamedTuple):
 
 
 class DiscriminatorView(NamedTuple):
-  """What the discriminator saw in its (last) update of a step, and that update."""
+  """The quantities of the discriminator's (last) update in a step."""
 
   loss: Array  # mean over the batch, penalty not included; before the update
   penalty: Array  # mean over the batch, the sum of several, weights not included; NaN: not due
@@ -114,10 +114,10 @@ class DiscriminatorView(NamedTuple):
 
 
 class GeneratorView(NamedTuple):
-  """What the generator saw in its last update of a step, before it was made, and that update.
+  """The quantities of the generator's last update in a step, computed before the update is applied.
 
-  In the order `discriminator_first` that is after the discriminator's update, in the others before it. `extragradient`
-  shows its second evaluation.
+  With the order `discriminator_first` they are computed after the discriminator's update, with the others before it.
+  `extragradient` shows its second evaluation.
   """
 
   loss: Array  # mean over the batch, penalty not included
@@ -128,18 +128,18 @@ class GeneratorView(NamedTuple):
   logit_cotangent: Array  # [B]       d loss / d fake_logits, the loss's factor
   logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the discriminator's factor
   real_slope: Array  # [B, ...]       the same at real examples
-  between_slope: Array  # [B, ...]    the same at random points between a real example and the fake beside it
+  between_slope: Array  # [B, ...]    the same at random points between a real example and the fake at the same index
   image_cotangent: Array  # [B, ...]  d loss / d images
   image_motion: Array  # [B, ...]     d images / d params along the gradient's unit vector, the generator's factor
   lens: dict[str, Any]  # lens.View by loss; empty unless `Spec.lens` asks for some
   parts: Params  # as of the discriminator
-  grads: Params  # d loss / d params; with `unroll_gradient=through`, through the discriminator's reply too
+  grads: Params  # d loss / d params; with `unroll_gradient=through`, through the unrolled discriminator updates too
   params: Params  # before the update
   updates: Params | None = None  # the difference that the update made; zero where it was refused
 
 
 class Trace(NamedTuple):
-  """One step, taken apart; B examples. Probes read it, and the compiler deletes what no probe asks for.
+  """The intermediate results of one step with B examples. Probes read it; the compiler removes what no probe uses.
 
   With `packing` m a pack of m examples has one logit: logits and logit_cotangent are [B/m], slopes stay [B, ...].
   """
@@ -147,8 +147,8 @@ class Trace(NamedTuple):
   step: Array
   counts: Counts  # after the step
   alive: Array  # bool: this step's update was taken
-  threshold: Array  # the logit at which the loss in use is undecided; NaN: it has none of its own
-  calibrated: Array  # bool: the best discriminator's logit is log p/q, so that its sigmoid is a probability
+  threshold: Array  # the logit at which the loss in use is neutral between real and fake; NaN: it has no such logit
+  calibrated: Array  # bool: the optimal logit is log p/q, so its sigmoid is a probability
   generator: GeneratorView
   discriminator: DiscriminatorView
   next_generator_grads: Params | None = None  # of the step after this one; None unless `Spec.probes` asks for `noise`

@@ -18,14 +18,14 @@ AUGMENTATIONS = Registry("augmentation", ("images", "key"))
 
 
 def register(of_images: bool = False) -> Callable[[Augmentation], Augmentation]:
-  """Decorator: enter an augmentation by its own name; `of_images`: it needs [B, H, W, C], and does not take points."""
+  """Decorator: register an augmentation under its own name; `of_images`: it needs images [B, H, W, C], not points."""
   return AUGMENTATIONS.register(facts=of_images)
 
 
 def get(name: str, image_shape: tuple[int, ...] | None = None, **options: Any) -> Augmentation:
-  """The augmentation of that name, its options bound.
+  """The augmentation of that name, with its options bound.
 
-  Raises `BadInput` for an unknown name or option, or for one that needs images and would get points.
+  Raises `BadInput` for an unknown name or option, or for an augmentation of images if the data are points.
   """
   entry = AUGMENTATIONS.get(name)
   bound = entry.complete(options)

@@ -1,11 +1,11 @@
-"""What the players see in one update: real examples that come from outside the step, and noise that derives from it.
+"""The inputs of one update: real examples, which come from outside the step, and noise, derived from (seed, step).
 
-`draw` picks the real examples of a step out of data that lie on the device; whoever streams them from elsewhere takes the
-same indices. `deal` makes of them what one update of one player sees: a pure function of (seed, step, which update).
+`draw` takes the real examples of a step from data on the device; code that streams them from elsewhere uses the same
+indices. `deal` makes the batch of one update of one player: a pure function of (seed, step, which update).
 
-The updates of one step may see different fakes, the config's `fakes`: `fresh`, each update its own noise; `same_noise`,
-one noise for all of them, through the generator as it then is; `same_images`, the very images too, as the generator made
-them before the step. (A tutorial that computes the fakes once and uses them for both players does the last.)
+The config's `fakes` says which fakes the updates of one step use. `fresh`: each update has its own noise. `same_noise`:
+all have the same noise, passed through the current generator. `same_images`: all have the same images, from the
+generator as it was before the step. (Tutorials that compute the fakes once and use them for both players do the last.)
 """
 
 from typing import Literal, NamedTuple
@@ -26,13 +26,13 @@ PlayerName = Literal["discriminator", "generator"]
 
 
 class Batch(NamedTuple):
-  """What one update of one player sees."""
+  """The inputs of one update of one player."""
 
   real: Array  # [B, ...], decoded; instance noise added
-  labels: Array  # [B], shared by real[i] and the fake beside it
-  held_out: tuple[Array, Array] | None  # as many examples that are held out, and their classes; no noise on them
-  noise: Array  # [B, Z], of the generator
-  blur: Array | None  # [B, ...], the instance noise that fakes get; None without it
+  labels: Array  # [B], class labels, shared by real[i] and fake[i]
+  held_out: tuple[Array, Array] | None  # as many held-out examples and their classes, without instance noise
+  noise: Array  # [B, Z], the generator's input
+  blur: Array | None  # [B, ...], instance noise of the fakes; None without it
   key: Key  # of the penalties
 
 
@@ -53,9 +53,9 @@ def draw(spec: Spec, seed: ArrayLike, step: Array, data: Data) -> Batches:
 
 
 def place(spec: Spec, player: PlayerName, index: int) -> int:
-  """Which of the step's batches of real examples an update sees.
+  """The index of the batch of real examples, among those of the step, that an update uses.
 
-  The generator's, which relativistic losses compare fakes with, are those of the discriminator's update beside its own.
+  The generator uses those of the discriminator update next to its own; relativistic losses compare its fakes with them.
   """
   if spec.fakes != "fresh" and methods.facts(spec.method).evaluations > 1:
     return 0
@@ -95,10 +95,10 @@ def deal(game: Game, hypers: Hypers, step: Array, batches: Batches, player: Play
 
 
 def shown(images: Array, batch: Batch) -> Array:
-  """Generated images as the discriminator sees them."""
+  """Generated images as given to the discriminator, with instance noise."""
   return images if batch.blur is None else images + batch.blur
 
 
 def resident_batch(game: Game, hypers: Hypers, step: Array, data: Data, player: PlayerName, index: int) -> Batch:
-  """`deal` out of data that lie on the device."""
+  """`deal` from data on the device."""
   return deal(game, hypers, step, draw(game.spec, hypers.seed, step, data), player, index)

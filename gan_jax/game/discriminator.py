@@ -1,6 +1,6 @@
-"""The discriminator's gradient at one point of the game: of its loss, and of its penalties.
+"""The discriminator's gradient at one point of the game: that of its loss, and that of its penalties.
 
-A point is (gen_params, disc_params); `memory` is the run's `Memories`. Everything static is in `game`.
+A point is (gen_params, disc_params); `memory` is the run's `Memories`. All static choices are in `game`.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from gan_jax.settings.records import Hypers
 
 
 class Seen(NamedTuple):
-  """What comes with a player's gradient."""
+  """What is returned with a player's gradient."""
 
   view: Any  # DiscriminatorView or GeneratorView
   memory: Memory  # the player's own, after these forward passes
@@ -34,7 +34,7 @@ def generate(game: Game, params: Params, memory: Memories, noise: Array, labels:
 def judge(
   game: Game, hypers: Hypers, params: Params, memory: Memories, images: Array, labels: Array
 ) -> tuple[Output, Memory]:
-  """(what the discriminator says, its memory after this pass), as in training, its weights constrained."""
+  """(the discriminator's output, its memory after this pass), as in training, with constrained weights."""
   weights = constraint(game, hypers).bind(params, memory.constraint)
   return game.discriminator.apply(weights, memory.discriminator, images, labels, True)
 
@@ -43,7 +43,7 @@ def judge_both(
   game: Game, hypers: Hypers, params: Params, memory: Memories, batch: Batch, fake: Array
 ) -> tuple[tuple[Array, Array], Memory]:
   """((real_logits, fake_logits), the discriminator's memory after both)."""
-  if game.couples_batch:  # each side is normalised by its own statistics
+  if game.couples_batch:  # reals and fakes are each normalised by their own statistics
     real, after = judge(game, hypers, params, memory, batch.real, batch.labels)
     of_fake, after = judge(game, hypers, params, memory._replace(discriminator=after), fake, batch.labels)
     return (real.logits, of_fake.logits), after
@@ -54,7 +54,7 @@ def judge_both(
 
 
 def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:
-  """Of the loss and of the penalties on logits, whose slopes join the loss's and cost no pass of their own."""
+  """The gradient of the loss and the penalties on logits; their slopes are added to the loss's, so they need no pass."""
   gen_params, disc_params = point
   fake = shown(generate(game, gen_params, memory, batch.noise, batch.labels)[0], batch)
   see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
@@ -75,7 +75,7 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
 
 
 def costly(game: Game) -> bool:
-  """Whether any penalty needs a pass of its own through the discriminator, or its weights."""
+  """Whether any penalty needs a further pass through the discriminator, or its weights."""
   return any(penalty.kind != "logits" for penalty in game.penalties)
 
 
@@ -106,14 +106,14 @@ def penalties(
 
 
 def penalty_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Array]:
-  """Of the `penalties`, and their sum without weights."""
+  """The gradient of `penalties`, and their sum without weights."""
   gen_params, disc_params = point
   objective = lambda params: penalties(game, params, gen_params, hypers, memory, batch)  # noqa: E731
   return jax.grad(objective, has_aux=True)(disc_params)
 
 
 def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:
-  """Of the loss and all penalties."""
+  """The gradient of the loss and all penalties."""
   grads, seen = loss_gradient(game, hypers, point, memory, batch)
   if costly(game):
     more, total = penalty_gradient(game, hypers, point, memory, batch)

@@ -1,7 +1,7 @@
-"""The generator's gradient at one point of the game, taken apart on the way.
+"""The generator's gradient at one point of the game, and its three factors.
 
-The derivative is taken in stages, parameters -> images -> logits, and the loss enters as a cotangent on the logits. So the
-three factors of the generator's gradient (the loss's, the discriminator's, the generator's) lie open in the view.
+The derivative is taken in stages, parameters -> images -> logits, and the loss enters as a cotangent on the logits. So
+the view contains the three factors of the generator's gradient: the loss's, the discriminator's and the generator's.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ Pull = Callable[[Array], Params]  # logit cotangents [B] -> gradient
 
 
 class Chain(NamedTuple):
-  """The generator's forward pass in its three stages, each with its pull-back."""
+  """The generator's forward pass in three stages, each with its vector-Jacobian product."""
 
   images: Array  # [B, ...]
   real_logits: Array
@@ -35,7 +35,7 @@ class Chain(NamedTuple):
   pull_to_images: Callable  # fake logit cotangents -> (images,)
   pull_to_real: Callable  # real logit cotangents -> (real images,)
   pull_to_between: Callable
-  motion: Callable[[Params], Array]  # a direction of the parameters -> how the images move
+  motion: Callable[[Params], Array]  # a direction of the parameters -> the derivative of the images along it
   memory: Memory  # the generator's, after the pass
 
 
@@ -79,7 +79,7 @@ def penalties(game: Game, params: Params, hypers: Hypers, memory: Memories, batc
 
 
 def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:
-  """Of the loss and all penalties; the view has that of the loss alone, and its factors."""
+  """The gradient of the loss and all penalties; the view has the gradient of the loss alone, and its factors."""
   gen_params, disc_params = point
   through, pull_to_reply = game.spec.unroll_steps and game.spec.unroll_gradient == "through", None
   reply = lambda params: unroll(game, params, disc_params, hypers, memory, batch)  # noqa: E731
@@ -129,7 +129,7 @@ def in_parts(game: Game) -> bool:
 
 
 def pull_back(game: Game, links: Chain, slope: Array) -> Pull:
-  """Logit cotangents -> gradient; where each example has a logit of its own, by way of the slopes at hand."""
+  """Logit cotangents -> gradient. If each example has a logit of its own, the known slopes d logit / d image are used."""
   if game.couples_batch or game.spec.packing > 1:
     return lambda weights: links.pull_to_params(*links.pull_to_images(weights))[0]
   return lambda weights: links.pull_to_params(slope * weights.reshape((-1, *[1] * (slope.ndim - 1))))[0]

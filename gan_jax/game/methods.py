@@ -1,8 +1,9 @@
-"""Methods: the direction that both players follow at one point, their gradients or those corrected by the game's Jacobian.
+"""Methods: the direction of both players' updates: their gradients, or gradients corrected by the game's Jacobian.
 
 With v = (grad_theta L_G, grad_psi L_D) and J = dv/d(theta, psi), plain simultaneous descent follows -v, whose rotation
-(the antisymmetric part of J) is what makes a game circle. Both corrections need products with J only, never J itself.
-A field is `(gen_params, disc_params) -> (v, views)`; what comes back is the direction to descend, and the views.
+(the antisymmetric part of J) makes the players circle around an equilibrium. The corrections need products with J only,
+never J itself. A field is `(gen_params, disc_params) -> (v, views)`; a method returns the direction to descend, and the
+views.
 """
 
 from collections.abc import Callable
@@ -21,14 +22,14 @@ METHODS = Registry("method", ("field", "point"), traced="may")
 
 
 class Facts(NamedTuple):
-  """What the step must know of a method."""
+  """Properties of a method that the step needs."""
 
-  evaluations: int = 1  # directions per step; of two, the first leads to where the second is taken
-  second_order: bool = True  # it differentiates a player's gradient by the players
+  evaluations: int = 1  # directions per step; with two, the second is evaluated at the point to which the first leads
+  second_order: bool = True  # it needs derivatives of a player's gradient
 
 
 def facts(name: str) -> Facts:
-  """Of a registered method; of one that says nothing, what is safe."""
+  """`Facts` of a registered method; the defaults, which are always safe, if it has none."""
   return METHODS.get(name).facts or Facts()
 
 
@@ -40,7 +41,7 @@ def gradient(field: Field, point: Point) -> tuple[Point, Any]:
 
 @METHODS.register(facts=Facts(evaluations=2, second_order=False))
 def extragradient(field: Field, point: Point) -> tuple[Point, Any]:
-  """v, twice a step: at the point, and at where v leads, by which the players then move from the point.
+  """v, evaluated twice per step: at the point, and at the point to which v leads; the second one updates the players.
 
   Source: Gidel et al. 2019 (arXiv:1802.10551), algorithm 2 and, with an optimizer's memory, 4. See `step`.
   """

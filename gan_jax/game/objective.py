@@ -1,4 +1,4 @@
-"""Where a loss enters a gradient: as a cotangent on the logits, so that any loss plugs in, also one chosen while traced."""
+"""How a loss enters a gradient: as a cotangent on the logits. The loss may be chosen by a traced index."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from gan_jax.game.batches import PlayerName
 from gan_jax.game.rules import Game
 from gan_jax.settings.records import Hypers
 
-MICRO_BATCHES = 8  # at most
+MICRO_BATCHES = 8  # largest number of micro-batches
 
 
 def logit_cotangents(
@@ -19,8 +19,8 @@ def logit_cotangents(
 ) -> tuple[Array, Array, Array]:
   """(mean loss, its derivative by real_logits [B], by fake_logits [B]) of the loss that `hypers.loss_index` chooses.
 
-  Under `vmap` the switch computes all branches and selects among finished vectors: an inf or NaN in a loss that was not
-  chosen cannot reach this member, as it would through the gradient of a `where` over losses.
+  Under `vmap` the switch computes all branches and selects one of the resulting vectors. An inf or NaN in a loss that
+  was not chosen cannot reach this member, as it would through the gradient of a `where` over losses.
   """
 
   def branch(builder, options):
@@ -39,7 +39,7 @@ def logit_cotangents(
 
 
 def undecided_logit(game: Game, hypers: Hypers) -> tuple[Array, Array]:
-  """Of the loss in use: (the best discriminator's logit where p = q, NaN without one; whether that logit is log p/q)."""
+  """Of the loss in use: (the optimal logit where p = q, NaN if there is none; whether the optimal logit is log p/q)."""
   log_ratios = jnp.array([-1.0, 0.0, 2.0])
 
   def of(optimal, options):
@@ -54,7 +54,7 @@ def undecided_logit(game: Game, hypers: Hypers) -> tuple[Array, Array]:
 
 
 def micro_gradients(pull: Callable[..., Params], cotangents: tuple[Array, ...]) -> Params:
-  """[M, ...]: the gradient of each of M <= 8 equal parts of a batch, from the linear `pull`; their mean is the batch's."""
+  """[M, ...]: the gradients of M <= 8 equal parts of a batch, from the linear `pull`. Their mean is the batch's gradient."""
   count = cotangents[0].shape[0]
   parts = max(m for m in range(1, MICRO_BATCHES + 1) if count % m == 0)
   masks = parts * jnp.repeat(jnp.eye(parts, dtype=cotangents[0].dtype), count // parts, axis=1)

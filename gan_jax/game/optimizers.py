@@ -1,8 +1,8 @@
-"""Optimizers, built inside the step so that rates and betas may be traced: one compiled program, many learning rates.
+"""Optimizers. They are built inside the step, so rates and betas are traced: one program trains many learning rates.
 
-They are built from `Hypers` anew in every trace. `optax.inject_hyperparams` would hide the rates in the optimizer state,
-and restoring a checkpoint would bring the old rate back. What couples the two players (extragradient, consensus,
-lookahead, ...) is not an optimizer but a method of the game: see `methods.py` and `step.py`.
+They are built from `Hypers` in every trace. `optax.inject_hyperparams` would store the rates in the optimizer state,
+and restoring a checkpoint would restore the old rate. Algorithms that couple the two players (extragradient, consensus,
+lookahead, ...) are not optimizers: see `methods.py` and `step.py`.
 """
 
 from typing import Annotated, NamedTuple
@@ -18,10 +18,10 @@ OPTIMIZERS = Registry("optimizer", ("rate",), traced="may")
 
 
 class Facts(NamedTuple):
-  """What the step must know of an optimizer."""
+  """Properties of an optimizer that the step needs."""
 
-  # Options that say how much is remembered from update to update. An optimizer that has any is adaptive: the length of its
-  # update does not depend on the gradient's, and lazy penalties, which have updates of their own, need their share of it.
+  # Options that are decay rates of its moments. An optimizer with any is adaptive: the length of its update does not
+  # scale with the gradient's, so updates for lazy penalties alone need adjusted rates and decays.
   decays: tuple[str, ...] = ()
 
 
@@ -34,7 +34,8 @@ def decays(name: str) -> tuple[str, ...]:
 Beta1 = Annotated[ArrayLike, Option("decay of the first moment", -LARGEST_DECAY, LARGEST_DECAY, traced=True)]
 Beta2 = Annotated[ArrayLike, Option("decay of the second moment", 0, LARGEST_DECAY, traced=True)]
 Momentum = Annotated[
-  ArrayLike, Option("share of the last update; may be negative", -LARGEST_DECAY, LARGEST_DECAY, traced=True)
+  ArrayLike,
+  Option("fraction of the last update that is added; may be negative", -LARGEST_DECAY, LARGEST_DECAY, traced=True),
 ]
 
 
@@ -73,13 +74,13 @@ def optimistic_sgd(rate: ArrayLike) -> optax.GradientTransformation:
 def rmsprop(rate: ArrayLike, *, beta2: Beta2 = 0.999) -> optax.GradientTransformation:
   """x <- x - rate g / (sqrt(v) + 1e-8), v <- beta2 v + (1 - beta2) g^2 from 0, no bias correction (Tieleman and Hinton 2012).
 
-  As PyTorch's `RMSprop`, with which the authors of the Wasserstein GAN trained, there at beta2 = 0.99. With eps under the
-  root, as `optax.rmsprop` and TensorFlow have it, a gradient of 1e-6 would move the weights 100 times less.
+  As PyTorch's `RMSprop`, with which the authors of the Wasserstein GAN trained, there at beta2 = 0.99. With eps under
+  the root, as `optax.rmsprop` and TensorFlow have it, a gradient of 1e-6 would move the weights 100 times less.
   """
   return optax.rmsprop(rate, decay=beta2, eps_in_sqrt=False)
 
 
 @OPTIMIZERS.register()
 def sgd(rate: ArrayLike) -> optax.GradientTransformation:
-  """Plain gradient descent, the game that the theory of local stability speaks about."""
+  """Plain gradient descent, for which the theory of local stability is stated."""
   return optax.sgd(rate)

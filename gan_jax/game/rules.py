@@ -1,7 +1,7 @@
 """A game: the names of a `Spec`, looked up. Everything static that a step needs, as one record."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import optax
@@ -14,7 +14,7 @@ from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
 from gan_jax.game import methods, optimizers
 from gan_jax.losses import transforms
-from gan_jax.models import constraints
+from gan_jax.models import constraints, coupling
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers, Spec, thawed
 
@@ -78,36 +78,27 @@ def check(spec: Spec) -> None:
   probes.requested(spec.probes)
   if spec.hold_out == 1:
     raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
+  check_penalties(spec)
+  check_turns(spec)
+
+
+def check_penalties(spec: Spec) -> None:
+  """Whether penalties, augmentation and packing go together; raises `BadInput`."""
   data.augmentations.get(spec.augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
   coupled = [p.name for p in chosen if p.kind == "critic"]
-  if coupled and models.couples_batch(spec):
-    raise BadInput(
-      f"penalty {coupled[0]!r} is per sample, but the model with {thawed(spec.model_options)} couples the examples "
-      "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
-    )
-  if spec.packing > 1:
-    if spec.batch_size % spec.packing:
-      raise BadInput(
-        f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
-      )
-    if coupled:
-      raise BadInput(
-        f"penalty {coupled[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
-        "gradient of its own; expected packing=1, or penalty none"
-      )
-    if spec.conditional:
-      raise BadInput(
-        f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
-        "or packing=1"
-      )
+  check_packing(spec, coupled)
   augmenting = [p.name for p in chosen if p.augments]
   if spec.augmentation == "none" and augmenting:
     choices = ", ".join(name for name in data.AUGMENTATIONS if name != "none")
     raise BadInput(
       f"penalty {augmenting[0]!r} expected an augmentation to be consistent under, got 'none'; known: {choices}"
     )
+
+
+def check_turns(spec: Spec) -> None:
+  """Whether the order of updates, the method and the unrolling go together; raises `BadInput`."""
   if spec.order == "simultaneous":
     if (spec.n_critic, spec.n_gen) != (1, 1):
       raise BadInput(
@@ -128,6 +119,26 @@ def check(spec: Spec) -> None:
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
+
+
+def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
+  """Raises `BadInput` for packs of examples where something needs each example for itself."""
+  if spec.packing == 1:
+    return
+  if spec.batch_size % spec.packing:
+    raise BadInput(
+      f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
+    )
+  if per_sample:
+    raise BadInput(
+      f"penalty {per_sample[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
+      "gradient of its own; expected packing=1, or penalty none"
+    )
+  if spec.conditional:
+    raise BadInput(
+      f"packing={spec.packing} joins examples of any class, so a pack has no class; expected conditional=False, "
+      "or packing=1"
+    )
 
 
 def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
@@ -175,12 +186,27 @@ def build(spec: Spec, dataset: Dataset) -> Game:
     raise BadInput(
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
-  players = models.build(spec, dataset.image_shape, dataset.num_classes)
-  return assemble(spec, dataset, *players)
+  shape = dataset.image_shape, dataset.num_classes
+  return assemble(spec, dataset, *models.build(spec, *shape), models.couples_batch(spec, *shape))
 
 
-def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Player) -> Game:
-  """The game of two given players. Raises `BadInput` for an augmentation that does not suit the data."""
+def assemble(
+  spec: Spec, dataset: Dataset, generator: Player, discriminator: Player, couples_batch: bool | None = None
+) -> Game:
+  """The game of two given players; `couples_batch` as in `Game`, None: it is found out.
+
+  Raises:
+    BadInput: an augmentation that does not suit the data, or a penalty on slopes where the batch is coupled.
+  """
+  if couples_batch is None:
+    couples_batch = coupling.couples_batch(discriminator, dataset.image_shape, spec.packing)
+  sloped = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind == "critic"]
+  if sloped and couples_batch:
+    raise BadInput(
+      f"penalty {sloped[0]!r} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
+      "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected a "
+      "discriminator without statistics of the batch (such as discriminator_norm none or layer), or penalty none"
+    )
   return Game(
     spec=spec,
     generator=generator,
@@ -194,5 +220,5 @@ def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Pla
     decode=dataset.decode,
     image_shape=dataset.image_shape,
     num_classes=dataset.num_classes,
-    couples_batch=models.couples_batch(spec),
+    couples_batch=couples_batch,
   )

@@ -1,4 +1,4 @@
-"""The state before the first step, and the moving average of the generator."""
+"""The initial state, and the moving average of the generator's weights."""
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ from gan_jax.game.rules import Game, constraint
 from gan_jax.game.updates import discriminator_optimizer, generator_optimizer
 from gan_jax.settings.records import Hypers
 
-RAMP = 0.05  # the average's half-life, as a share of the updates so far, is at most this
+RAMP = 0.05  # largest half-life of the average, as a share of the updates so far
 
 
 def initial_state(hypers: Hypers, game: Game) -> GanState:
-  """Fresh networks and optimizers from `hypers.seed`; the average starts at the generator itself."""
+  """New networks and optimizers from `hypers.seed`; the average starts at the generator's weights."""
   gen_params, gen_memory = game.generator.init(derive_key(hypers.seed, 0, Purpose.GENERATOR_INIT))
   disc_params, disc_memory = game.discriminator.init(derive_key(hypers.seed, 0, Purpose.DISCRIMINATOR_INIT))
   disc_params, held = constraint(game, hypers).start(disc_params, derive_key(hypers.seed, 0, Purpose.SPECTRAL))
@@ -42,14 +42,14 @@ def initial_state(hypers: Hypers, game: Game) -> GanState:
 def early_decay(decay: ArrayLike, updates: ArrayLike) -> Array:
   """min(decay, 2^(-1 / (RAMP updates))): the average's half-life is at most a twentieth of the updates so far.
 
-  Without a ramp the average at step t holds decay^t of the *untrained* generator, a fifth at 1,500 steps of 0.999, and
-  its samples are noise while the generator's are digits. With it, the first update replaces the initial generator
-  altogether, and the decay reaches its full value after 13.9 / (1 - decay) updates. Source: Karras et al. 2020
-  (StyleGAN2-ADA, arXiv:2006.06676), whose code calls it `ema_rampup`, 0.05.
+  Without this ramp, the average at step t contains decay^t of the *untrained* generator, a fifth at 1,500 steps of
+  0.999, and its samples are noise while the generator's are digits. With the ramp, the first update replaces the
+  initial generator completely, and the decay reaches its full value after 13.9 / (1 - decay) updates. Source: Karras et
+  al. 2020 (StyleGAN2-ADA, arXiv:2006.06676), whose code calls it `ema_rampup`, 0.05.
 
-  Averages of one training, measured side by side. Frechet distance on the main job (configs/compare_losses.py, 1,500
+  Different averages of the same trainings. Frechet distance on the main job (configs/compare_losses.py, 1,500
   steps, geometric mean of 7 losses and 5 seeds), and the share of high-quality samples on the ring of
-  configs/ring.py (no penalty, mean of 7 losses and 3 seeds), where the generator is still moving fast:
+  configs/ring.py (no penalty, mean of 7 losses and 3 seeds), where the generator still changes fast:
 
   | average | digits, 500 | 1,000 | 1,500 steps | ring, 2,500 steps |
   | --- | --- | --- | --- | --- |
@@ -67,7 +67,7 @@ def early_decay(decay: ArrayLike, updates: ArrayLike) -> Array:
 
   Args:
     decay: `ema_decay`, in [0, 1).
-    updates: how often the generator has been averaged before, t.
+    updates: the number of earlier updates of the average, t.
 
   Returns:
     float32, 0 at the first update.
@@ -77,9 +77,9 @@ def early_decay(decay: ArrayLike, updates: ArrayLike) -> Array:
 
 
 def moving_average(average: Params, params: Params, decay: ArrayLike) -> Params:
-  """decay * average + (1 - decay) * params, leaf by leaf; at decay 0 exactly params, and exact where both are equal.
+  """decay * average + (1 - decay) * params, leaf by leaf; exactly params at decay 0, and exact where both are equal.
 
-  Whole numbers and keys, which a player's memory may hold, are taken as they are.
+  Integers and keys, which a player's memory may contain, are taken from `params`.
   """
 
   def mixed(old: Array, new: Array) -> Array:

@@ -1,8 +1,8 @@
 """One step of the game: `n_critic` discriminator updates and `n_gen` generator updates, in the order of the `Spec`.
 
-A step is `(hypers, state, batches) -> (state, trace)` for one member and is not jitted here. Real examples come in from
-outside (`batches.draw`); what each update sees of them is dealt in `batches.py`, the gradients are taken in
-`discriminator.py` and `generator.py`, and `updates.py` applies them. Here the players take turns.
+A step is `(hypers, state, batches) -> (state, trace)` for one member and is not jitted here. Real examples come from
+outside (`batches.draw`). `batches.py` makes the batch of each update, `discriminator.py` and `generator.py` compute the
+gradients, `updates.py` applies them, and this file calls them in the right order.
 """
 
 import functools
@@ -36,17 +36,17 @@ Turn = tuple[GanState, Any, Array]  # (state after it, view, bool: every gradien
 
 
 def build_step(game: Game) -> StepFn:
-  """`step` of a game, everything static bound."""
+  """`step` with its game bound."""
   return functools.partial(step, game)
 
 
 def build_resident_step(game: Game) -> Callable[[Hypers, GanState, Data], tuple[GanState, Trace]]:
-  """`step` with its real examples drawn from data that lie on the device."""
+  """`step` with its real examples drawn from data on the device."""
   return lambda hypers, state, data: step(game, hypers, state, draw(game.spec, hypers.seed, state.step, data))
 
 
 def step(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple[GanState, Trace]:
-  """One step; a member that has diverged, or diverges in it, keeps its last good state."""
+  """One step. A member that has diverged, or diverges in this step, keeps its last finite state."""
   take_turns = simultaneous_turns if game.spec.order == "simultaneous" else alternating_turns
   new, views, sound = take_turns(game, hypers, state, batches)
   sound &= state.diverged_at < 0
@@ -70,7 +70,7 @@ def step(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple
 
 
 def alternating_turns(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple[GanState, Any, Array]:
-  """(state, (discriminator's last view, generator's), whether every gradient was finite)."""
+  """(state, (last view of the discriminator, of the generator), whether every gradient was finite)."""
   turns = [("discriminator", i) for i in range(game.spec.n_critic)]
   moves = [("generator", i) for i in range(game.spec.n_gen)]
   first, second = (turns, moves) if game.spec.order == "discriminator_first" else (moves, turns)
@@ -87,7 +87,7 @@ def alternating_turns(game: Game, hypers: Hypers, state: GanState, batches: Batc
 def discriminator_turn(
   game: Game, hypers: Hypers, start: GanState, state: GanState, batches: Batches, index: int
 ) -> Turn:
-  """One update of the discriminator, and the lazy penalties' where it is due; `start` is the state before the step."""
+  """One update of the discriminator, then that of the lazy penalties if it is due; `start` is the state before the step."""
   batch = deal(game, hypers, state.step, batches, "discriminator", index)
   gen_params = start.gen_params if game.spec.fakes == "same_images" else state.gen_params
   take = discriminator.loss_gradient if lazy(game) else discriminator.gradient
@@ -104,7 +104,7 @@ def discriminator_turn(
 def lazy_update(
   game: Game, hypers: Hypers, state: GanState, gen_params: Params, batch: Batch, index: int
 ) -> tuple[GanState, Array, Array]:
-  """The penalties' own update where it is due, `penalty_every` times as heavy: (state, value, whether it was finite)."""
+  """The separate update of lazy penalties, if it is due, with weight times `penalty_every`: (state, value, finite?)."""
   every = game.spec.penalty_every
 
   def due(params: Params, opt: Any):
@@ -117,7 +117,7 @@ def lazy_update(
     return params, opt, jnp.full((), jnp.nan), jnp.ones((), bool)
 
   number = state.step * game.spec.n_critic + index
-  # A branch and not a select also under `vmap`: a population's step is one number for all members.
+  # This stays a branch under `vmap`, because the step number is the same for all members.
   params, opt, value, sound = lax.cond(number % every == 0, due, not_due, state.disc_params, state.disc_opt)
   return follow_constraint(game, hypers, state._replace(disc_params=params, disc_opt=opt)), value, sound
 
@@ -131,7 +131,7 @@ def generator_turn(game: Game, hypers: Hypers, state: GanState, batches: Batches
 
 
 def directions(game: Game, hypers: Hypers, state: GanState, batches: Batches, index: int) -> tuple[Any, Any]:
-  """Both players' directions at one point: ((generator's, discriminator's), (Seen of each))."""
+  """Both players' directions at one point: ((generator's, discriminator's), (their `Seen`s))."""
   gen_batch = deal(game, hypers, state.step, batches, "generator", index)
   disc_batch = deal(game, hypers, state.step, batches, "discriminator", index)
 
@@ -146,9 +146,10 @@ def directions(game: Game, hypers: Hypers, state: GanState, batches: Batches, in
 
 
 def simultaneous_turns(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple[GanState, Any, Array]:
-  """Both players at once; `extragradient` moves from where they stand, by the gradient at where they would go.
+  """Both players update at once. `extragradient` takes the gradient at the point that a plain step would reach, and applies
+  it at the original point.
 
-  Source of the latter: Gidel et al. 2019 (arXiv:1802.10551), algorithm 2 and, with an optimizer's memory, 4.
+  Source of `extragradient`: Gidel et al. 2019 (arXiv:1802.10551), algorithm 2 and, with an optimizer's memory, 4.
   """
   base, sound = state, jnp.ones((), bool)
   for index in range(methods.facts(game.spec.method).evaluations):
@@ -163,7 +164,7 @@ def simultaneous_turns(game: Game, hypers: Hypers, state: GanState, batches: Bat
 
 
 def lookahead(game: Game, hypers: Hypers, state: GanState) -> GanState:
-  """Every `lookahead_every` steps both players go back to their slow weights, which follow them at their own pace.
+  """Every `lookahead_every` steps the slow weights move towards both players, who then continue from the slow weights.
 
   Source: Chavdarova et al. 2021, "Taming GANs with lookahead-minmax" (arXiv:2006.14567), algorithm 1.
   """
@@ -176,9 +177,9 @@ def lookahead(game: Game, hypers: Hypers, state: GanState) -> GanState:
 
 
 def average(game: Game, hypers: Hypers, start: GanState, new: GanState) -> GanState:
-  """The state with the generator, and its memory, taken into their moving averages; not during the head start."""
+  """The state with updated moving averages of the generator and its memory; unchanged during the head start."""
   learns = start.step >= hypers.head_start
-  moved_before = start.counts.generator_updates // game.spec.n_gen  # steps in which the generator has learnt
+  moved_before = start.counts.generator_updates // game.spec.n_gen  # steps in which the generator was updated
   decay = early_decay(hypers.ema_decay, moved_before)
   ema = choose(learns, moving_average(start.gen_ema, new.gen_params, decay), start.gen_ema)
   followed = choose(learns, moving_average(start.memory.average, new.memory.generator, decay), start.memory.average)
@@ -186,7 +187,7 @@ def average(game: Game, hypers: Hypers, start: GanState, new: GanState) -> GanSt
 
 
 def count(game: Game, hypers: Hypers, start: GanState, new: GanState) -> GanState:
-  """The state with what this step used added to its counts."""
+  """The state with its counts increased by this step's updates and images."""
   learns = start.step >= hypers.head_start
   used = (game.spec.n_critic, jnp.where(learns, game.spec.n_gen, 0), real_batches(game.spec) * game.spec.batch_size)
   counts = Counts(*(old + jnp.asarray(more, jnp.uint32) for old, more in zip(start.counts, used, strict=True)))

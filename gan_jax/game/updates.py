@@ -1,4 +1,4 @@
-"""What an optimizer makes of a gradient: the new parameters of one player, and its memory."""
+"""Applies a gradient to one player: its new parameters, optimizer state and memory."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties.logits import moved_means
 from gan_jax.settings.records import Hypers
 
-# A gradient whose square leaves float32 would freeze Adam for good while everything still looks finite.
+# If the square of a gradient overflows float32, Adam never moves again, although all parameters are finite.
 LARGEST_GRADIENT = 1e18
 
 
 def all_small(*trees: Params) -> Array:
-  """Whether every entry is finite and below `LARGEST_GRADIENT` in size (NaN is not)."""
+  """Whether every entry is finite and its absolute value below `LARGEST_GRADIENT`."""
   leaves = [leaf for tree in trees for leaf in jax.tree.leaves(tree)]
   return jnp.stack([jnp.all(jnp.abs(leaf) < LARGEST_GRADIENT) for leaf in leaves]).all()
 
@@ -29,7 +29,7 @@ def choose(condition: Array, new: Params, old: Params) -> Params:
 
 
 def lazy(game: Game) -> bool:
-  """Whether penalties that need a pass of their own have updates of their own, one every `penalty_every`."""
+  """Whether costly penalties have separate updates, one every `penalty_every` discriminator updates."""
   return game.spec.penalty_every > 1 and discriminator.costly(game)
 
 
@@ -38,9 +38,10 @@ def generator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransformat
 
 
 def discriminator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransformation:
-  """With lazy penalties there are k + 1 updates where there were k, so Adam's rate and betas are rescaled by k/(k + 1).
+  """A lazy penalty adds one update every k, so Adam's rate and betas are rescaled by k/(k + 1).
 
-  Source: Karras et al. 2020 (arXiv:1912.04958), appendix B. A plain gradient step scales with its gradient and stays.
+  Source: Karras et al. 2020 (arXiv:1912.04958), appendix B. A plain gradient step scales with its gradient and needs no
+  rescaling.
   """
   rate, options = hypers.discriminator_rate, hypers.optimizer_options
   decays = optimizers.decays(game.spec.optimizer)
@@ -53,7 +54,7 @@ def discriminator_optimizer(game: Game, hypers: Hypers) -> optax.GradientTransfo
 def update_discriminator(
   game: Game, hypers: Hypers, base: Params, opt: Any, grads: Params
 ) -> tuple[Params, Any, Params]:
-  """(params, optimizer state, updates) from `base`, the projection of the weights included."""
+  """(params, optimizer state, updates) from `base`, after the projection of the weights."""
   updates, opt = discriminator_optimizer(game, hypers).update(grads, opt, base)
   moved = add(base, updates)
   params = constraint(game, hypers).project(moved)
@@ -65,7 +66,7 @@ def update_discriminator(
 def update_generator(
   game: Game, hypers: Hypers, state: GanState, base: Params, grads: Params
 ) -> tuple[Params, Any, Params]:
-  """As `update_discriminator`; during the head start the generator stands still."""
+  """As `update_discriminator`; during the head start the generator does not change."""
   updates, opt = generator_optimizer(game, hypers).update(grads, state.gen_opt, base)
   learns = state.step >= hypers.head_start
   updates = choose(learns, updates, jax.tree.map(jnp.zeros_like, updates))
@@ -73,7 +74,7 @@ def update_generator(
 
 
 def follow_constraint(game: Game, hypers: Hypers, state: GanState) -> GanState:
-  """The state with the constraint's memory advanced to the discriminator's weights as they are now."""
+  """The state with the constraint's memory advanced to the discriminator's current weights."""
   moved = constraint(game, hypers).advance(state.disc_params, state.memory.constraint)
   return state._replace(memory=state.memory._replace(constraint=moved))
 
@@ -88,12 +89,12 @@ def follow_discriminator(
 
 
 def follow_generator(hypers: Hypers, state: GanState, params: Params, opt: Any, seen: discriminator.Seen) -> GanState:
-  """The state after a generator's update; its memory stands still with it during the head start."""
+  """The state after a generator's update; during the head start its memory does not change either."""
   after = choose(state.step >= hypers.head_start, seen.memory, state.memory.generator)
   return state._replace(gen_params=params, gen_opt=opt, memory=state.memory._replace(generator=after))
 
 
 def normalised(game: Game, hypers: Hypers, params: Params, memory: Memories) -> Params:
-  """The discriminator's weights as the next forward pass has them; () where the constraint changes none."""
+  """The discriminator's weights as the next forward pass uses them; () where the constraint changes none."""
   held = constraint(game, hypers)
   return held.bind(params, memory.constraint) if held.binds else ()

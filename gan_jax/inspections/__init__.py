@@ -1,4 +1,4 @@
-"""What is measured of the game where a run stands, at evaluations: its Jacobian and its duality gap."""
+"""Measurements of the game at a run's current state: local geometry and the duality gap."""
 
 from gan_jax.core.registry import import_modules
 

@@ -1,8 +1,8 @@
-"""The duality gap: how much either player could still gain if the other stood still.
+"""The duality gap: how much the two players could gain by changing while the other is fixed.
 
-M(u, v) = 1/2 E log D_v(x) + 1/2 E log(1 - D_v(G_u(z))), which v maximises and u minimises. The halves matter: with them
-max_v M = JSD(p, q) - log 2, and a gap of zero is an equilibrium. M is the same yardstick for every loss: logits are read
-as log-odds of being real, whatever a run trains on.
+M(u, v) = 1/2 E log D_v(x) + 1/2 E log(1 - D_v(G_u(z))), which v maximises and u minimises. With the factors 1/2,
+max_v M = JSD(p, q) - log 2, and a gap of zero is an equilibrium. M is the same for every loss: logits are taken as
+log-odds of being real, whatever loss a run trains with.
 
 Source: Grnarova et al. 2019, "A domain agnostic measure for monitoring and evaluating GANs" (arXiv:1811.05512).
 """
@@ -25,12 +25,12 @@ from gan_jax.game.step import discriminator_turn, generator_turn
 from gan_jax.probes import inspection
 from gan_jax.settings.records import Hypers
 
-KEPT_APART = 4  # without held-out examples, every fourth is kept from the responses
+KEPT_APART = 4  # without held-out examples, every fourth is held out from the responses
 
 EXPLANATIONS = {
-  "gap/duality": "duality gap in nats, from below: what the players gain by a bounded answer to each other; 0 is level",
-  "gap/worst_discriminator": "value M of the game once the discriminator has answered; -log 2 of a perfect generator",
-  "gap/worst_generator": "value M of the game once the generator has answered",
+  "gap/duality": "lower estimate of the duality gap in nats: what the players gain by some response steps; 0: equilibrium",
+  "gap/worst_discriminator": "value M of the game after the discriminator's response; -log 2 for a perfect generator",
+  "gap/worst_generator": "value M of the game after the generator's response",
 }
 
 
@@ -54,8 +54,8 @@ def gap(
 ) -> Gap:
   """DG(u, v) = M(u, v') - M(u', v), with v' = answer_of_v(u, v) for max M(u, .) and u' = answer_of_u(u, v) for min M(., v).
 
-  With best answers this is the duality gap and at least 0. With any others it is a lower estimate of it, which may be
-  negative where an answer is worse than no answer.
+  With best responses this is the duality gap and at least 0. With other responses it is a lower estimate, which is
+  negative if a response makes a player worse.
 
   Source: Grnarova et al. 2019, definition 1.
   """
@@ -64,7 +64,7 @@ def gap(
 
 
 def yardstick(game: Game) -> Game:
-  """The game that the gap is measured in: M alone, one update at a time, a share of the examples kept apart."""
+  """The game in which the gap is measured: M alone, one update per step, some examples held out."""
   spec = game.spec._replace(
     losses=("minimax",),
     penalty="none",
@@ -91,7 +91,7 @@ def yardstick(game: Game) -> Game:
 
 
 def facing(one: GanState, other: GanState) -> GanState:
-  """The state in which the generator of one state meets the discriminator of another."""
+  """A state with the generator of one state and the discriminator of another."""
   memory = other.memory._replace(generator=one.memory.generator)
   return other._replace(gen_params=one.gen_params, gen_opt=one.gen_opt, memory=memory)
 
@@ -99,7 +99,7 @@ def facing(one: GanState, other: GanState) -> GanState:
 def answer(
   turn: Callable[[GanState, Batches], GanState], game: Game, hypers: Hypers, state: GanState, data: Data, steps: int
 ) -> GanState:
-  """The state after `steps` turns of one player, which start anew at step 0."""
+  """The state after `steps` updates of one player, counted from step 0."""
 
   def move(t: Array, state: GanState) -> GanState:
     state = state._replace(step=jnp.asarray(t, state.step.dtype))
@@ -109,7 +109,7 @@ def answer(
 
 
 def value(game: Game, hypers: Hypers, state: GanState, data: Data, after: int) -> Array:
-  """M of a state's players, from batch `after` on, on at least `Spec.evaluation_samples` examples that are kept apart."""
+  """M of a state's players, on at least `Spec.evaluation_samples` held-out examples, from batch `after` on."""
   point = state.gen_params, state.disc_params
 
   def one(t: Array) -> Array:
@@ -125,20 +125,20 @@ def value(game: Game, hypers: Hypers, state: GanState, data: Data, after: int) -
 
 @inspection("gap", EXPLANATIONS)
 def build(
-  game: Game, *, steps: Annotated[int, Option("of each player's best response", 1, 1_000_000)] = 100
+  game: Game, *, steps: Annotated[int, Option("steps of each player's response", 1, 1_000_000)] = 100
 ) -> Callable[[Hypers, GanState, Data], Gap]:
   """The gap of one member, on the device, from copies of its players.
 
-  Each answers with `steps` steps on M alone, without penalties or noise on the images, by its own optimizer,
-  memory and rate, and under the constraint of its weights. Randomness derives from (seed, step) and is not that of the
-  training. M is taken on at least `Spec.evaluation_samples` examples that no answer has seen: those that the run holds
-  out, or else every fourth, which the players at hand have been trained on.
+  Each player responds with `steps` steps on M alone, without penalties or instance noise, with its own optimizer,
+  optimizer state and rate, and under its weight constraint. Randomness derives from (seed, step) and differs from the
+  training's. M is measured on at least `Spec.evaluation_samples` examples that were not used in the responses: the run's
+  held-out examples, or else every fourth example, which the players may have been trained on.
   """
   game = yardstick(game)
 
   def measure(hypers: Hypers, state: GanState, data: Data) -> Gap:
     key = derive_key(hypers.seed, state.step, Purpose.RESPONSE)
-    # A seed of its own: neither the noise nor the order of the data is the training's.
+    # A separate seed, so that noise and data order differ from the training's.
     seed = jax.random.bits(key, (), jnp.uint32)
     hypers = hypers._replace(seed=seed, loss_index=0, loss_options=({},), penalty_weights=(), head_start=0)
 
@@ -163,6 +163,6 @@ def finish(found: Gap) -> dict[str, np.ndarray]:
 
 
 def explanations(game: Game) -> dict[str, str]:
-  """What the names of `finish` mean."""
+  """The meaning of each column of `finish`."""
   del game
   return EXPLANATIONS

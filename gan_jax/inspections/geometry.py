@@ -1,12 +1,13 @@
-"""The game's local geometry, matrix-free: how the production update, linearised where a run stands, turns and stretches.
+"""The game's local geometry: eigenvalues of the linearised production update at a run's current state, matrix-free.
 
-x -> F(x) is one update of all that feeds back: both players' parameters and their optimizers' memories (with lookahead the
-slow weights, with LeCam the averages of logits), at the batches that come next. Its Jacobian is never formed: `arnoldi`
-needs products with it, and the small matrices that come out are taken apart on the host (see krylov.py).
+x -> F(x) is one update, with the next batches, of everything that influences later updates: both players' parameters
+and optimizer states (with lookahead the slow weights, with LeCam the averages of logits). Its Jacobian is never formed:
+`arnoldi` needs only products with it, and the resulting small matrices are decomposed on the host (see krylov.py).
 
 Near an equilibrium |lambda| < 1 for all eigenvalues lambda of F' means that the players return to it, and a large
-imaginary part that they circle on the way (Mescheder et al. 2018, arXiv:1801.04406; Berard et al. 2020, "A closer look at
-the optimization landscapes of GANs", arXiv:1906.04848). Elsewhere it is a local picture, of one batch.
+imaginary part that they circle on the way (Mescheder et al. 2018, arXiv:1801.04406; Berard et al. 2020, "A closer look
+at the optimization landscapes of GANs", arXiv:1906.04848). Elsewhere the eigenvalues describe only the neighbourhood,
+for one batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,32 +38,32 @@ from gan_jax.probes import by_layer, inspection
 from gan_jax.settings.records import Hypers, Spec
 
 POWER_ITERATIONS = 200
-NEVER = 1e-30  # in place of a second moment of 0, where the square root has no derivative; far below Adam's eps^2
+NEVER = 1e-30  # replaces a second moment of 0, where the square root has no derivative; far below Adam's eps^2
 
 EXPLANATIONS = {
-  "geometry/spectral_radius": "largest |eigenvalue| of the update's Jacobian: below 1 it draws the players in",
-  "geometry/leading_real": "real part of that eigenvalue, less 1: negative is attraction",
+  "geometry/spectral_radius": "largest |eigenvalue| of the update's Jacobian: below 1 the point attracts the players",
+  "geometry/leading_real": "real part of that eigenvalue minus 1: negative is attraction",
   "geometry/leading_imaginary": "size of its imaginary part: rotation of the players around each other",
-  "geometry/rotation": "|imaginary part| / |eigenvalue - 1| of that eigenvalue: 0 is a straight path, 1 a pure circle",
-  "geometry/residual": "how far that eigenvalue may be from one of the Jacobian: grow its option size until it is small",
-  "geometry/generator_curvature": "eigenvalue of largest size of the Hessian of the generator's own objective, signed",
+  "geometry/rotation": "|imaginary part| / |eigenvalue - 1| of that eigenvalue: 0 is a straight path, 1 a circle",
+  "geometry/residual": "bound on the error of that eigenvalue: increase option `size` until it is small",
+  "geometry/generator_curvature": "eigenvalue of largest size, signed, of the Hessian of the generator's objective",
   "geometry/discriminator_curvature": "the same of the discriminator's, penalties included",
 }
 
 
 class Statistics(NamedTuple):
-  """What the device finds out about one member."""
+  """The measurements of one member on the device."""
 
   update: Krylov
   generator: Krylov  # of the Hessian
   discriminator: Krylov
   norms: dict[str, Array]  # largest singular values by `<player>/<layer>`
   alive: Array  # bool: the member has not diverged
-  remembers: Array  # bool: its optimizers have a memory to linearise, if they need one
+  remembers: Array  # bool: its optimizer states can be linearised, or have nothing to linearise
 
 
 def spectral_norms(players: Mapping[str, Params], key: Key) -> dict[str, Array]:
-  """By `<player>/<layer>`: the largest singular value in each layer that has a kernel (the larger, where it has two)."""
+  """By `<player>/<layer>`: the largest singular value of any kernel of the layer, for layers with a kernel."""
   measure = lambda kernel: largest_singular_value(kernel, key, POWER_ITERATIONS)  # noqa: E731
   found = {}
   for player, params in players.items():
@@ -74,7 +75,7 @@ def spectral_norms(players: Mapping[str, Params], key: Key) -> dict[str, Array]:
 
 
 def cycle(game: Game) -> int:
-  """Steps after which the update is the same map again: lookahead and lazy penalties do not act in every step."""
+  """The number of steps after which the update repeats: lookahead and lazy penalties do not act in every step."""
   spec = game.spec
   due = spec.penalty_every // gcd(spec.penalty_every, spec.n_critic) if lazy(game) else 1
   pull = spec.lookahead_every or 1
@@ -91,13 +92,13 @@ def check(spec: Spec) -> None:
 
 
 def moving(game: Game, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
-  """The floating-point arrays of a state that feed back, and the way to a state that has others in their place.
+  """The floating-point arrays of a state that influence later updates, and a function that makes a state with other ones.
 
-  The players' own memories are left out: training normalises by the batch at hand, and running statistics only follow.
+  The players' own memories are left out: training normalises by the current batch, and running statistics are not used.
   """
   memory = state.memory
   parts = {name: getattr(state, name) for name in ("gen_params", "gen_opt", "disc_params", "disc_opt")}
-  # Only LeCam looks at the averages of logits.
+  # Only LeCam uses the averages of logits.
   remembered = {"slow": memory.slow} | (
     {"logit_means": memory.logit_means} if any(penalty.name == "lecam" for penalty in game.penalties) else {}
   )
@@ -119,10 +120,10 @@ def is_adaptive(node: Any) -> bool:
 
 
 def units(hypers: Hypers, state: GanState) -> GanState:
-  """The state with each number replaced by the unit that it is measured in: eigenvalues do not depend on it, rounding does.
+  """The state with each number replaced by its unit of scale. Eigenvalues do not depend on units, but rounding does.
 
-  Parameters by their rate, moments of Adam and RMSProp by the moments themselves: they are decades apart. A weight whose
-  gradient has never been anything but zero has moments of zero; a unit of zero leaves them out.
+  The unit of a parameter is its learning rate; that of a moment of Adam or RMSProp is its own size, because moments
+  differ by decades. A weight whose gradient was always zero has moments of zero; a unit of zero leaves them out.
   """
 
   def memory(node: Any) -> Any:
@@ -150,7 +151,7 @@ def units(hypers: Hypers, state: GanState) -> GanState:
 
 
 def differentiable(opt: Any) -> tuple[Any, Array]:
-  """(an optimizer's memory without zeros under the square root, whether it is a memory of anything)."""
+  """(an optimizer state without zeros under the square root, whether it has any non-zero second moment)."""
   nodes = [n for n in jax.tree.leaves(opt, is_leaf=is_adaptive) if is_adaptive(n)]
   used = jnp.stack([global_norm(n.nu) > 0 for n in nodes]).all() if nodes else jnp.ones((), bool)
 
@@ -163,7 +164,7 @@ def differentiable(opt: Any) -> tuple[Any, Array]:
 
 
 def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data: Data, key: Key, size: int) -> Krylov:
-  """Of the Jacobian of as many production steps as make the same map again, in the units of `scales`."""
+  """`Krylov` of the Jacobian of one `cycle` of production steps, in the units of `scales`."""
   step, length = build_resident_step(game), cycle(game)
   here, restore = moving(game, state)
   _, unravel = ravel_pytree(here)
@@ -181,7 +182,7 @@ def update_map(game: Game, hypers: Hypers, state: GanState, scales: Array, data:
 
 
 def hessian(gradient: Callable[[Params], Params], params: Params, key: Key, size: int) -> Krylov:
-  """Of the Jacobian of a gradient at `params`."""
+  """`Krylov` of the Jacobian of a gradient at `params`."""
   flat, unravel = ravel_pytree(params)
   product = lambda v: ravel_pytree(jax.jvp(gradient, (params,), (unravel(v),))[1])[0]  # noqa: E731
   return arnoldi(product, jax.random.normal(key, flat.shape, flat.dtype), size)
@@ -189,12 +190,12 @@ def hessian(gradient: Callable[[Params], Params], params: Params, key: Key, size
 
 @inspection("geometry", EXPLANATIONS)
 def build(
-  game: Game, *, size: Annotated[int, Option("directions in which the Jacobian is explored", 2, 10_000)] = 36
+  game: Game, *, size: Annotated[int, Option("dimension of the Krylov space", 2, 10_000)] = 36
 ) -> Callable[[Hypers, GanState, Data], Statistics]:
-  """The measurement of one member, on the device; `finish` makes numbers of it.
+  """The measurement of one member on the device; `finish` computes the columns from it.
 
-  Only forward derivatives of the production gradients are taken, so that a choice among losses by a traced index stays a
-  choice among finished vectors. Memory: `size` vectors as long as all that feeds back.
+  Only forward derivatives of the production gradients are taken, so that the choice of a loss by a traced index stays a
+  selection of finished vectors. It needs memory for `size` vectors of all numbers in `moving`.
 
   Raises:
     BadInput: as `check` does.
@@ -224,7 +225,7 @@ def build(
       discriminator=hessian(of_discriminator, state.disc_params, keys[2], size),
       norms=spectral_norms({"generator": state.gen_params, "discriminator": state.disc_params}, keys[3]),
       alive=state.diverged_at < 0,
-      # During its head start only the discriminator has a memory.
+      # During the head start only the discriminator's optimizer has moments.
       remembers=disc_used & (gen_used | (state.step < hypers.head_start)),
     )
 
@@ -234,7 +235,7 @@ def build(
 def finish(statistics: Statistics) -> dict[str, np.ndarray]:
   """On the host: statistics with a leading axis [P] -> columns [P]; NaN once a member has diverged.
 
-  Before its first step Adam has no memory of which a root could be differentiated: the update's columns are NaN.
+  Before its first step Adam's moments are zero, where the root has no derivative: the update's columns are NaN.
   """
   members = len(statistics.alive)
   rows = [_row(jax.tree.map(lambda x, i=i: x[i], statistics)) for i in range(members)]
@@ -254,7 +255,7 @@ def _row(one: Statistics) -> dict[str, float]:
 
 
 def explanations(game: Game) -> dict[str, str]:
-  """What the names of `finish` mean."""
+  """The meaning of each column of `finish`."""
   key = jax.random.key(0)
   players = {"generator": game.generator, "discriminator": game.discriminator}
   layers = jax.eval_shape(lambda: spectral_norms({name: player.init(key)[0] for name, player in players.items()}, key))

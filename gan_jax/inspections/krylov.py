@@ -1,7 +1,7 @@
-"""Leading eigenvalues of a linear map that is only known by its products, in the Krylov space of one vector.
+"""Leading eigenvalues of a linear map of which only products are known, from the Krylov space of one vector.
 
-The device makes the small matrix; the host takes it apart by NumPy, because LAPACK calls inside a program over several
-CPU devices do not return.
+The device computes the small matrix. The host decomposes it with NumPy, because LAPACK calls inside a program on
+several CPU devices deadlock.
 """
 
 from collections.abc import Callable
@@ -15,26 +15,27 @@ from gan_jax.core.norms import global_norm
 
 
 class Krylov(NamedTuple):
-  """A linear map A seen in an orthonormal basis Q of span(v, A v, A^2 v, ...): Q^T A Q."""
+  """A linear map A in an orthonormal basis Q of span(v, A v, A^2 v, ...): Q^T A Q."""
 
   hessenberg: Array  # [k, k]
   size: Array  # int32: only that many rows and columns are filled; fewer than k where the space is exhausted
-  rest: Array  # length of what the last product adds to the space; 0: nothing, so the eigenvalues are exact
+  rest: Array  # norm of the last product's part outside the space; 0: the eigenvalues are exact
 
 
 def arnoldi(product: Callable[[Array], Array], start: Array, size: int) -> Krylov:
   """The Arnoldi iteration (Saad 2011, "Numerical Methods for Large Eigenvalue Problems", algorithm 6.1).
 
-  Each new direction is made orthogonal to all before it twice, which is enough (Giraud et al. 2005). With `size` at least
-  the dimension, or once nothing new is left, the eigenvalues are exact; before that those far from the rest come first.
+  Each new direction is made orthogonal to all before it twice, which is enough (Giraud et al. 2005). If `size` is at
+  least the dimension, or the space is exhausted, the eigenvalues are exact; otherwise well-separated ones converge
+  first.
 
   Args:
     product: v [n] -> A v [n]; linear.
-    start: [n], not zero; a random one has a part in every eigenvector.
-    size: products at most; min(size, n) are made.
+    start: [n], not zero; a random one has a component along every eigenvector.
+    size: largest number of products; min(size, n) are computed.
   """
   k = min(size, start.size)
-  # Of the rounding of one product: below it, what is left of a vector is noise.
+  # Relative rounding of one product: a smaller remainder is noise.
   smallest = 10 * jnp.finfo(start.dtype).eps
   times = lambda a, b: jnp.matmul(a, b, precision=lax.Precision.HIGHEST)  # noqa: E731
 
@@ -48,7 +49,7 @@ def arnoldi(product: Callable[[Array], Array], start: Array, size: int) -> Krylo
     length = global_norm(rest).astype(start.dtype)
     found = goes_on & (length > smallest * global_norm(moved))
     matrix = matrix.at[:, j].set(once + twice)
-    # The rows after the last are dropped; an exhausted basis goes on with zeros, which add nothing.
+    # Rows after the last are dropped; an exhausted basis is continued with zeros, which change nothing.
     matrix = matrix.at[j + 1, j].set(jnp.where(found, length, 0), mode="drop")
     direction = jnp.where(found, rest / jnp.where(found, length, 1), 0)
     return basis.at[j + 1].set(direction, mode="drop"), matrix, size + goes_on, found, jnp.where(found, length, 0)
@@ -74,7 +75,7 @@ def _matrix(krylov: Krylov) -> np.ndarray | None:
 
 
 def eigenvalues(krylov: Krylov) -> np.ndarray:
-  """[size], complex: of one host-side `Krylov`; NaN where its matrix is not finite or LAPACK does not converge."""
+  """[size], complex: the eigenvalues of a host-side `Krylov`; NaN where it is not finite or LAPACK does not converge."""
   matrix = _matrix(krylov)
   try:
     return np.full(int(krylov.size), np.nan + 0j) if matrix is None else np.linalg.eigvals(matrix) + 0j
@@ -83,9 +84,11 @@ def eigenvalues(krylov: Krylov) -> np.ndarray:
 
 
 def leading(krylov: Krylov) -> tuple[complex, float]:
-  """The eigenvalue of largest size, and the residual |A x - lambda x| of its unit vector x (Saad 2011, proposition 6.8).
+  """The eigenvalue of largest absolute value, and the residual |A x - lambda x| of its unit eigenvector x.
 
-  Of a pair, the one with a positive imaginary part. It is an eigenvalue of a map that is that far from A.
+  Source: Saad 2011, proposition 6.8.
+
+  Of a complex pair, the one with positive imaginary part. It is an exact eigenvalue of a map at that distance from A.
   """
   matrix = _matrix(krylov)
   try:
@@ -100,7 +103,7 @@ def leading(krylov: Krylov) -> tuple[complex, float]:
 
 
 def curvature(krylov: Krylov) -> float:
-  """The eigenvalue of largest size, signed, of a symmetric map: Lanczos, whose tridiagonal matrix this then is."""
+  """The eigenvalue of largest absolute value of a symmetric map, for which Arnoldi's iteration is Lanczos's."""
   matrix = _matrix(krylov)
   try:
     values = np.zeros(0) if matrix is None else np.linalg.eigvalsh((matrix + matrix.T) / 2)

@@ -1,4 +1,4 @@
-"""What a config's `loss` may be: a registered name, or one wrapped in transformations, `top_k(matched_gain(hinge))`.
+"""The values of a config's `loss`: a registered name, or one with transformations, `top_k(matched_gain(hinge))`.
 
 `loss_options` gives the options of the loss and of its transformations.
 """
@@ -20,11 +20,11 @@ from gan_jax.losses.registry import CARDS, LOSSES, Builder
 
 
 class Demand(NamedTuple):
-  """What a transformation asks of the losses that it is given."""
+  """Which losses a transformation accepts."""
 
   losses: int = 1
-  suits: Callable[[str], bool] = lambda name: True  # does it fit a registered loss?
-  needs: str = ""  # completes "expected ..." where it does not
+  suits: Callable[[str], bool] = lambda name: True  # (registered loss) -> whether it is accepted
+  needs: str = ""  # completes "expected ..." in the message for a loss that is not
 
 
 SMOOTHABLE = ("minimax", "non_saturating", "hinge", "wasserstein", "least_squares_probabilities", "alpha_loss")
@@ -54,7 +54,7 @@ TRANSFORMATIONS.enter(
   transforms.top_k,
   Demand(
     suits=lambda name: not enters_average(name),
-    needs="a loss in which a fake has a term of its own: any but the averages",
+    needs="a loss with a separate term for each fake: any but those with batch averages",
   ),
 )
 DEEPEST = 16  # transformations in one name
@@ -74,10 +74,10 @@ class Composed(NamedTuple):
 
 
 def parse(name: str) -> Composed:
-  """What a config's `loss` means.
+  """The builder, options and facts of a config's `loss`.
 
   Raises:
-    BadInput: an unknown loss or transformation, one that does not fit, or text of another form.
+    BadInput: an unknown loss or transformation, a loss that the transformation does not accept, or another syntax.
   """
   name = name.strip()
   if name in LOSSES:
@@ -93,7 +93,7 @@ def parse(name: str) -> Composed:
 
 
 def _transformed(name: str, transformation: Entry, inner: list[Composed]) -> Composed:
-  """`parse` of a transformation and the losses that it is given."""
+  """`parse` of a transformation applied to parsed losses."""
   made, wanted = transformation.name, transformation.facts.losses
   if len(inner) != wanted:
     raise BadInput(f"loss transformation {made!r} expected {wanted} loss{'es' * (wanted > 1)}, got {name!r}")
@@ -110,7 +110,7 @@ def _transformed(name: str, transformation: Entry, inner: list[Composed]) -> Com
     parts = [part.build(**{key: given[key] for key in part.options if key in given}) for part in inner]
     return transformation(*parts, **own)
 
-  # These keep the discriminator's half (`mix`: that of the first loss), or only scale its logits.
+  # These keep the discriminator's loss (`mix`: that of its first loss), or only scale its logits.
   kept = inner[0].optimal_logit if made in ("matched_gain", "mix", "temperature", "top_k") else None
 
   def optimal_logit(log_ratio: Array, **given: Any) -> Array:
@@ -122,7 +122,7 @@ def _transformed(name: str, transformation: Entry, inner: list[Composed]) -> Com
 
 
 def _split(text: str) -> list[str]:
-  """At the commas outside parentheses."""
+  """Splits a text at the commas outside parentheses."""
   parts, depth = [""], 0
   for character in text:
     depth += {"(": 1, ")": -1}.get(character, 0)

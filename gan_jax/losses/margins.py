@@ -76,7 +76,7 @@ def hinge() -> Loss:
   )
 )
 def energy_margin(
-  margin: Annotated[Array | float, Option("energy up to which D raises its fakes", above=0)] = 1.0,
+  margin: Annotated[Array | float, Option("D raises the energy of fakes up to this value", above=0)] = 1.0,
 ) -> Loss:
   """Logits are *negative* energies, E = -logit: D lowers E(real) and raises E(fake) up to `margin`, G lowers E(fake).
 

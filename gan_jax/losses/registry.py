@@ -1,4 +1,4 @@
-"""The registry of losses: what a card says of a loss, and how a name and numbers become a `Loss`."""
+"""The registry of losses: each has a builder, which makes a `Loss` from hyperparameters, and a card of facts."""
 
 import re
 from collections.abc import Callable
@@ -15,14 +15,14 @@ Builder = Callable[..., Loss]
 
 
 class Card(NamedTuple):
-  """What a reader of the paper wants to look up. `r`, `f` are the logits of a real and a fake, `R`, `F` batch means.
+  """Facts about a loss. `r`, `f` are the logits of a real and a fake example, `R`, `F` the means of a batch of them.
 
-  A formula's text is `FORMULA[, NAME = FORMULA ...][; remark]`, and tests compute what it says
-  (`tests/support/formulas.py` has the notation); the generator's and the slope's may use names that the discriminator's
-  defines. `optimal_logit` is such a text where `optimal_logit_at` is there, and words otherwise.
+  The text of a formula is `FORMULA[, NAME = FORMULA ...][; remark]`; tests evaluate it (notation:
+  `tests/support/formulas.py`). The generator's formula and the slope may use names that the discriminator's defines.
+  `optimal_logit` is such a text if there is an `optimal_logit_at`, and a sentence otherwise.
 
-  `slope_at` is, for fake j, the derivative of the *sum* of the generator's terms, sum_i dG_i / df_j: the cotangent of
-  the batch mean times B. Where examples do not meet in the formula (pairing 'none', 'paired') that is dG_j / df_j.
+  `slope_at` is, for fake j, the derivative of the *sum* of the generator's terms, sum_i dG_i / df_j: B times the
+  derivative of the batch mean. For the pairings 'none' and 'paired' it is dG_j / df_j.
   """
 
   title: str
@@ -33,23 +33,23 @@ class Card(NamedTuple):
   optimal_logit: str  # of the best discriminator, by the density ratio p/q of data to model
   slope: str  # formula of `slope_at`
   slope_at: Callable[..., Array]  # (real [B], fake [B], **hyperparameters) -> [B]
-  saturates: str  # where the generator's slope vanishes although the fakes are told apart
+  saturates: str  # where the generator's slope vanishes although D separates the fakes from the reals
   reference: str
-  # |logit| from which a value or a slope leaves float32, by the formula itself; None: finite at 1e4 and beyond.
+  # |logit| from which the formula's value or slope overflows float32; None: finite at 1e4 and beyond.
   overflows_at: float | None = None
-  # (log p/q, **hyperparameters) -> logit, the middle of its interval where many are best; None: no closed form.
+  # (log p/q, **hyperparameters) -> logit, the middle of the interval if many are optimal; None: no closed form.
   optimal_logit_at: Callable[..., Array] | None = None
 
 
 PAIRINGS = {
-  "none": "each logit enters alone",
-  "paired": "real i meets fake i",
-  "all_pairs": "every real meets every fake",
-  "average": "every logit enters through, or meets, a batch average",
+  "none": "each logit has its own term",
+  "paired": "real i is compared with fake i",
+  "all_pairs": "every real is compared with every fake",
+  "average": "logits enter a batch average, or are compared with one",
 }
 
-# What others call these, spelt small and with underscores. "Vanilla" and "BCE" are two games: most code that says so
-# trains the non-saturating generator.
+# Common names of these losses elsewhere, in lower case with underscores. "Vanilla" and "BCE" are ambiguous: most code
+# with these names trains the non-saturating generator.
 MEANINGS = {
   **dict.fromkeys(("bce", "vanilla", "vanilla_gan", "gan", "standard", "original"), "non_saturating, or minimax"),
   **dict.fromkeys(("ns", "nsgan", "ns_gan", "non_saturating_gan", "modified", "logistic"), "non_saturating"),
@@ -72,10 +72,11 @@ CARDS: dict[str, Card] = {}
 
 
 def register(card: Card, name: str | None = None) -> Callable[[Builder], Builder]:
-  """Decorator: enter a builder, a function of numeric hyperparameters that all have defaults, under its own name.
+  """Decorator: register a builder, a function of numeric hyperparameters with defaults, by default under its own name.
 
   Raises:
-    ValueError: the name is taken, a hyperparameter has no numeric default, or the card has a pairing of its own.
+    ValueError: the name is taken, a hyperparameter has no numeric default, or the card's pairing is not one of
+    `PAIRINGS`.
   """
 
   def enter(builder: Builder) -> Builder:
@@ -90,7 +91,7 @@ def register(card: Card, name: str | None = None) -> Callable[[Builder], Builder
 
 
 def minus(text: str) -> str:
-  """The text of minus a formula; definitions and remark stay."""
+  """The text of the negative of a formula; definitions and remark are kept."""
   match = re.fullmatch(r"(.*?)((?:, \w+ = |; ).*)?", text)
   assert match is not None
   formula, rest = match[1], match[2] or ""
@@ -100,18 +101,18 @@ def minus(text: str) -> str:
 
 
 def plus(text: str, other: str) -> str:
-  """The text of a sum; `text` has neither definitions nor a remark."""
+  """The text of the sum of two formulas; `text` must have no definitions and no remark."""
   return f"{text} - {other[1:]}" if other.startswith("-") else f"{text} + {other}"
 
 
 def _is_sum(formula: str) -> bool:
-  """Whether a sign with a space on either side stands outside all parentheses."""
+  """Whether the formula has a binary + or - outside all parentheses."""
   signs = re.finditer(r" [+-] ", formula)
   return any(formula[: m.start()].count("(") == formula[: m.start()].count(")") for m in signs)
 
 
 def halves(discriminator: LossFn, generator: LossFn) -> Loss:
-  """A `Loss` of two formulas over `(real, fake)`, which then see vectors of one length in float32 (or float64) only."""
+  """A `Loss` of two formulas of `(real, fake)`; they are given vectors of equal length in float32 (or float64) only."""
   return Loss(_guarded(discriminator), _guarded(generator))
 
 

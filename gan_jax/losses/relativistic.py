@@ -18,7 +18,7 @@ from gan_jax.losses.registry import Card, halves, plus, register
 
 
 class Comparison(NamedTuple):
-  """A function phi(t) of a difference of logits, the one to be raised minus the one to be lowered; falling at t = 0."""
+  """A function phi(t) of the difference t = logit to be raised - logit to be lowered; it decreases at t = 0."""
 
   name: str
   text: str  # with {t} for the difference
@@ -35,12 +35,12 @@ HINGE = Comparison("hinge", "relu(1 - ({t}))", lambda t: relu(1 - t), "-[{t} < 1
 
 PAPER = "Jolicoeur-Martineau 2019, arXiv:1807.00734"
 WINNING = {
-  "logistic": "where the fakes are judged far more real than the reals",
-  "least squares": "nowhere; changes sign where the fakes lead by more than 1",
-  "hinge": "where the fakes lead by more than 1",
+  "logistic": "where f - r >> 0: the fakes' logits are far above the reals'",
+  "least squares": "nowhere; changes sign where f - r > 1",
+  "hinge": "where f - r > 1",
 }
 LOSING = {
-  "logistic": "r - f >> 0: the slope falls as e^-(r - f) while the discriminator wins",
+  "logistic": "r - f >> 0: the slope falls as e^-(r - f) when D separates the fakes from the reals",
   "least squares": "at r - f = 1, and it has the wrong sign above",
   "hinge": "r - f > 1: zero from there on",
 }
@@ -178,7 +178,7 @@ def relativistic_hinge_zero_sum() -> Loss:
   )
 )
 def relativistic_all_pairs() -> Loss:
-  """The loss of `relativistic` averaged over all B^2 pairs: same expectation, least variance. Takes [B, B] memory.
+  """The loss of `relativistic` averaged over all B^2 pairs: same expectation, smallest variance. Uses [B, B] memory.
 
   Entry i of the discriminator's term belongs to real i, entry j of the generator's to fake j.
   Source: Jolicoeur-Martineau 2020, arXiv:1901.02474.

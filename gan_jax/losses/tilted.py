@@ -146,8 +146,8 @@ def _log_mean_exp(x: Array) -> Array:
   )
 )
 def cumulant(
-  beta: Annotated[Number, Option("tilt of the reals' mean; towards 0: the plain mean", above=0)] = 0.5,
-  gamma: Annotated[Number, Option("tilt of the fakes' mean; towards 0: the plain mean", above=0)] = 0.5,
+  beta: Annotated[Number, Option("tilt of the mean over reals; as it tends to 0: the plain mean", above=0)] = 0.5,
+  gamma: Annotated[Number, Option("tilt of the mean over fakes; as it tends to 0: the plain mean", above=0)] = 0.5,
 ) -> Loss:
   """Wasserstein with cumulants instead of means. A function of the whole batch: every entry of [B] is the same.
 

@@ -28,9 +28,7 @@ def zero_sum(loss: Loss) -> Loss:
   return Loss(loss.discriminator, lambda real, fake: -loss.discriminator(real, fake))
 
 
-def temperature(
-  loss: Loss, temperature: Annotated[Number, Option("what logits are divided by", above=0)] = 1.0
-) -> Loss:
+def temperature(loss: Loss, temperature: Annotated[Number, Option("divisor of the logits", above=0)] = 1.0) -> Loss:
   """The loss of logits divided by `temperature`. Its slopes shrink by the same factor: above 1, it is softer.
 
   Needs: nothing. It has the effect of a Lipschitz constant (Qin et al. 2018, arXiv:1811.09567): temperature T with a
@@ -65,7 +63,7 @@ def matched_gain(loss: Loss) -> Loss:
 
 
 def top_k(
-  loss: Loss, fraction: Annotated[Number, Option("share of the fakes that G learns from", above=0, high=1)] = 0.5
+  loss: Loss, fraction: Annotated[Number, Option("share of the fakes that are used in G's loss", above=0, high=1)] = 0.5
 ) -> Loss:
   """The generator learns only from the ceil(fraction B) fakes of highest logit; its loss is their mean.
 
@@ -87,8 +85,8 @@ def top_k(
 
 def label_smoothing(
   loss: Loss,
-  real_target: Annotated[Number, Option("what D is told of reals, instead of 1", 0, 1)] = 0.9,
-  fake_target: Annotated[Number, Option("what D is told of fakes, instead of 0", 0, 1)] = 0.0,
+  real_target: Annotated[Number, Option("D's target for reals, instead of 1", 0, 1)] = 0.9,
+  fake_target: Annotated[Number, Option("D's target for fakes, instead of 0", 0, 1)] = 0.0,
 ) -> Loss:
   """The discriminator's labels are `real_target` for reals and `fake_target` for fakes, instead of 1 and 0.
 

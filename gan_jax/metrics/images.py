@@ -111,18 +111,21 @@ def build(
     if found.neighbour is not None:
       columns["samples/duplicates"] = neighbours.share(found.neighbour)
       columns["samples/nearest_real"] = variety.ratio(np.median(found.to_real, axis=-1), own_to_real())
-    if classes > 1:
-      columns |= {
-        "classes/present": found.present,
-        "classes/in_data": found.in_data,
-        "classes/entropy": -(found.share * np.log(np.where(found.share > 0, found.share, 1.0))).sum(-1),
-        "classes/divergence": found.divergence,
-        **{f"classes/share_{k}": found.share[:, k] for k in range(classes)},
-      }
-    return columns
+    return columns | (by_class(found) if classes > 1 else {})
 
   notes = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
   return Quality(measure, finish, explanations(trained, counts, len(real.features)), notes)
+
+
+def by_class(found: Statistics) -> dict[str, np.ndarray]:
+  """The columns about classes, of statistics with a leading axis [P]."""
+  return {
+    "classes/present": found.present,
+    "classes/in_data": found.in_data,
+    "classes/entropy": -(found.share * np.log(np.where(found.share > 0, found.share, 1.0))).sum(-1),
+    "classes/divergence": found.divergence,
+    **{f"classes/share_{k}": found.share[:, k] for k in range(found.share.shape[-1])},
+  }
 
 
 def see(trained: classifier.Classifier, classes: int, images: Array) -> Seen:

@@ -1,4 +1,4 @@
-"""Quality of generated points, where the data's own density is known."""
+"""Metrics of generated points, for data with a known density."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ DUPLICATES = (
 
 
 def some_points(dataset: Dataset) -> Array:
-  """[n, 2], n <= `variety.SAMPLES`: a sample of what a dataset of points is judged against."""
+  """[n, 2], n <= `variety.SAMPLES`: some of the points with which samples are compared."""
   points = dataset.judged.images
   return points[scattered(jnp.arange(min(len(points), variety.SAMPLES)), len(points))]
 
@@ -36,7 +36,7 @@ def _no_line(dataset: Dataset) -> str:
 
 @register("mixture", lambda dataset: dataset.line is None and not _no_mixture(dataset), _no_mixture)
 def mixture_quality(dataset: Dataset, cache: Path | None = None) -> Quality:
-  """Modes of a mixture: how many are covered, how well and how evenly; Frechet distance of the points."""
+  """Modes of a mixture: their number, quality and evenness among the samples; Frechet distance of the points."""
   del cache
   assert dataset.modes is not None
   assert dataset.std is not None

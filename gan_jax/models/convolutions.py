@@ -1,13 +1,13 @@
-"""Anyone's convolutions as matrix products: found in the program of a function, whatever library wrote it, and replaced.
+"""Replaces the convolutions in a function's jaxpr by matrix products, whichever library the function uses.
 
-Inside `scan` or `vmap` on a CPU, XLA's own convolution is several times slower than the same sum as matrix products (see
-`layers`). Flax has an argument for another implementation, Equinox has none, and neither has one for transposed
-convolutions. So the replacement is made in the jaxpr, before anything is differentiated or mapped: derivatives of any
-order and populations then have matrix products too.
+Inside `scan` or `vmap` on a CPU, XLA's own convolution is several times slower than the same sum as matrix products
+(see `layers`). Flax has an argument for another implementation, Equinox has none, and neither has one for transposed
+convolutions. So they are replaced in the jaxpr, before differentiation and `vmap`; derivatives of any order and
+populations then use matrix products too.
 
-Measured on 2 cores, gradient steps in `scan` on 64 images of 28x28, kernels 4 of stride 2, ms per member and step, matrix
-products against XLA's: a discriminator of 32 and 64 channels 18 against 268, its transpose as a generator 31 against 350;
-four of them under `vmap` 38 against 335 and 62 against 701 (a busy machine: trust the ratios).
+Measured on 2 cores, gradient steps in `scan` on 64 images of 28x28, kernels 4 of stride 2, ms per member and step,
+matrix products against XLA's: a discriminator of 32 and 64 channels 18 against 268, its transpose as a generator 31
+against 350; four of them under `vmap` 38 against 335 and 62 against 701 (on a busy machine: trust the ratios).
 """
 
 from collections.abc import Callable, Iterator
@@ -22,17 +22,17 @@ from gan_jax.core.errors import plural
 from gan_jax.models.layers import CONVOLUTIONS, MATMUL, matmul_conv_general_dilated, unfold
 
 NAME = "conv_general_dilated"
-INLINED = ("jit", "pjit", "closed_call", "core_call")  # calls that mean no more than their body
+INLINED = ("jit", "pjit", "closed_call", "core_call")  # calls that are equivalent to their body
 
 
 def as_products(function: Callable[..., Any], convolution: str = "auto") -> Callable[..., Any]:
   """The function of arrays with its two-dimensional convolutions as matrix products, transposed ones included.
 
-  Grouped convolutions, dilated kernels, one or three dimensions, and those inside loops or functions with derivatives of
-  their own stay XLA's: `remaining` counts them.
+  Not replaced, and counted by `remaining`: grouped convolutions, dilated kernels, one or three dimensions, and
+  convolutions inside loops or functions with custom derivatives.
 
   Args:
-    function: of pytrees of arrays, to a pytree of arrays; it must be traceable.
+    function: a traceable function from pytrees of arrays to a pytree of arrays.
     convolution: a name in `layers.CONVOLUTIONS`; 'lax' leaves the function as it is.
   """
   if CONVOLUTIONS[convolution] is not MATMUL:
@@ -79,7 +79,7 @@ def body(equation: Any) -> Any:
 
 
 def reached(program: Any) -> Iterator[Any]:
-  """The convolutions of a closed jaxpr that `evaluate` gets to see."""
+  """The convolutions of a closed jaxpr that `evaluate` reaches."""
   for equation in program.jaxpr.eqns:
     if equation.primitive.name == NAME:
       yield equation
@@ -88,7 +88,7 @@ def reached(program: Any) -> Iterator[Any]:
 
 
 def remaining(program: Any) -> int:
-  """How many convolutions of a closed jaxpr, at any depth, stay XLA's."""
+  """The number of convolutions of a closed jaxpr, at any depth, that are not replaced."""
 
   def count(jaxpr: Any) -> int:
     own = sum(equation.primitive.name == NAME for equation in jaxpr.eqns)
@@ -98,7 +98,7 @@ def remaining(program: Any) -> int:
 
 
 def remark(count: int, what: str) -> str:
-  """What a person is told of convolutions that stay XLA's."""
+  """The message about convolutions that are not replaced."""
   return (
     f"note: {plural(count, 'convolution')} of {what} (grouped, dilated, not two-dimensional, or inside a loop) "
     f"run{'s' * (count == 1)} as XLA's own: in training on a CPU "
@@ -107,7 +107,7 @@ def remark(count: int, what: str) -> str:
 
 
 def replaceable(equation: Any) -> bool:
-  """Whether a convolution has a form as matrix products here."""
+  """Whether a convolution can be replaced by `products`."""
   p = equation.params
   (lhs, rhs), layout = (atom.aval for atom in equation.invars), p["dimension_numbers"]
   if lhs.ndim != 4 or p["feature_group_count"] != 1 or p["batch_group_count"] != 1 or set(p["rhs_dilation"]) != {1}:
@@ -144,10 +144,10 @@ def transposed(
 ) -> Array:
   """The convolution of stride 1 of images with d - 1 zeros between their pixels, without multiplying by those zeros.
 
-  `y[p] = sum_i z[p + i - lo] k[i]` along each axis, with `z[d m] = x[m]` and zero elsewhere: a transposed convolution of
-  stride d. With p = d u + r only the taps i = d j + lo - r meet a pixel, x[u + j]. So each block of d pixels is one
-  convolution of stride 1 over ceil(k / d) taps, whose channels are the pixels of the block. Where the blocks begin is
-  chosen so that all pixels of one need the same x.
+  `y[p] = sum_i z[p + i - lo] k[i]` along each axis, with `z[d m] = x[m]` and zero elsewhere: a transposed convolution
+  of stride d. With p = d u + r only the taps i = d j + lo - r multiply a pixel, x[u + j]. So all blocks of d pixels
+  together are one convolution of stride 1 over ceil(k / d) taps, whose channels are the pixels of a block. Blocks begin
+  where all pixels of a block need the same x.
 
   Args:
     x: [B, H, W, C].
@@ -160,7 +160,7 @@ def transposed(
   """
   sizes, shifts, pads = [], [], []
   for n, k, d, (low, high) in zip(x.shape[1:3], kernel.shape[:2], dilation, padding, strict=True):
-    shift = (d - 1 - low) % d  # outputs before the first that make a whole block
+    shift = (d - 1 - low) % d  # outputs before the first one that complete its block
     size = d * (n - 1) + 1 + low + high - k + 1
     before, blocks, taps = (low + shift - d + 1) // d, -(-(size + shift) // d), -(-k // d)
     sizes.append(size)

@@ -1,8 +1,8 @@
-"""Whether a discriminator judges an example by the others of its batch: found from a derivative, whoever wrote it.
+"""Finds out, from a derivative, whether a discriminator's logit depends on other examples of its batch.
 
-A penalty on the slope of one logit by its image means nothing where the logit depends on other images too (batch
-normalisation, minibatch standard deviation). The slope of a logit by another example is exactly zero in a network that
-takes examples one by one, so one derivative at a random point tells.
+A penalty on the gradient of a logit with respect to its image is not meaningful if the logit also depends on other
+images (batch normalisation, minibatch standard deviation). If a network processes each example separately, the
+derivative of a logit with respect to another example is exactly zero; so one derivative at a random point decides.
 """
 
 import functools
@@ -17,17 +17,17 @@ from gan_jax.core.compilation import quick_compilation
 from gan_jax.core.types import Params, Player
 
 UNITS = 4  # examples, or packs of them, in the trial batch
-DRAWS = 8  # points at which the derivative is taken: at one, all rectifiers of a narrow layer may be off
+DRAWS = 8  # points at which the derivative is taken: at a single one, all rectifiers of a narrow layer may be off
 
 
 def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: int = 1) -> bool:
   """Whether a logit depends on an example of another pack: `d logit_j / d x_i` is not zero for some i in pack 0, j > 0.
 
-  The tangent moves the examples of the first pack alone, at random parameters: the initial ones may hide the
-  dependence, as a normalisation whose scale starts at zero does. Nothing is initialised; one small program is compiled.
+  The tangent is nonzero in the examples of the first pack only. Parameters are random, because the initial ones may
+  hide the dependence (a normalisation whose scale starts at zero). One small program is compiled; nothing is initialised.
 
   Args:
-    discriminator: it judges packs of `packing` examples, one logit each.
+    discriminator: has one logit for each pack of `packing` examples.
     input_shape: of one example.
   """
   shapes = jax.eval_shape(discriminator.init, jax.random.key(0))
@@ -54,13 +54,13 @@ def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: 
 
 
 def weight(rng: np.random.Generator, leaf: Any) -> np.ndarray:
-  """A parameter of that shape at random, at a scale that neither blows a signal up nor lets it die."""
+  """A random parameter of that shape, at a scale that keeps the size of a signal from layer to layer."""
   fan_in = max(1, int(np.prod(leaf.shape)) // max(1, leaf.shape[-1])) if leaf.ndim > 1 else 1
   return (rng.uniform(-1, 1, leaf.shape) * np.sqrt(3 / fan_in)).astype(leaf.dtype)
 
 
 def statistic(rng: np.random.Generator, leaf: Any) -> np.ndarray:
-  """An entry of a memory: near one, as a variance may be; whole numbers, counts and keys, one; flags, off."""
+  """A value for an entry of a memory: floats near 1, as for a variance; whole numbers (counts, keys) 1; flags False."""
   if jnp.issubdtype(leaf.dtype, jnp.floating):
     return rng.uniform(0.5, 1.5, leaf.shape).astype(leaf.dtype)
   return np.full(leaf.shape, leaf.dtype != bool, leaf.dtype)

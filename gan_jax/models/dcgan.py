@@ -1,9 +1,9 @@
 """Convolutional players after DCGAN (Radford et al. 2016, arXiv:1511.06434): kernel 4, stride 2, no pooling.
 
-What differs, and why:
-- No batch normalisation: it couples the examples of a batch, so that a per-sample penalty loses its meaning. The
-  generator normalises each example by itself; the discriminator by default nothing.
-- Weights start at He's scale, not at N(0, 0.02). That fixed scale counts on batch normalisation to restore the signal:
+Differences from the paper:
+- No batch normalisation: it couples the examples of a batch, so per-sample penalties are not defined. The generator
+  normalises each example separately (layer normalisation); the discriminator by default has no normalisation.
+- Weights start at He's scale, not at N(0, 0.02). That fixed scale relies on batch normalisation to restore the signal:
   without it each layer shrinks the signal, and logits and their slopes in the image start near zero, where R1 (a slope
   squared) and the generator's gradient vanish together. He's scale starts the slope at order one, at every width.
 """
@@ -39,7 +39,7 @@ STAGES = {
 
 
 def channels(width: int, stages: int) -> list[int]:
-  """Of the feature maps from the smallest to the largest: `width`, halving with each doubling of the side."""
+  """Channels of the feature maps from the smallest to the largest: `width`, halved with each doubling of the side."""
   return [max(1, width >> stage) for stage in range(stages)]
 
 

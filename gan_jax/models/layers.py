@@ -3,8 +3,8 @@
 Inside `scan` XLA runs a convolution slowly on a CPU, and `vmap` over its kernels makes it a grouped convolution, slow
 everywhere. A stride-s convolution is also a sum of matrix products: fold each s x s block of pixels into channels
 (space to depth), and a k x k kernel becomes (k/s) x (k/s) taps, each one product of all the pixels with one matrix.
-Products run at full speed in `scan`, and batch to batched products over a population. Nothing is gathered into columns:
-the taps are slices, multiplied and summed.
+Products run at full speed in `scan`, and become batched products over a population. There is no im2col: the taps are
+slices, multiplied and summed.
 
 `convolution='auto'` is 'matmul' on every backend for now: it was measured on CPU only.
 """
@@ -20,7 +20,7 @@ from jax import Array, lax
 from gan_jax.models.linen import weights
 
 NHWC = ("NHWC", "HWIO", "NHWC")
-KERNEL, STRIDE, PADDING = (4, 4), (2, 2), ((1, 1), (1, 1))  # halves, or doubles, an even size exactly (DCGAN)
+KERNEL, STRIDE, PADDING = (4, 4), (2, 2), ((1, 1), (1, 1))  # exactly halves, or doubles, an even size (DCGAN)
 
 
 def matmul_conv_general_dilated(
@@ -40,7 +40,7 @@ def matmul_conv_general_dilated(
 
   Args:
     lhs: images [B, H, W, C].
-    rhs: kernel [h, w, C, O]; one that is no multiple of the stride is filled up with zeros.
+    rhs: kernel [h, w, C, O]; it is padded with zeros to a multiple of the stride.
     window_strides: (vertical, horizontal).
     padding: 'SAME', 'VALID' or ((top, bottom), (left, right)); negative crops.
     dimension_numbers: NHWC, HWIO, NHWC in any spelling that lax knows.
@@ -61,7 +61,7 @@ def matmul_conv_general_dilated(
       raise ValueError(f"kernel: expected at most the padded image's {size + low + high} pixels, got {k}")
     taps.append(-(-k // s))
     pixels.append((size + low + high - k) // s + 1)
-    # What the last window does not reach is cropped, so that the padded size is a whole number of s-blocks.
+    # Pixels beyond the last window are cropped, so that the padded size is a whole number of s-blocks.
     image_pads.append((low, s * (pixels[-1] + taps[-1] - 1) - size - low, 0))
   (s, t), (p, q) = window_strides, pixels
   zero = jnp.zeros((), lhs.dtype)
@@ -113,8 +113,8 @@ def _check(lhs, rhs, strides, lhs_dilation, rhs_dilation, dimension_numbers, gro
 def matmul_up(y: Array, kernel: Array) -> Array:
   """The linear transpose of the stride-2 convolution: y [B, P, Q, O], kernel [4, 4, C, O] -> [B, 2P, 2Q, C].
 
-  `<up(y, k), x> = <y, conv(x, k)>` for all x and y. Each 2 x 2 block of pixels sees 2 x 2 taps, so this is a
-  convolution of stride 1 whose channels are the pixels of a block, unfolded.
+  `<up(y, k), x> = <y, conv(x, k)>` for all x and y. Each 2 x 2 block of pixels depends on 2 x 2 taps, so this is a
+  convolution of stride 1 whose channels are the pixels of a block, followed by `unfold`.
   """
   _, _, channels, features = kernel.shape
   (s, t), (taps_h, taps_w) = STRIDE, (KERNEL[0] // STRIDE[0], KERNEL[1] // STRIDE[1])
@@ -158,8 +158,8 @@ class DownConvolution(nn.Module):
 class UpConvolution(nn.Module):
   """Transposed convolution with kernel 4 and stride 2: [B, H, W, C] -> [B, 2H, 2W, features].
 
-  Its kernel is that of the convolution it transposes, [4, 4, features, C]. Only 2 x 2 of its taps reach any one pixel:
-  the variance that keeps the scale of the signal is `gain` over 4 C, not over 16 C.
+  Its kernel is that of the convolution it transposes, [4, 4, features, C]. Only 2 x 2 of its taps contribute to a
+  pixel, so the variance that preserves the scale of the signal is `gain` over 4 C, not over 16 C.
   """
 
   features: int

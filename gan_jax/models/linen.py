@@ -1,4 +1,4 @@
-"""What the Linen models share: the scale of initial weights, normalisation, and the class as an input."""
+"""Shared by the Linen models: the scale of initial weights, normalisation, and class inputs."""
 
 import math
 from collections.abc import Sequence
@@ -12,29 +12,29 @@ from jax.nn.initializers import Initializer
 
 from gan_jax.core.types import Key, Memory, Output, Params, Player
 
-SLOPE = 0.2  # of the discriminators' leaky rectifiers below zero (Radford et al. 2016, DCGAN)
+SLOPE = 0.2  # of the discriminators' leaky ReLUs below zero (Radford et al. 2016, DCGAN)
 
 
 def weights(gain: float, fan_in: int | None = None) -> Initializer:
   """N(0, gain / fan_in) for a kernel whose last axis is the output; `fan_in` is the product of the others if not given."""
 
   def init(key: Key, shape: Sequence[int], dtype: Any = jnp.float32, out_sharding: Any = None) -> Array:
-    # Drawn flat: XLA compiles a four-dimensional draw on CPU in seconds, a flat one and a reshape in a fraction of one.
+    # Drawn flat and reshaped: on CPU XLA takes seconds to compile a four-dimensional draw, and far less for a flat one.
     draws = jax.random.normal(key, (math.prod(shape),), dtype)
     return ((gain / (fan_in or math.prod(shape[:-1]))) ** 0.5 * draws).reshape(shape)
 
   return init
 
 
-# The scale that keeps the second moment of a signal from layer to layer (He et al. 2015): variance 2 / fan_in before a
-# rectifier, 2 / (1 + slope^2) / fan_in before a leaky one, 1 / fan_in before a linear output.
+# The scale that preserves the second moment of a signal from layer to layer (He et al. 2015): variance 2 / fan_in
+# before a ReLU, 2 / (1 + slope^2) / fan_in before a leaky ReLU, 1 / fan_in before a linear output.
 RELU_GAIN, LEAKY_GAIN, LINEAR_GAIN = 2.0, 2.0 / (1.0 + SLOPE**2), 1.0
 
 
 def as_player(module: nn.Module, input_shape: tuple[int, ...]) -> Player:
-  """The player of one of our modules, which is called with (inputs [B, *input_shape], labels [B], train).
+  """A `Player` made of a module of this package, called with (inputs [B, *input_shape], labels [B], train).
 
-  Collections other than `params` are its memory. For anyone's modules see `players.from_linen`.
+  Collections other than `params` are its memory. For other modules see `players.from_linen`.
   """
 
   def init(key: Key) -> tuple[Params, Memory]:
@@ -53,16 +53,17 @@ def as_player(module: nn.Module, input_shape: tuple[int, ...]) -> Player:
 class Norm(nn.Module):
   """(x - mean) / sqrt(variance + 1e-5), then a learned scale and shift per channel: eps as in PyTorch, not Flax's 1e-6.
 
-  'none' does nothing; 'layer' takes the statistics over all axes of one example (Ba et al. 2016); 'batch' over the
-  batch and the space, per channel (Ioffe and Szegedy 2015): of the batch at hand while training, of the running averages
-  (decay 0.9 a pass) in evaluation.
+  'none' does nothing. 'layer' takes the statistics over all axes of one example (Ba et al. 2016). 'batch' takes them
+  over batch and space, per channel (Ioffe and Szegedy 2015): those of the current batch in training, running averages
+  (decay 0.9 per pass) in evaluation.
   """
 
   kind: str
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:  # [B, ..., C]
-    # The two-pass variance: E[x^2] - E[x]^2 loses its digits where the mean is large, twice so when differentiated.
+    # The two-pass variance: E[x^2] - E[x]^2 loses digits where the mean is large, and twice as many when
+    # differentiated.
     if self.kind == "layer":
       axes = tuple(range(1, x.ndim))
       return nn.LayerNorm(reduction_axes=axes, feature_axes=-1, epsilon=1e-5, use_fast_variance=False)(x)
@@ -72,10 +73,10 @@ class Norm(nn.Module):
 
 
 def class_vectors(labels: Array, num_classes: int, features: int, stddev: float, name: str) -> Array:
-  """A learned vector per class: labels [B] -> [B, features]; at the start N(0, stddev^2).
+  """A learned vector per class: labels [B] -> [B, features], initialised as N(0, stddev^2).
 
-  One-hot times table and not a look-up: the gradient of a look-up is a scatter, which adds in any order on a GPU (other
-  bits each time) and does not batch over a population as a matrix product does.
+  It is a product with a one-hot matrix, not indexing: the gradient of indexing is a scatter-add, whose order on a GPU
+  varies (so do the bits), and which does not batch over a population as a matrix product does.
   """
   table = nn.Dense(features, use_bias=False, kernel_init=weights(stddev**2, fan_in=1), name=name)
   return table(jax.nn.one_hot(labels, num_classes))

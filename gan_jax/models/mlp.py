@@ -1,4 +1,4 @@
-"""Fully connected players: the two-player game of a first course, and the fastest to train many of."""
+"""Fully connected players: the simplest model, and the fastest one for training many at once."""
 
 import math
 
@@ -37,12 +37,12 @@ class Generator(nn.Module):
       x = nn.relu(nn.Dense(self.width, kernel_init=weights(RELU_GAIN))(x))
     x = nn.Dense(math.prod(self.image_shape), kernel_init=weights(LINEAR_GAIN))(x)
     x = x.reshape((len(x), *self.image_shape))
-    # Images live in [-1, 1]; points anywhere in the plane.
+    # Pixels lie in [-1, 1]; points can lie anywhere in the plane.
     return jnp.tanh(x) if len(self.image_shape) == 3 else x
 
 
 class Discriminator(nn.Module):
-  """[B, ...] flattened -> `depth` leaky rectified layers of `width` -> logits [B], class-projected if told."""
+  """[B, ...] flattened -> `depth` leaky rectified layers of `width` -> logits [B], projected on a given class."""
 
   width: int
   depth: int

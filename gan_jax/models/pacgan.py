@@ -1,7 +1,7 @@
-"""The players of PacGAN's experiments on mixtures in the plane: a batch-normalised generator against maxout units.
+"""The players of PacGAN's experiments on mixtures in the plane: a batch-normalised generator, a maxout discriminator.
 
-At `depth` 4, `generator_width` 400, `discriminator_width` 200 they are those of Lin et al. 2018 (arXiv:1712.04086, section
-4.1) as their code builds them.
+At `depth` 4, `generator_width` 400, `discriminator_width` 200 they are those of Lin et al. 2018 (arXiv:1712.04086,
+section 4.1) as their code builds them.
 """
 
 import math
@@ -21,7 +21,7 @@ STD, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 0.02, 400, 200  # as published: N(0,
 
 
 def variance(width: int, published: int) -> float:
-  """STD^2 at the published width, and at any other what keeps the gain from layer to layer: N(0, v) has gain width * v."""
+  """The variance v of the weights: STD^2 at the published width; at any other, the same gain (width * v) of a layer."""
   return STD**2 * published / width
 
 
@@ -32,7 +32,7 @@ def kernels(width: int, published: int) -> Initializer:
 class Generator(nn.Module):
   """Noise [B, Z] (and a class) -> `depth` x (linear, batch norm, rectifier) of `width` -> [B, *image_shape].
 
-  The linear maps before a batch norm have no bias, which it would take off again. Images go through tanh.
+  The linear maps before a batch norm have no bias, which it would subtract. Images go through tanh.
   """
 
   image_shape: tuple[int, ...]

@@ -1,6 +1,7 @@
-"""Packing: a discriminator that judges several examples together, and so sees whether they are all alike.
+"""Packing: a discriminator that gets several examples at once and gives them one logit.
 
-One sample cannot show that a generator has lost modes, a handful can. Source: Lin et al. 2018, "PacGAN" (arXiv:1712.04086).
+A single sample cannot show that a generator has lost modes; several can, because they are alike. Source: Lin et al.
+2018, "PacGAN" (arXiv:1712.04086).
 """
 
 import jax.numpy as jnp
@@ -18,14 +19,15 @@ def pack(images: Array, packing: int) -> Array:
   if len(images) % packing:
     raise ValueError(f"images: expected a multiple of packing={packing}, got {len(images)}")
   packs = images.reshape((-1, packing, *images.shape[1:]))
-  packs = jnp.moveaxis(packs, 1, -2)  # the members beside their channels
+  packs = jnp.moveaxis(packs, 1, -2)  # the examples of a pack next to their channels
   return packs.reshape((*packs.shape[:-2], packing * images.shape[-1]))
 
 
 def packed(discriminator: Player, packing: int) -> Player:
-  """The player that judges packs of m = `packing` examples by one that takes [..., m C]: images [B, ..., C] -> logits [B/m].
+  """A discriminator of packs of m = `packing` examples, from one that takes [..., m C]: images [B, ..., C] -> logits [B/m].
 
-  Examples and labels are those of the batch, in its order; the labels must not matter. With m = 1 the very same player.
+  A pack is m successive examples of the batch. The discriminator must ignore labels. With m = 1 it is returned
+  unchanged.
   """
   if packing == 1:
     return discriminator

@@ -1,8 +1,9 @@
-"""The registry of models: a builder of two `Player`s, and the options that several of them share.
+"""The registry of models: builders of two `Player`s, and the options that several of them share.
 
     (image_shape, num_classes, latent_size, conditional, *, options) -> (generator, discriminator)
 
-`image_shape` is (H, W, C), or (2,) for points; with `packing` the discriminator is built for that many times the channels.
+`image_shape` is (H, W, C), or (2,) for points; with `packing` the discriminator is built for that many times the
+channels.
 """
 
 from typing import Annotated

@@ -1,15 +1,15 @@
-"""The registry of penalties: what each kind of penalty is a function of.
+"""The registry of penalties: the kinds of penalties, and their lookup by name.
 
-A kind is a signature, and a penalty is one function decorated by its kind:
+A penalty is one function, registered by the decorator of its kind. A kind is a signature:
 
-    critic       (critic, real, fake, key) -> [B]         functions of the critic, images -> logits
-    logits       (real_logits, fake_logits, means) -> [B] functions of the logits; their slopes join the loss's, for free
-    consistency  (critic, images: Moved) -> [B]           what the critic says of an example and of its transformed copy
-    parameters   (params) -> scalar                       functions of the weights, of either player
-    generator    (generate, noise, key) -> [B]            functions of the generator, noise -> images
+    critic       (critic, real, fake, key) -> [B]         functions of the critic, images -> logits logits
+    (real_logits, fake_logits, means) -> [B] functions of the logits; their slopes are added to the loss's, at no cost
+    consistency  (critic, images: Moved) -> [B]           compare the logits of an example and of its transformed copy
+    parameters   (params) -> scalar                       functions of the weights, of either player generator
+    (generate, noise, key) -> [B]            functions of the generator, noise -> images
 
-The step takes the mean over the batch and multiplies it by the penalty's weight; several are joined by `+` in the config.
-Its decorator has the weight that the penalty's source trained with, which a config gets that gives none.
+The step takes the mean over the batch and multiplies it by the penalty's weight. A config joins several by `+`. The
+decorator states the weight of the penalty's paper, which is used if a config gives none.
 """
 
 import functools
@@ -32,10 +32,10 @@ class Moved(NamedTuple):
   fake: Array
   real_augmented: Array  # T(x)
   fake_augmented: Array  # T(G(z))
-  shifted: Callable[[ArrayLike], Array]  # s -> G(z + s e), the generator's images of noise nearby
+  shifted: Callable[[ArrayLike], Array]  # s -> G(z + s e): the generator's images of perturbed noise
 
 
-KINDS = {  # what a penalty of each kind is called with
+KINDS = {  # arguments of the penalties of each kind
   "critic": ("critic", "real", "fake", "key"),
   "logits": ("real_logits", "fake_logits", "means"),
   "consistency": ("critic", "images"),
@@ -45,15 +45,15 @@ KINDS = {  # what a penalty of each kind is called with
 
 
 class Facts(NamedTuple):
-  """What the registry knows of each penalty."""
+  """Facts about a registered penalty."""
 
   kind: str  # one of KINDS
-  default_weight: float | None  # of its source, in this function's convention; None: no source has one
-  augments: bool = False  # it looks at augmented examples, and so needs an augmentation
+  default_weight: float | None  # of its paper, in this function's convention; None: no paper states one
+  augments: bool = False  # it uses augmented examples, so it needs an augmentation
 
 
 class Penalty(NamedTuple):
-  """A penalty of one run's config, its static options bound."""
+  """A penalty named in a run's config, with its static options bound."""
 
   name: str
   kind: str
@@ -64,7 +64,7 @@ class Penalty(NamedTuple):
 
 PENALTIES = Registry("penalty", (), traced="may")
 PENALTIES.also = ("none",)
-GENERATOR_KINDS = ("parameters", "generator")  # what the generator may be given; the discriminator, all but the last
+GENERATOR_KINDS = ("parameters", "generator")  # for the generator; the discriminator accepts all but the last
 
 
 def suits_discriminator(entry: Entry) -> bool:
@@ -104,7 +104,7 @@ def of_generator(weight: float | None) -> Callable[[Function], Function]:
 
 
 def weight(name: str, given: float | None, field: str = "penalty_weight") -> float:
-  """`given`, or where that is None the weight of the penalty's source. Raises `BadInput` where its source has none."""
+  """`given`, or if that is None the weight of the penalty's paper. Raises `BadInput` if there is none."""
   default = get(name).default_weight
   if given is None and default is None:
     raise BadInput(f"penalty {name!r} has no published weight to take: expected {field}, a number above 0, got none")
@@ -130,15 +130,15 @@ def get(name: str, **options: Any) -> Penalty:
 
 
 def of_discriminator(text: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[Penalty, ...]:
-  """The penalties of a config's `penalty`, `options` of each by its name.
+  """The penalties in a config's `penalty`; `options` is a dict of options for each name.
 
-  Raises `BadInput` for what is unknown, or a penalty of the generator.
+  Raises `BadInput` for an unknown name or option, or a penalty that is for the generator only.
   """
   return _chosen(text, "discriminator", suits_discriminator, options or {})
 
 
 def of_the_generator(text: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[Penalty, ...]:
-  """The penalties of a config's `generator_penalty`. Raises `BadInput` for what is unknown or the discriminator's."""
+  """The penalties in a config's `generator_penalty`. Raises `BadInput` for others."""
   return _chosen(text, "generator", suits_generator, options or {})
 
 

@@ -1,4 +1,4 @@
-"""Of each player: its loss, the size of its updates, how many it has made, and the noise in its gradient."""
+"""Probes of each player: its loss, the size and number of its updates, and the noise in its gradient."""
 
 import jax
 import jax.numpy as jnp
@@ -72,8 +72,8 @@ def normalisation(trace: Trace) -> dict[str, Array]:
 def signal_to_noise(parts: Params) -> Array:
   """|g|^2 / (S / M) of M gradients [M, ...] of micro-batches of equal size, whose mean is g, the batch's gradient.
 
-  S = sum_m |g_m - g|^2 / (M - 1) estimates the variance of one g_m, and S / M that of g: 1 is what noise alone
-  would give. NaN for M = 1.
+  S = sum_m |g_m - g|^2 / (M - 1) estimates the variance of one g_m, and S / M that of g: 1 is the value for
+  pure noise. NaN for M = 1.
   """
   vectors = jax.vmap(flat)(parts)
   largest = jnp.max(jnp.abs(vectors))
@@ -89,7 +89,7 @@ def signal_to_noise(parts: Params) -> Array:
 @probe(
   {
     "gen/signal_to_noise": "squared norm of the generator's gradient over its variance, estimated from micro-batches; "
-    "1: nothing but noise",
+    "1: only noise",
     "disc/signal_to_noise": "the same of the discriminator's, penalty not included",
     "gen/successive_cosine": "cosine of the generator's gradient with that of the next step; -1: it reverses",
   },

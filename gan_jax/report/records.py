@@ -30,8 +30,8 @@ class Run(NamedTuple):
 
 
 class Variant(NamedTuple):
-  """A config without its seed and without options at their defaults, and its runs. The label names the fields in which it
-  differs from its panel."""
+  """A config without its seed and without options at their defaults, and its runs. The label states the fields that vary
+  within its panel."""
 
   label: str
   config: dict[str, Any]
@@ -164,11 +164,11 @@ def _panels(members: tuple[Run, ...], study: str, defaults: Mapping[str, Any]) -
 
 
 def _variants(found: list[list[Run]], defaults: Mapping[str, Any]) -> tuple[Variant, ...]:
-  configs = [labels.without(labels.said(same[0].config, defaults), "seed") for same in found]
-  varying = labels.varying(configs)
+  said = [labels.without(labels.said(same[0].config, defaults), "seed") for same in found]
+  varying = labels.varying(said)  # an option that all have at its default does not vary; one that varies is said of all
   return tuple(
-    Variant(labels.label(config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
-    for config, same in zip(configs, found, strict=True)
+    Variant(labels.label(same[0].config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
+    for config, same in zip(said, found, strict=True)
   )
 
 

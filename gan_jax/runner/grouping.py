@@ -1,7 +1,7 @@
-"""Groups: which runs of a sweep one compiled program can train side by side.
+"""Groups: the runs of a sweep that one compiled program trains side by side.
 
-A config comes apart into a `Spec` and `Hypers` (settings/records.py). Runs of one `Spec` are a group: their `Hypers` are
-stacked into arrays with a leading member axis. A difference in anything else splits the group.
+A config is split into a `Spec` and `Hypers` (settings/records.py). Runs of one `Spec` are a group: their `Hypers` are
+stacked into arrays with a leading member axis. A difference in any other field splits the group.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ class Group(NamedTuple):
 
 
 def completed(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-  """The runs of a study with all options, equal ones once.
+  """The runs of a study with all options filled in; equal runs appear once.
 
   Raises:
-    BadInput: as `game.complete`; or a field that has no effect in any of the runs, by what they name.
+    BadInput: as `game.complete`; or a field that has no effect in any of the runs with the penalties that they name.
   """
   found = [game_lib.complete(config) for config in configs]
   for name, expected in {
@@ -53,16 +53,16 @@ def completed(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def defaults(groups: Sequence[Group]) -> dict[str, Any]:
-  """Of the options of what the runs of a study name, as a manifest has them."""
+  """The default options of all entries that the runs of a study name, for the manifest."""
   return registries.defaults([config for group in groups for config in group.configs])
 
 
 def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
-  """Divide full configs (`settings.resolve`) into groups that one program each can train.
+  """Divide full configs (`settings.resolve`) into groups; one program can train each group.
 
   Raises:
     BadInput: a name that is not in its registry, an option that its entry does not have, a penalty or method whose
-      weight is nothing in all runs, or a combination that `game.check` refuses.
+      weight is 0 in all runs, or a combination that `game.check` refuses.
   """
   configs = [game_lib.complete(config) for config in configs]
   check_weights(configs)
@@ -92,7 +92,7 @@ def spec_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Spec:
 
 
 def hypers_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Hypers:
-  """The traced half, numpy scalars. Every member carries options for every branch of the loss switch."""
+  """The traced half, as numpy scalars. Every member has options for every loss of its program."""
   resolved = (*RESOLVED, "seed", "penalty_weights", "generator_penalty_weight")
   plain = {n: f for n, f in settings.FIELDS.items() if f.kind == "traced" and n not in resolved}
   own = {name: config["loss_options"] if name == config["loss"] else losses.default_options(name) for name in branches}
@@ -123,7 +123,7 @@ def numbers(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_member(config: Mapping[str, Any]) -> None:
-  """Raises `BadInput` for traced fields that do not fit the static ones."""
+  """Raises `BadInput` for traced fields that cannot be combined with the static ones."""
   losses.get(config["loss"], **config["loss_options"])
   generator_weight(config)
   verdict.check(config["verdict"])
@@ -155,13 +155,13 @@ def check_weights(configs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def weight_of(name: str, config: Mapping[str, Any], field: str) -> float:
-  """The weight of one penalty in one run; `field` is that of the player's weight."""
+  """The weight of one penalty in one run; `field` is the config field of the player's weight."""
   given = config["penalty_weights"].get(name) if field == "penalty_weight" else None
   return penalties.weight(name, config[field] if given is None else given, field)
 
 
 def generator_weight(config: Mapping[str, Any]) -> float:
-  """The one weight of all penalties of the generator. Raises `BadInput` where it is not given and they differ in theirs."""
+  """The common weight of the generator's penalties. Raises `BadInput` if none is given and those of their papers differ."""
   field = "generator_penalty_weight"
   weights = {weight_of(name, config, field) for name in penalties.names(config["generator_penalty"])}
   if len(weights) > 1:

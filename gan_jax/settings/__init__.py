@@ -1,4 +1,4 @@
-"""The schema of a run, and the list of dicts that a sweep is. No jax import."""
+"""The fields of a run's config and the reading of configs and sweeps. No jax import."""
 
 from gan_jax.settings.fields import (
   FAKES,

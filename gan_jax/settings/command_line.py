@@ -1,4 +1,4 @@
-"""The command line's `--config.field=value`, as values of the fields' types. No jax import."""
+"""Reads `--config.field=value` arguments into values of the fields' types. No jax import."""
 
 import re
 import sys
@@ -13,11 +13,11 @@ from gan_jax.settings.fields import FIELDS, no_field
 
 
 def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, Any]:
-  """The fields that `--config.field=value` arguments set, as the types of `config`, whose keys are the fields.
+  """The fields that `--config.field=value` arguments set, with the types that they have in `config`.
 
-  Into a dict by its keys, `--config.model_options.depth=1`, whose name keeps its dots (`settings.resolve` takes them): a
-  number, `true` or `false`, or text. In a list, whose entries have the type of its first one (of text, where it is
-  empty), values are separated by commas. Where a field is given twice the last one counts.
+  An entry of a dict is given by its key, `--config.model_options.depth=1`: a number, `true` or `false`, or text; in the
+  result its name keeps the dots (`settings.resolve` accepts them). The values of a list are separated by commas and
+  have the type of its first entry (text if it is empty). If a field is given twice, the last one counts.
 
   Raises:
     BadInput: an argument of another form, an unknown field, or text that is not of the field's type.
@@ -41,7 +41,7 @@ def overrides(config: Mapping[str, Any], arguments: Iterable[str]) -> dict[str, 
 
 
 def literal(text: str) -> bool | int | float | str:
-  """What a text says by itself; whether an option may be that, its registry knows.
+  """The number, bool or text that a text denotes. Whether an option accepts it is checked by its registry.
 
   >>> [literal(text) for text in ("3", "1e-3", "true", "batch", "007")]
   [3, 0.001, True, 'batch', '007']
@@ -56,7 +56,7 @@ def literal(text: str) -> bool | int | float | str:
 
 
 def _parsed(name: str, default: Any, text: str) -> Any:
-  """`text` as a value of the type of `default`; a number where that is None."""
+  """`text` as a value of the type of `default`; as a float if that is None."""
   if isinstance(default, (list, tuple)):
     entry = default[0] if default else ""
     parts = [part.strip() for part in text.strip(" []()").split(",")]

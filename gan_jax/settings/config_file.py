@@ -1,4 +1,4 @@
-"""A config file, run once and read as plain values; what it may return is held to it. No jax import."""
+"""Runs a config file, checks what it returns, and converts it to plain values. No jax import."""
 
 import importlib.util
 import inspect
@@ -13,7 +13,7 @@ from gan_jax import settings
 from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, shown, unknown
 
-MOST_RUNS = 100_000  # of a study: what asks for more, or does not end, is a mistake
+MOST_RUNS = 100_000  # of a study; a sweep with more runs, or an endless one, is refused as a mistake
 
 
 def few(sweep: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def few(sweep: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
 
 
 def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-  """What a config file's `get_config()` and `sweep(composers)` return: plain values by name, and at least one override.
+  """Runs a config file: (the fields of `get_config()`, the overrides of `sweep(composers)`, at least one).
 
   Raises:
     BadInput: the file cannot be read or run, or returns something else.
@@ -44,7 +44,7 @@ def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, A
     raise BadInput(f"config {path} cannot be read: it ends the program, with sys.exit({shown(error.code)})") from error
   except KeyboardInterrupt:
     raise
-  except BaseException as error:  # the user's file: whatever it raises, say where
+  except BaseException as error:  # the user's file can raise anything; the message says in which file
     raise BadInput(f"config {path} cannot be read: {type(error).__name__}: {_text(error)}") from error
 
 
@@ -56,7 +56,7 @@ def _text(error: BaseException) -> str:
 
 
 def _source(path: str) -> bytes:
-  """The text of a config file as it is stored; Python finds its encoding."""
+  """The bytes of a config file; Python determines their encoding."""
   file = Path(path)
   try:
     kind = file.stat().st_mode
@@ -71,7 +71,7 @@ def _source(path: str) -> bytes:
 
 
 def fields(value: Any, what: str) -> dict[str, Any]:
-  """A dict or ConfigDict of fields by name, with plain values."""
+  """A dict or ConfigDict as a dict of plain values by field name."""
   value = value.to_dict() if hasattr(value, "to_dict") else value
   if not isinstance(value, Mapping):
     raise BadInput(f"{what} expected a dict of fields, got {type(value).__name__} {shown(value)}")
@@ -82,7 +82,7 @@ def fields(value: Any, what: str) -> dict[str, Any]:
 
 
 def runs(value: Any, what: str) -> list[dict[str, Any]]:
-  """The overrides of every run of a study, `what` a message calls them: a list of dicts, or what yields them."""
+  """The overrides of every run, from a list or iterator of dicts; `what` is how messages call it."""
   if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
     raise BadInput(f"{what} expected a list of dicts, got {type(value).__name__} {shown(value)}")
   found = [fields(run, f"a run of {what}") for run in itertools.islice(value, MOST_RUNS + 1)]
@@ -97,6 +97,6 @@ def _call(sweep: Callable[..., Any], composers: Any) -> Any:
 
 def _no_config(path: str, folder: Path) -> str:
   there = {str(folder / p.name) for p in folder.glob("*.py") if p.exists()} if folder.is_dir() else set()
-  if path.isidentifier():  # a name, as of one that comes with the package
+  if path.isidentifier():  # a name instead of a path: also look among the configs of the package
     there |= {p.stem for p in installation.folder("configs").glob("*.py")}
   return str(unknown("config file", path, there)) if there else f"no config file {path}"

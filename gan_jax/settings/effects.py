@@ -1,20 +1,21 @@
-"""Fields that act only where another field lets them, as `unroll_rate` where there are `unroll_steps`. No jax import.
+"""Fields that have an effect only if another field is set, such as `unroll_rate` if `unroll_steps` > 0. No jax import.
 
-A field without effect is a mistake that nothing else would show: the run is bit for bit the one without it. What is
-refused is what nobody can have meant:
+A field without effect is a mistake that nothing else would reveal: the run is bit for bit the same without it. Refused
+are:
 
 - a field given on the command line that has no effect in any of the runs asked for, whatever its value;
 - a field of a config file, other than its default, that has no effect in any run of that file (its sweep, or its single
   run), before the command line changed them.
 
-A sweep over penalties of which one is `none` may give a weight to all: it acts in some. In the runs where a field has no
-effect it is put back to its default (`settled`), so that runs that would be the same bits are one run under one id, with
-no number in the tables that nothing has felt. `--config.penalty=none` may take the effect from a file's `penalty_weight`.
+A sweep over penalties that includes `none` may give all runs a penalty weight, because it has an effect in some of
+them. In runs where a field has no effect it is reset to its default (`settled`). So runs with identical results are one
+run with one id, and no table shows a value that had no effect. `--config.penalty=none` is accepted although a file's
+`penalty_weight` then has no effect.
 
-What is switched on at size nothing (a penalty of weight 0, noise of scale 0) in all runs is refused as well: `check_sizes`.
+A feature that is switched on with size zero in all runs (noise of scale 0) is refused as well: see `check_sizes`.
 
-What hangs on a registry is refused by `grouping.group`, once jax is up: an option that the chosen entry does not have, a
-penalty or a method of weight 0, an augmentation that no penalty applies.
+Checks that need a registry are made by `grouping.group`, which can import jax: an option that the chosen entry does not
+have, a penalty or a method of weight 0, an augmentation that no penalty uses.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,11 +32,11 @@ class Need(NamedTuple):
 
   holds: Callable[[Config], bool]
   field: str  # the field that gives it effect
-  text: str  # a value of that field that does, or what its value should be
+  text: str  # the value that it needs, for a message
 
 
 def parts(text: str) -> set[str]:
-  """The names of a field that joins several by `+`; none for 'none'."""
+  """The names in a value of names joined by `+`; no names for 'none'."""
   return {part.strip() for part in text.split("+")} - {"none"}
 
 
@@ -58,7 +59,7 @@ NEEDS: dict[str, Need] = {
 
 
 def options_need(name: str, of: str, joined: bool) -> Need | None:
-  """What a field of options needs; None where the field that they are of always names an entry."""
+  """What a field of options needs in order to have an effect; None if its entry always exists."""
   if joined:
     named = lambda c: parts(c[of]) & {*c[name], "all", "auto"}  # noqa: E731
     return Need(lambda c: bool(named(c)), of, "those names")
@@ -71,12 +72,12 @@ for _name, _field in settings.FIELDS.items():
 
 
 class Size(NamedTuple):
-  """A switch that does nothing at a certain size."""
+  """A feature that does nothing at a certain size, such as noise of scale 0."""
 
   on: Callable[[Config], bool]
   nothing: Callable[[Config], bool]
-  field: str  # the size's
-  text: str  # what is expected of it
+  field: str  # the field that holds the size
+  text: str  # the size that is expected
 
 
 LOOKS_AHEAD = NEEDS["lookahead_pace"].holds
@@ -87,7 +88,7 @@ SIZES: list[tuple[str, Size]] = [
   ),
   ("unroll_steps", Size(lambda c: c["unroll_steps"] > 0, lambda c: c["unroll_rate"] == 0, "unroll_rate", "above 0")),
   ("lookahead_every", Size(LOOKS_AHEAD, lambda c: c["lookahead_pace"] == 1, "lookahead_pace", "below 1")),
-  # The first pull comes after that many steps.
+  # The first lookahead update comes after that many steps.
   (
     "lookahead_every",
     Size(LOOKS_AHEAD, lambda c: c["lookahead_every"] > c["steps"], "steps", "of at least lookahead_every"),
@@ -118,7 +119,7 @@ def changed(configs: Iterable[Config]) -> list[str]:
 
 
 def check_sizes(configs: Sequence[Config]) -> None:
-  """Raises `BadInput` for a switch that is on, and at a size of nothing in every run in which it is."""
+  """Raises `BadInput` for a feature that has size zero in every run in which it is switched on."""
   for name, size in SIZES:
     for value in dict.fromkeys(config[name] for config in configs if size.on(config)):
       if all(size.nothing(config) for config in configs if config[name] == value):
@@ -127,7 +128,7 @@ def check_sizes(configs: Sequence[Config]) -> None:
 
 
 def settled(config: Config) -> dict[str, Any]:
-  """The config with every field that has no effect at its default, and nothing for a penalty that is not there."""
+  """The config with fields without effect at their defaults, and without weights or options of penalties not in use."""
   plain = settings.defaults()
   found = {name: value if felt(name, config) else plain[name] for name, value in config.items()}
   for name, of in {"penalty_weights": "penalty", **{n: f.of for n, f in settings.FIELDS.items() if f.joined}}.items():

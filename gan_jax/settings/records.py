@@ -1,10 +1,10 @@
 """`Spec` and `Hypers`, the two halves of a config, derived from the table of fields. No jax import.
 
-A `Spec` is what is the same for all members of one compiled program: the `static` fields, each as its value, and
-`losses`, the branches that `Hypers.loss_index` chooses among. `Hypers` is what may differ between members: the `traced`
-fields as scalars (stacked to [P] in a population), of the discriminator's penalties the weight of each, and `loss_index`.
-The `options` fields are in both: their static part in `Spec`, as pairs (`frozen`), their traced part in `Hypers`, as a
-dict; `Hypers.loss_options` is a tuple with a dict for each branch.
+A `Spec` is the same for all members of one compiled program: the values of the `static` fields, and `losses`, from
+which `Hypers.loss_index` selects. `Hypers` may differ between members: the `traced` fields as scalars (stacked to [P]
+in a population), a weight for each penalty on the discriminator, and `loss_index`. The `options` fields are in both:
+static options in `Spec`, as pairs (see `frozen`), traced options in `Hypers`, as a dict; `Hypers.loss_options` is a
+tuple with a dict for each of `losses`.
 """
 
 import collections
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from gan_jax.settings.fields import FIELDS
 
-# In `Hypers` they are resolved: `loss` is `loss_index`, and the weights are one tuple in the order of `penalty`.
+# `Hypers` has `loss_index` for `loss`, and `penalty_weights`, in the order of `penalty`, for `penalty_weight`.
 RESOLVED = ("loss", "penalty_weight")
 
 if TYPE_CHECKING:
 
   class _Record(tuple[Any, ...]):
-    """Fields that a type checker does not know."""
+    """A named tuple whose fields a type checker does not know."""
 
     _fields: tuple[str, ...]
 
@@ -47,10 +47,10 @@ else:
 
 
 def frozen(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-  """A dict of options as sorted pairs, which can be hashed; dicts within it too."""
+  """A dict of options as sorted pairs, which are hashable; nested dicts likewise."""
   return tuple((name, frozen(v) if isinstance(v, Mapping) else v) for name, v in sorted(options.items()))
 
 
 def thawed(pairs: Any) -> dict[str, Any]:
-  """The dict of options that `frozen` made pairs of: `thawed(spec.model_options)["depth"]`."""
+  """The inverse of `frozen`: `thawed(spec.model_options)["depth"]`."""
   return {name: thawed(value) if isinstance(value, tuple) else value for name, value in pairs}

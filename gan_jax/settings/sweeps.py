@@ -21,11 +21,11 @@ from gan_jax.settings.command_line import overrides
 from gan_jax.settings.config_file import MOST_RUNS, execute, few
 
 Sweep = list[dict[str, Any]]
-Names = Callable[[str], list[str]]  # of a field, such as `loss`: every name that is registered for it
+Names = Callable[[str], list[str]]  # (field, such as `loss`) -> every registered name that it can have
 
 
 def param(name: str, values: Iterable[Any]) -> Sweep:
-  """One field, or one option (`model_options.depth`), each of its values in turn.
+  """A sweep over one field or option (`model_options.depth`): one run for each value.
 
   Raises `BadInput` for text or a single value, for none, or for values without an end.
   """
@@ -38,22 +38,22 @@ def param(name: str, values: Iterable[Any]) -> Sweep:
 
 
 def fixed(**fields: Any) -> Sweep:
-  """Several fields, one value each."""
+  """A sweep of one run, with these values of several fields."""
   return [fields]
 
 
 def composers(every: Names) -> types.SimpleNamespace:
-  """What a config's `sweep(s)` gets: the functions of this module, and `s.every(field)`, a field's registered names."""
+  """The argument of a config's `sweep(s)`: the functions of this module, and `s.every(field)`: all registered names."""
   return types.SimpleNamespace(param=param, fixed=fixed, product=product, zipit=zipit, chain=chain, every=every)
 
 
 def no_names(field: str) -> list[str]:
-  """`s.every` where nobody knows the registries."""
+  """`s.every` in commands that do not import the registries."""
   raise BadInput(f"s.every({field!r}) expected a command that trains, which knows the registered names")
 
 
 def _list(sweep: Iterable[Mapping[str, Any]], what: str) -> Sweep:
-  """One of the sweeps that `what` joins, also one that yields its runs."""
+  """A sweep as a list, after checks; it may be an iterator. `what` is how messages call it."""
   if isinstance(sweep, (str, bytes, Mapping)) or not isinstance(sweep, Iterable):
     raise BadInput(f"{what} expected lists of dicts, got {type(sweep).__name__} {shown(sweep)}")
   found: list[Any] = list(itertools.islice(sweep, MOST_RUNS + 1))
@@ -66,7 +66,7 @@ def _list(sweep: Iterable[Mapping[str, Any]], what: str) -> Sweep:
 def _join(overrides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
   joined: dict[str, Any] = {}
   for override in overrides:
-    # `model_options` and one of its entries, too, would be an order that nobody sees.
+    # A field and an entry of it (`model_options` and `model_options.depth`) count as the same field.
     twice = sorted(
       n for n in override if n in joined or any(n.startswith(f"{m}.") or m.startswith(f"{n}.") for m in joined)
     )
@@ -77,7 +77,7 @@ def _join(overrides: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def product(*sweeps: Sweep) -> Sweep:
-  """Every combination, the last sweep running fastest. Raises `BadInput` for a field set twice, or too many runs."""
+  """Every combination; the last sweep varies fastest. Raises `BadInput` for a field set twice, or too many runs."""
   lists = [_list(s, "a product of sweeps") for s in sweeps]
   if math.prod(len(s) for s in lists) > MOST_RUNS:
     raise BadInput(f"a product of sweeps expected at most {MOST_RUNS:,} runs, got lengths {[len(s) for s in lists]}")
@@ -85,7 +85,7 @@ def product(*sweeps: Sweep) -> Sweep:
 
 
 def zipit(*sweeps: Sweep) -> Sweep:
-  """The first of each joined, the second of each, ... Raises `BadInput` for unequal lengths."""
+  """Joins the first runs of all sweeps, the second runs, ... Raises `BadInput` for unequal lengths."""
   lists = [_list(s, "zipit") for s in sweeps]
   if len({len(s) for s in lists}) > 1:
     raise BadInput(f"zipit expected sweeps of one length, got lengths {[len(s) for s in lists]}")
@@ -103,9 +103,9 @@ def expand(
 ) -> list[dict[str, Any]]:
   """The full config of every run, equal ones once, in order; fields without effect at their defaults.
 
-  `pinned` fields (those given on the command line) win over the sweep's: `--config.seed=3` reduces a sweep over five
-  seeds to one, `--config.steps=100` shortens all its runs. So do runs that differ only in what has no effect: without a
-  penalty, all its weights are one run.
+  `pinned` fields (those given on the command line) override the sweep's: `--config.seed=3` reduces a sweep over five
+  seeds to one, `--config.steps=100` shortens all its runs. Runs that differ only in fields without effect become one
+  run: without a penalty, all penalty weights do.
 
   Raises:
     BadInput: an unknown field, or a value of the wrong type or out of range.
@@ -119,14 +119,14 @@ def load(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
   """Read a config file and the `--config.field=value` arguments: (the single run, the runs of its sweep).
 
-  A config file has `get_config() -> ConfigDict | dict`, and, for a study, `sweep(s) -> list[dict]` (`s` has the
-  functions of this module; a `sweep()` that imports them is as good). Without `sweep`, the study is the single run.
+  A config file defines `get_config() -> ConfigDict | dict` and, for a study, `sweep(s) -> list[dict]` (`s` has the
+  functions of this module; a `sweep()` that imports them works too). Without `sweep`, the study is the single run.
 
   Args:
     path: of the config file.
     arguments: `--config.field=value`, or those fields as a dict.
-    single: whether the single run is asked for, or the sweep; None: either. What is given in `arguments` must have an
-      effect there.
+    single: whether the single run is wanted, or the sweep; None: either. Fields in `arguments` must have an effect in the
+      runs that are wanted.
     every: what the file's `s.every` returns; `game.registered` in a study.
 
   Raises:
@@ -136,7 +136,7 @@ def load(
   base, sweep = execute(path, composers(every))
   if isinstance(arguments, Mapping):
     return planned(base, sweep, arguments, single)
-  # A field that may be None may be given as that, whatever the file says.
+  # A field whose default is None can be set to None, whatever its value in the file.
   typed = {n: None if settings.FIELDS[n].default is None else v for n, v in settings.resolve(base).items()}
   return planned(base, sweep, overrides(typed, arguments), single)
 
@@ -149,8 +149,8 @@ def planned(
   Args:
     base: the fields that differ from the defaults.
     sweep: the overrides of every run, at least one.
-    pinned: the fields that win over the others.
-    single: as in `load`, which also says what is raised.
+    pinned: fields that override the others.
+    single: as in `load`, which lists what is raised.
   """
   alone = settings.resolve(base)
   given = [alone, *(settings.resolve(base, override) for override in sweep)]
@@ -165,7 +165,7 @@ def planned(
 
 
 def _check_baselines(configs: Sequence[Mapping[str, Any]], whole: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
-  """A baseline that the command line's other fields take out of the study is no mistake: the report says it is not there."""
+  """Checks baselines; one that the command line removed from the study is accepted, and missing in the report."""
   try:
     labels.check_baselines(configs)
   except BadInput:
@@ -175,7 +175,7 @@ def _check_baselines(configs: Sequence[Mapping[str, Any]], whole: Callable[[], S
 def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
   """The config of a study that trains nothing: the file's own fields, overridden by `--config.field=value`.
 
-  The fields are the keys of the dict that `get_config()` returns, their types those of its values.
+  Its fields are the keys of the dict that `get_config()` returns, and their types are those of the values.
 
   Raises:
     BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.

@@ -57,10 +57,10 @@ def plane():
 def test_a_loss_stands_what_it_learns_at_and_at_all_lesser_strengths():
   found = dominance.cells(plane())
   assert [(c.axis, c.strength) for c in found] == [
-    ("", 1), ("critic steps", 5), ("learning rate", 3), ("learning rate", 10), ("learning rate", 30), ("width", 2)
+    ("", 1), ("discriminator steps", 5), ("learning rate", 3), ("learning rate", 10), ("learning rate", 30), ("width", 2)
   ]  # fmt: skip
   assert dominance.said(found, "hinge", "learning rate") == "3 (2/3; at 10: 0/3)"  # at 30 it learns by luck
-  assert dominance.said(found, "hinge", "critic steps") == "1 (3/3; at 5: 1/3)"  # what diverged has not learned
+  assert dominance.said(found, "hinge", "discriminator steps") == "1 (3/3; at 5: 1/3)"  # what diverged has not learned
   assert dominance.said(found, "hinge", "width") == "2 (3/3; all)"
   beaten = [c._replace(variant=variant(BAD, loss="hinge")) for c in found]
   assert dominance.said(beaten, "hinge", "width") == "none (at 1: 0/3)"
@@ -84,7 +84,7 @@ def test_the_phase_diagram_has_a_column_for_each_strength():
 
 
 def test_players_that_differ_in_two_respects_have_no_place():
-  with pytest.raises(BadInput, match=r"differ in one of .* got \{'critic steps': 2.0, 'width': 4.0\}"):
+  with pytest.raises(BadInput, match=r"differ in one of .* got \{'discriminator steps': 2.0, 'width': 4.0\}"):
     dominance.strength(
       settings.resolve({"n_critic": 2, "model_options": {"generator_width": 8, "discriminator_width": 32}})
     )

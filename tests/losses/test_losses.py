@@ -492,6 +492,8 @@ def test_the_card_of_a_transformed_loss():
   assert "fakes of highest logit" in text
   assert "-0.5 / s" in text
   assert "gan-jax losses alpha_loss" in text
-  assert "fraction = 0.5, a number above 0 and of at most 1: share of the fakes that G learns from; alpha = 2" in text
+  assert (
+    "fraction = 0.5, a number above 0 and of at most 1: share of the fakes that are used in G's loss; alpha = 2" in text
+  )
   with pytest.raises(BadInput, match="did you mean 'top_k'"):
     text_card("topk(hinge)")

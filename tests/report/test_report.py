@@ -369,7 +369,7 @@ def test_labels_say_what_varies_and_nothing_else(study):
       [{}, {"loss": "hinge", "head_start": 9}],
       ["non_saturating, head_start=0", "hinge, head_start=9"],
     ),
-    ([{"loss": "hinge", "loss_options": {"a": 2}}, {"loss": "minimax"}], ["hinge, a=2.0", "minimax"]),
+    ([{"loss": "hinge", "loss_options": {"a": 2}}, {"loss": "minimax"}], ["hinge, a=2", "minimax"]),
     ([{}], ["non_saturating"]),
   ],
 )
@@ -393,11 +393,11 @@ def test_the_baseline_differs_in_its_loss_alone(tmp_path):
 
 
 def test_labels_that_would_be_cut_to_the_same_text_have_lines_of_their_own(tmp_path):
-  other = {"generator_rate": 0.001, "discriminator_rate": 0.001, "optimizer_options.beta2": 0.99, "ema_decay": 0.9}
-  group = [settings.resolve({"steps": 100} | change) for change in ({}, {"ema_decay": 0.5}, other)]
+  other = {"generator_rate": 0.001, "discriminator_rate": 0.001, "ema_decay": 0.9, "head_start": 9}
+  group = [settings.resolve({"steps": 100} | change) for change in ({}, {"head_start": 5}, other)]
   lines = terminal_table(write_study(tmp_path / "s", [group], until=100)).splitlines()
-  for decay in (0.999, 0.5):
-    label = f"generator_rate=0.0005, discriminator_rate=0.0005, beta2=0.999, ema_decay={decay}"
+  for start in (0, 5):
+    label = f"generator_rate=0.0005, discriminator_rate=0.0005, ema_decay=0.999, head_start={start}"
     assert "1/1" in lines[lines.index(label) + 1]
   assert max(map(len, lines)) <= 120
 
@@ -535,7 +535,7 @@ def test_a_random_search_compares_losses_over_its_draws(tmp_path, shared):
   path = write_study(tmp_path / "s", [draws(shared=shared)], diverged=())
   table = runs.read_table(path, "quality", "group-0").columns["frechet/distance"]
   found = search.search(records.read(path).panels[0])
-  assert set(found.drawn) == {"generator_rate", "discriminator_rate", "beta1", "penalty_weight"}
+  assert set(found.drawn) == {"generator_rate", "discriminator_rate", "optimizer_options.beta1", "penalty_weight"}
   assert found.compared == ("loss",)
   assert found.baseline == "minimax"
   assert len(found.entries) == 12
@@ -620,7 +620,7 @@ def grid(**fields):
     ([{"loss": x, "rate": 0.1 * i, "beta": 0.1 * i, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)], 1,
      []),  # values twice: not drawn
     ([{"loss": x, "rate": i + 9 * c, "beta": i + 7.5 * c, "critic": c} for x in "ab" for c in (1, 5) for i in range(9)],
-     1, ["rate", "beta"]),  # critic steps are compared: as many draws of each
+     1, ["rate", "beta"]),  # discriminator steps are compared: as many draws of each
     ([{"loss": x, "rate": i, "beta": i / 7, "critic": 1 + (i % 7) // 3} for x in "ab" for i in range(16)], 1,
      ["rate", "beta", "critic"]),
     ([{"loss": x, "rate": i, "beta": i / 7} | ({"options.margin": i / 3} if x == "b" else {}) for x in "ab"

@@ -16,20 +16,20 @@ from gan_jax.runner.mesh import DIVIDED, REPLICATED
 from tests.conftest import ROOT
 
 WIDTHS = {"generator_width": 8, "discriminator_width": 8, "depth": 1}
-SMALL = {"dataset": "digits", "batch_size": 16, "latent_size": 4, "optimizer": "sgd", "seed": 3, **WIDTHS}
+SMALL = {
+  "dataset": "digits",
+  "batch_size": 16,
+  "latent_size": 4,
+  "optimizer": "sgd",
+  "seed": 3,
+  "model_options": WIDTHS,
+}
 # Losses in which examples meet one another, and networks that are normalised by their batch.
-WHOLE_BATCH = {
-  "relativistic average, a penalty on slopes, noise on images": {
-    "loss": "relativistic_average",
-    "penalty": "r1",
-    "penalty_weight": 0.1,
-    "instance_noise": True,
-  },
-  "every real meets every fake, both players normalised by their batch": {
-    "loss": next(name for name, card in losses.CARDS.items() if card.pairing == "all_pairs"),
-    "model": "pacgan",
-    "discriminator_norm": "batch",
-  },
+AVERAGED = {"loss": "relativistic_average", "penalty": "r1", "penalty_weight": 0.1, "instance_noise": True}
+ALL_PAIRS = {
+  "loss": next(name for name, card in losses.CARDS.items() if card.pairing == "all_pairs"),
+  "model": "pacgan",
+  "model_options": {**SMALL["model_options"], "discriminator_norm": "batch"},
 }
 
 
@@ -103,10 +103,10 @@ def same(one, other, tolerance=2e-4):
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=jax.tree_util.keystr(path))
 
 
-@pytest.mark.parametrize("name", WHOLE_BATCH)
-def test_one_run_over_four_devices_is_the_run_on_one(name):
-  seen, found, text = played([WHOLE_BATCH[name]], 4, 4)
-  alone_seen, alone, alone_text = played([WHOLE_BATCH[name]], 1, 1)
+def test_one_run_over_four_devices_is_the_run_on_one():
+  """Every real example meets every fake, and both players are normalised by their batch."""
+  seen, found, text = played([ALL_PAIRS], 4, 4)
+  alone_seen, alone, alone_text = played([ALL_PAIRS], 1, 1)
   same(seen, alone_seen)
   same(found, alone)
   assert "all-reduce" in text
@@ -127,13 +127,13 @@ def test_members_and_batches_at_once():
 EIGHT = """
 import tests.conftest, jax
 jax.config.update("jax_num_cpu_devices", 8)
-from tests.runner.test_mesh import WHOLE_BATCH, played, same
+from tests.runner.test_mesh import AVERAGED, played, same
 assert len(jax.devices()) == 8
-run = next(iter(WHOLE_BATCH.values()))
-same(played([run], 8, 8)[1], played([run], 1, 1)[1])
+same(played([AVERAGED], 8, 8)[1], played([AVERAGED], 1, 1)[1])
 """
 
 
-def test_eight_devices():
+def test_one_run_over_eight_devices_is_the_run_on_one():
+  """Relativistic to the batch's average, with a penalty on slopes and noise on the images."""
   done = subprocess.run([sys.executable, "-c", EIGHT], cwd=ROOT, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr

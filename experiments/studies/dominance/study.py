@@ -28,7 +28,11 @@ from ...sweep import conduct
 
 METRIC = "frechet/distance"
 LEARNS = 0.2  # largest ratio of the final distance to the untrained generator's at which a run has learned
-AXES = {"critic steps": "steps", "learning rate": "rate", "width": "width"}  # and how a column of the diagram says it
+AXES = {
+  "discriminator steps": "steps",
+  "learning rate": "rate",
+  "width": "width",
+}  # and how a column of the diagram says it
 FULL = {"steps": 3200, "probe_every": 40, "evaluate_every": 400, "evaluation_samples": 2000, "checkpoint_every": 3200}
 CAPTION = """\
 Columns: in what the discriminator is stronger than the generator (steps, learning rate, width), and by how much; level
@@ -115,7 +119,7 @@ def strength(config: Mapping[str, Any]) -> tuple[str, float]:
   from gan_jax.core.errors import BadInput
 
   ratios = {
-    "critic steps": config["n_critic"] / config["n_gen"],
+    "discriminator steps": config["n_critic"] / config["n_gen"],
     "learning rate": config["discriminator_rate"] / config["generator_rate"],
     "width": config["model_options"]["discriminator_width"] / config["model_options"]["generator_width"],
   }

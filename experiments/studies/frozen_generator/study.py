@@ -16,7 +16,7 @@ scratch, with a head start longer than the run and the generators of the first. 
 second time with a row every second step.
 
 Writes `frozen_generator.png`, `table.md`, and the two studies in `generators` and `discriminators` below. The same
-command again goes on where it was stopped. About 10 minutes on 2 busy cores.
+command again goes on where it was stopped. 10 minutes of processor time.
 """
 
 import functools

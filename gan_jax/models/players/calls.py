@@ -1,4 +1,4 @@
-"""How somebody's network is called, read from its signature, and what it returns, held to what a `Player` returns."""
+"""How a user's network is called, read from its signature, and checks of what it returns."""
 
 import inspect
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from gan_jax.core.errors import BadInput, shown
 from gan_jax.core.types import Output
 
 LABELS = ("labels", "label", "y", "classes", "class_labels")
-# Names of an argument that says whether this is training, and its value when it is.
+# Names of arguments that tell training from evaluation, and their value in training.
 FLAGS = {
   "train": True,
   "training": True,
@@ -25,7 +25,7 @@ FLAGS = {
 
 
 class Call(NamedTuple):
-  """The arguments of a network beside its input, by name; None where it has none such."""
+  """The names of a network's arguments other than its input; None where it has none."""
 
   labels: str | None
   flags: tuple[str, ...]
@@ -33,25 +33,25 @@ class Call(NamedTuple):
   state: str | None
 
   def arguments(self, labels: Array, train: bool) -> dict[str, Any]:
-    """The class and whether this is training, as the network names them."""
+    """The keyword arguments for the labels and the training flag."""
     flags = {name: FLAGS[name] == train for name in self.flags}
     return ({self.labels: labels} if self.labels else {}) | flags
 
 
 def read(function: Callable[..., Any], what: str, keys: tuple[str, ...] = (), states: tuple[str, ...] = ()) -> Call:
-  """How a network is called: (input), and as its signature has them, the labels, a flag of training, a key, a state.
+  """How a network is called: with its input and, if its signature has them, labels, a training flag, a key and a state.
 
   The labels are an argument named as in `LABELS`, or else the second one, if it has no default. The flag is named as in
-  `FLAGS`. All else must have a default.
+  `FLAGS`. All other arguments must have defaults.
 
   Args:
-    function: the bound call.
+    function: the bound method.
     what: the network, for a message.
     keys: names under which the library passes a random key.
     states: names under which the library passes the memory.
 
   Raises:
-    BadInput: no argument for the input, or one without a default of which nobody knows what to pass.
+    BadInput: no argument for the input, or an unknown argument without a default.
   """
   parameters = list(inspect.signature(function).parameters.values())
   named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)]
@@ -75,7 +75,7 @@ def read(function: Callable[..., Any], what: str, keys: tuple[str, ...] = (), st
 
 
 def as_images(value: Any, batch: int, what: str) -> Array:
-  """What a generator returned, as float32 [batch, ...]. Raises `BadInput` for anything else."""
+  """A generator's return value as float32 [batch, ...]. Raises `BadInput` for anything else."""
   shape: tuple[int, ...] = getattr(value, "shape", ())
   if len(shape) < 2 or shape[0] != batch or not jnp.issubdtype(value.dtype, jnp.floating):
     raise BadInput(f"generator {what} expected to return floats of shape [{batch}, ...], got {described(value)}")
@@ -83,10 +83,10 @@ def as_images(value: Any, batch: int, what: str) -> Array:
 
 
 def as_output(value: Any, batch: int, what: str) -> Output:
-  """What a discriminator returned, as an `Output` with float32 logits [batch].
+  """A discriminator's return value as an `Output` with float32 logits [batch].
 
-  That may be logits [B] or [B, 1], an `Output`, or (logits, features [B, F]). Raises `BadInput` for anything else. A
-  network that joins m examples by itself, as `packing` does, has B/m of each.
+  The value may be logits [B] or [B, 1], an `Output`, or (logits, features [B, F]). Raises `BadInput` for anything else.
+  A network that packs m examples by itself, as `packing` does, returns B/m of each.
   """
   if isinstance(value, Output):
     found = value
@@ -108,7 +108,7 @@ def as_output(value: Any, batch: int, what: str) -> Output:
 
 
 def described(value: Any) -> str:
-  """A returned value for a message: shapes and dtypes, not the numbers, which are not there when a program is made."""
+  """A returned value for a message, as shapes and dtypes: while tracing there are no numbers."""
   if hasattr(value, "shape") and hasattr(value, "dtype"):
     return f"{value.dtype} {list(value.shape)}"
   if isinstance(value, (tuple, list)):

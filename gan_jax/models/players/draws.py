@@ -1,4 +1,4 @@
-"""The random numbers of a module in training (dropout, noise): their key is an entry of its memory."""
+"""Random numbers of a module in training (dropout, noise). Their key is an entry of the module's memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,8 @@ KEY = "random_key"
 def needs_key(run: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
   """Whether `run(key, *arguments)` draws at random: without a key it fails, with one it does not.
 
-  Arguments are shapes; nothing is computed. What fails both ways is no matter here: the trial of the player says why.
+  Arguments are shapes; nothing is computed. A call that fails in both cases is reported later, by the trial of the
+  player.
   """
 
   def works(key: Key | None) -> bool:
@@ -28,12 +29,12 @@ def needs_key(run: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
 
 
 def drawn_from(key: Key, draws: bool) -> dict[str, Array]:
-  """The entry of the first memory for a module that draws; none for others."""
+  """The key's entry in the initial memory of a module that draws; {} for others."""
   return {KEY: jax.random.key_data(jax.random.fold_in(key, 1))} if draws else {}
 
 
 def turned(memory: Memory) -> tuple[Key | None, dict[str, Array]]:
-  """(the key to draw from now, the memory's entry for the next time); (None, {}) for a module that does not draw."""
+  """(the key for this call, the memory's entry for the next call); (None, {}) for a module that does not draw."""
   if KEY not in memory:
     return None, {}
   now, then = jax.random.split(jax.random.wrap_key_data(memory[KEY]))

@@ -42,14 +42,14 @@ def from_equinox(
       create = eqx.nn.make_with_state(Discriminator)
       discriminator = players.from_equinox(create, (28, 28, 1), judges=True, channels_first=True)
 
-  As is Equinox's custom, the module takes one example; it is mapped over the batch, under the axis names of its batch
-  norms. Dropout and batch norms are put into evaluation by `eqx.nn.inference_mode`.
+  As usual in Equinox, the module takes one example; it is mapped over the batch with `vmap`, with the axis name of its
+  batch norms. Dropout and batch norms are put into evaluation by `eqx.nn.inference_mode`.
 
   Args:
     channels_first: whether the module's images are [C, H, W], which Equinox's convolutions take; else [H, W, C].
 
   Raises:
-    BadInput: Equinox is not installed, or a module that cannot be called so.
+    BadInput: Equinox is not installed, or the module cannot be called in this way.
   """
   try:
     import equinox as eqx
@@ -58,7 +58,7 @@ def from_equinox(
   found: dict[str, Any] = {}
 
   def divided(key: Key) -> tuple[Any, Any]:
-    """(what learns, all other arrays: of the module, and its state)"""
+    """(the trained arrays, all other arrays of the module and its state)"""
     made = create(key)
     module, state = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     found["what"] = what = type(module).__name__
@@ -74,7 +74,7 @@ def from_equinox(
   axis = axis_name(eqx, static, found["what"])
 
   def run(key: Key | None, learnt: Any, others: Any, x: Array, labels: Array, train: bool) -> tuple[Any, Any]:
-    """(what the module returned of each example, its state afterwards)"""
+    """(what the module returned for each example, its state afterwards)"""
     module = eqx.nn.inference_mode(eqx.combine(learnt, others["constants"], static), value=not train)
     keys = None if key is None else jax.random.split(key, len(x))
 
@@ -107,7 +107,7 @@ def from_equinox(
 
 
 def axis_name(eqx: Any, module: Any, what: str) -> Any:
-  """The name of the batch's axis that the batch norms of a module ask for; None without any. Refuses two names."""
+  """The axis name of a module's batch norms; None without any. Raises `BadInput` for two different names."""
   is_norm = lambda part: isinstance(part, eqx.nn.BatchNorm)  # noqa: E731
   names = {part.axis_name for part in jax.tree.leaves(module, is_leaf=is_norm) if is_norm(part)}
   if len(names) > 1:

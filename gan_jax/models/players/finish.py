@@ -1,4 +1,4 @@
-"""What all adapters end with: outputs held to what a `Player` returns, and convolutions as matrix products."""
+"""The last step of all adapters: checking outputs, and replacing convolutions by matrix products."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ def finished(
   judges: bool,
   convolution: str,
 ) -> Player:
-  """The player of a call that returns whatever the module does; see `calls` for what that may be."""
+  """The player of a call that returns a module's own values; see `calls` for what they may be."""
   as_returned = as_output if judges else as_images
 
   def apply(params: Params, memory: Memory, x: Array, labels: Array, train: bool) -> tuple[Any, Memory]:

@@ -18,7 +18,7 @@ from gan_jax.models.players.naming import naming
 
 
 def from_linen(module: nn.Module, input_shape: Shape, judges: bool = False, convolution: str = "auto") -> Player:
-  """A Flax Linen module. Every collection but `params` is memory; it moves in training only.
+  """A Flax Linen module. Every collection except `params` is memory; it changes only in training.
 
       class Discriminator(nn.Module):
         @nn.compact
@@ -31,7 +31,7 @@ def from_linen(module: nn.Module, input_shape: Shape, judges: bool = False, conv
       generator = players.from_linen(Generator(), (latent_size,))
 
   Raises:
-    BadInput: a module that cannot be called so.
+    BadInput: the module cannot be called in this way.
   """
   what = type(module).__name__
   call = read(callable_of(module, what), what)
@@ -50,7 +50,7 @@ def from_linen(module: nn.Module, input_shape: Shape, judges: bool = False, conv
       if not train:
         return module.apply({"params": params, **memory}, x, **given), memory
     except flax.errors.ModifyScopeVariableError:
-      pass  # it takes the batch's statistics always, and writes them down always
+      pass  # the module always uses the batch's statistics, and always writes them to its memory
     return module.apply({"params": params, **memory}, x, mutable=list(memory), **given)
 
   with blamed(f"{what} cannot be initialised with inputs {list(empty[0].shape)}"):

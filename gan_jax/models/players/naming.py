@@ -1,7 +1,7 @@
-"""Any pytree of arrays as nested dicts with names as keys, and back: what a checkpoint can hold and a table can name.
+"""Converts any pytree of arrays to nested dicts with names as keys, as checkpoints and tables need, and back.
 
-The structure of an NNX state or an Equinox module is a Python object of that library; a `Player`'s parameters and memory
-are plain dicts of arrays. Random keys become their data, whole numbers.
+The structure of an NNX state or an Equinox module is a Python object of that library; a `Player`'s parameters and
+memory are plain dicts of arrays. Random keys become their integer data.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from gan_jax.core.types import Params
 
 
 class Naming(NamedTuple):
-  """How the leaves of one structure are called."""
+  """The names of the leaves of one structure."""
 
   structure: Any  # of the tree
   names: tuple[tuple[str, ...], ...]  # of each leaf, in order: the keys of the nested dicts
@@ -21,7 +21,7 @@ class Naming(NamedTuple):
   random: tuple[Any, ...]  # of each leaf: the implementation of its random keys, None for numbers
 
   def named(self, tree: Any) -> dict[str, Any]:
-    """The nested dicts of a tree; leaves that came to it after this naming was made are left out."""
+    """The nested dicts of a tree; leaves that the structure did not have are left out."""
     there = dict(jax.tree_util.tree_flatten_with_path(tree)[0])
     nested: dict[str, Any] = {}
     for names, path, kind in zip(self.names, self.paths, self.random, strict=True):
@@ -29,7 +29,7 @@ class Naming(NamedTuple):
       for name in names[:-1]:
         inner = inner.setdefault(name, {})
       leaf = there[path] if kind is None else jax.random.key_data(there[path])
-      inner[names[-1]] = jnp.asarray(leaf, leaf.dtype)  # a weak type would change from one step to the next
+      inner[names[-1]] = jnp.asarray(leaf, leaf.dtype)  # a weak type could change from one step to the next
     return nested
 
   def restored(self, nested: Params) -> Any:
@@ -44,7 +44,7 @@ class Naming(NamedTuple):
 
 
 def naming(tree: Any) -> Naming:
-  """The naming of a tree of arrays, or of their shapes. Leaves whose names would collide are numbered instead."""
+  """The naming of a tree of arrays, or of their shapes. If names would collide, leaves are numbered instead."""
   found, structure = jax.tree_util.tree_flatten_with_path(tree)
   paths = tuple(path for path, _ in found)
   names = tuple(tuple(word(key) for key in path if word(key) != "value") or ("value",) for path in paths)
@@ -56,7 +56,7 @@ def naming(tree: Any) -> Naming:
 
 
 def implementation(leaf: Any) -> str | None:
-  """The name of the generator that a random key is for; None for numbers."""
+  """The name of a random key's implementation; None for numbers."""
   if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
     return None
   names: list[str] = []
@@ -65,7 +65,7 @@ def implementation(leaf: Any) -> str | None:
 
 
 def word(key: Any) -> str:
-  """A key of a path as text. Orbax takes a dot for a level: `a.b` and `a/b` would be one."""
+  """A key of a path as text, without dots: Orbax reads a dot as a level, so `a.b` and `a/b` would be the same."""
   for attribute in ("key", "name", "idx"):
     if hasattr(key, attribute):
       return str(getattr(key, attribute)).replace(".", "_")

@@ -16,7 +16,7 @@ from gan_jax.models.players.naming import naming
 def from_nnx(
   create: Callable[[Any], Any], input_shape: Shape, judges: bool = False, convolution: str = "auto"
 ) -> Player:
-  """A Flax NNX module, made by `create(rngs)`. Every variable that is no `nnx.Param` is memory.
+  """A Flax NNX module, made by `create(rngs)`. Every variable that is not an `nnx.Param` is memory.
 
       class Discriminator(nnx.Module):
         def __init__(self, rngs):
@@ -29,12 +29,12 @@ def from_nnx(
 
       discriminator = players.from_nnx(lambda rngs: Discriminator(rngs), (28, 28, 1), judges=True)
 
-  Dropout and batch norms are put into training or evaluation by `module.train()` and `module.eval()`.
+  Dropout and batch norms are switched between training and evaluation by `module.train()` and `module.eval()`.
 
   Raises:
-    BadInput: a module that cannot be called so.
+    BadInput: the module cannot be called in this way.
   """
-  from flax import nnx  # here: it takes half a second, and most runs do without
+  from flax import nnx  # imported here: it takes half a second, and most runs do not need it
 
   found: dict[str, Any] = {}
 

@@ -1,5 +1,6 @@
-"""Two players of somebody's model, tried on shapes before anything is compiled or trained: what is wrong is one sentence."""
+"""Checks two players of a user's model on shapes, before anything is compiled or trained; errors are one sentence."""
 
+import functools
 import sys
 from typing import Any
 
@@ -15,10 +16,10 @@ TRIAL = 4  # examples
 
 
 def check_pair(made: Any, what: str, image_shape: tuple[int, ...], latent_size: int) -> tuple[Player, Player]:
-  """(generator, discriminator) that a builder returned, if they are that. Says so where convolutions stay slow.
+  """(generator, discriminator) returned by a builder, after checking them. Prints a note if convolutions stay slow.
 
   Raises:
-    BadInput: something else, a call that fails, or that returns another shape, or that changes the form of its memory.
+    BadInput: they are not two players, or a call fails, returns another shape, or changes the form of its memory.
   """
   if not (isinstance(made, tuple) and len(made) == 2 and all(isinstance(player, Player) for player in made)):
     raise BadInput(f"model {what!r} expected to return (generator, discriminator), two Players, got {described(made)}")
@@ -39,7 +40,13 @@ def _check(player: Player, role: str, what: str, input_shape: tuple[int, ...], i
       _check_memory(memory, after, what)
       _check_value(value, role, what, image_shape)
   if slow and jax.default_backend() == "cpu":
-    print(remark(slow, f"the {what}"), file=sys.stderr)
+    say(remark(slow, f"the {what}"))
+
+
+@functools.cache
+def say(text: str) -> None:
+  """Print a line once in a process, however often its model is built."""
+  print(text, file=sys.stderr)
 
 
 def _check_value(value: Any, role: str, what: str, image_shape: tuple[int, ...]) -> None:
@@ -54,7 +61,7 @@ def _check_value(value: Any, role: str, what: str, image_shape: tuple[int, ...])
 
 
 def _check_memory(before: Memory, after: Memory, what: str) -> None:
-  """A memory of another form could not be carried on."""
+  """Raises `BadInput` where a call returns a memory of another form, which could not be passed to the next call."""
   forms = [jax.tree.map(lambda leaf: f"{leaf.dtype} {list(leaf.shape)}", tree) for tree in (before, after)]
   if forms[0] != forms[1]:
     raise BadInput(f"the {what} expected to leave its memory in the form that it had, {forms[0]}, got {forms[1]}")
