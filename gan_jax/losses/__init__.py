@@ -16,6 +16,7 @@ from gan_jax.losses.registry import CARDS, LOSSES, Card, card, halves, register
 
 # isort: on
 from gan_jax.core.registry import import_modules
+from gan_jax.core.types import Loss
 from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, zero_sum
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
   "LOSSES",
   "TRANSFORMATIONS",
   "Card",
+  "Loss",
   "builder",
   "card",
   "default_options",

@@ -2,11 +2,12 @@
 
 A penalty is one function, registered by the decorator of its kind. A kind is a signature:
 
-    critic       (critic, real, fake, key) -> [B]         functions of the critic, images -> logits logits
-    (real_logits, fake_logits, means) -> [B] functions of the logits; their slopes are added to the loss's, at no cost
-    consistency  (critic, images: Moved) -> [B]           compare the logits of an example and of its transformed copy
-    parameters   (params) -> scalar                       functions of the weights, of either player generator
-    (generate, noise, key) -> [B]            functions of the generator, noise -> images
+    kind         signature                                what it is a function of
+    critic       (critic, real, fake, key) -> [B]         the critic, images -> logits
+    logits       (real_logits, fake_logits, means) -> [B] the logits; its slopes are added to the loss's, at no cost
+    consistency  (critic, images: Moved) -> [B]           the logits of an example and of its transformed copy
+    parameters   (params) -> scalar                       the weights of either player
+    generator    (generate, noise, key) -> [B]            the generator, noise -> images
 
 The step takes the mean over the batch and multiplies it by the penalty's weight. A config joins several by `+`. The
 decorator states the weight of the penalty's paper, which is used if a config gives none.

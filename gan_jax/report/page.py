@@ -230,7 +230,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     ),
     ("hardware", _pairs(manifest.get("layout", {}))),
     ("versions", _pairs(manifest.get("versions", {}))),
-    ("commit", str(manifest.get("commit", ""))),
+    ("commit", str(manifest.get("commit") or "")),
     ("created", str(manifest.get("created", ""))),
     *((f"notes on {name}", _pairs(group["notes"])) for name, group in groups.items() if group.get("notes")),
   ]

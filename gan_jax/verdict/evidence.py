@@ -98,7 +98,10 @@ def modes(signs: Signs, at: int, limits: dict[str, float]) -> str:
   if not signs.modes[at] < limits["collapse"]:
     return ""
   known = signs.modes[: at + 1][np.isfinite(signs.modes[: at + 1])]
-  return f"the effective number of modes or classes is {signs.modes[at]:.0%} of the data's (at most {known.max():.0%} before)"
+  return (
+    f"the samples have {signs.modes[at]:.0%} of the variety of the data's modes or classes, where a single one counts as "
+    f"0% (at most {known.max():.0%} so far)"
+  )
 
 
 def variety(signs: Signs, at: int, limits: dict[str, float]) -> str:

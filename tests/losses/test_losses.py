@@ -497,3 +497,7 @@ def test_the_card_of_a_transformed_loss():
   )
   with pytest.raises(BadInput, match="did you mean 'top_k'"):
     text_card("topk(hinge)")
+
+
+def test_the_type_that_an_own_loss_returns_is_beside_the_losses():
+  assert type(losses.get("hinge")) is losses.Loss

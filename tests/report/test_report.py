@@ -788,6 +788,14 @@ def test_a_study_without_status_quality_or_samples_has_a_page(tmp_path):
   assert terminal_table(path)
 
 
+def test_a_study_of_an_installed_package_names_no_commit(tmp_path):
+  path = write_study(tmp_path / "study", until=500)
+  manifest = json.loads((path / "manifest.json").read_text())
+  for name in ("manifest.json", "manifest.copy.json"):
+    (path / name).write_text(json.dumps(manifest | {"commit": None}))
+  assert "commit" not in Skeleton(build(path).read_text()).words
+
+
 def test_all_runs_diverged(tmp_path):
   group = [settings.resolve({"loss": x, "steps": 6000}) for x in LOSSES[:2]]
   path = write_study(tmp_path / "s", [group], diverged=((LOSSES[0], 0), (LOSSES[1], 0)))

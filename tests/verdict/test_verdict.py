@@ -131,6 +131,12 @@ def test_every_state_is_built_by_some_case():
   assert {case[2] for case in CASES.values()} == set(verdict.STATES)
 
 
+def test_evidence_of_a_collapse_does_not_call_one_class_of_two_none():
+  found = verdict.judge(run(), more(images(LEARNT, 1), of_the_data(np.log(2), 1, 2)))
+  assert "0% of the variety of the data's modes or classes, where a single one counts as 0%" in found.evidence
+  assert "effective number" not in found.evidence
+
+
 def test_evidence_names_the_step_and_takes_the_fall_apart():
   auc = np.where(STEPS < 1240, 0.7, 1.0)
   loss = np.where(STEPS < 1240, 0, -3.9)
