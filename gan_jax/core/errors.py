@@ -78,7 +78,10 @@ def blame(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def blamed(what: str) -> Iterator[None]:
-  """Around a call of somebody's code: whatever it raises becomes a `BadInput`, "`what`: its error (file, line)"."""
+  """Around a call of somebody's code: whatever it raises becomes a `BadInput`, "`what`: its error (file, line)".
+
+  A `BadInput` says itself what is wrong, and stays as it is.
+  """
   try:
     yield
   except BadInput:

@@ -207,6 +207,11 @@ class Registry(dict[str, Entry]):
       return self.compose(name)
     raise unknown(self.kind, name, [*self.also, *self], self.meanings)
 
+  @property
+  def own(self) -> list[str]:
+    """The names of this repository's entries: not of code from outside, `mine.py:name`, which a config names itself."""
+    return [name for name in self if ":" not in name]
+
   def complete(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """All options of an entry, as `Entry.complete`. Raises `BadInput` for an unknown name too."""
     return self.get(name).complete(given)

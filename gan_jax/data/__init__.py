@@ -11,7 +11,8 @@ from typing import Any
 from gan_jax.data.dataset import DATASETS, Dataset, check, digest, encode_for_view, register
 
 # isort: on
-from gan_jax.data import augmentations, built, digits, line, mixtures, mnist
+from gan_jax.data import arrays, augmentations, built, digits, line, mixtures, mnist
+from gan_jax.data.arrays import from_arrays
 from gan_jax.data.augmentations import AUGMENTATIONS
 from gan_jax.data.order import example_indices
 
@@ -19,6 +20,7 @@ __all__ = [
   "AUGMENTATIONS",
   "DATASETS",
   "Dataset",
+  "arrays",
   "augmentations",
   "built",
   "check",
@@ -26,6 +28,7 @@ __all__ = [
   "digits",
   "encode_for_view",
   "example_indices",
+  "from_arrays",
   "line",
   "load",
   "mixtures",

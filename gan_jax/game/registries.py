@@ -42,7 +42,7 @@ def registered(field: str) -> list[str]:
   if field not in REGISTRIES:
     raise unknown("field of registered names", field, REGISTRIES)
   suits = SUITS.get(field, lambda entry: True)
-  return [name for name, entry in REGISTRIES[field].items() if suits(entry)]
+  return [name for name in REGISTRIES[field].own if suits(REGISTRIES[field][name])]
 
 
 def named(config: Mapping[str, Any], field: str) -> list[Entry]:

@@ -14,7 +14,7 @@ from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
 from gan_jax.game import methods, optimizers
 from gan_jax.losses import transforms
-from gan_jax.models import constraints
+from gan_jax.models import constraints, coupling
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers, Spec, thawed
 
@@ -88,11 +88,6 @@ def check_penalties(spec: Spec) -> None:
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
   coupled = [p.name for p in chosen if p.kind == "critic"]
-  if coupled and models.couples_batch(spec):
-    raise BadInput(
-      f"penalty {coupled[0]!r} is per sample, but the model with {thawed(spec.model_options)} couples the examples "
-      "of a batch, so a sample has no gradient of its own; expected discriminator_norm none or layer, or penalty none"
-    )
   check_packing(spec, coupled)
   augmenting = [p.name for p in chosen if p.augments]
   if spec.augmentation == "none" and augmenting:
@@ -191,12 +186,27 @@ def build(spec: Spec, dataset: Dataset) -> Game:
     raise BadInput(
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
-  players = models.build(spec, dataset.image_shape, dataset.num_classes)
-  return assemble(spec, dataset, *players)
+  shape = dataset.image_shape, dataset.num_classes
+  return assemble(spec, dataset, *models.build(spec, *shape), models.couples_batch(spec, *shape))
 
 
-def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Player) -> Game:
-  """The game of two given players. Raises `BadInput` for an augmentation that does not suit the data."""
+def assemble(
+  spec: Spec, dataset: Dataset, generator: Player, discriminator: Player, couples_batch: bool | None = None
+) -> Game:
+  """The game of two given players; `couples_batch` as in `Game`, None: it is found out.
+
+  Raises:
+    BadInput: an augmentation that does not suit the data, or a penalty on slopes where the batch is coupled.
+  """
+  if couples_batch is None:
+    couples_batch = coupling.couples_batch(discriminator, dataset.image_shape, spec.packing)
+  sloped = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind == "critic"]
+  if sloped and couples_batch:
+    raise BadInput(
+      f"penalty {sloped[0]!r} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
+      "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected a "
+      "discriminator without statistics of the batch (such as discriminator_norm none or layer), or penalty none"
+    )
   return Game(
     spec=spec,
     generator=generator,
@@ -210,5 +220,5 @@ def assemble(spec: Spec, dataset: Dataset, generator: Player, discriminator: Pla
     decode=dataset.decode,
     image_shape=dataset.image_shape,
     num_classes=dataset.num_classes,
-    couples_batch=models.couples_batch(spec),
+    couples_batch=couples_batch,
   )

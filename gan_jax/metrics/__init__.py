@@ -4,7 +4,7 @@ from gan_jax.data import Dataset
 
 # isort: off
 # The registry first: a metric may import it from this package while it is being imported itself.
-from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, names, register
+from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, names, of_samples, register
 
 # isort: on
 from gan_jax.metrics import images, points
@@ -20,6 +20,7 @@ __all__ = [
   "images",
   "mixture_quality",
   "names",
+  "of_samples",
   "points",
   "register",
 ]

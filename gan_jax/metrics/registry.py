@@ -4,16 +4,21 @@ A metric is one function `(dataset, cache, *, options) -> Quality`, decorated wi
 where trained classifiers are kept. A config's `metrics` joins several by `+`, or is `auto`: the first that suits the data.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gan_jax.core.errors import BadInput
+from gan_jax.core.errors import BadInput, blamed, shown
 from gan_jax.core.registry import Builder, Registry
 from gan_jax.data import Dataset
+from gan_jax.metrics.chunks import in_chunks
 
 
 class Quality(NamedTuple):
@@ -99,3 +104,32 @@ def together(parts: list[Quality]) -> Quality:
 
   explained = {name: text for part in parts for name, text in part.explanations.items()}
   return Quality(measure, finish, explained, {name: fact for part in parts for name, fact in part.notes.items()})
+
+
+def of_samples(function: Callable[..., dict[str, Array]], name: str) -> Callable[..., Quality]:
+  """The metric of a function (samples [N, ...], dataset, *, options) -> {column: number}.
+
+  All samples are in memory at once. The first line of its docstring says what its columns are.
+  """
+
+  @functools.wraps(function)
+  def build(dataset: Dataset, cache: Path, **options: Any) -> Quality:
+    def measure(draw: Callable[[Array], Array], count: int, near: bool) -> dict[str, Array]:
+      return {
+        column: jnp.asarray(value, jnp.float32)
+        for column, value in function(in_chunks(draw, count), dataset, **options).items()
+      }
+
+    trial = jax.ShapeDtypeStruct((4, *dataset.image_shape), jnp.float32)
+    with blamed(f"metric {name!r} cannot be measured"):
+      found = jax.eval_shape(lambda samples: function(samples, dataset, **options), trial)
+    if not isinstance(found, dict) or any(value.shape != () for value in found.values()):
+      raise BadInput(f"metric {name!r} expected to return {{column: number}}, got {shown(found)}")
+    meaning = (inspect.getdoc(function) or name).split("\n")[0]
+    return Quality(measure, lambda columns: columns, dict.fromkeys(found, meaning), {})
+
+  signature = inspect.signature(function)
+  own = [p for p in signature.parameters.values() if p.name not in ("samples", "dataset")]
+  first = [inspect.Parameter(p, inspect.Parameter.POSITIONAL_OR_KEYWORD) for p in METRICS.protocol]
+  build.__signature__ = signature.replace(parameters=[*first, *own])  # type: ignore[attr-defined]
+  return build

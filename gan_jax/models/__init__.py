@@ -3,6 +3,9 @@
 A model is one registered builder (see `registry`); configs, commands and tests iterate `MODELS`.
 """
 
+import functools
+from typing import Any
+
 from gan_jax.core.registry import Entry
 from gan_jax.core.types import Player
 
@@ -11,11 +14,13 @@ from gan_jax.core.types import Player
 from gan_jax.models.registry import MODELS, register
 
 # isort: on
-from gan_jax.models import constraints, dcgan, mlp, pacgan
+from gan_jax.models import constraints, coupling, dcgan, mlp, pacgan
 from gan_jax.models.packing import packed
 from gan_jax.settings.records import Spec, thawed
 
 __all__ = ["MODELS", "build", "constraints", "couples_batch", "dcgan", "get", "mlp", "pacgan", "register"]
+
+OF_PLAYERS = ("model", "model_options", "packing", "latent_size", "conditional")  # what `build` reads of a spec
 
 
 def get(name: str) -> Entry:
@@ -38,6 +43,15 @@ def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[P
   return generator, discriminator
 
 
-def couples_batch(spec: Spec) -> bool:
-  """Whether a logit depends on the other examples of its batch; a per-sample penalty then means nothing."""
-  return thawed(spec.model_options).get("discriminator_norm") == "batch"
+def couples_batch(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> bool:
+  """Whether a logit of a spec's discriminator depends on other examples (or packs) of its batch; see `coupling`."""
+  own = Spec._fields
+  blank = spec._replace(**{name: None for name in own if name not in OF_PLAYERS})
+  return _couples(get(spec.model).builder, blank, image_shape, num_classes)
+
+
+@functools.cache
+def _couples(builder: Any, spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> bool:
+  """The same, found once in a process; the builder is there because a file from outside may change under its name."""
+  _, discriminator = build(spec, image_shape, num_classes)
+  return coupling.couples_batch(discriminator, image_shape, spec.packing)

@@ -39,7 +39,7 @@ def names(text: str) -> tuple[str, ...]:
   if text == "none":
     return ()
   if text == "all":
-    return tuple(losses.LOSSES)
+    return tuple(losses.LOSSES.own)
   found = tuple(part.strip() for part in text.split("+"))
   if len(set(found)) < len(found):
     raise BadInput(f"lens expected 'none', 'all', or different losses joined by '+', got {text!r}")
@@ -53,6 +53,8 @@ def alike(chosen: tuple[str, ...]) -> dict[str, str]:
   firsts: dict[Any, str] = {}
 
   def slope(name: str) -> Any:
+    if name not in losses.CARDS:  # code from outside, or a transformed loss
+      return name
     card = losses.card(name)
     options = losses.default_options(name)  # only those that the formula of the slope names matter
     return card.slope, card.pairing, tuple(o for o in options.items() if re.search(rf"\b{o[0]}\b", card.slope))

@@ -66,7 +66,7 @@ def requested(text: str) -> tuple[str, ...]:
   if text == "none":
     return ()
   if text == "all":
-    return tuple(GROUPS)
+    return tuple(GROUPS.own)
   found = tuple(part.strip() for part in text.split("+"))
   for name in found:
     if name not in GROUPS:

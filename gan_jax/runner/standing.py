@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,21 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
   there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
   asked = {settings.identity(config): config for config in configs}
   if there.keys() != asked.keys():
+    _refuse_changed_code(study, there.values(), asked.values())
     raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
   return manifest
+
+
+def _refuse_changed_code(study: Path, there: Iterable[Mapping[str, Any]], asked: Iterable[Mapping[str, Any]]) -> None:
+  """Raises `BadInput` where a file of code that both studies name is another one now."""
+  began = {place: digest for config in there for place, digest in config.get("code", {}).items()}
+  now = {place: digest for config in asked for place, digest in config.get("code", {}).items()}
+  for place in began.keys() & now.keys():
+    if began[place] != now[place]:
+      raise BadInput(
+        f"{place}, which the config names, or a file that it imports, has changed since {study} began: expected digest "
+        f"{began[place]}, got {now[place]}; put it back, or choose another directory with --out"
+      )
 
 
 def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:

@@ -31,6 +31,7 @@ class Asked(NamedTuple):
   # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...]. Asked
   # again whenever a group starts, so it must always give the same.
   begin: Callable[[Any], Mapping[str, Any]] | None = None
+  folder: Path = Path()  # where the code is looked for that a config names by a path or module beside it
 
 
 def run(
@@ -59,7 +60,8 @@ def run(
   # A single run's directory is named by the run's id, which the defaults of all options are part of.
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
-  return conduct(Asked(configs, config, description(config)), default if out is None else out, say, stop)
+  asked = Asked(configs, config, description(config), folder=Path(config).parent)
+  return conduct(asked, default if out is None else out, say, stop)
 
 
 def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None) -> Path:
@@ -105,9 +107,10 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[
   with progress.phase("starting jax"):
     devices.imported()
 
+    from gan_jax.game import outside
     from gan_jax.runner import checkpoint, grouping  # imports jax, which makes its devices only when it is configured
 
-    configs = grouping.completed(asked.configs)
+    configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     manifest = standing.existing(study, configs)
     each = max(config["batch_devices"] for config in configs)

@@ -130,7 +130,8 @@ def _wrong_config(config: Any) -> str | None:
     if field is None:
       continue
     kind: Any = type(field.default)
-    like = OPTIONS if field.kind == "options" else {dict: Map((int, float)), type(None): (float, None)}.get(kind, kind)
+    by_type = {dict: Map((int, float)), type(None): (float, None)}.get(kind, kind)
+    like: Any = {"options": OPTIONS, "code": Map(str)}.get(field.kind, by_type)
     found = wrong(value, like, name)
     if found:
       return found

@@ -5,7 +5,7 @@ override any field of it, and a field that is not in it is an error that names t
 differ between the members of one compiled program (they are the fields of `types.Hypers`, and `loss`); a difference in
 any other field splits a sweep into several programs (they are the fields of `types.Spec`); `label` fields change nothing
 that is computed. `options` are those of an entry of a registry, by name, `model_options={"depth": 3}`: which ones there
-are, the entry says, and whether they are traced or static.
+are, the entry says, and whether they are traced or static. `code` is filled in when a config is read (settings/outside.py).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from gan_jax.core.errors import BadInput, unknown
 
 class Field(NamedTuple):
   default: Any
-  kind: str  # 'traced', 'static', 'options' or 'label'
+  kind: str  # 'traced', 'static', 'options', 'label' or 'code'
   text: str
   low: float = -math.inf  # inclusive, like `high`
   high: float = math.inf
@@ -107,6 +107,7 @@ FIELDS: dict[str, Field] = {
   ),
   "lookahead_pace": Field(0.5, "traced", "how far the slow weights then go towards the fast ones", 0, 1),
   "head_start": Field(0, "traced", "steps during which only the discriminator learns", 0, 2**31 - 1),
+  "code": Field({}, "code", "digests of the files from outside that this config names; filled in, never given"),
   # length and cadence, in steps; a step is `n_critic` discriminator and `n_gen` generator updates
   "steps": Field(6000, "static", "length of the run", 1, LARGEST_INT),
   "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1, LARGEST_INT),

@@ -9,9 +9,10 @@ from typing import Any
 
 from gan_jax import settings
 from gan_jax.core.errors import unknown
+from gan_jax.settings import outside
 
 LENGTH = 80  # a label is a line in a table, not an essay: the full config is in the exports
-UNSAID = ("seed", "panel", "baseline")  # what is no difference between variants
+UNSAID = ("seed", "panel", "baseline", "code")  # what is no difference between variants, or said by another field
 
 
 def without(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
   flat = [flatten(config) for config in configs]
   order = {name: i for i, name in enumerate(dict.fromkeys([*settings.FIELDS, *(n for c in configs for n in c)]))}
   names = sorted({n for c in flat for n in c}, key=lambda n: (order.get(n, order.get(settings.split(n)[0], 0)), n))
-  return [n for n in names if n not in UNSAID and any(c.get(n) != flat[0].get(n) for c in flat)]
+  return [n for n in names if settings.split(n)[0] not in UNSAID and any(c.get(n) != flat[0].get(n) for c in flat)]
 
 
 def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
@@ -80,18 +81,18 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
     if value is None:  # a penalty's weight that is its source's, or an option at its default
       continue
     _, inner = settings.split(name)
-    said.append(str(value) if name == "loss" else f"{'.'.join(inner) or name}={short(value)}")
+    said.append(short(value) if name == "loss" else f"{outside.short('.'.join(inner)) or name}={short(value)}")
   text = ", ".join(said)
   return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
 
 
 def short(value: Any) -> str:
-  """A value as text; a float with many digits, such as one that was drawn, to five.
+  """A value as text; a float with many digits, such as one that was drawn, to five, and outside code without its folder.
 
-  >>> short(0.001), short(0.0013000000000000002), short("r1")
-  ('0.001', '0.0013', 'r1')
+  >>> short(0.001), short(0.0013000000000000002), short("r1"), short("losses/mine.py:soft")
+  ('0.001', '0.0013', 'r1', 'mine:soft')
   """
-  return f"{value:.5g}" if isinstance(value, float) and len(repr(value)) > 8 else str(value)
+  return f"{value:.5g}" if isinstance(value, float) and len(repr(value)) > 8 else outside.short(str(value))
 
 
 def check_baselines(configs: Sequence[Mapping[str, Any]]) -> None:

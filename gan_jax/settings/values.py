@@ -10,6 +10,7 @@ import numpy as np
 from gan_jax.core.errors import BadInput, shown, unknown
 from gan_jax.core.registry import is_text
 from gan_jax.settings.fields import FIELDS, LARGEST, Field, defaults, no_field
+from gan_jax.settings.outside import REFERENCE
 
 
 def plain(value: Any) -> Any:
@@ -51,6 +52,8 @@ def coerce(name: str, value: Any) -> Any:
     raise no_field(name)
   field = FIELDS[name]
   expected = float if field.default is None else type(field.default)
+  if field.kind == "code":
+    raise BadInput(f"config field {name!r} is filled in from the files that a config names, and never given")
   if isinstance(value, Mapping) and field.kind == "options":
     return _options(name, value, field.joined)
   if isinstance(value, Mapping) and expected is dict:
@@ -105,7 +108,7 @@ def _value(what: str, value: Any) -> Any:
 
 def _option(name: str, key: Any) -> str:
   key = plain(key)
-  if not (isinstance(key, str) and key.isidentifier()):
+  if not (isinstance(key, str) and (key.isidentifier() or REFERENCE.fullmatch(key))):
     raise BadInput(f"config field {name!r} expected names as keys, got {shown(key)}")
   return key
 

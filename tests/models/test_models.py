@@ -152,7 +152,8 @@ def test_logits_are_coupled_exactly_where_couples_batch_says_so(model, shape, no
   perturbed = np.concatenate([-0.5 * images[:1], images[1:]])
   changed = np.abs(discriminator.apply(params, images, labels) - discriminator.apply(params, perturbed, labels))
   assert changed[0] > 1e-4
-  assert models.couples_batch(spec_of(model_options={"discriminator_norm": norm})) == (norm == "batch")
+  spec = spec_of(model=model, conditional=True, model_options={"discriminator_norm": norm})
+  assert models.couples_batch(spec, shape, CLASSES) == (norm == "batch")
   assert changed[1:].min() > 1e-4 if norm == "batch" else changed[1:].max() < 1e-5
 
 

@@ -57,7 +57,6 @@ def test_only_static_fields_divide_a_sweep():
     ({"model": "mpl"}, "unknown model 'mpl'; did you mean 'mlp'?"),
     ({"optimizer": "adma"}, "unknown optimizer 'adma'; did you mean 'adam'?"),
     ({"loss_options": {"target": 1.0}}, "has no options"),
-    ({"model_options.discriminator_norm": "batch", "penalty": "r1"}, "couples the examples"),
   ],
 )
 def test_what_cannot_be_grouped(override, words):
@@ -71,6 +70,13 @@ def test_a_batch_larger_than_the_data_is_refused():
   (group,) = grouping.group(configs({"batch_size": 2000}))
   with pytest.raises(BadInput, match=r"at most the 1797 examples of dataset 'digits', got 2000"):
     game.build(group.spec, data.load("digits"))
+
+
+def test_a_penalty_on_slopes_is_refused_where_the_batch_is_coupled():
+  (group,) = grouping.group(configs({"model_options.discriminator_norm": "batch", "penalty": "r1"}))
+  with pytest.raises(BadInput, match="'r1' is per sample, but the discriminator of model 'mlp' couples the examples"):
+    game.build(group.spec, data.load("digits"))
+  game.build(group.spec._replace(penalty="none", penalty_options=()), data.load("digits"))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 49, 50, 51, 120, 1000, 6000])

@@ -1,5 +1,6 @@
 """Checks two players of a user's model on shapes, before anything is compiled or trained; errors are one sentence."""
 
+import functools
 import sys
 from typing import Any
 
@@ -39,7 +40,13 @@ def _check(player: Player, role: str, what: str, input_shape: tuple[int, ...], i
       _check_memory(memory, after, what)
       _check_value(value, role, what, image_shape)
   if slow and jax.default_backend() == "cpu":
-    print(remark(slow, f"the {what}"), file=sys.stderr)
+    say(remark(slow, f"the {what}"))
+
+
+@functools.cache
+def say(text: str) -> None:
+  """Print a line once in a process, however often its model is built."""
+  print(text, file=sys.stderr)
 
 
 def _check_value(value: Any, role: str, what: str, image_shape: tuple[int, ...]) -> None:
