@@ -56,7 +56,7 @@ def shown(value: object, longest: int = 80) -> str:
 
 
 def blame(error: BaseException) -> str:
-  """What somebody's code raised, as one line, and the last line of code that is neither ours nor a library's.
+  """An error raised by user code, as one line, with the file and line of the last frame in user code.
 
   >>> blame(ValueError("no images"))
   'ValueError: no images'
