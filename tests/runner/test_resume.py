@@ -22,6 +22,7 @@ from gan_jax.report import records
 from gan_jax.report.export import export
 from gan_jax.runner import checkpoint, population, standing, study
 from gan_jax.runs import plan
+from gan_jax.settings import labels
 from tests.data.test_idx import write_set
 
 CONFIG = """
@@ -552,28 +553,51 @@ def test_a_study_that_another_launch_has_just_finished_is_not_overwritten(config
     sweep(config, directory, "--config.steps=10")
 
 
-def test_what_an_earlier_version_wrote_can_be_read_and_is_not_continued(config, directory):
-  """Format 1 had no digests, no copies and no tables."""
+def flat(config):
+  """A config as format 2 had it: every option a field of every run."""
+  moved = {place: old for old, place in settings.MOVED.items()}
+  plain = {name: value for name, value in config.items() if not name.endswith("_options") or name == "loss_options"}
+  options = labels.flatten({name: value for name, value in config.items() if name not in plain})
+  return plain | {moved[place]: value for place, value in options.items() if place in moved} | {"clip_value": 0.01}
+
+
+@pytest.mark.parametrize("format", [1, 2])
+def test_what_an_earlier_version_wrote_can_be_read_and_is_not_continued(config, directory, format):
+  """Format 1 had no digests, no copies and no tables; both had flat configs, and no defaults of options."""
   manifest, status = runs.read_manifest(directory), runs.read_status(directory)
-  for name in ("manifest.copy.json", "status.copy.json"):
-    (directory / name).unlink()
-  del manifest["sha256"], manifest["source"], manifest["groups"][0]["tables"], manifest["groups"][0]["data"]
-  del (
-    status["sha256"],
-    status["format"],
-    status["groups"]["group-0"]["bit_exact"],
-    status["groups"]["group-0"]["reasons"],
-  )
-  runs.write_json(directory / "manifest.json", {**manifest, "format": 1})
-  runs.write_json(directory / "status.json", status)
+  del manifest["defaults"]
+  for member in manifest["groups"][0]["members"]:
+    new = flat(member["config"])
+    assert new["generator_width"] == 4
+    status["groups"]["group-0"]["diverged"] = {}
+    member["config"], member["id"] = new, settings.identity(new)
+  if format == 1:
+    for name in ("manifest.copy.json", "status.copy.json"):
+      (directory / name).unlink()
+    del manifest["sha256"], manifest["source"], manifest["groups"][0]["tables"], manifest["groups"][0]["data"]
+    del (
+      status["sha256"],
+      status["format"],
+      status["groups"]["group-0"]["bit_exact"],
+      status["groups"]["group-0"]["reasons"],
+    )
+    runs.write_json(directory / "manifest.json", {**manifest, "format": 1})
+    runs.write_json(directory / "status.json", status)
+  else:
+    runs.write_manifest(directory, {**manifest, "format": 2})
+    runs.write_status(directory, status)
   assert {run["status"] for run in report.summary(directory)["runs"]} == {"done"}
-  assert "is complete" in sweep(config, directory)
-  assert export(directory, "csv").exists()
-  status["groups"]["group-0"].update(step=50, complete=False)
-  runs.write_json(directory / "status.json", status)
-  with pytest.raises(BadInput, match="was begun by an earlier version, which kept no digests"):
+  assert report.build(directory).exists()
+  table = export(directory, "csv").read_text()
+  assert "generator_width" in table.splitlines()[0]
+  before = everything(directory)
+  with pytest.raises(
+    BadInput, match="was begun by an earlier version, whose configs had other fields: it can be reported"
+  ):
     sweep(config, directory)
+  assert everything(directory) == before
   os.remove(directory / "status.json")
+  (directory / "status.copy.json").unlink(missing_ok=True)
   assert {run["status"] for run in report.summary(directory)["runs"]} == {"waiting"}
 
 

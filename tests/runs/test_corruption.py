@@ -272,7 +272,7 @@ WAYS = (
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
   folder = tmp_path_factory.mktemp("originals")
-  return [write_whole(folder / f"format-{format}", format) for format in (1, 2)]
+  return [write_whole(folder / f"format-{format}", format) for format in (1, 3)]
 
 
 def read_everything(directory, case):
@@ -280,7 +280,10 @@ def read_everything(directory, case):
   readers = {
     "summary": lambda: json.dumps(report.summary(directory), allow_nan=False),
     "table": lambda: report.terminal_table(directory).encode(),
-    "existing": lambda: standing.existing(directory, configs()),
+    # One of an earlier version is never gone on with.
+    "existing": lambda: (
+      runs.read_manifest(directory)["format"] < runs.FORMAT or standing.existing(directory, configs())
+    ),
     "csv": lambda: export(directory, "csv", directory / "out"),
     "jsonl": lambda: export(directory, "jsonl", directory / "out"),
   }
@@ -340,6 +343,6 @@ def test_every_corrupted_directory_is_one_sentence_or_is_read(first, originals, 
       error.add_note(f"case {seed}: {done}")
       raise
     shutil.rmtree(directory)
-  assert 10 < refused < 50  # neither is everything refused, nor is nothing
+  assert 0 < refused < 50  # neither is everything refused, nor is nothing
   assert not MARK.exists()
   assert {p.name for p in tmp_path.iterdir()} == set()
