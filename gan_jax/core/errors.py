@@ -78,9 +78,9 @@ def blame(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def blamed(what: str) -> Iterator[None]:
-  """Around a call of somebody's code: whatever it raises becomes a `BadInput`, "`what`: its error (file, line)".
+  """A context for calls of user code: any error becomes a `BadInput`, "`what`: the error (file, line)".
 
-  A `BadInput` says itself what is wrong, and stays as it is.
+  A `BadInput` is raised unchanged, because its message already says what is wrong.
   """
   try:
     yield
