@@ -22,7 +22,8 @@ from typing import Any
 from gan_jax.core.errors import BadInput, blamed, shown, unknown
 from gan_jax.settings.fields import FIELDS
 
-REFERENCE = re.compile(r"([^\s+(),:]+\.py|[A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")
+NAME = re.compile(r"[^\s+(),]+")  # one of the names of a field; a text of any length is read in one pass
+REFERENCE = re.compile(r"([^:]+\.py|[A-Za-z_]\w*(?:\.\w+)*):([A-Za-z_]\w*)")
 NAMING = ("lens", *dict.fromkeys(field.of for field in FIELDS.values() if field.of))  # fields that name entries
 
 _loaded: dict[Path, tuple[str, Any]] = {}  # (digest, module) of every file that was loaded
@@ -34,7 +35,7 @@ def references(text: str) -> list[str]:
   >>> references("top_k(losses/mine.py:soft) + r1 + lab.penalties:curl")
   ['losses/mine.py:soft', 'lab.penalties:curl']
   """
-  return [match[0] for match in REFERENCE.finditer(text)]
+  return [name for name in NAME.findall(text) if ":" in name and REFERENCE.fullmatch(name)]
 
 
 def named(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -48,7 +49,12 @@ def short(text: str) -> str:
   >>> short("top_k(losses/mine.py:soft)")
   'top_k(mine:soft)'
   """
-  return REFERENCE.sub(lambda match: f"{Path(match[1]).name.removesuffix('.py')}:{match[2]}", text)
+
+  def shorter(name: re.Match[str]) -> str:
+    found = REFERENCE.fullmatch(name[0]) if ":" in name[0] else None
+    return f"{Path(found[1]).name.removesuffix('.py')}:{found[2]}" if found else name[0]
+
+  return NAME.sub(shorter, text)
 
 
 def stamped(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
