@@ -26,18 +26,19 @@ def get_config():
 def sweep(s):
   penalised = s.fixed(panel="penalties", penalty_weight=0.5)
   method = s.fixed(panel="methods")
-  alone = [name for name in s.every("penalty") if name != "bcr"]  # bcr needs an augmentation
-  of_images = [name for name in s.every("generator_penalty") if name not in s.every("penalty")]
+  penalties = s.every("penalty")
+  of_images = [name for name in s.every("generator_penalty") if name not in penalties]
+  weighted = ["consensus", "symplectic"]
+  unweighted = [name for name in s.every("method") if name not in ("gradient", *weighted)]
   adaptive = [name for name in s.every("optimizer") if name not in ("sgd", "momentum")]
   return s.chain(
     s.product(s.fixed(panel="losses"), s.param("loss", s.every("loss"))),
     # One program for all of them: the sum of all penalties, of which all but one have weight 0 in each run.
     s.product(
-      s.fixed(panel="penalties", penalty="+".join(alone), penalty_weight=0.0),
-      s.param("penalty_weights", [{name: 0.5} for name in alone]),
+      s.fixed(panel="penalties", penalty="+".join(penalties), penalty_weight=0.0, augmentation="jitter"),
+      s.param("penalty_weights", [{name: 0.5} for name in penalties]),
     ),
     s.product(penalised, s.fixed(penalty="r1", penalty_every=4, order="generator_first")),
-    s.product(penalised, s.fixed(penalty="bcr", augmentation="jitter")),
     s.product(
       s.fixed(panel="penalties", generator_penalty_weight=0.5),
       s.param("generator_penalty", ["weight_decay", *of_images]),
@@ -58,8 +59,9 @@ def sweep(s):
       s.param("optimizer_options.beta1", [-0.5, 0.5]),
     ),
     s.product(method, s.param("optimizer", adaptive)),
-    s.product(method, s.fixed(method="extragradient"), s.param("optimizer", ["sgd", "adam"])),
-    s.product(method, s.fixed(method_options={"weight": 0.5}), s.param("method", ["consensus", "symplectic"])),
+    s.product(method, s.param("method", unweighted)),
+    s.product(method, s.fixed(method="extragradient", optimizer="adam")),
+    s.product(method, s.fixed(method_options={"weight": 0.5}), s.param("method", weighted)),
     s.product(method, s.fixed(unroll_rate=0.2, unroll_steps=5), s.param("unroll_gradient", ["through", "stopped"])),
     s.product(method, s.fixed(lookahead_every=5), s.param("order", ["simultaneous", "generator_first"])),
   )

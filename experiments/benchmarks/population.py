@@ -30,13 +30,14 @@ def population_clock(members: int):
   """A function (steps) -> seconds for `members` GANs in one compiled program."""
   import jax
 
-  from gan_jax import data, game, metrics
+  from gan_jax import data, game
+  from gan_jax.metrics import points
   from gan_jax.runner import grouping, population
 
   configs = [settings.resolve(FIELDS, {"seed": seed}) for seed in range(members)]
   (group,) = grouping.group(configs)
   dataset = data.load("ring")
-  program = population.compile_group(group, game.build(group.spec, dataset), dataset, metrics.mixture_quality(dataset))
+  program = population.compile_group(group, game.build(group.spec, dataset), dataset, points.mixture_quality(dataset))
   state = [program.init(program.hypers)]
 
   def clock(steps: int) -> float:

@@ -15,9 +15,11 @@ further parameter has a default and is an option, which a config gives beside th
 whether the option is traced (may differ between the members of one compiled program) or static.
 """
 
+import importlib
 import inspect
 import math
 import numbers
+import pkgutil
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -251,6 +253,20 @@ class Registry(dict[str, Entry]):
         f"{self.traced} traced, got {parameter.name}={shown(parameter.default)}"
       )
     return about._replace(type=kind, default=default, traced=traced)
+
+
+def import_modules(package: str, folders: Iterable[str]) -> None:
+  """Import every module of a package, by the order of their names: what each defines then stands in its registry.
+
+  A new file in the package's folder is found without being listed. Packages within it are left to who needs them.
+
+  Args:
+    package: its `__name__`.
+    folders: its `__path__`.
+  """
+  for module in pkgutil.iter_modules(folders):
+    if not module.ispkg:
+      importlib.import_module(f"{package}.{module.name}")
 
 
 def described(annotation: Any) -> Option:

@@ -6,12 +6,13 @@ A dataset is a loader, `(**options) -> Dataset`, registered in `DATASETS`; an au
 
 from typing import Any
 
+from gan_jax.core.registry import import_modules
+
 # isort: off
 # The records first: a loader may import them from this package while it is being imported itself.
 from gan_jax.data.dataset import DATASETS, Dataset, check, digest, encode_for_view, register
 
 # isort: on
-from gan_jax.data import arrays, augmentations, built, digits, line, mixtures, mnist
 from gan_jax.data.arrays import from_arrays
 from gan_jax.data.augmentations import AUGMENTATIONS
 from gan_jax.data.order import example_indices
@@ -20,21 +21,16 @@ __all__ = [
   "AUGMENTATIONS",
   "DATASETS",
   "Dataset",
-  "arrays",
-  "augmentations",
-  "built",
   "check",
   "digest",
-  "digits",
   "encode_for_view",
   "example_indices",
   "from_arrays",
-  "line",
   "load",
-  "mixtures",
-  "mnist",
   "register",
 ]
+
+import_modules(__name__, __path__)  # every file registers its datasets
 
 
 def load(name: str, **options: Any) -> Dataset:

@@ -1,29 +1,12 @@
 """Metrics of sample quality, by name; `auto` chooses one by the kind of data."""
 
+from gan_jax.core.registry import import_modules
 from gan_jax.data import Dataset
-
-# isort: off
-# The registry first: a metric may import it from this package while it is being imported itself.
 from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, names, of_samples, register
 
-# isort: on
-from gan_jax.metrics import images, points
-from gan_jax.metrics.points import mixture_quality
+__all__ = ["METRICS", "OF_NEIGHBOURS", "Quality", "build", "check", "chosen", "names", "of_samples", "register"]
 
-__all__ = [
-  "METRICS",
-  "OF_NEIGHBOURS",
-  "Quality",
-  "build",
-  "check",
-  "chosen",
-  "images",
-  "mixture_quality",
-  "names",
-  "of_samples",
-  "points",
-  "register",
-]
+import_modules(__name__, __path__)  # every file registers its metrics
 
 
 def check(name: str, dataset: Dataset, text: str = "auto") -> None:

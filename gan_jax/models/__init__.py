@@ -6,21 +6,23 @@ A model is a registered builder of two `Player`s (see `registry`); configs, comm
 import functools
 from typing import Any
 
-from gan_jax.core.registry import Entry
+from gan_jax.core.registry import Entry, import_modules
 from gan_jax.core.types import Player
 
 # isort: off
-# The registry first: a model may import it from this package while it is being imported itself.
+# The registry first: a file that registers may import it from this package while it is being imported itself.
 from gan_jax.models.registry import MODELS, register
 
 # isort: on
-from gan_jax.models import constraints, coupling, dcgan, mlp, pacgan
+from gan_jax.models import coupling
 from gan_jax.models.packing import packed
 from gan_jax.settings.records import Spec, thawed
 
-__all__ = ["MODELS", "build", "constraints", "couples_batch", "dcgan", "get", "mlp", "pacgan", "register"]
+__all__ = ["MODELS", "build", "couples_batch", "get", "register"]
 
 OF_PLAYERS = ("model", "model_options", "packing", "latent_size", "conditional")  # fields of a spec that `build` uses
+
+import_modules(__name__, __path__)  # every file registers its models
 
 
 def get(name: str) -> Entry:

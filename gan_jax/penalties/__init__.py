@@ -7,7 +7,7 @@ gamma), `r1_full` has not. See `registry` for the kinds and how several are join
 """
 
 # isort: off
-# The registry first: a file of penalties may import these names from this package while it is being imported itself.
+# The registry first: a file that registers may import it from this package while it is being imported itself.
 from gan_jax.penalties.registry import (
   PENALTIES,
   Moved,
@@ -25,8 +25,8 @@ from gan_jax.penalties.registry import (
 )
 
 # isort: on
+from gan_jax.core.registry import import_modules
 from gan_jax.core.types import LogitMeans
-from gan_jax.penalties import consistency, critic, logits, parameters
 from gan_jax.penalties.critic import norm_per_example, squared_norm_per_example
 
 __all__ = [
@@ -34,10 +34,7 @@ __all__ = [
   "LogitMeans",
   "Moved",
   "Penalty",
-  "consistency",
-  "critic",
   "get",
-  "logits",
   "names",
   "norm_per_example",
   "of_consistency",
@@ -47,7 +44,8 @@ __all__ = [
   "of_logits",
   "of_parameters",
   "of_the_generator",
-  "parameters",
   "squared_norm_per_example",
   "weight",
 ]
+
+import_modules(__name__, __path__)  # every file registers its penalties

@@ -7,16 +7,16 @@ means})`.
 from collections.abc import Iterable
 
 from gan_jax.core.norms import global_norm, ratio
+from gan_jax.core.registry import import_modules
 
 # isort: off
-# The registry first: a file of probes may import these names from this package while it is being imported itself.
+# The registry first: a file that registers may import it from this package while it is being imported itself.
 from gan_jax.probes.registry import ALWAYS, EXPLANATIONS, GROUPS, inspection, measure, probe, requested
 
 # isort: on
-# Importing a file registers its probes.
-from gan_jax.probes import factors, players
 from gan_jax.probes.factors import by_layer, gradient_factors, signal
 from gan_jax.probes.lens import LENS, through_lens
+from gan_jax.probes.players import SPECTRAL
 from gan_jax.probes.winning import HELD_OUT, area_under_curve, dominance, held_out
 
 __all__ = [
@@ -27,19 +27,19 @@ __all__ = [
   "by_layer",
   "dominance",
   "explanations",
-  "factors",
   "global_norm",
   "gradient_factors",
   "held_out",
   "inspection",
   "measure",
-  "players",
   "probe",
   "ratio",
   "requested",
   "signal",
   "through_lens",
 ]
+
+import_modules(__name__, __path__)  # every file registers its probes
 
 
 def explanations(
@@ -61,7 +61,7 @@ def explanations(
   found = dict(EXPLANATIONS[""])
   found |= {f"lens/{what}/{name}": text.format(name) for name in lens for what, text in LENS.items()}
   found |= HELD_OUT if hold_out else {}
-  found |= players.SPECTRAL if spectral else {}
+  found |= SPECTRAL if spectral else {}
   for group in groups:
     for name, text in EXPLANATIONS[group].items():
       if not name.endswith("/<layer>"):

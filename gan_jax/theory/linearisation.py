@@ -28,6 +28,9 @@ CURVATURES: dict[str, float | None] = {
 }
 
 
+METHODS = ("gradient", "extragradient", "consensus", "symplectic")  # of others there is no prediction
+
+
 def penalty_weights(config: Mapping[str, Any]) -> dict[str, float]:
   """The weight of each penalty of the discriminator, by name."""
   there = [name.strip() for name in config["penalty"].split("+") if name != "none"]
@@ -42,7 +45,8 @@ def predict(config: Mapping[str, Any]) -> np.ndarray | None:
   """
   weights = {name: weight for name, weight in penalty_weights(config).items() if weight > 0}
   curvatures = {name: CURVATURES.get(name) for name in weights}
-  if config["optimizer"] not in ("sgd", "momentum", "optimistic_sgd") or None in curvatures.values():
+  known = config["optimizer"] in ("sgd", "momentum", "optimistic_sgd") and config["method"] in METHODS
+  if not known or None in curvatures.values():
     return None
   penalty = sum(weight * (curvatures[name] or 0.0) for name, weight in weights.items())
   lazy = config["penalty_every"] if config["penalty_every"] > 1 else 0

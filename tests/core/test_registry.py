@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import pytest
 
-from gan_jax import game, inspections, settings
+from gan_jax import game, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import LARGEST, LARGEST_INT, Option, Registry
 from gan_jax.game import registries
@@ -157,7 +157,6 @@ def test_what_is_traced_is_said_by_the_registry_or_the_option():
 def test_there_is_one_for_every_field_that_names_an_entry():
   assert {field.of for field in settings.FIELDS.values() if field.of} == set(game.REGISTRIES)
   assert {"geometry", "gap"} <= set(game.REGISTRIES["probes"])
-  assert inspections.__all__ == ["duality", "geometry"]
 
 
 @pytest.mark.parametrize(("field", "name"), ENTRIES)

@@ -12,8 +12,35 @@ KEY = jax.random.key(0)
 NAMES = sorted(augmentations.AUGMENTATIONS)
 
 
-def test_those_that_need_images_are_known():
-  assert {name for name, entry in augmentations.AUGMENTATIONS.items() if entry.facts} == {"flip", "shift", "cutout"}
+def shifts(length):
+  """[offsets, length]: the indices that a side is read at, for each offset of up to an eighth."""
+  reach = -(-length // 8)
+  return np.clip(np.arange(length)[None] + np.arange(-reach, reach + 1)[:, None], 0, length - 1)
+
+
+def uncut(length):
+  """[length]: the chance of each pixel of a side to be within the hole's half."""
+  centres = (np.arange(length) + 0.5) / length
+  return np.minimum(centres + 0.25, 1) - np.maximum(centres - 0.25, 0)
+
+
+# Of one image [H, W, C], the mean of its copies over the key; a new augmentation needs a row.
+MEANS = {
+  "none": lambda x: x,
+  "jitter": lambda x: x,
+  "flip": lambda x: (x + x[:, ::-1]) / 2,
+  "shift": lambda x: x[shifts(len(x))].mean(0)[:, shifts(x.shape[1])].mean(1),
+  "cutout": lambda x: x * (1 - np.outer(uncut(len(x)), uncut(x.shape[1])))[..., None],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_mean_over_the_key(name):
+  assert name in MEANS, f"add to MEANS what augmentation {name!r} makes of an image on average"
+  image = np.random.default_rng(0).normal(size=(8, 12, 2)).astype(np.float32)
+  found = np.asarray(jax.jit(augmentations.get(name))(jnp.tile(image, (4000, 1, 1, 1)), KEY), np.float64)
+  error = found.std(0) / 4000**0.5
+  assert (np.abs(found.mean(0) - MEANS[name](image)) <= 5 * error + 1e-5).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -25,6 +52,8 @@ def test_contract(name, shape):
       BadInput, match=rf"augmentation '{name}' expected images \[H, W, C\], got examples of shape \[2\]"
     ):
       augmentations.get(name, shape[1:])
+    with pytest.raises((IndexError, TypeError, ValueError)):  # nor could it
+      augmentations.AUGMENTATIONS[name](jnp.zeros(shape), KEY)
     return
   augment, rng = jax.jit(augmentations.get(name, shape[1:])), np.random.default_rng(0)
   images = jnp.asarray(np.tile(rng.normal(size=(1, *shape[1:])), (16, *[1] * (len(shape) - 1))), jnp.float32)

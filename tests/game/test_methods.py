@@ -27,16 +27,23 @@ def field(at):
   return ({"theta": v[:2]}, (v[2:],)), {"seen": z.sum()}
 
 
+# The direction at Z, from v = J Z + B and the value of every option; a new method needs a row.
+KNOWN = {
+  "gradient": lambda v, weight: v,
+  "extragradient": lambda v, weight: v,  # of each of its two evaluations
+  "consensus": lambda v, weight: v + weight * J.T @ v,  # the slope of |v|^2 / 2 added
+  "symplectic": lambda v, weight: v + weight * ((J - J.T) / 2).T @ v,
+}
+
+
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("weight", [0.0, 0.3, 2.0])
-@pytest.mark.parametrize("name", ["consensus", "symplectic"])
-def test_adjusted_direction(name, weight):
-  """Consensus: v + w J^T v, the slope of |v|^2 / 2 added. Symplectic: v + w A^T v, A = (J - J^T) / 2."""
-  v = J @ Z + B
-  known = {"consensus": v + weight * J.T @ v, "symplectic": v + weight * ((J - J.T) / 2).T @ v}
-  assert name in known, f"method {name!r} has no known direction: add what it is for v(z) = J z + b"
-  direction, views = methods.METHODS[name](field, point(Z), weight=weight)
-  np.testing.assert_allclose(flat(direction), known[name], rtol=1e-12)
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_direction(name, weight):
+  assert name in KNOWN, f"add to KNOWN the direction of method {name!r} for v(z) = J z + b"
+  method = methods.METHODS[name]
+  direction, views = method(field, point(Z), **dict.fromkeys(method.options, weight))
+  np.testing.assert_allclose(flat(direction), KNOWN[name](J @ Z + B, weight), rtol=1e-12)
   assert jax.tree.structure(direction) == jax.tree.structure(point(Z))
   assert float(views["seen"]) == Z.sum()
 

@@ -135,8 +135,38 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def quality(digits, tmp_path_factory):
-  return metrics.build(digits, tmp_path_factory.mktemp("classifier"))
+def cache(tmp_path_factory):
+  """Of the classifier of `digits`, which is trained once."""
+  return tmp_path_factory.mktemp("classifier")
+
+
+@pytest.fixture(scope="module")
+def quality(digits, cache):
+  return metrics.build(digits, cache)
+
+
+# Of each metric: a dataset that it is for, one that it is not for, and what it says of the data themselves, at 1000 of
+# them. A new metric needs a row.
+KNOWN = {
+  "images": ("digits", None, {"classes/present": 10, "samples/spread": 1}),
+  "line": ("line", "ring", {"line/wasserstein": 0, "line/mean": 0, "line/variance": 1}),
+  "mixture": ("ring", "line", {"modes/covered": 8, "modes/high_quality": 1 - np.exp(-4.5), "samples/spread": 1}),
+}
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_every_metric_knows_the_data_and_refuses_what_it_is_not_for(name, cache):
+  assert name in KNOWN, f"add to KNOWN what metric {name!r} says of the data themselves"
+  suited, unsuited, known = KNOWN[name]
+  dataset = data.load(suited)
+  measured = metrics.build(dataset, cache, name)
+  found = sample(measured, of(dataset, np.random.default_rng(0).permutation(len(dataset.data.images))), 1000)
+  assert found.keys() == measured.explanations.keys()
+  for column, value in known.items():
+    assert found[column] == pytest.approx(value, abs=0.15), column
+  if unsuited:
+    with pytest.raises(BadInput, match=f"dataset '{unsuited}' expected .* for metric '{name}'"):
+      metrics.check(unsuited, data.load(unsuited), name)
 
 
 def test_classifier_is_cached_accurate_and_survives_a_damaged_cache(digits, tmp_path):

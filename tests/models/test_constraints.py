@@ -32,6 +32,32 @@ def norm(x):
   return np.linalg.norm(np.asarray(x, np.float64).reshape(-1, x.shape[-1]), 2)
 
 
+# The weights that the forward pass sees, from those that the optimizer left; a new constraint needs a row.
+KNOWN = {
+  "none": lambda w: w,
+  "clip": lambda w: np.clip(w, -0.01, 0.01),
+  "spectral": lambda w: w / np.linalg.norm(w, 2),
+}
+
+
+@pytest.mark.parametrize("name", constraints.CONSTRAINTS)
+@pytest.mark.usefixtures("x64")
+def test_what_is_left_of_the_weights(name):
+  """At the start and after an update. The vectors of the power method are given time to follow."""
+  assert name in KNOWN, f"add to KNOWN what weight constraint {name!r} makes of a kernel"
+  constraint = constraints.CONSTRAINTS[name]()
+  first, second = (with_spectrum(seed, (4, 3), (2.0, 1.0, 0.3)) for seed in (0, 1))
+  params, memory = constraint.start({"kernel": jnp.asarray(first)}, KEY)
+  np.testing.assert_allclose(constraint.bind(params, memory)["kernel"], KNOWN[name](first), rtol=1e-5, atol=1e-12)
+  moved = constraint.project({"kernel": params["kernel"] - first + second})
+  for _ in range(10):
+    memory = constraint.advance(moved, memory)
+  start = np.asarray(params["kernel"])
+  seen = constraint.bind(moved, memory)["kernel"]
+  np.testing.assert_allclose(seen, KNOWN[name](start - first + second), rtol=1e-5, atol=1e-12)
+  assert constraint.binds == (not np.array_equal(seen, moved["kernel"]))
+
+
 def test_clip_bounds_every_weight():
   params = {"kernel": jnp.array([[-3.0, 0.005], [0.02, -0.01]]), "bias": jnp.array([0.5, -0.5, 0.0], jnp.bfloat16)}
   clipped = constraints.clip(params, 0.01)

@@ -13,9 +13,10 @@ from tests.support.networks import Pure, pure
 from tests.support.records import spec_of
 
 CLASSES = 5
-SHAPES = {name: [(8, 8, 1)] for name in models.MODELS} | {
-  "mlp": [(2,), (8, 8, 1)],
+SHAPES = {  # of examples that each model can make; a new model needs a row
   "dcgan": [(8, 8, 2), (28, 28, 1), (32, 32, 3)],
+  "mlp": [(2,), (8, 8, 1)],
+  "pacgan": [(8, 8, 1)],
 }
 PAIRS = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 SMALL = [("mlp", (8, 8, 1)), ("dcgan", (8, 8, 2))]  # one of each, for what does not depend on the size
@@ -55,6 +56,11 @@ def batch(shape, size=4):
   rng = np.random.default_rng(0)
   noise, images = rng.normal(size=(size, 32)), rng.uniform(-1, 1, size=(size, *shape))
   return noise.astype(np.float32), images.astype(np.float32), np.arange(size, dtype=np.int32) % CLASSES
+
+
+@pytest.mark.parametrize("model", models.MODELS)
+def test_every_model_has_its_shapes(model):
+  assert SHAPES.get(model), f"add to SHAPES examples that model {model!r} can make"
 
 
 @pytest.mark.parametrize(("model", "shape"), PAIRS)

@@ -15,8 +15,8 @@ from gan_jax.game.objective import undecided_logit
 from gan_jax.game.step import build_resident_step
 from gan_jax.probes import players, winning
 from gan_jax.runner import evaluation, grouping
-from tests.game.test_step import random_case
-from tests.support.known_losses import KNOWN
+from tests.game.test_step import random_case, stepper
+from tests.support import known_losses
 from tests.support.networks import pure
 
 
@@ -28,13 +28,43 @@ def with_view(trace, **fields):
 
 @pytest.fixture(scope="module")
 def measured():
-  _spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.1)
-  _, trace = jax.jit(build_resident_step(game))(h, state, data)
+  spec, _, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.1, probes="layers+noise")
+  _, trace = stepper(spec)(h, state, data)
   return trace, jax.tree.map(float, probes.measure(trace))
 
 
 def test_every_value_is_explained_and_every_explanation_has_a_value(measured):
   assert measured[1].keys() == probes.explanations().keys()
+
+
+def size(tree):
+  return np.linalg.norm(np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)]))
+
+
+# What one step says, from the quantities of its trace: a column of every probe at least. A new probe needs a row.
+KNOWN = {
+  "factor/loss": lambda t: np.sqrt(np.square(8 * np.asarray(t.generator.logit_cotangent)).mean()),
+  "signal/critic_slope_mean": lambda t: np.linalg.norm(t.generator.logit_slope, axis=1).mean(),
+  "gen/loss": lambda t: np.logaddexp(0, -np.asarray(t.generator.fake_logits)).mean(),
+  "count/images": lambda t: 8,
+  "disc/grad_norm/all": lambda t: size(t.discriminator.grads),  # one array, and so one layer, of that name
+  "disc/update_ratio": lambda t: size(t.discriminator.updates) / size(t.discriminator.params),
+  "gen/successive_cosine": lambda t: 1.0,  # the next gradient is put to be the same
+  "logits/margin": lambda t: t.generator.real_logits.mean() - t.generator.fake_logits.mean(),
+}
+
+
+IN_ROWS = [entry.builder for entry in probes.GROUPS.values() if entry.facts.in_rows]
+
+
+@pytest.mark.parametrize("probe", [*probes.ALWAYS, *IN_ROWS], ids=lambda probe: probe.__name__)
+def test_every_probe_says_what_the_trace_says(measured, probe):
+  trace = measured[0]._replace(next_generator_grads=measured[0].generator.grads)
+  found = probe(trace)
+  known = found.keys() & KNOWN.keys()
+  assert known or not found, f"add to KNOWN one of these columns, from the trace: {sorted(found)}"
+  for name in known:
+    assert float(found[name]) == pytest.approx(float(KNOWN[name](trace)), rel=1e-4), name
 
 
 def test_the_product_of_the_factors_is_the_gradient_norm(measured):
@@ -229,7 +259,7 @@ def test_the_undecided_logit_is_where_the_best_discriminator_of_equal_densities_
 def test_the_best_discriminator_is_right_at_its_own_threshold(measured, name):
   """Where data and model share nothing, and where they differ a little: no example lies on the threshold or beyond it."""
   _, game, h, _, _ = random_case((name,))
-  for options in ({}, dict(KNOWN[name].other)):
+  for options in ({}, dict(known_losses.KNOWN[name].other)):
     chosen = losses.default_options(name) | options
     threshold, _ = undecided_logit(game, h._replace(loss_options=(chosen,)))
     optimal = losses.optimal_logit(name)
@@ -321,8 +351,8 @@ def test_signal_to_noise_of_known_gradients(scale):
 
 def test_probes_on_request():
   """Micro-batches average to the gradient; layers add up to the norm; a step's gradient beside the next one's."""
-  _spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.0, probes="layers+noise")
-  step = jax.jit(build_resident_step(game))
+  spec, game, h, data, state = random_case(("non_saturating",), "r1", penalty_weight=0.0, probes="layers+noise")
+  step = stepper(spec)
   after, trace = step(h, state, data)
   for parts, grads in (
     (trace.generator.parts, trace.generator.grads),
