@@ -1,6 +1,8 @@
 """The schema of a run: one table, and everything that must agree with it."""
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 
 import jax.numpy as jnp
@@ -11,10 +13,11 @@ from gan_jax import settings
 from gan_jax.core.errors import BadInput
 from gan_jax.settings.command_line import overrides
 from gan_jax.settings.records import Hypers, Spec
+from tests.conftest import ROOT
 
 
 def test_the_records_have_the_fields_of_the_table():
-  names = ("static", "traced", "options", "label")
+  names = ("static", "traced", "options", "label", "code")
   kinds = {kind: {n for n, f in settings.FIELDS.items() if f.kind == kind} for kind in names}
   assert set(Spec._fields) - {"losses"} == (kinds["static"] | kinds["options"]) - {"loss_options"}
   assert set(Hypers._fields) - {"loss_index"} == (kinds["traced"] | kinds["options"]) - {"loss", "penalty_weight"}
@@ -159,3 +162,23 @@ def test_what_is_no_number_is_refused_in_one_sentence(value):
     with pytest.raises(BadInput, match=f"config field '{field}' expected ") as caught:
       settings.resolve({field: value})
     assert "\n" not in str(caught.value)
+
+
+def test_a_new_field_is_one_line_of_the_table():
+  """Entered before anything is derived from the table: it is in the records, in identities and on the command line."""
+  code = """
+from gan_jax.settings import fields
+fields.FIELDS["mine"] = fields.Field(3, "static", "a number", 1, 9)
+fields.FIELDS["mine_rate"] = fields.Field(0.5, "traced", "a rate", 0)
+from gan_jax import settings
+from gan_jax.runner import grouping
+from gan_jax.settings.command_line import overrides
+given = overrides(settings.defaults(), ["--config.mine=4", "--config.mine_rate=2"])
+one, two = settings.resolve(), settings.resolve(given)
+groups = grouping.group([one, two])
+assert [g.spec.mine for g in groups] == [3, 4]
+assert [float(g.hypers.mine_rate[0]) for g in groups] == [0.5, 2.0]
+assert settings.identity(one) != settings.identity(two)
+"""
+  done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stderr
