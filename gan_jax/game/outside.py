@@ -5,7 +5,7 @@ and is an option, as for gan_jax's own entries:
 
     model      (image_shape, num_classes, latent_size, conditional) -> (generator, discriminator), two `Player`s
     dataset    () -> a `data.Dataset`, or arrays: images, or (images, labels); see `data.arrays`
-    loss       () -> a `Loss`
+    loss       () -> a `losses.Loss`
     penalty    one of the signatures in `penalties.registry.KINDS`: the names of its parameters determine its kind
     optimizer  (rate) -> optax.GradientTransformation
     metrics    (dataset, cache) -> metrics.Quality, or (samples, dataset) -> {name: number}

@@ -37,7 +37,8 @@ def run_study(
 
   Args:
     config: the path of a config file, the name of one that comes with the package, or a dict of the fields that differ
-      from the defaults in `gan_jax/settings/fields.py`.
+      from the defaults in `gan_jax/settings/fields.py`. A file of code that it names (`my_models.py:small_resnet`) is
+      looked for beside the config file, for a dict in the current directory.
     out: the study's directory; required with a dict. For a file the default is `runs/<config>`, as for `gan-jax sweep`.
     sweep: with a dict, the overrides of every run; `gan_jax.settings.sweeps` has functions that compose such lists.
       Without one there is one run.

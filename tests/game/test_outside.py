@@ -1,6 +1,8 @@
 """Functions from outside as entries of every registry: what they may take, what they may return, what is refused."""
 
 import contextlib
+import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +101,7 @@ def untouched():
   yield
   for name, registry in registries.REGISTRIES.items():
     new = set(registry) - before[name]
-    assert all("mine" in entry for entry in new), "a file entered a name of its own"
+    assert all(".py:" in entry for entry in new), "a file entered a name of its own"
     for entry in new:
       del registry[entry]
 
@@ -284,3 +286,27 @@ def test_a_changed_file_is_taken_anew_in_the_same_process(folder):
   (folder / "mine.py").write_text(CODE.replace("of_critic(0.25)", "of_critic(4.0)"))
   entered(folder, penalty="mine.py:decorated")
   assert penalties.of_discriminator("mine.py:decorated")[0].default_weight == 4.0
+
+
+def test_the_examples_of_the_settings_readme_are_entered_and_can_be_built(tmp_path):
+  with untouched():
+    enter_and_build_examples(tmp_path)
+
+
+def enter_and_build_examples(tmp_path):
+  blocks = re.findall(r"```python\n(.*?)```", (Path(settings.__file__).parent / "README.md").read_text(), re.DOTALL)
+  for name, block in zip(("my_models.py", "mine.py"), blocks, strict=True):
+    (tmp_path / name).write_text(block)
+  text = {"penalty": "mine.py:drift", "metrics": "images + mine.py:brightness", "probes": "mine.py:spread"}
+  text |= {"model": "my_models.py:small", "dataset": "my_models.py:noise_images"}
+  config = entered(tmp_path, **text, loss="mine.py:twice", penalty_weight=0.01, optimizer="mine.py:lion")
+  assert config["metrics"] == "images + mine.py:brightness"
+  dataset = data.load("my_models.py:noise_images", count=120)
+  generator, discriminator = registries.REGISTRIES["model"].get("my_models.py:small")((48, 64, 3), 1, 8, False, width=4)
+  params, memory = generator.init(jax.random.key(0))
+  images, _ = generator.apply(params, memory, jnp.ones((2, 8)), jnp.zeros(2, jnp.int32), True)
+  assert dataset.image_shape == images.shape[1:] == (48, 64, 3)
+  params, memory = discriminator.init(jax.random.key(0))
+  assert discriminator.apply(params, memory, images, jnp.zeros(2, jnp.int32), True)[0].logits.shape == (2,)
+  one, three = (losses.get("mine.py:twice", factor=f).generator(jnp.ones(1), jnp.ones(1)) for f in (1.0, 3.0))
+  assert jnp.allclose(three, 3 * one)
