@@ -164,8 +164,12 @@ def optimal_logits(spec: Spec) -> tuple[Callable[..., Array] | None, ...]:
   return tuple(losses.optimal_logit(name) for name in spec.losses)
 
 
-def build(spec: Spec, dataset: Dataset) -> Game:
-  """Raises `BadInput` as `check` does, for a batch larger than the data, or for images that the model cannot make."""
+def players(spec: Spec, dataset: Dataset) -> tuple[Player, Player]:
+  """(generator, discriminator) for a dataset: functions, of which nothing is computed yet.
+
+  Raises:
+    BadInput: as `check` does, for a batch larger than the data, or for images that the model cannot make.
+  """
   check(spec)
   size = dataset.data.images.shape[0]
   trained, held = split_sizes(size, spec.hold_out)
@@ -187,8 +191,13 @@ def build(spec: Spec, dataset: Dataset) -> Game:
     raise BadInput(
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
-  shape = dataset.image_shape, dataset.num_classes
-  return assemble(spec, dataset, *models.build(spec, *shape), models.couples_batch(spec, *shape))
+  return models.build(spec, dataset.image_shape, dataset.num_classes)
+
+
+def build(spec: Spec, dataset: Dataset) -> Game:
+  """The game of a spec and a dataset. Raises `BadInput` as `players` and `assemble` do."""
+  both = players(spec, dataset)
+  return assemble(spec, dataset, *both, models.couples_batch(spec, dataset.image_shape, dataset.num_classes))
 
 
 def assemble(

@@ -179,8 +179,10 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
     if key not in found.datasets:
       found.datasets[key] = data.load(key[0], **dict(key[1]))
     metrics.check(key[0], found.datasets[key], group.spec.metrics)
-    played = game.build(group.spec, found.datasets[key])
-    memory.check(group.spec, played, len(group.configs))
+    dataset = found.datasets[key]
+    # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.
+    memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, len(group.configs))
+    played = game.build(group.spec, dataset)
     mesh.build(group.spec, len(group.configs))
     found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
