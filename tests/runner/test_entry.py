@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -186,9 +187,10 @@ def test_every_public_name_is_there_and_has_a_type():
   typed = {a.name: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names}
   del typed["TYPE_CHECKING"], typed["Any"]
   assert typed == gan_jax._HOMES
-  assert sorted(typed) == gan_jax.__all__
-  assert set(typed) <= set(dir(gan_jax))
-  for name in typed:
+  assert re.fullmatch(r"\d+\.\d+\.\d+", gan_jax.__version__)
+  assert sorted(typed.keys() - {"__version__"}) == gan_jax.__all__
+  assert set(gan_jax.__all__) <= set(dir(gan_jax))
+  for name in gan_jax.__all__:
     assert getattr(gan_jax, name).__name__ == name
   with pytest.raises(AttributeError, match="module 'gan_jax' has no attribute 'run_studies'"):
     gan_jax.run_studies  # noqa: B018
