@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_jax import settings, verdict
+from gan_jax import game, settings, verdict
 from gan_jax.core.errors import BadInput
 from gan_jax.runner import grouping
 from gan_jax.runs.directory import Table
@@ -286,7 +286,7 @@ def test_thresholds_are_checked_where_configs_are():
     verdict.check({"auc_dominate": 0.9})
   with pytest.raises(BadInput, match=r"'auc_dominated' of verdict expected 0.5 to 1, got 1.5"):
     verdict.judge(run(), NOTHING, thresholds={"auc_dominated": 1.5})
-  config = settings.resolve({"verdict": {"swing": 0.4}})
+  config = game.complete(settings.resolve({"verdict": {"swing": 0.4}}))
   grouping.check_member(config)
   for wrong in ({"swing": float("nan")}, {"swung": 1}):
     with pytest.raises(BadInput, match="of verdict"):
