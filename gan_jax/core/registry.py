@@ -256,9 +256,9 @@ class Registry(dict[str, Entry]):
 
 
 def import_modules(package: str, folders: Iterable[str]) -> None:
-  """Import every module of a package, by the order of their names: what each defines then stands in its registry.
+  """Import every module of a package in the order of their names, so that their entries are registered.
 
-  A new file in the package's folder is found without being listed. Packages within it are left to who needs them.
+  A new file in the package's folder is found without being listed. Packages within the package are not imported.
 
   Args:
     package: its `__name__`.

@@ -106,7 +106,7 @@ def check_turns(spec: Spec) -> None:
       )
     if spec.penalty_every > 1:
       raise BadInput(
-        "penalty_every above 1 gives penalties updates of their own, which order 'simultaneous' has no place for; "
+        "penalty_every above 1 gives penalties updates of their own, which order 'simultaneous' does not support; "
         f"expected penalty_every=1 or another order, got {spec.penalty_every}"
       )
   elif spec.method != "gradient":

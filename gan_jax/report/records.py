@@ -165,7 +165,9 @@ def _panels(members: tuple[Run, ...], study: str, defaults: Mapping[str, Any]) -
 
 def _variants(found: list[list[Run]], defaults: Mapping[str, Any]) -> tuple[Variant, ...]:
   said = [labels.without(labels.said(same[0].config, defaults), "seed") for same in found]
-  varying = labels.varying(said)  # an option that all have at its default does not vary; one that varies is said of all
+  varying = labels.varying(
+    said
+  )  # options at the default in all variants do not vary; one that varies is stated for all
   return tuple(
     Variant(labels.label(same[0].config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
     for config, same in zip(said, found, strict=True)

@@ -62,7 +62,7 @@ def words(found: Majority) -> str:
 
 
 def explained(factor: str) -> str:
-  """What is said of the factor that fell most: `: the loss's factor vanished`."""
+  """The text about the factor that fell most: `: the loss's factor vanished`."""
   if factor in ("", "none"):
     return ", gradient not vanished" if factor else ""
   return f": the {verdict.CALLED[factor]}'s factor vanished"

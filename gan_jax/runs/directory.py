@@ -90,7 +90,7 @@ def is_study(study: Path) -> bool:
 
 
 def strangers(study: Path) -> list[str]:
-  """The entries of a directory that do not come from a killed launch of ours."""
+  """The entries of a directory that were not left by a killed run of gan_jax."""
   ours = {"lock", SET_ASIDE}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
