@@ -113,7 +113,7 @@ def deliver(text: str) -> None:
 
 
 def prepare_streams() -> None:
-  """Make output line-buffered, also in a pipe, and harmless where nobody reads it."""
+  """Make output line-buffered, also in a pipe, and ignore a reader that is gone."""
   for descriptor in (0, 1, 2):  # a closed descriptor would be given to the next file that is opened
     try:
       os.fstat(descriptor)

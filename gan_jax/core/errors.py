@@ -56,7 +56,7 @@ def shown(value: object, longest: int = 80) -> str:
 
 
 def blame(error: BaseException) -> str:
-  """What somebody's code raised, as one line, and the last line of code that is neither ours nor a library's.
+  """An error raised by user code, as one line, with the file and line of the last frame in user code.
 
   >>> blame(ValueError("no images"))
   'ValueError: no images'
@@ -78,9 +78,9 @@ def blame(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def blamed(what: str) -> Iterator[None]:
-  """Around a call of somebody's code: whatever it raises becomes a `BadInput`, "`what`: its error (file, line)".
+  """A context for calls of user code: any error becomes a `BadInput`, "`what`: the error (file, line)".
 
-  A `BadInput` says itself what is wrong, and stays as it is.
+  A `BadInput` is raised unchanged, because its message already says what is wrong.
   """
   try:
     yield

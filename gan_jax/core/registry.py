@@ -1,4 +1,4 @@
-"""Registries: what a config may name, and the options that each entry has, read from its builder's signature. No jax import.
+"""Registries: the names that a config can use, and each entry's options, read from its builder's signature. No jax import.
 
     MODELS = Registry("model", ("image_shape", "num_classes", "latent_size", "conditional"))
 
@@ -9,10 +9,10 @@
     ):
       "Fully connected players."
 
-The first parameters of a builder are the protocol of its registry: they are what it is called with. Every further
-parameter has a default and is an option, which a config gives beside the entry's name: `model_options={"depth": 3}`. An
-option's type is that of its default; an annotation is not needed, and adds a line of text, a range, choices, and whether
-the option is traced (may differ between the members of one compiled program) or static.
+The first parameters of a builder are the same for a whole registry (its protocol); the program passes them. Every
+further parameter has a default and is an option, which a config gives beside the entry's name: `model_options={"depth":
+3}`. An option's type is that of its default. An annotation is optional; it adds a line of text, a range, choices, and
+whether the option is traced (may differ between the members of one compiled program) or static.
 """
 
 import importlib
@@ -29,17 +29,17 @@ from gan_jax.core.errors import BadInput, shown, unknown
 Builder = Callable[..., Any]
 LARGEST = 3.4028234663852886e38  # of float32, which every traced number becomes
 LARGEST_INT = 2**31 - 1  # of int32
-PLAIN = (bool, int, float, str)  # what an option may be
+PLAIN = (bool, int, float, str)  # the types that an option can have
 
 
 class Option(NamedTuple):
-  """What is known of an option. `type` and `default` are filled in from the signature."""
+  """Type, default, range and description of an option. `type` and `default` are filled in from the signature."""
 
   text: str = ""  # one line
   low: float = -math.inf  # inclusive, like `high`
   high: float = math.inf
   choices: tuple[str, ...] = ()
-  traced: bool | None = None  # None: as the registry says
+  traced: bool | None = None  # None: as `Registry.traced` says
   above: float = -math.inf  # exclusive, like `below`
   below: float = math.inf
   type: type = float
@@ -47,7 +47,7 @@ class Option(NamedTuple):
 
   @property
   def range(self) -> str:
-    """What values it may have, as the end of a sentence that begins with 'expected'."""
+    """The values that it accepts, for a message that begins with 'expected'."""
     if self.choices:
       return f"one of {', '.join(self.choices)}"
     if self.type in (bool, str):
@@ -61,14 +61,14 @@ class Option(NamedTuple):
 
 
 class Entry(NamedTuple):
-  """One entry of a registry; called, it calls its builder."""
+  """One entry of a registry. Calling it calls its builder."""
 
   kind: str  # of the registry: 'loss', 'model', ...
   name: str
   builder: Builder
   options: Mapping[str, Option]
   text: str  # the first line of the builder's docstring
-  facts: Any = None  # what the registry knows of each of its entries besides: a loss's card, a penalty's weight
+  facts: Any = None  # further data about the entry, such as a loss's card or a penalty's default weight
 
   def __call__(self, *protocol: Any, **options: Any) -> Any:
     return self.builder(*protocol, **options)
@@ -78,7 +78,7 @@ class Entry(NamedTuple):
     return {name: option.default for name, option in self.options.items()}
 
   def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options: those that are given, as values of their types, and the defaults of the others.
+    """All options: the given ones, converted to their types, and the defaults of the others.
 
     Raises:
       BadInput: an option that this entry does not have, or a value of another type or outside its range.
@@ -87,7 +87,7 @@ class Entry(NamedTuple):
     return {n: coerce(self, n, given[n]) if n in given else option.default for n, option in self.options.items()}
 
   def check_names(self, given: Iterable[str]) -> None:
-    """Raises `BadInput` for a name that is none of the options."""
+    """Raises `BadInput` for a name that is not an option of this entry."""
     for name in given:
       if name not in self.options:
         if not self.options:
@@ -95,19 +95,21 @@ class Entry(NamedTuple):
         raise unknown(f"option of {self.kind} {self.name!r}:", name, self.options)
 
   def split(self, options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(the static ones, the traced ones) of complete options."""
+    """(static options, traced options) of complete options."""
     traced = {name: value for name, value in options.items() if self.options[name].traced}
     return {name: value for name, value in options.items() if name not in traced}, traced
 
 
 def coerce(entry: Entry, name: str, value: Any) -> Any:
-  """`value` as one of option `name`: an int passes as a float, and a whole float (1e3) as an int; an array as it is.
+  """`value` converted to the type of option `name`: an int is accepted as a float, a whole float (1e3) as an int.
+
+  A jax array given to a traced option is returned unchanged.
 
   Raises:
     BadInput: another type, outside the range, or not among the choices.
   """
   option = entry.options[name]
-  if (value is None and option.default is None) or (option.traced and hasattr(value, "aval")):  # an array of jax
+  if (value is None and option.default is None) or (option.traced and hasattr(value, "aval")):  # a jax array
     return value
   if option.type is float and is_number(value):
     value = _float(value)
@@ -133,12 +135,12 @@ def in_range(option: Option, value: float) -> bool:
 
 
 def is_text(value: str) -> bool:
-  """Whether a string can be a file's name and stand in a file: no NUL, and no half of a surrogate pair."""
+  """Whether a string can be stored in a file and used as a file name: no NUL, no lone surrogate."""
   return "\0" not in value and value == value.encode("utf-8", "replace").decode()
 
 
 def is_number(value: Any) -> bool:
-  """Whether it is a number, and no truth value."""
+  """Whether it is a number and not a bool."""
   return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -150,13 +152,13 @@ def _float(value: Any) -> float:
 
 
 class Registry(dict[str, Entry]):
-  """Entries by name, in the order in which they were entered.
+  """Entries by name, in the order of registration.
 
   Args:
-    kind: what its entries are, in messages: 'loss', 'model', ...
-    protocol: the names of what a builder is called with.
-    traced: whether options are traced: 'never'; 'always', and then they are numbers; 'may', where an option says so.
-    meanings: what others call entries, as `errors.unknown` takes it.
+    kind: how messages call an entry: 'loss', 'model', ...
+    protocol: the names of the arguments that every builder is called with.
+    traced: whether options are traced: 'never'; 'always' (then they are numbers); 'may' (each option states it).
+    meanings: names of the entries that are common elsewhere, as in `errors.unknown`.
   """
 
   def __init__(
@@ -164,11 +166,13 @@ class Registry(dict[str, Entry]):
   ):
     super().__init__()
     self.kind, self.protocol, self.traced, self.meanings = kind, protocol, traced, meanings
-    self.also: tuple[str, ...] = ()  # names that a config may use for what is no entry, such as 'none'
-    self.compose: Callable[[str], Entry] | None = None  # makes an entry of a name that is none by itself
+    self.also: tuple[str, ...] = ()  # names that a config can use although they are not entries, such as 'none'
+    self.compose: Callable[[str], Entry] | None = (
+      None  # makes an entry from a composed name, such as a transformed loss
+    )
 
   def register(self, name: str | None = None, facts: Any = None) -> Callable[[Builder], Builder]:
-    """Decorator: enter a builder under a name, by default its own. Raises `BadInput` as `enter` does."""
+    """Decorator: register a builder, by default under its own name. Raises `BadInput` as `enter` does."""
 
     def decorate(builder: Builder) -> Builder:
       self.enter(name or builder.__name__, builder, facts)
@@ -177,16 +181,16 @@ class Registry(dict[str, Entry]):
     return decorate
 
   def enter(self, name: str, builder: Builder, facts: Any = None, protocol: tuple[str, ...] | None = None) -> Entry:
-    """Enter a builder under a name, which may be any text: that of code outside is `my_models.py:small_resnet`.
+    """Register a builder under a name, which may be any text: user code is registered as `my_models.py:small_resnet`.
 
     Args:
-      name: what a config says.
+      name: the name in configs.
       builder: see the top of this file.
-      facts: of `Entry`.
-      protocol: where it is not the registry's, as of a penalty of one kind.
+      facts: stored as `Entry.facts`.
+      protocol: if it differs from the registry's, as for the kinds of penalties.
 
     Raises:
-      BadInput: the name is taken by another builder, or this is no builder of the registry's protocol.
+      BadInput: another builder has this name, or the builder does not fit the registry's protocol.
     """
     if name in self and self[name].builder is not builder:
       raise BadInput(f"the {self.kind} {name!r} is registered twice")
@@ -202,7 +206,7 @@ class Registry(dict[str, Entry]):
     return self[name]
 
   def get(self, name: str, *default: Any) -> Any:
-    """The entry of that name. Raises `BadInput` for an unknown one, with the nearest; unless there is a default."""
+    """The entry of that name. For an unknown name: the default if given, else raises `BadInput` with the nearest name."""
     if name in self or default:
       return super().get(name, *default)
     if self.compose is not None:
@@ -211,15 +215,15 @@ class Registry(dict[str, Entry]):
 
   @property
   def own(self) -> list[str]:
-    """The names of this repository's entries: not of code from outside, `mine.py:name`, which a config names itself."""
+    """The names of gan_jax's own entries, without user code (`mine.py:name`)."""
     return [name for name in self if ":" not in name]
 
   def complete(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of an entry, as `Entry.complete`. Raises `BadInput` for an unknown name too."""
+    """All options of an entry, as `Entry.complete`. Also raises `BadInput` for an unknown name."""
     return self.get(name).complete(given)
 
   def _options(self, name: str, builder: Builder, protocol: tuple[str, ...]) -> dict[str, Option]:
-    """Of the parameters beyond the protocol. Raises `BadInput` for a builder that the protocol does not fit."""
+    """The options: the parameters after the protocol's. Raises `BadInput` for a builder that does not fit the protocol."""
     parameters = list(inspect.signature(builder).parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     takes_all = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -266,7 +270,7 @@ def import_modules(package: str, folders: Iterable[str]) -> None:
 
 
 def described(annotation: Any) -> Option:
-  """The `Option` of an annotation `Annotated[type, Option(...)]`; one that says nothing where there is none."""
+  """The `Option` in an annotation `Annotated[type, Option(...)]`; an empty `Option` if there is none."""
   found = [extra for extra in getattr(annotation, "__metadata__", ()) if isinstance(extra, Option)]
   return found[0] if found else Option()
 
@@ -274,5 +278,5 @@ def described(annotation: Any) -> Option:
 def _hints(builder: Builder) -> dict[str, Any]:
   try:
     return typing.get_type_hints(builder, include_extras=True)
-  except Exception:  # a name that only a type checker knows, in code from outside
+  except Exception:  # user code may annotate with names that exist for type checkers only
     return {}

@@ -1,6 +1,6 @@
-"""Whole datasets as device arrays, the order in which they are seen, and how examples are transformed.
+"""Datasets as arrays on the device, the order in which their examples are used, and augmentations.
 
-A dataset is one loader, `(**options) -> Dataset`, registered by its name in `DATASETS`; an augmentation one function in
+A dataset is a loader, `(**options) -> Dataset`, registered in `DATASETS`; an augmentation is a function registered in
 `AUGMENTATIONS`.
 """
 
@@ -34,11 +34,11 @@ import_modules(__name__, __path__)  # every file registers its datasets
 
 
 def load(name: str, **options: Any) -> Dataset:
-  """The dataset of that name, by the options of its loader.
+  """The dataset of that name, loaded with these options.
 
   Raises:
-    BadInput: an unknown name or option; files that are missing, damaged or not what they should be, and which; or a
-      loader that does not keep to what a `Dataset` is (see `check`).
+    BadInput: an unknown name or option; files that are missing, damaged or of another kind, with their names; or a
+      loader whose result is not a valid `Dataset` (see `check`).
   """
   loader = DATASETS.get(name)
   return check(name, loader(**loader.complete(options)))

@@ -1,4 +1,4 @@
-"""Anyone's arrays as a `Dataset`. What their numbers mean is said, never guessed."""
+"""Makes a `Dataset` of a user's arrays. The range of float images must be stated; it is never guessed."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from gan_jax.data.dataset import Dataset, decode_bytes, decode_points
 
 
 def from_arrays(images: Any, labels: Any = None, span: tuple[float, float] | None = None) -> Dataset:
-  """The dataset of these examples.
+  """A dataset of these examples.
 
   Args:
-    images: uint8 [N, H, W, C] from 0 to 255; floats [N, H, W, C], then with `span`; or floats [N, 2], points in the plane.
-    labels: whole numbers [N] from 0 up, or None: then all are of one class.
-    span: (black, white) of float images: (0, 1), (-1, 1), (0, 255), ... They are stored as they are.
+    images: uint8 [N, H, W, C] from 0 to 255; floats [N, H, W, C], then with `span`; or floats [N, 2], points in the
+    plane. labels: whole numbers [N] from 0 up, or None: all examples belong to one class. span: values of (black,
+    white) in float images: (0, 1), (-1, 1), (0, 255), ... Images are stored unchanged.
 
   Raises:
     BadInput: other shapes or types, or float images without a span.
@@ -55,7 +55,7 @@ def from_arrays(images: Any, labels: Any = None, span: tuple[float, float] | Non
 
 
 def as_dataset(made: Any, name: str) -> Dataset:
-  """What a loader returned: a `Dataset` as it is, images or (images, labels) as one. Raises `BadInput` for anything else."""
+  """The result of a loader as a `Dataset`: it may be one, or images, or (images, labels); else raises `BadInput`."""
   if isinstance(made, Dataset):
     return made
   if isinstance(made, (tuple, list)) and len(made) == 2 and hasattr(made[0], "shape"):

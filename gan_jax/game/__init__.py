@@ -1,7 +1,7 @@
 """One step of the game: its rules, batches, gradients, updates and state."""
 
 from gan_jax.game.registries import REGISTRIES, complete, registered
-from gan_jax.game.rules import Game, assemble, build, check, objectives, real_batches, second_order
+from gan_jax.game.rules import Game, assemble, build, check, objectives, players, real_batches, second_order
 
 __all__ = [
   "REGISTRIES",
@@ -11,6 +11,7 @@ __all__ = [
   "check",
   "complete",
   "objectives",
+  "players",
   "real_batches",
   "registered",
   "second_order",

@@ -1,18 +1,18 @@
-"""Functions from outside as entries of the registries, under the names that a config has for them.
+"""Registers the functions of user code that configs name, such as `my_models.py:small_resnet`.
 
-What such a function gets it may take by name, as much of it as it needs; all further parameters have defaults and are its
-options, as of an entry here:
+A function takes the arguments below by name, and only those that it needs. Every further parameter must have a default
+and is an option, as for gan_jax's own entries:
 
     model      (image_shape, num_classes, latent_size, conditional) -> (generator, discriminator), two `Player`s
     dataset    () -> a `data.Dataset`, or arrays: images, or (images, labels); see `data.arrays`
     loss       () -> a `Loss`
-    penalty    one of the signatures of `penalties.registry.KINDS`: its names say which kind it is
+    penalty    one of the signatures in `penalties.registry.KINDS`: the names of its parameters determine its kind
     optimizer  (rate) -> optax.GradientTransformation
     metrics    (dataset, cache) -> metrics.Quality, or (samples, dataset) -> {name: number}
     probes     (trace) -> {name: number}
-    the rest   as their registries say
+    others     the protocol of their registry
 
-A function that is decorated as one of ours would be (`@of_critic(weight=1.0)`) keeps what its decorator says.
+A function that is decorated like gan_jax's own (`@of_critic(weight=1.0)`) is registered as its decorator says.
 """
 
 import functools
@@ -32,14 +32,14 @@ from gan_jax.penalties.registry import KINDS
 from gan_jax.penalties.registry import Facts as PenaltyFacts
 from gan_jax.settings import outside
 
-_decorated: dict[Callable[..., Any], Entry] = {}  # what files entered under a name of their own when they were run
+_decorated: dict[Callable[..., Any], Entry] = {}  # entries that user files registered by decorators when they were run
 
 
 def enter(configs: Iterable[Mapping[str, Any]], folder: Path) -> list[dict[str, Any]]:
-  """The configs with the digests of the outside code that they name, which is entered; `folder` is that of the config file.
+  """Registers the user code that the configs name; returns the configs with its digests. `folder`: the config file's.
 
   Raises:
-    BadInput: what `settings.outside` raises, or a function that is not what its field needs.
+    BadInput: as `settings.outside` raises, or a function that does not fit its field.
   """
   stamped = [outside.stamped(config, folder) for config in configs]
   asked = dict.fromkeys(pair for config in stamped for pair in outside.named(config))
@@ -50,7 +50,7 @@ def enter(configs: Iterable[Mapping[str, Any]], folder: Path) -> list[dict[str, 
       reference in registry and getattr(registry[reference].builder, "outside", registry[reference].builder) is function
     ):
       continue
-    registry.pop(reference, None)  # of a file that has changed since
+    registry.pop(reference, None)  # the entry of an earlier version of the file
     if function in _decorated:
       _adopt(registry, reference, _decorated[function])
     else:
@@ -59,7 +59,7 @@ def enter(configs: Iterable[Mapping[str, Any]], folder: Path) -> list[dict[str, 
 
 
 def _loaded(reference: str, folder: Path) -> Callable[..., Any]:
-  """The function; what its file enters into registries when it is run is taken out again, and kept here."""
+  """The function. Entries that its file registers by decorators are moved from the registries to `_decorated`."""
   registries = {id(registry): registry for registry in REGISTRIES.values()}.values()
   before = [dict(registry) for registry in registries]
   try:
@@ -85,7 +85,7 @@ def _adopt(registry: Registry, reference: str, entry: Entry) -> None:
 
 
 def by_name(function: Callable[..., Any], protocol: tuple[str, ...]) -> Callable[..., Any]:
-  """The builder that is called with all of a protocol, of a function that takes some of it by name."""
+  """A builder that accepts the whole protocol and passes to `function`, by name, the arguments that it takes."""
   signature = inspect.signature(function)
   taken = [name for name in protocol if name in signature.parameters]
   options = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values() if p.name not in protocol]
@@ -102,7 +102,7 @@ def by_name(function: Callable[..., Any], protocol: tuple[str, ...]) -> Callable
 
 
 def _finished(builder: Callable[..., Any], finish: Callable[..., Any]) -> Callable[..., Any]:
-  """The builder whose result is given to `finish(result, *protocol)`."""
+  """The builder followed by `finish(result, *protocol)`."""
 
   @functools.wraps(builder)
   def finished(*given: Any, **chosen: Any) -> Any:

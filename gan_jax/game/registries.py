@@ -1,4 +1,4 @@
-"""The registries by the field of a config that names their entries, and configs with all options of what they name."""
+"""The registry of each config field that names an entry, and the completion of configs with all options."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ REGISTRIES: dict[str, Registry] = {
   "metrics": metrics.METRICS,
 }
 SUITS: dict[str, Callable[[Entry], bool]] = {"penalty": suits_discriminator, "generator_penalty": suits_generator}
-NAMES: dict[str, Callable[[str], Sequence[str]]] = {  # of fields that join several names
+NAMES: dict[str, Callable[[str], Sequence[str]]] = {  # for fields that join several names
   "penalty": penalties.names,
   "generator_penalty": penalties.names,
   "probes": probes.requested,
@@ -34,10 +34,10 @@ OPTIONS = {name: field for name, field in settings.FIELDS.items() if field.kind 
 
 
 def registered(field: str) -> list[str]:
-  """Every registered name that a field of a config may take, in the order of its registry.
+  """Every registered name that a config field can have, in the order of registration.
 
   Raises:
-    BadInput: a field whose values are not names of a registry.
+    BadInput: a field whose values are not names in a registry.
   """
   if field not in REGISTRIES:
     raise unknown("field of registered names", field, REGISTRIES)
@@ -52,14 +52,14 @@ def named(config: Mapping[str, Any], field: str) -> list[Entry]:
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
-  """A full config with all options of what it names, the defaults filled in: so it is recorded, and so it is identified.
+  """A full config with the options of all entries that it names, defaults filled in; the run's id is computed from it.
 
-  `metrics=auto` names no metric yet: of the options for it only those are kept that differ from their defaults. An
-  augmentation that no penalty of this run applies, and a cadence of penalties that are never lazy, are put back to their
-  defaults, as `effects.settled` does with fields that need no registry to be known as without effect.
+  `metrics=auto` does not name a metric yet: only options that differ from their defaults are kept. `augmentation` is
+  reset to its default if no penalty of this run uses it, and `penalty_every` if no penalty can be lazy.
+  `effects.settled` does the same for the fields without effect that are found without a registry.
 
   Raises:
-    BadInput: a name that is not in its registry, or an option that its entry does not have or not take.
+    BadInput: a name that is not in its registry, an option that its entry does not have, or a value that it refuses.
   """
   found = dict(config)
   named(config, "augmentation")
@@ -93,7 +93,7 @@ def _of_several(
 
 
 def defaults(configs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-  """`{field: {entry: {option: default}}}` of all entries that some configs name and that have options."""
+  """`{field: {entry: {option: default}}}` for all entries with options that these configs name."""
   found: dict[str, dict[str, dict[str, Any]]] = {}
   for config in configs:
     for field in OPTIONS.values():
@@ -104,7 +104,7 @@ def defaults(configs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[s
 
 
 def split(config: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-  """(static part, traced part) of an options field of a complete config; a joined one's by entry."""
+  """(static, traced) options in an options field of a complete config; by entry, for a field that joins several."""
   entries, options = named(config, OPTIONS[name].of), config[name]
   if not OPTIONS[name].joined:
     return entries[0].split(options)

@@ -1,4 +1,4 @@
-"""A game: the names of a `Spec`, looked up. Everything static that a step needs, as one record."""
+"""`Game`: everything static that a step needs, built from the names in a `Spec`; and the rules that a `Spec` must meet."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ class Game(NamedTuple):
 
 
 def constraint(game: Game, hypers: Hypers) -> constraints.Constraint:
-  """What holds the discriminator's weights, its options bound."""
+  """The constraint on the discriminator's weights, with its options bound."""
   options = thawed(game.spec.weight_constraint_options) | hypers.weight_constraint_options
   return constraints.CONSTRAINTS[game.spec.weight_constraint](**options)
 
@@ -66,7 +66,7 @@ def check(spec: Spec) -> None:
   """Everything about a spec that can be refused before any data is read.
 
   Raises:
-    BadInput: an unknown name, or parts that do not fit together; the message says which and what would.
+    BadInput: an unknown name, or fields that cannot be combined; the message says which, and what is possible.
   """
   models.get(spec.model)
   optimizers.OPTIMIZERS.get(spec.optimizer)
@@ -127,12 +127,12 @@ def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
     return
   if spec.batch_size % spec.packing:
     raise BadInput(
-      f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: a pack is judged whole"
+      f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: the discriminator takes whole packs"
     )
   if per_sample:
     raise BadInput(
-      f"penalty {per_sample[0]!r} is per sample, but packing={spec.packing} judges examples together, so a sample has no "
-      "gradient of its own; expected packing=1, or penalty none"
+      f"penalty {per_sample[0]!r} is per sample, but packing={spec.packing} gives several samples one logit, so a sample "
+      "has no gradient of its own; expected packing=1, or penalty none"
     )
   if spec.conditional:
     raise BadInput(
@@ -144,8 +144,9 @@ def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
 def objectives(spec: Spec) -> tuple[Callable[..., Loss], ...]:
   """The builders of a spec's losses.
 
-  A generator that differentiates through the critic's reply to it feels the loss on real examples too. A zero-sum loss
-  then is what it says: the generator's is minus the discriminator's, whole (Metz et al. 2017, eq. 6).
+  If the generator differentiates through the unrolled updates of the discriminator, its gradient also depends on the
+  loss on real examples. Then the generator's loss of a zero-sum game is minus the discriminator's whole loss (Metz et
+  al. 2017, eq. 6).
   """
   through = spec.unroll_steps > 0 and spec.unroll_gradient == "through"
 
@@ -163,8 +164,12 @@ def optimal_logits(spec: Spec) -> tuple[Callable[..., Array] | None, ...]:
   return tuple(losses.optimal_logit(name) for name in spec.losses)
 
 
-def build(spec: Spec, dataset: Dataset) -> Game:
-  """Raises `BadInput` as `check` does, for a batch larger than the data, or for images that the model cannot make."""
+def players(spec: Spec, dataset: Dataset) -> tuple[Player, Player]:
+  """(generator, discriminator) for a dataset: functions, of which nothing is computed yet.
+
+  Raises:
+    BadInput: as `check` does, for a batch larger than the data, or for images that the model cannot make.
+  """
   check(spec)
   size = dataset.data.images.shape[0]
   trained, held = split_sizes(size, spec.hold_out)
@@ -186,17 +191,22 @@ def build(spec: Spec, dataset: Dataset) -> Game:
     raise BadInput(
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
-  shape = dataset.image_shape, dataset.num_classes
-  return assemble(spec, dataset, *models.build(spec, *shape), models.couples_batch(spec, *shape))
+  return models.build(spec, dataset.image_shape, dataset.num_classes)
+
+
+def build(spec: Spec, dataset: Dataset) -> Game:
+  """The game of a spec and a dataset. Raises `BadInput` as `players` and `assemble` do."""
+  both = players(spec, dataset)
+  return assemble(spec, dataset, *both, models.couples_batch(spec, dataset.image_shape, dataset.num_classes))
 
 
 def assemble(
   spec: Spec, dataset: Dataset, generator: Player, discriminator: Player, couples_batch: bool | None = None
 ) -> Game:
-  """The game of two given players; `couples_batch` as in `Game`, None: it is found out.
+  """The game of two given players; `couples_batch` as in `Game`, None: it is determined here.
 
   Raises:
-    BadInput: an augmentation that does not suit the data, or a penalty on slopes where the batch is coupled.
+    BadInput: an augmentation that does not suit the data, or a penalty on gradients where the batch is coupled.
   """
   if couples_batch is None:
     couples_batch = coupling.couples_batch(discriminator, dataset.image_shape, spec.packing)

@@ -1,4 +1,4 @@
-"""Sample quality: what is measured on generated examples, by name; `auto` chooses by the kind of data."""
+"""Metrics of sample quality, by name; `auto` chooses one by the kind of data."""
 
 from gan_jax.core.registry import import_modules
 from gan_jax.data import Dataset
@@ -10,10 +10,10 @@ import_modules(__name__, __path__)  # every file registers its metrics
 
 
 def check(name: str, dataset: Dataset, text: str = "auto") -> None:
-  """Whether a dataset can be measured: to be asked before anything is written.
+  """Checks that these metrics can be computed for a dataset; called before anything is written.
 
   Raises:
-    BadInput: fewer images than the Frechet distance takes, points of which neither modes nor line are known, or a metric
-      that does not suit the data.
+    BadInput: too few images for the Frechet distance, points without known modes or line, or a metric that does not
+      suit the data.
   """
   chosen(name, dataset, text)

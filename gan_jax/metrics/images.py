@@ -1,4 +1,4 @@
-"""Quality of generated images in the features and classes of a small classifier, compared with the data's own."""
+"""Metrics of generated images, in the features and predicted classes of a small classifier, relative to the data."""
 
 import functools
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from gan_jax.metrics.registry import Quality, register
 
 
 class Statistics(NamedTuple):
-  """Statistics of the samples of one generator, on the device; on the host, of several, with a leading axis [P]."""
+  """Statistics of a generator's samples, on the device; on the host with a leading axis [P] for several generators."""
 
   gaussian: frechet.Gaussian
   share: Any  # [K], share of the samples by class; [1] where the data have one class
@@ -45,8 +45,8 @@ def _too_few(dataset: Dataset) -> str:
   if size > classifier.FEATURES:
     return ""
   return (
-    f"expected more than {classifier.FEATURES} images, for the covariance of {classifier.FEATURES} features by which "
-    f"samples are judged, got {size}"
+    f"expected more than {classifier.FEATURES} images, for the covariance of {classifier.FEATURES} features in which "
+    f"samples are compared, got {size}"
   )
 
 
@@ -56,7 +56,7 @@ def build(
   cache: Path,
   *,
   reference: Annotated[
-    int, Option("real examples, at most, that samples are compared with", classifier.FEATURES + 1)
+    int, Option("largest number of real examples with which samples are compared", classifier.FEATURES + 1)
   ] = 10_000,
 ) -> Quality:
   """Frechet distance, spread, duplicates, nearest real example and classes, by the features of a small classifier."""
@@ -138,7 +138,9 @@ def see(trained: classifier.Classifier, classes: int, images: Array) -> Seen:
 def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) -> dict[str, str]:
   """`counts` [K]: how many of the `size` real examples are predicted to be of each class."""
   eye = (
-    "a small classifier of this data" if trained.by_class else "a small network that tells how this data was mirrored"
+    "a small classifier of this data"
+    if trained.by_class
+    else "a small network that classifies how this data was mirrored"
   )
   right = f"{trained.accuracy:.1%} accurate on held-out examples"
   some = f"of up to {variety.SAMPLES} samples"

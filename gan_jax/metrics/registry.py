@@ -1,7 +1,8 @@
-"""The registry of metrics: what a measurement of sample quality is, and how several become one.
+"""The registry of metrics of sample quality, and the combination of several.
 
-A metric is one function `(dataset, cache, *, options) -> Quality`, decorated with what keeps it from a dataset; `cache` is
-where trained classifiers are kept. A config's `metrics` joins several by `+`, or is `auto`: the first that suits the data.
+A metric is a function `(dataset, cache, *, options) -> Quality`, registered with the conditions that a dataset must
+meet; `cache` is the folder of trained classifiers. A config's `metrics` joins several by `+`, or is `auto`: the first
+metric that suits the data.
 """
 
 import functools
@@ -22,10 +23,10 @@ from gan_jax.metrics.chunks import in_chunks
 
 
 class Quality(NamedTuple):
-  """A measurement bound to one dataset."""
+  """A metric bound to one dataset."""
 
-  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], how many samples, whether to search for
-  # nearest neighbours too) -> small statistics
+  # On the device, for one generator: (draw: indices [B] -> samples [B, ...], number of samples, whether to search for
+  # nearest neighbours) -> small statistics
   measure: Callable[[Callable[[Array], Array], int, bool], Any]
   finish: Callable[[Any], dict[str, np.ndarray]]  # on the host: statistics with a leading axis [P] -> metrics [P]
   explanations: dict[str, str]
@@ -39,8 +40,8 @@ OF_NEIGHBOURS = ("samples/duplicates", "samples/nearest_real")
 class Facts(NamedTuple):
   """Which data a metric is for."""
 
-  kind: Callable[[Dataset], bool]  # whether `auto` takes it
-  missing: Callable[[Dataset], str]  # what keeps it from a dataset, as "expected ..., got ..."; "": nothing
+  kind: Callable[[Dataset], bool]  # whether `auto` chooses it
+  missing: Callable[[Dataset], str]  # why it cannot measure a dataset, as "expected ..., got ..."; "": it can
 
 
 METRICS = Registry("metric", ("dataset", "cache"))
@@ -49,7 +50,7 @@ METRICS = Registry("metric", ("dataset", "cache"))
 def register(
   name: str, kind: Callable[[Dataset], bool], missing: Callable[[Dataset], str] = lambda dataset: ""
 ) -> Callable[[Builder], Builder]:
-  """Decorator: enter a metric; see `Facts`."""
+  """Decorator: register a metric; see `Facts`."""
   return METRICS.register(name, Facts(kind, missing))
 
 
@@ -64,11 +65,11 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def chosen(name: str, dataset: Dataset, text: str) -> tuple[str, ...]:
-  """The metrics of a dataset, whose name is `name` in messages. Raises `BadInput` for one that does not suit it."""
+  """The metrics for a dataset, which messages call `name`. Raises `BadInput` for a metric that does not suit it."""
   found = names(text) or tuple(n for n, entry in METRICS.items() if entry.facts and entry.facts.kind(dataset))[:1]
   if not found:
     raise BadInput(
-      f"dataset {name!r} of points expected `modes` and `std`, or `line`, to judge samples by; got neither"
+      f"dataset {name!r} of points expected `modes` and `std`, or `line`, to compare samples with; got neither"
     )
   for metric in found:
     facts = METRICS[metric].facts
@@ -81,7 +82,7 @@ def chosen(name: str, dataset: Dataset, text: str) -> tuple[str, ...]:
 def build(
   dataset: Dataset, cache: Path, text: str = "auto", options: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Quality:
-  """The measurement of a dataset by a config's `metrics`, `options` of each by its name.
+  """The metrics of a config, bound to a dataset; `options` is a dict of options for each name.
 
   Raises `BadInput` as `chosen` does, and for an unknown option.
   """
@@ -91,7 +92,7 @@ def build(
 
 
 def together(parts: list[Quality]) -> Quality:
-  """Several measurements as one. A column that two of them have is the later one's."""
+  """Several metrics as one. If two have a column of the same name, the later one's is kept."""
   if len(parts) == 1:
     return parts[0]
 
@@ -107,9 +108,9 @@ def together(parts: list[Quality]) -> Quality:
 
 
 def of_samples(function: Callable[..., dict[str, Array]], name: str) -> Callable[..., Quality]:
-  """The metric of a function (samples [N, ...], dataset, *, options) -> {column: number}.
+  """A metric from a function (samples [N, ...], dataset, *, options) -> {column: number}.
 
-  All samples are in memory at once. The first line of its docstring says what its columns are.
+  All samples are in memory at once. The first line of the function's docstring explains its columns in the report.
   """
 
   @functools.wraps(function)

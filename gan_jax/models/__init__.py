@@ -1,6 +1,6 @@
-"""Generator and discriminator pairs in Flax Linen, each a builder of two `Player`s.
+"""Models: pairs of generator and discriminator in Flax Linen.
 
-A model is one registered builder (see `registry`); configs, commands and tests iterate `MODELS`.
+A model is a registered builder of two `Player`s (see `registry`); configs, commands and tests iterate over `MODELS`.
 """
 
 import functools
@@ -20,21 +20,21 @@ from gan_jax.settings.records import Spec, thawed
 
 __all__ = ["MODELS", "build", "couples_batch", "get", "register"]
 
-OF_PLAYERS = ("model", "model_options", "packing", "latent_size", "conditional")  # what `build` reads of a spec
+OF_PLAYERS = ("model", "model_options", "packing", "latent_size", "conditional")  # fields of a spec that `build` uses
 
 import_modules(__name__, __path__)  # every file registers its models
 
 
 def get(name: str) -> Entry:
-  """The entry of that name, which is called as its builder is. Raises `BadInput` for an unknown one."""
+  """The entry of that name; calling it calls its builder. Raises `BadInput` for an unknown name."""
   return MODELS.get(name)
 
 
 def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
-  """(generator, discriminator) of a spec; the discriminator judges packs of `spec.packing` examples.
+  """(generator, discriminator) of a spec; with `spec.packing` m the discriminator has one logit for m examples.
 
   Raises:
-    BadInput: an unknown model or option, or images that it cannot make.
+    BadInput: an unknown model or option, or images of a size that it does not support.
   """
   model, options = get(spec.model), thawed(spec.model_options)
   rest = (num_classes, spec.latent_size, spec.conditional)
@@ -54,6 +54,6 @@ def couples_batch(spec: Spec, image_shape: tuple[int, ...], num_classes: int) ->
 
 @functools.cache
 def _couples(builder: Any, spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> bool:
-  """The same, found once in a process; the builder is there because a file from outside may change under its name."""
+  """The same, cached. The builder is an argument because a user's file may change without changing its name."""
   _, discriminator = build(spec, image_shape, num_classes)
   return coupling.couples_batch(discriminator, image_shape, spec.packing)

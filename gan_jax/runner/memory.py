@@ -8,7 +8,6 @@ import numpy as np
 
 from gan_jax.core.errors import BadInput, plural
 from gan_jax.core.types import Player
-from gan_jax.game.rules import Game
 from gan_jax.settings.records import Spec, thawed
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's limit
@@ -32,21 +31,24 @@ def size(player: Player) -> int:
   return sum(int(np.prod(leaf.shape, dtype=object)) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def check(spec: Spec, game: Game, members: int, limit: int | None = None) -> None:
+def check(
+  spec: Spec, players: tuple[Player, Player], image_shape: tuple[int, ...], members: int, limit: int | None = None
+) -> None:
   """Raises `BadInput` where the parameters of all members, or their samples at an evaluation, cannot fit into memory.
 
   Optimizer states, activations and gradients are not counted: a group that passes may still be too large.
 
   Args:
     spec: of the group.
-    game: of the spec.
+    players: (generator, discriminator).
+    image_shape: of one example.
     members: runs side by side.
     limit: bytes; by default `available()`.
   """
   limit = available() if limit is None else limit
   # The moving average of the generator is a second copy.
-  parameters = members * (2 * size(game.generator) + size(game.discriminator))
-  samples = members * spec.evaluation_samples * 4 * min(64, int(np.prod(game.image_shape)))
+  parameters = members * (2 * size(players[0]) + size(players[1]))
+  samples = members * spec.evaluation_samples * 4 * min(64, int(np.prod(image_shape)))
   sizes = {n: v for n, v in thawed(spec.model_options).items() if type(v) is int} | {"latent_size": spec.latent_size}
   needs = {
     f"the weights ({', '.join(f'{name}={size}' for name, size in sizes.items())})": parameters,

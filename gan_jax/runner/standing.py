@@ -1,4 +1,4 @@
-"""The state of a study on disk: whether it may be continued, what is missing, and what is saved. No jax import."""
+"""The state of a study on disk: whether it can be continued, what is missing, and what is saved. No jax import."""
 
 import contextlib
 import tempfile
@@ -13,7 +13,7 @@ from gan_jax.settings import labels
 
 
 def begun(study: Path) -> dict[str, Any] | None:
-  """The manifest of the study in this directory, which this version can go on with; None for a new directory.
+  """The manifest of the study in this directory, if this version can continue it; None for a new directory.
 
   Raises:
     BadInput: the directory holds something else, or a study of an earlier version.
@@ -39,10 +39,10 @@ def begun(study: Path) -> dict[str, Any] | None:
 
 
 def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of the study in this directory, which must have exactly these runs, with all options; None: a new one.
+  """The manifest of the study in this directory, which must have exactly these (completed) runs; None: a new directory.
 
   Raises:
-    BadInput: as `begun`; or the study is one of other runs.
+    BadInput: as `begun`; or the study has other runs.
   """
   manifest = begun(study)
   if manifest is None:
@@ -56,7 +56,7 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
 
 
 def _refuse_changed_code(study: Path, there: Iterable[Mapping[str, Any]], asked: Iterable[Mapping[str, Any]]) -> None:
-  """Raises `BadInput` where a file of code that both studies name is another one now."""
+  """Raises `BadInput` if a file of user code has changed since the study began."""
   began = {place: digest for config in there for place, digest in config.get("code", {}).items()}
   now = {place: digest for config in asked for place, digest in config.get("code", {}).items()}
   for place in began.keys() & now.keys():

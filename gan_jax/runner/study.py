@@ -19,19 +19,21 @@ from gan_jax.settings import sweeps
 from gan_jax.settings.records import thawed
 
 Say = Callable[[str], None]
-Place = Path | Callable[[Sequence[Mapping[str, Any]]], Path]  # a study's directory, or what makes it of its runs
+Place = (
+  Path | Callable[[Sequence[Mapping[str, Any]]], Path]
+)  # a study's directory, or a function that gives it for the runs
 
 
 class Asked(NamedTuple):
   """What a study is to run."""
 
-  configs: Sequence[dict[str, Any]]  # of every run, all fields; of the options, those that are not given are filled in
+  configs: Sequence[dict[str, Any]]  # of every run, all fields; missing options are filled in
   source: str  # where they come from, for messages: the path of a config file
   description: str  # what the study is about; the report's heading
-  # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...]. Asked
-  # again whenever a group starts, so it must always give the same.
+  # (group) -> the fields of its `GanState` that are not to start fresh, by name, numpy with leaves [members, ...].
+  # Asked again whenever a group starts, so it must always give the same.
   begin: Callable[[Any], Mapping[str, Any]] | None = None
-  folder: Path = Path()  # where the code is looked for that a config names by a path or module beside it
+  folder: Path = Path()  # the config's folder: user code named by a path or module is looked for there
 
 
 def run(
@@ -69,7 +71,7 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
 
   Args:
     asked: the runs.
-    out: the study's directory, or what makes it of the runs with all options.
+    out: the study's directory, or a function that gives it for the runs with all options.
     say: prints one line of progress; it is also called from a helper thread, never twice at once.
     stop: the request to stop, if the caller handles signals. Without one they are handled here, in the main thread:
       after SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 the current chunk is finished and saved.
@@ -102,7 +104,7 @@ def registered(field: str) -> list[str]:
 
 
 def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[Path, Path]:
-  """`conduct`, told by `progress`; returns the study's directory and its report."""
+  """`conduct`, reporting to `progress`; returns the study's directory and its report."""
   progress.say(f"{asked.source if callable(out) else out}: {plural(len(asked.configs), 'run')} of {asked.source}")
   with progress.phase("starting jax"):
     devices.imported()
@@ -149,12 +151,12 @@ def _key(group: Any) -> tuple[Any, ...]:
 
 
 def _measured(group: Any) -> tuple[Any, ...]:
-  """The key of a group's measurement of quality: its dataset's, and what is measured."""
+  """The key of a group's metrics: its dataset, the metrics and their options."""
   return *_key(group), group.spec.metrics, group.spec.metric_options
 
 
 def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -> dict[tuple[Any, ...], Any]:
-  """The measurements of quality of a study's groups, by `_measured`."""
+  """The metrics of a study's groups, by `_measured`."""
   from gan_jax import metrics
 
   found: dict[tuple[Any, ...], Any] = {}
@@ -177,8 +179,10 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
     if key not in found.datasets:
       found.datasets[key] = data.load(key[0], **dict(key[1]))
     metrics.check(key[0], found.datasets[key], group.spec.metrics)
-    played = game.build(group.spec, found.datasets[key])
-    memory.check(group.spec, played, len(group.configs))
+    dataset = found.datasets[key]
+    # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.
+    memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, len(group.configs))
+    played = game.build(group.spec, dataset)
     mesh.build(group.spec, len(group.configs))
     found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)

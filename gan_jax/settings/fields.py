@@ -1,11 +1,14 @@
 """The fields of a run: default, type, range and one line each. No jax import.
 
-This table is the schema of every config: a file in `configs/` says only what differs from it, the command line may
-override any field of it, and a field that is not in it is an error that names the nearest one. `traced` fields may
-differ between the members of one compiled program (they are the fields of `types.Hypers`, and `loss`); a difference in
-any other field splits a sweep into several programs (they are the fields of `types.Spec`); `label` fields change nothing
-that is computed. `options` are those of an entry of a registry, by name, `model_options={"depth": 3}`: which ones there
-are, the entry says, and whether they are traced or static. `code` is filled in when a config is read (settings/outside.py).
+A file in `configs/` gives only the fields that differ from these defaults, and the command line can override any field.
+An unknown field is an error that names the nearest one. The kinds of fields:
+
+    traced   may differ between the members of one compiled program; the fields of `Hypers`, and `loss`
+    static   a difference splits a sweep into several programs; the fields of `Spec`
+    options  a dict of the options of the registry entry that another field names: `model_options={"depth": 3}`; the
+             entry defines its options and whether each is traced or static
+    label    has no influence on training
+    code     digests of code files, filled in when a config is read (settings/outside.py)
 """
 
 import hashlib
@@ -26,13 +29,13 @@ class Field(NamedTuple):
   low: float = -math.inf  # inclusive, like `high`
   high: float = math.inf
   choices: tuple[str, ...] = ()
-  of: str = ""  # of options: the field that names the entry of a registry that they are options of
-  joined: bool = False  # of options: that field may name several entries, and each has a dict of its own, by its name
+  of: str = ""  # of options: the field that names the registry entry to which they belong
+  joined: bool = False  # of options: that field can name several entries, so there is a dict of options for each name
 
 
 LARGEST = float(np.finfo(np.float32).max)  # every traced number becomes a float32
 LARGEST_INT = 2**31 - 1  # steps are counted in int32
-WIDEST = 2**15  # a layer of that many inputs and outputs has a thousand million weights
+WIDEST = 2**15  # a layer with that many inputs and outputs has 1e9 weights
 ORDERS = ("discriminator_first", "generator_first", "simultaneous")
 FAKES = ("fresh", "same_noise", "same_images")
 
@@ -43,38 +46,42 @@ def options(of: str, text: str, joined: bool = False) -> Field:
 
 FIELDS: dict[str, Field] = {
   # what is compared
-  "panel": Field("", "label", "title under which the report shows this run beside its like"),
-  "baseline": Field("", "label", "loss or label of the variant that its panel is compared with; empty: the first one"),
+  "panel": Field("", "label", "title of the report's section that shows this run"),
+  "baseline": Field("", "label", "loss or label of the variant with which its panel is compared; empty: the first one"),
   "seed": Field(0, "traced", "initial weights, noise and data order all derive from (seed, step)", 0, 2**32 - 1),
   "loss": Field("non_saturating", "traced", "a name in gan_jax.losses.LOSSES, transformed: `matched_gain(hinge)`"),
   "loss_options": options("loss", "options of the loss, by name"),
-  # what holds the players back
+  # regularisation
   "penalty": Field(
     "none", "static", "names in gan_jax.penalties.PENALTIES, several joined by `+`, on the discriminator"
   ),
   "penalty_weight": Field(
-    None, "traced", "factor on the mean over the batch of every penalty of the discriminator; None: its source's", 0
+    None, "traced", "factor of every penalty on the discriminator (a batch mean); None: as in its paper", 0
   ),
   "penalty_options": options("penalty", "options of each penalty, by its name and theirs", joined=True),
-  "penalty_weights": Field({}, "traced", "by name, where a penalty's factor is not `penalty_weight`", 0),
+  "penalty_weights": Field({}, "traced", "by name, for penalties whose factor is not `penalty_weight`", 0),
   "penalty_every": Field(
-    1, "static", "discriminator updates from one evaluation of a penalty to the next (lazy)", 1, LARGEST_INT
+    1, "static", "discriminator updates between two evaluations of a penalty (lazy regularisation)", 1, LARGEST_INT
   ),
-  "augmentation": Field("none", "static", "a name in gan_jax.data.AUGMENTATIONS: what `bcr` calls the same image"),
+  "augmentation": Field(
+    "none",
+    "static",
+    "in gan_jax.data.AUGMENTATIONS; used by the `bcr` penalty only: the discriminator's inputs are not augmented",
+  ),
   "augmentation_options": options("augmentation", "options of the augmentation"),
   "generator_penalty": Field("none", "static", "as `penalty`, on the generator"),
   "generator_penalty_options": options("generator_penalty", "as `penalty_options`", joined=True),
-  "generator_penalty_weight": Field(None, "traced", "factor on the generator's penalty; None: its source's", 0),
+  "generator_penalty_weight": Field(None, "traced", "factor of the generator's penalty; None: as in its paper", 0),
   "weight_constraint": Field("none", "static", "on the discriminator's weights: `none`, `clip` or `spectral`"),
   "weight_constraint_options": options("weight_constraint", "options of the constraint"),
-  "instance_noise": Field(False, "static", "add Gaussian noise to all that the discriminator sees"),
+  "instance_noise": Field(False, "static", "add Gaussian noise to all inputs of the discriminator"),
   "instance_noise_scale": Field(0.1, "traced", "standard deviation of that noise at the first step", 0),
-  "instance_noise_steps": Field(0, "traced", "steps in which it falls linearly to 0; 0: it stays", 0, 2**31 - 1),
+  "instance_noise_steps": Field(0, "traced", "steps in which it falls linearly to 0; 0: it is constant", 0, 2**31 - 1),
   # data
   "dataset": Field("digits", "static", "a name in gan_jax.data.DATASETS"),
   "dataset_options": options("dataset", "options of the dataset, such as the folder `data_dir` of its files"),
   "hold_out": Field(
-    0, "static", "every k-th example is never trained on, only judged (k: 2 or more; 0: none)", 0, LARGEST_INT
+    0, "static", "every k-th example is held out from training (k: 2 or more; 0: none)", 0, LARGEST_INT
   ),
   "batch_size": Field(64, "static", "real examples, and as many fakes, per update", 1, LARGEST_INT),
   # the two players
@@ -83,19 +90,27 @@ FIELDS: dict[str, Field] = {
   "conditional": Field(False, "static", "give both players the class (projection discriminator)"),
   "latent_size": Field(32, "static", "width of the generator's Gaussian noise", 1, WIDEST),
   "packing": Field(
-    1, "static", "examples that the discriminator judges together (PacGAN); it divides batch_size", 1, LARGEST_INT
+    1, "static", "examples per input of the discriminator (PacGAN); it divides batch_size", 1, LARGEST_INT
   ),
   # the game
   "optimizer": Field("adam", "static", "a name in gan_jax.game.optimizers.OPTIMIZERS"),
   "optimizer_options": options("optimizer", "options of the optimizer, such as `beta1`"),
   "generator_rate": Field(5e-4, "traced", "learning rate", 0),
   "discriminator_rate": Field(5e-4, "traced", "learning rate; unequal to the generator's: two time-scale", 0),
-  "ema_decay": Field(0.999, "traced", "decay per step of the evaluated average, after a ramp (state.py)", 0, 0.9999999),
-  "order": Field("discriminator_first", "static", "who moves first in a step, or both at once", choices=ORDERS),
+  "ema_decay": Field(
+    0.999,
+    "traced",
+    "decay per step of the average of the generator's weights that is evaluated, after a ramp (game/state.py)",
+    0,
+    0.9999999,
+  ),
+  "order": Field(
+    "discriminator_first", "static", "which player is updated first in a step, or both at once", choices=ORDERS
+  ),
   "n_critic": Field(1, "static", "discriminator updates per step", 1, 1000),
   "n_gen": Field(1, "static", "generator updates per step", 1, 1000),
-  "fakes": Field("fresh", "static", "which noise the updates of one step see; see batches.py", choices=FAKES),
-  "method": Field("gradient", "static", "which direction the players follow; a name in gan_jax.game.methods.METHODS"),
+  "fakes": Field("fresh", "static", "which noise each update of a step uses; see game/batches.py", choices=FAKES),
+  "method": Field("gradient", "static", "direction of the players' updates; a name in gan_jax.game.methods.METHODS"),
   "method_options": options("method", "options of the method"),
   "unroll_steps": Field(0, "static", "discriminator steps that the generator looks ahead (unrolled GAN)", 0, 10_000),
   "unroll_gradient": Field(
@@ -103,15 +118,17 @@ FIELDS: dict[str, Field] = {
   ),
   "unroll_rate": Field(0.01, "traced", "learning rate of the unrolled steps, plain gradient descent", 0),
   "lookahead_every": Field(
-    0, "static", "steps from one pull to the slow weights of both players to the next; 0: none", 0, LARGEST_INT
+    0, "static", "steps between two lookahead updates of both players' slow weights; 0: no lookahead", 0, LARGEST_INT
   ),
-  "lookahead_pace": Field(0.5, "traced", "how far the slow weights then go towards the fast ones", 0, 1),
-  "head_start": Field(0, "traced", "steps during which only the discriminator learns", 0, 2**31 - 1),
-  "code": Field({}, "code", "digests of the files from outside that this config names; filled in, never given"),
+  "lookahead_pace": Field(0.5, "traced", "fraction of the way that the slow weights move towards the fast ones", 0, 1),
+  "head_start": Field(0, "traced", "first steps, in which only the discriminator is trained", 0, 2**31 - 1),
+  "code": Field({}, "code", "digests of the user's code files that this config names; filled in, not to be given"),
   # length and cadence, in steps; a step is `n_critic` discriminator and `n_gen` generator updates
   "steps": Field(6000, "static", "length of the run", 1, LARGEST_INT),
-  "probe_every": Field(50, "static", "steps from one row of diagnostics to the next", 1, LARGEST_INT),
-  "lens": Field("none", "static", "losses whose generator gradient is measured beside the one in use: `all`, or `a+b`"),
+  "probe_every": Field(50, "static", "steps between two rows of diagnostics", 1, LARGEST_INT),
+  "lens": Field(
+    "none", "static", "losses whose generator gradient is measured too, at the same weights: `all`, or `a+b`"
+  ),
   "probes": Field(
     "none",
     "static",
@@ -120,22 +137,26 @@ FIELDS: dict[str, Field] = {
   "probe_options": options("probes", "options of each of these, by its name and theirs", joined=True),
   "verdict": Field({}, "label", "thresholds of the verdict on a run, by name; see verdict.py"),
   "metrics": Field(
-    "auto", "static", "names in gan_jax.metrics.METRICS, joined by `+`; `auto`: the one that suits the kind of data"
+    "auto", "static", "names in gan_jax.metrics.METRICS, joined by `+`; `auto`: the one for this kind of data"
   ),
   "metric_options": options("metrics", "options of each metric, by its name and theirs", joined=True),
   "evaluate_every": Field(
-    1000, "static", "steps from one measurement of sample quality to the next, rounded up to whole rows", 1, LARGEST_INT
+    1000, "static", "steps between two measurements of sample quality, rounded up to whole rows", 1, LARGEST_INT
   ),
   "evaluation_samples": Field(2000, "static", "generated examples per measurement", 100, 10_000_000),
   # where it runs
   "batch_devices": Field(
-    0, "static", "devices that share each run's batch; 0: those left over by the members, on a CPU 1", 0, 4096
+    0,
+    "static",
+    "devices over which each run's batch is divided; 0: those that the members leave free (on a CPU, 1)",
+    0,
+    4096,
   ),
-  "checkpoint_every": Field(1000, "static", "steps from one checkpoint to the next", 1, LARGEST_INT),
+  "checkpoint_every": Field(1000, "static", "steps between two checkpoints", 1, LARGEST_INT),
 }
 
 
-MOVED = {  # fields of earlier versions: the options that they have become
+MOVED = {  # fields of earlier versions, and the options that replace them
   **{n: f"model_options.{n}" for n in ("generator_width", "discriminator_width", "depth", "discriminator_norm")},
   "convolution": "model_options.convolution",
   "data_dir": "dataset_options.data_dir",
@@ -155,13 +176,13 @@ def defaults() -> dict[str, Any]:
 
 
 def no_field(name: str, fields: Iterable[str] | None = None) -> BadInput:
-  """The error for a name that is no field of `fields`, by default of this table, with the nearest."""
+  """The error for a name that is not in `fields` (by default this table); it suggests the nearest field."""
   if fields is None and name in MOVED:
     return BadInput(f"config field {name!r} has moved: expected {MOVED[name]!r} instead")
   return unknown("config field", name, FIELDS if fields is None else fields)
 
 
 def identity(config: Mapping[str, Any]) -> str:
-  """Ten hexadecimal digits that name this full config: the run's id."""
+  """The run's id: ten hexadecimal digits of a hash of the full config."""
   text = json.dumps(dict(config), sort_keys=True, allow_nan=False)
   return hashlib.sha256(text.encode()).hexdigest()[:10]

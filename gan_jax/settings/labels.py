@@ -1,4 +1,4 @@
-"""What sets variants apart, in words: a variant is a config without its seed, and its label says what varies in its panel.
+"""Labels of variants. A variant is a config without its seed; its label states the fields that vary within its panel.
 
 No jax import.
 """
@@ -11,8 +11,13 @@ from gan_jax import settings
 from gan_jax.core.errors import unknown
 from gan_jax.settings import outside
 
-LENGTH = 80  # a label is a line in a table, not an essay: the full config is in the exports
-UNSAID = ("seed", "panel", "baseline", "code")  # what is no difference between variants, or said by another field
+LENGTH = 80  # a label is cut to fit a line of a table; the full config is in the exports
+UNSAID = (
+  "seed",
+  "panel",
+  "baseline",
+  "code",
+)  # fields that do not distinguish variants, or repeat what another field says
 
 
 def without(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -20,12 +25,12 @@ def without(config: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def key(config: Mapping[str, Any]) -> str:
-  """What runs of one variant share: all but the seed."""
+  """A key that the runs of one variant share: all fields but the seed."""
   return json.dumps(without(config, "seed"), sort_keys=True)
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-  """A config with the entries of its dicts as fields, `model_options.depth`."""
+  """A config with the entries of its dicts as fields of their own: `model_options.depth`."""
   flat: dict[str, Any] = {}
   for name, value in config.items():
     if isinstance(value, Mapping):
@@ -36,10 +41,10 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def said(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-  """The config without the options that are at their defaults: what a person would write.
+  """The config without the options that are at their defaults, as a user would write it.
 
   Args:
-    config: a full config; one of an earlier version has no options, and is said as it is.
+    config: a full config; one of an earlier version has no options, and is returned unchanged.
     defaults: `{field: {entry: {option: default}}}`, as a manifest has them.
   """
   found = dict(config)
@@ -60,7 +65,7 @@ def _other(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
 
 
 def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-  """The fields, and the entries of fields that are dicts, in which these configs differ, in the order of the schema."""
+  """The fields (and entries of dict fields) in which these configs differ, in the order of `FIELDS`."""
   flat = [flatten(config) for config in configs]
   order = {name: i for i, name in enumerate(dict.fromkeys([*settings.FIELDS, *(n for c in configs for n in c)]))}
   names = sorted({n for c in flat for n in c}, key=lambda n: (order.get(n, order.get(settings.split(n)[0], 0)), n))
@@ -68,7 +73,7 @@ def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
-  """The fields that vary as a person reads them: `hinge, head_start=2000`; the loss where nothing varies.
+  """The values of the fields that vary: `hinge, head_start=2000`; the loss if nothing varies.
 
   >>> label({"loss": "hinge", "head_start": 2000}, ["loss", "head_start"])
   'hinge, head_start=2000'
@@ -78,7 +83,7 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
   flat, said = flatten(config), []
   for name in fields or ["loss"]:
     value = flat.get(name)
-    if value is None:  # a penalty's weight that is its source's, or an option at its default
+    if value is None:  # a penalty weight that is left to its paper, or an option at its default
       continue
     _, inner = settings.split(name)
     said.append(short(value) if name == "loss" else f"{outside.short('.'.join(inner)) or name}={short(value)}")
@@ -87,7 +92,7 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
 
 
 def short(value: Any) -> str:
-  """A value as text; a float with many digits, such as one that was drawn, to five, and outside code without its folder.
+  """A value as text; a float with many digits, such as a random one, is rounded to five; user code has no folder.
 
   >>> short(0.001), short(0.0013000000000000002), short("r1"), short("losses/mine.py:soft")
   ('0.001', '0.0013', 'r1', 'mine:soft')

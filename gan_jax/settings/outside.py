@@ -1,11 +1,12 @@
-"""Code from outside, named by a config: `my_models.py:small_resnet`, or `package.module:function`. No jax import.
+"""User code that a config names: `my_models.py:small_resnet`, or `package.module:function`. No jax import.
 
-A path is looked for beside the config file, a module there too, and then wherever Python finds modules. Such a name may
-stand wherever a config names an entry of a registry: `model`, `dataset`, `loss` (`top_k(mine.py:loss)`), `penalty` (joined
-by `+`), `optimizer`, `metrics`, `probes`, ... What the functions get and return is told in `game/outside.py`.
+A path is relative to the config file's folder; a module is searched there first and then as Python does. Such a name is
+accepted wherever a config names a registry entry: `model`, `dataset`, `loss` (also `top_k(mine.py:loss)`), `penalty`
+(joined by `+`), `optimizer`, `metrics`, `probes`, ... The arguments and results of the functions are in
+`game/outside.py`.
 
-The digest of a file, and of the files beside it that it imports, is part of a run's identity: a changed file is another
-study.
+The digest of a file and of the files beside it that it imports is part of a run's id: after a change of the code, the
+runs are other runs.
 """
 
 import ast
@@ -29,7 +30,7 @@ _loaded: dict[Path, tuple[str, Any]] = {}  # (digest, module) of every file that
 
 
 def references(text: str) -> list[str]:
-  """The names of outside code in the text of a field.
+  """The references to user code in the value of a field.
 
   >>> references("top_k(losses/mine.py:soft) + r1 + lab.penalties:curl")
   ['losses/mine.py:soft', 'lab.penalties:curl']
@@ -38,12 +39,12 @@ def references(text: str) -> list[str]:
 
 
 def named(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-  """(field, reference) of all outside code that a config names."""
+  """(field, reference) of all user code that a config names."""
   return [(field, reference) for field in NAMING for reference in references(config[field])]
 
 
 def short(text: str) -> str:
-  """A text for a table: the file without its folders and ending, for each reference.
+  """The text with short references for a table: each file without its folder and `.py`.
 
   >>> short("top_k(losses/mine.py:soft)")
   'top_k(mine:soft)'
@@ -57,17 +58,17 @@ def short(text: str) -> str:
 
 
 def stamped(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-  """The config with the digests of the outside code that it names, in its field `code`: {file or module: digest}.
+  """The config with the digests of the user code that it names, in its field `code`: {file or module: digest}.
 
   Raises:
-    BadInput: a file or module that is not there, or cannot be read.
+    BadInput: a file or module that does not exist or cannot be read.
   """
   places = dict.fromkeys(reference.partition(":")[0] for _, reference in named(config))
   return {**config, "code": {place: digest(located(place, folder)) for place in places}}
 
 
 def located(place: str, folder: Path) -> Path:
-  """The file of a path beside the config or of a module. Raises `BadInput` where there is none."""
+  """The file of a path (relative to the config) or of a module. Raises `BadInput` if there is none."""
   if place.endswith(".py"):
     path = folder / Path(place).expanduser()
     if path.is_file():
@@ -82,7 +83,7 @@ def located(place: str, folder: Path) -> Path:
 
 
 def digest(path: Path) -> str:
-  """Twelve hexadecimal digits of a file and of the files beside it that it imports, at any depth."""
+  """A hash, twelve hexadecimal digits, of a file and of the files beside it that it imports, directly or indirectly."""
   hasher = hashlib.sha256()
   for file in sources(path):
     hasher.update(f"{file.name}\0".encode() + file.read_bytes())
@@ -90,7 +91,7 @@ def digest(path: Path) -> str:
 
 
 def sources(path: Path) -> list[Path]:
-  """The file, and those in its folder that it imports, and that they import."""
+  """The file and the files in its folder that it imports, directly or indirectly."""
   found, waiting = [], [path]
   while waiting:
     file = waiting.pop()
@@ -114,10 +115,10 @@ def _neighbours(path: Path) -> Iterator[Path]:
 
 
 def function(reference: str, folder: Path) -> Callable[..., Any]:
-  """The function of that name; its file is run once, and again where it has changed.
+  """The function of that name. Its file is run once, and again after it has changed.
 
   Raises:
-    BadInput: no such file, module or function; or whatever the file raises, with its line.
+    BadInput: no such file, module or function; or the file raised an error, which is quoted with its line.
   """
   place, _, name = reference.partition(":")
   path = located(place, folder)
@@ -135,7 +136,7 @@ def function(reference: str, folder: Path) -> Callable[..., Any]:
 
 
 def _run(place: str, path: Path, folder: Path) -> Any:
-  """The module of a file, run anew, with the files beside it importable."""
+  """Runs a file anew as a module, with its folder importable."""
   neighbours = {str(file) for file in sources(path)}
   for name, module in list(sys.modules.items()):
     if getattr(module, "__file__", None) in neighbours:
@@ -147,16 +148,16 @@ def _run(place: str, path: Path, folder: Path) -> Any:
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = module  # as an import does: dataclasses and annotations look there
+    sys.modules[found.name] = module  # as an import does; dataclasses and annotations need it
     try:
       found.loader.exec_module(module)
-    except BadInput as error:  # of a decorator of ours
+    except BadInput as error:  # raised by a decorator of gan_jax
       raise BadInput(f"{place}, which a config names, cannot be run: {error}") from error
     return module
 
 
 class _importable:
-  """Within it, Python finds modules in these folders first."""
+  """A context in which Python searches these folders first for modules."""
 
   def __init__(self, *folders: Path):
     self.folders = [str(folder.resolve()) for folder in folders]

@@ -1,4 +1,4 @@
-"""What a config may hold: values as the types of their fields, and full configs of overrides. No jax import."""
+"""Checks and converts the values of a config, and merges overrides into a full config. No jax import."""
 
 import math
 import numbers
@@ -14,10 +14,10 @@ from gan_jax.settings.outside import REFERENCE
 
 
 def plain(value: Any) -> Any:
-  """Numbers, booleans and text of NumPy, JAX and the like as Python's own; anything else as it is.
+  """Converts numbers, booleans and text of NumPy, JAX and others to Python's own types; returns anything else unchanged.
 
   A number of less than double precision becomes the float with the fewest digits that reads back to it, so that
-  `np.float32(0.1)` is 0.1 and names the same run.
+  `np.float32(0.1)` becomes 0.1 and gives the same run id.
 
   >>> plain(np.float32(0.1)), plain(np.arange(3)[2]), plain(np.array(2.5)), plain(np.bool_(True))
   (0.1, 2, 2.5, True)
@@ -39,11 +39,10 @@ def plain(value: Any) -> Any:
 
 
 def coerce(name: str, value: Any) -> Any:
-  """`value` as the type of field `name`, as Python's own numbers.
+  """`value` converted to the type of field `name`.
 
-  An int passes as a float, and a float that is whole (1e3) as an int; a bool passes as neither. Where a field's default
-  is None, None passes, and any other value is a float. The options of an entry are whatever can be one: whether the entry
-  has them, and in which range, its registry knows.
+  An int is accepted as a float, and a whole float (1e3) as an int; a bool as neither. A field whose default is None
+  accepts None or a float. Options must be numbers, bools or text; the registry checks the rest.
 
   Raises:
     BadInput: unknown field, wrong type, out of range, or not among the choices.
@@ -92,7 +91,7 @@ def _options(name: str, given: Mapping[Any, Any], joined: bool) -> dict[str, Any
 
 
 def _value(what: str, value: Any) -> Any:
-  """An option's value, of whatever type an option may be."""
+  """`value`, after checking that an option can have it: a finite number, a bool or text."""
   if isinstance(value, float) and not math.isfinite(value):
     raise BadInput(f"config field {what} expected a finite number, got {value!r}")
   if isinstance(value, str) and not is_text(value):
@@ -114,7 +113,7 @@ def _option(name: str, key: Any) -> str:
 
 
 def _number(name: str, value: Any, field: Field) -> float:
-  """A number of a field, or of an entry of it, `name` as it stands in a message."""
+  """`value` as a float in the field's range; `name` is how messages call it."""
   if type(value) not in (int, float):
     raise BadInput(f"config field {name} expected a number, got {shown(value)}")
   if not field.low <= value <= field.high:  # NaN fails this too
@@ -137,8 +136,8 @@ def resolve(*overrides: Mapping[str, Any]) -> dict[str, Any]:
   """The full config: the defaults, then each mapping in turn. Raises `BadInput` as `coerce` does.
 
   A name with a dot sets one entry of a field that is a dict and leaves the others: `model_options.depth`,
-  `penalty_options.gradient_penalty.centre`. Options that are not given stay away: what is their default, their registry
-  knows (`gan_jax.game.complete`).
+  `penalty_options.gradient_penalty.centre`. Options that are not given are not added here: their defaults are in the
+  registries (`gan_jax.game.complete`).
   """
   config = defaults()
   for override in overrides:
@@ -157,18 +156,18 @@ def resolve(*overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def split(name: str) -> tuple[str, list[str]]:
-  """(the field, [entry,] [option]) of a name with dots; an entry's may have some: `penalty_options.mine.py:r1.centre`."""
+  """(field, [[entry,] option]) of a name with dots; an entry can contain dots: `penalty_options.mine.py:r1.centre`."""
   root, _, rest = name.partition(".")
   entry, _, option = rest.rpartition(".")
   return root, [part for part in (entry, option) if part] if rest else []
 
 
 def nested(names: Sequence[str], value: Any) -> Any:
-  """`value` within a dict for each name: (["a", "b"], 1) -> {"a": {"b": 1}}."""
+  """Nested dicts: (["a", "b"], 1) -> {"a": {"b": 1}}."""
   return {names[0]: nested(names[1:], value)} if names else value
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-  """The entries of both, dicts within them merged too; where both have one, the new one."""
+  """The entries of both dicts, recursively; if both have an entry, that of `new`."""
   both = {k: merged(old[k], v) if isinstance(v, Mapping) and k in old else v for k, v in new.items()}
   return {**old, **both}

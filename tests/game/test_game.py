@@ -274,7 +274,7 @@ CONSENSUS = {"order": "simultaneous", "method": "consensus", "method_options": {
     ({"penalty": "r1", "penalty_weight": -1.0}, "'penalty_weight' expected at least 0, got -1"),
     ({"penalty": "r1", "penalty_every": 2, "optimizer_options.beta1": -0.5}, "expected beta1 at least 0, got -0.5"),
     ({"loss": "matched_gian(hinge)"}, "unknown loss transformation 'matched_gian'; did you mean 'matched_gain'"),
-    ({"loss": "top_k(relativistic_average)"}, "any but the averages; got 'relativistic_average'"),
+    ({"loss": "top_k(relativistic_average)"}, "any but those with batch averages; got 'relativistic_average'"),
     ({"loss": "label_smoothing(least_squares)"}, "two terms agree at logit 0"),
     ({"loss": "mix(hinge)"}, "expected 2 losses"),
     (

@@ -333,9 +333,9 @@ def test_neighbours_and_spread_by_brute_force():
 
 
 @pytest.mark.parametrize("name", ["digits", "ring", "line"])
-def test_without_neighbours_the_rest_is_the_same(name, tmp_path):
+def test_without_neighbours_the_rest_is_the_same(name, cache):
   dataset = data.load(name)
-  measured = metrics.build(dataset, tmp_path)
+  measured = metrics.build(dataset, cache)
   whole, cheap = (sample(measured, of(dataset), 600, near) for near in (True, False))
   left = whole.keys() & set(metrics.OF_NEIGHBOURS)
   assert left >= {"samples/duplicates"}

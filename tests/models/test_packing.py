@@ -169,7 +169,10 @@ def test_what_goes_with_packing(fields):
   ("fields", "message"),
   [
     ({"packing": 3}, "packing expected a divisor of batch_size=8, got 3"),
-    ({"packing": 2, "penalty": "lecam+r1"}, "penalty 'r1' is per sample, but packing=2 judges examples together"),
+    (
+      {"packing": 2, "penalty": "lecam+r1"},
+      "penalty 'r1' is per sample, but packing=2 gives several samples one logit",
+    ),
     ({"packing": 2, "conditional": True}, "a pack has no class; expected conditional=False"),
     ({"packing": 0}, "config field 'packing' expected from 1 to"),
   ],

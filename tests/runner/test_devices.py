@@ -158,7 +158,7 @@ def test_flags_of_xla_are_part_of_the_layout_unless_harmless(monkeypatch):
   [
     {"probes": "noise+layers", "penalty": "r1+lecam", "weight_constraint": "spectral", "lookahead_every": 7},
     {"penalty": "gradient_penalty", "penalty_every": 4, "lens": "minimax+hinge", "hold_out": 5},
-    {"model": "dcgan"},
+    {"model": "dcgan", "model_options": {"generator_width": 8, "discriminator_width": 8}},
     {"probes": "geometry+gap", "dataset": "ring", "latent_size": 2},
     {"method": "consensus", "order": "simultaneous", "method_options.weight": 0.1, "instance_noise": True},
   ],

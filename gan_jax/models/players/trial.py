@@ -45,7 +45,7 @@ def _check(player: Player, role: str, what: str, input_shape: tuple[int, ...], i
 
 @functools.cache
 def say(text: str) -> None:
-  """Print a line once in a process, however often its model is built."""
+  """Print a line to stderr, but each text only once per process."""
   print(text, file=sys.stderr)
 
 
