@@ -2,19 +2,22 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from gan_jax.core.errors import BadInput, shown
 
 LONGEST = 255  # bytes in the name of one file or folder, on every common file system
 
 
-def usable(path: Path | str, what: str) -> Path:
+def usable(path: Any, what: str) -> Path:
   """The path with `~` resolved; it need not exist. `what` names it in the error message.
 
   Raises:
-    BadInput: it is empty, has unprintable characters, is too long, or may not be accessed.
+    BadInput: it is neither text nor a path, is empty, has unprintable characters, is too long, or may not be accessed.
   """
-  text = str(path)
+  text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+  if not isinstance(text, str):
+    raise BadInput(f"{what} expected a path, got {type(path).__name__} {shown(path)}")
   if not text or not text.isprintable():
     raise BadInput(f"{what} expected a path of printable characters, got {shown(text)}")
   try:

@@ -54,9 +54,9 @@ class Option(NamedTuple):
       return {bool: "True or False", str: "text"}[self.type]
     what = "a whole number" if self.type is int else "a number"
     if math.isfinite(self.low) and math.isfinite(self.high):
-      return f"{what} from {self.low:g} to {self.high:g}"
+      return f"{what} from {self.low:.8g} to {self.high:.8g}"
     bounds = {"of at least": self.low, "above": self.above, "of at most": self.high, "below": self.below}
-    said = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
+    said = " and ".join(f"{word} {bound:.8g}" for word, bound in bounds.items() if math.isfinite(bound))
     return f"{what} {said}" if said else "a finite number"
 
 

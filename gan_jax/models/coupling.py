@@ -21,10 +21,11 @@ DRAWS = 8  # points at which the derivative is taken: at a single one, all recti
 
 
 def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: int = 1) -> bool:
-  """Whether a logit depends on an example of another pack: `d logit_j / d x_i` is not zero for some i in pack 0, j > 0.
+  """Whether a logit depends on an example of another pack: `d logit_j / d x_i` is not zero for some i outside pack j.
 
-  The tangent is nonzero in the examples of the first pack only. Parameters are random, because the initial ones may
-  hide the dependence (a normalisation whose scale starts at zero). One small program is compiled; nothing is initialised.
+  The tangent is nonzero in the examples of the first pack only, and then of the last one only, because a dependence may
+  go one way (attention to later examples). Parameters are random, because the initial ones may hide the dependence (a
+  normalisation whose scale starts at zero). One small program is compiled; nothing is initialised.
 
   Args:
     discriminator: has one logit for each pack of `packing` examples.
@@ -44,19 +45,25 @@ def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: 
   program = jax.jit(moved).lower(*shapes, example, example).compile(compiler_options=options)
   for seed in range(DRAWS):
     rng = np.random.default_rng(seed)
-    params = jax.tree.map(functools.partial(weight, rng), shapes[0])
+    params = jax.tree.map(functools.partial(weight, rng, positive=seed % 2 == 1), shapes[0])
     memory = jax.tree.map(functools.partial(statistic, rng), shapes[1])
-    images, direction = (rng.uniform(-1, 1, example.shape).astype(np.float32) for _ in range(2))
-    direction[packing:] = 0
-    if np.any(np.asarray(program(params, memory, images, direction))[1:] != 0):
-      return True
+    images, along = (rng.uniform(-1, 1, example.shape).astype(np.float32) for _ in range(2))
+    for moved_pack in (0, UNITS - 1):
+      direction = np.where(np.arange(size).reshape(-1, *[1] * len(input_shape)) // packing == moved_pack, along, 0)
+      others = np.delete(np.asarray(program(params, memory, images, direction)), moved_pack)
+      if np.any(np.isfinite(others) & (others != 0)):  # NaN says nothing: a parameter may be outside its range
+        return True
   return False
 
 
-def weight(rng: np.random.Generator, leaf: Any) -> np.ndarray:
-  """A random parameter of that shape, at a scale that keeps the size of a signal from layer to layer."""
+def weight(rng: np.random.Generator, leaf: Any, positive: bool = False) -> np.ndarray:
+  """A random parameter of that shape, at a scale that keeps the size of a signal from layer to layer.
+
+  `positive`: vectors and scalars are positive, because a network may take the root or the logarithm of a scale.
+  """
   fan_in = max(1, int(np.prod(leaf.shape)) // max(1, leaf.shape[-1])) if leaf.ndim > 1 else 1
-  return (rng.uniform(-1, 1, leaf.shape) * np.sqrt(3 / fan_in)).astype(leaf.dtype)
+  drawn = (rng.uniform(-1, 1, leaf.shape) * np.sqrt(3 / fan_in)).astype(leaf.dtype)
+  return np.abs(drawn) if positive and leaf.ndim < 2 else drawn
 
 
 def statistic(rng: np.random.Generator, leaf: Any) -> np.ndarray:

@@ -52,7 +52,7 @@ def load_study(path: str | os.PathLike[str]) -> LoadedStudy:
     BadInput: there is no study, or its manifest and the copy are damaged.
     OSError: the machine could not read a file.
   """
-  study = records.read(paths.usable(os.fspath(path), "a study's directory"))
+  study = records.read(paths.usable(path, "a study's directory"))
   place = {
     run.id: (panel.title, variant.label) for panel in study.panels for variant in panel.variants for run in variant.runs
   }

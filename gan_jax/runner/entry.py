@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_jax.core import installation
+from gan_jax.core import installation, paths
 from gan_jax.core.errors import BadInput
 from gan_jax.report.loading import LoadedStudy, load_study
 from gan_jax.runner import standing, study
@@ -59,7 +59,7 @@ def run_study(
     raise BadInput(f"run_study expected a sweep only beside a dict of fields, got one beside the file {config}")
   else:
     path = installation.config(os.fspath(config))
-    directory = study.run(path, pinned, None if out is None else Path(out), single, say)
+    directory = study.run(path, pinned, None if out is None else paths.usable(out, "output directory"), single, say)
   standing.confirm(directory)
   return load_study(directory)
 
@@ -76,4 +76,4 @@ def _of_fields(
     raise BadInput("run_study expected `out`, the study's directory, beside a dict of fields, got none")
   runs = [{}] if sweep is None else config_file.runs(sweep, "run_study's sweep")
   _, configs = sweeps.planned(base, runs, pinned, single=False)
-  return study.conduct(study.Asked(configs, "a dict of fields", ""), Path(out), say)
+  return study.conduct(study.Asked(configs, "a dict of fields", ""), paths.usable(out, "output directory"), say)

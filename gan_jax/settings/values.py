@@ -128,7 +128,7 @@ def _number(name: str, value: Any, field: Field) -> float:
 
 
 def _bounds(field: Field) -> str:
-  low, high = (str(x) if isinstance(x, int) else f"{x:g}" for x in (field.low, field.high))
+  low, high = (str(x) if isinstance(x, int) else f"{x:.8g}" for x in (field.low, field.high))
   return f"at least {low}" if field.high == math.inf else f"from {low} to {high}"
 
 

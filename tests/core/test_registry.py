@@ -1,6 +1,7 @@
 """Registries: options are read from signatures, given values are held to them, and every registry of the library is whole."""
 
 import math
+import re
 from typing import Annotated
 
 import numpy as np
@@ -235,3 +236,9 @@ def test_static_options_split_a_sweep_and_traced_ones_do_not():
   assert group.hypers.optimizer_options["beta1"].tolist() == [0.5, 0.5, 0.0, 0.5]
   assert group.hypers.weight_constraint_options["bound"].tolist() == pytest.approx([0.01, 0.01, 0.01, 0.1])
   assert len(grouping.group([settings.resolve(), settings.resolve({"model_options.depth": 1})])) == 2
+
+
+def test_a_bound_is_not_rounded_to_a_value_that_is_refused():
+  message = "expected a number from -0.9999999 to 0.9999999, got 1.0"
+  with pytest.raises(BadInput, match=re.escape(message)):
+    registries.REGISTRIES["optimizer"].complete("adam", {"beta1": 1})

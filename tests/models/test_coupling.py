@@ -98,3 +98,27 @@ def test_a_network_of_few_rectifiers_is_not_dead_at_all_points():
 
   init = lambda key: jnp.zeros((2, 1))  # noqa: E731
   assert couples_batch(players.plain(init, apply, judges=True), (2,))
+
+
+def of_vectors(logits):
+  """A discriminator of points: `logits(features [B, 3], scale [3])`."""
+
+  def apply(params, x, labels):
+    weights, scale = params
+    return logits(x @ weights, scale)
+
+  return players.plain(lambda key: (jnp.zeros((2, 3)), jnp.ones(3)), apply, judges=True)
+
+
+@pytest.mark.parametrize("past", [True, False])
+def test_a_dependence_that_goes_one_way_is_found(past):
+  def summed(h, scale):
+    return jnp.cumsum(h[:, 0]) if past else jnp.cumsum(h[::-1, 0])[::-1]
+
+  assert couples_batch(of_vectors(summed), (2,))
+
+
+@pytest.mark.parametrize("function", [jnp.sqrt, jnp.log])
+def test_a_parameter_outside_its_range_is_no_dependence_and_hides_none(function):
+  assert not couples_batch(of_vectors(lambda h, scale: h @ function(scale)), (2,))
+  assert couples_batch(of_vectors(lambda h, scale: (h - h.mean(0, keepdims=True)) @ function(scale)), (2,))

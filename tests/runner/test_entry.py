@@ -142,6 +142,10 @@ def test_overrides_win_and_one_run_is_a_sweep_of_one(config, tmp_path):
     ((FIELDS, "out"), {"overrides": {"step": 3}}, "unknown config field 'step'; did you mean 'steps'"),
     ((FIELDS, "out"), {"overrides": ["steps"]}, r"overrides expected a dict of fields, got list \['steps'\]"),
     ((FIELDS, "out"), {"overrides": {"unroll_rate": 0.1}}, "'unroll_rate', here 0.1, has no effect"),
+    ((FIELDS, 3), {}, "output directory expected a path, got int 3"),
+    ((FIELDS, b"out"), {}, "output directory expected a path, got bytes"),
+    ((FIELDS, ""), {}, "output directory expected a path of printable characters, got ''"),
+    (("compare_losses", 3), {}, "output directory expected a path, got int 3"),
     (("compare_loses",), {}, "unknown config file 'compare_loses'; did you mean 'compare_losses'"),
   ],
 )
@@ -151,6 +155,12 @@ def test_what_cannot_be_used_is_one_sentence_and_nothing_is_written(arguments, o
     gan_jax.run_study(*arguments, **options)
   assert "\n" not in str(caught.value)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", [None, 3, b"out"])
+def test_what_is_no_path_is_no_study(path):
+  with pytest.raises(BadInput, match="a study's directory expected a path, got"):
+    gan_jax.load_study(path)
 
 
 def test_a_loaded_study_has_what_the_report_has(commanded):
