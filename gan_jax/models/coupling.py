@@ -18,6 +18,7 @@ from gan_jax.core.types import Params, Player
 
 UNITS = 4  # examples, or packs of them, in the trial batch
 DRAWS = 8  # points at which the derivative is taken: at a single one, all rectifiers of a narrow layer may be off
+MANY = 1_000_000  # parameters; in a network of more no layer is that narrow, and two draws are enough
 
 
 def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: int = 1) -> bool:
@@ -43,7 +44,8 @@ def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: 
   example = jax.ShapeDtypeStruct((size, *input_shape), jnp.float32)
   options = quick_compilation() if jax.default_backend() == "cpu" else {}
   program = jax.jit(moved).lower(*shapes, example, example).compile(compiler_options=options)
-  for seed in range(DRAWS):
+  many = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes[0])) > MANY
+  for seed in range(2 if many else DRAWS):
     rng = np.random.default_rng(seed)
     params = jax.tree.map(functools.partial(weight, rng, positive=seed % 2 == 1), shapes[0])
     memory = jax.tree.map(functools.partial(statistic, rng), shapes[1])
