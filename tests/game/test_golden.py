@@ -87,7 +87,7 @@ CASES = {
 
 
 def players(spec):
-  """Two tanh networks in double precision; the discriminator judges `spec.packing` examples at once."""
+  """Two tanh networks in double precision; the discriminator takes `spec.packing` examples at once."""
 
   def init(key, sizes):
     keys = jax.random.split(key, len(sizes) - 1)
@@ -102,7 +102,7 @@ def players(spec):
   pack = 3 * spec.packing
   generator = plain(lambda key: init(key, (2, 8, 3)), lambda p, z, y: apply(p, z))
   discriminator = plain(
-    lambda key: init(key, (pack, 8, 1)), lambda p, x, y: apply(p, x.reshape(-1, pack))[:, 0], judges=True
+    lambda key: init(key, (pack, 8, 1)), lambda p, x, y: apply(p, x.reshape(-1, pack))[:, 0], discriminator=True
   )
   return generator, discriminator
 

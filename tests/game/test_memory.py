@@ -43,7 +43,7 @@ def case(**fields):
   stored = np.random.default_rng(0).integers(0, 256, (20, 3)).astype(np.uint8)
   data = Data(jnp.asarray(stored), jnp.arange(20, dtype=jnp.int32) % 2)
   dataset = Dataset(data, decode_bytes, (3,), 2, "points")
-  generator, discriminator = from_linen(Generator(), (2,)), from_linen(Discriminator(), (3,), judges=True)
+  generator, discriminator = from_linen(Generator(), (2,)), from_linen(Discriminator(), (3,), discriminator=True)
   played = game.assemble(spec, dataset, generator, discriminator)._replace(couples_batch=True)
   h = hypers_of(**traced)
   return played, h, data, initial_state(h, played)

@@ -44,7 +44,7 @@ def net(image_shape, latent_size, *, width: int = 8, norm: bool = True):
   """Two layers each."""
   return (
     players.from_linen(Generator(image_shape, width), (latent_size,)),
-    players.from_linen(Discriminator(width, norm), image_shape, judges=True),
+    players.from_linen(Discriminator(width, norm), image_shape, discriminator=True),
   )
 
 def images(*, count: int = 300):

@@ -46,7 +46,7 @@ def random_game(spec):
     return x @ params[-1]
 
   generator = plain(lambda key: init(key, (2, 8, 3)), lambda p, z, y: apply(p, z))
-  discriminator = plain(lambda key: init(key, (3, 8, 1)), lambda p, x, y: apply(p, x)[:, 0], judges=True)
+  discriminator = plain(lambda key: init(key, (3, 8, 1)), lambda p, x, y: apply(p, x)[:, 0], discriminator=True)
   points = datasets.Dataset(dirac.dataset().data, lambda x: x, (3,), 1, "points")
   return game.assemble(spec, points, generator, discriminator)
 

@@ -103,7 +103,7 @@ def gaussian_game(**static):
   dataset = Dataset(Data(jnp.asarray(points), jnp.zeros(SIZE, jnp.int32)), decode_points, (1,), 1, "points")
   generator = plain(lambda key: jnp.ones(()), lambda shift, noise, labels: shift + noise)
   discriminator = plain(
-    lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0], judges=True
+    lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0], discriminator=True
   )
   played = game.assemble(spec, dataset, generator, discriminator)
   measure = duality.build(played, steps=200)
@@ -146,7 +146,7 @@ def test_answers_never_see_what_they_are_judged_on():
   dataset = Dataset(Data(points, jnp.zeros(SIZE, jnp.int32)), decode_points, (1,), 1, "points")
   generator = plain(lambda key: jnp.ones(()), lambda shift, noise, labels: shift + noise)
   discriminator = plain(
-    lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0], judges=True
+    lambda key: jnp.zeros(2), lambda line, images, labels: line[0] + line[1] * images[:, 0], discriminator=True
   )
   played = game.assemble(spec, dataset, generator, discriminator)
   h = hypers_of(("non_saturating",), discriminator_rate=0.1)
@@ -169,7 +169,7 @@ def test_an_answer_keeps_to_the_constraint_of_the_weights(constraint):
   dataset = Dataset(Data(points, jnp.zeros(400, jnp.int32)), decode_points, (1,), 1, "points")
   generator = plain(lambda key: 50 * jnp.ones(()), lambda shift, noise, labels: shift + noise)
   discriminator = plain(
-    lambda key: -0.005 * jnp.ones((1, 1)), lambda w, images, labels: (images @ w)[:, 0], judges=True
+    lambda key: -0.005 * jnp.ones((1, 1)), lambda w, images, labels: (images @ w)[:, 0], discriminator=True
   )
   played = game.assemble(spec, dataset, generator, discriminator)
   h = hypers_of(discriminator_rate=0.5, weight_constraint_options={"bound": 0.01}, generator_rate=0.0)

@@ -61,11 +61,11 @@ class Equinox(eqx.Module):
 
 
 def equinox(normed):
-  return players.from_equinox(lambda key: eqx.nn.make_with_state(Equinox)(normed, key), SHAPE, judges=True)
+  return players.from_equinox(lambda key: eqx.nn.make_with_state(Equinox)(normed, key), SHAPE, discriminator=True)
 
 
 def in_nnx(normed):
-  return players.from_nnx(lambda rngs: Nnx(normed, rngs), SHAPE, judges=True)
+  return players.from_nnx(lambda rngs: Nnx(normed, rngs), SHAPE, discriminator=True)
 
 
 COUPLED = ("batch", "batch, its scale zero", "minibatch standard deviation")
@@ -74,12 +74,12 @@ FREE = ("none", "layer", "running statistics always", "attention within an examp
 
 @pytest.mark.parametrize("norm", [*COUPLED, *FREE])
 def test_linen(norm):
-  assert couples_batch(players.from_linen(Linen(norm), SHAPE, judges=True), SHAPE) == (norm in COUPLED)
+  assert couples_batch(players.from_linen(Linen(norm), SHAPE, discriminator=True), SHAPE) == (norm in COUPLED)
 
 
 @pytest.mark.parametrize("normed", [True, False])
 @pytest.mark.parametrize(
-  "make", [lambda n: players.from_nnx(lambda r: Nnx(n, r), SHAPE, judges=True), equinox], ids=["nnx", "eqx"]
+  "make", [lambda n: players.from_nnx(lambda r: Nnx(n, r), SHAPE, discriminator=True), equinox], ids=["nnx", "eqx"]
 )
 def test_nnx_and_equinox(make, normed):
   assert couples_batch(make(normed), SHAPE) == normed
@@ -87,7 +87,7 @@ def test_nnx_and_equinox(make, normed):
 
 @pytest.mark.parametrize(("norm", "coupled"), [("none", False), ("batch", True)])
 def test_the_examples_of_one_pack_are_judged_together_and_are_no_coupling(norm, coupled):
-  judge = players.from_linen(Linen(norm), (4, 4, 6), judges=True)
+  judge = players.from_linen(Linen(norm), (4, 4, 6), discriminator=True)
   assert couples_batch(packed(judge, 3), SHAPE, packing=3) == coupled
 
 
@@ -97,7 +97,7 @@ def test_a_network_of_few_rectifiers_is_not_dead_at_all_points():
     return hidden - hidden.mean()
 
   init = lambda key: jnp.zeros((2, 1))  # noqa: E731
-  assert couples_batch(players.plain(init, apply, judges=True), (2,))
+  assert couples_batch(players.plain(init, apply, discriminator=True), (2,))
 
 
 def of_vectors(logits):
@@ -107,7 +107,7 @@ def of_vectors(logits):
     weights, scale = params
     return logits(x @ weights, scale)
 
-  return players.plain(lambda key: (jnp.zeros((2, 3)), jnp.ones(3)), apply, judges=True)
+  return players.plain(lambda key: (jnp.zeros((2, 3)), jnp.ones(3)), apply, discriminator=True)
 
 
 @pytest.mark.parametrize("past", [True, False])

@@ -70,15 +70,15 @@ def equinox(inputs, size, shape):
 PAIRS = {  # (generator, discriminator)
   "linen": lambda: (
     players.from_linen(Linen(PIXELS, SHAPE), (LATENT,)),
-    players.from_linen(Linen(1), SHAPE, judges=True),
+    players.from_linen(Linen(1), SHAPE, discriminator=True),
   ),
   "nnx": lambda: (
     players.from_nnx(lambda rngs: Nnx(LATENT, PIXELS, SHAPE, rngs), (LATENT,)),
-    players.from_nnx(lambda rngs: Nnx(PIXELS, 1, (), rngs), SHAPE, judges=True),
+    players.from_nnx(lambda rngs: Nnx(PIXELS, 1, (), rngs), SHAPE, discriminator=True),
   ),
   "equinox": lambda: (
     players.from_equinox(equinox(LATENT, PIXELS, SHAPE), (LATENT,)),
-    players.from_equinox(equinox(PIXELS, 1, ()), SHAPE, judges=True),
+    players.from_equinox(equinox(PIXELS, 1, ()), SHAPE, discriminator=True),
   ),
 }
 # Where each library keeps the same arrays: first kernel and bias, scale and shift, last kernel and bias; mean and variance.
@@ -224,7 +224,7 @@ SIGNATURES = {
 
 @pytest.mark.parametrize(("call", "takes_labels", "takes_flag"), SIGNATURES.values(), ids=SIGNATURES)
 def test_labels_and_flag_are_found_from_the_signature(call, takes_labels, takes_flag):
-  player = players.from_linen(linen(call), SHAPE, judges=True)
+  player = players.from_linen(linen(call), SHAPE, discriminator=True)
   there = judged(player).logits
   np.testing.assert_allclose(judged(player, labels=LABELS + 1).logits - there, float(takes_labels), atol=1e-5)
   np.testing.assert_allclose(there - judged(player, train=False).logits, float(takes_flag), atol=1e-5)
@@ -240,7 +240,7 @@ RETURNED = {
 
 @pytest.mark.parametrize("name", RETURNED)
 def test_what_a_discriminator_may_return(name):
-  found = judged(players.from_linen(linen(RETURNED[name]), SHAPE, judges=True))
+  found = judged(players.from_linen(linen(RETURNED[name]), SHAPE, discriminator=True))
   assert (found.logits.shape, found.logits.dtype) == ((8,), jnp.float32)
   assert (found.features is None) == (name.startswith("[B"))
   assert (found.classes is None) == (name != "Output")
@@ -261,7 +261,7 @@ REFUSED = {
 @pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_it_may_not_is_refused_with_what_was_expected_and_what_came(call, message):
   with pytest.raises(BadInput, match=f"Own expected .*{message}") as caught:
-    tried(discriminator=players.from_linen(linen(call), SHAPE, judges=True))
+    tried(discriminator=players.from_linen(linen(call), SHAPE, discriminator=True))
   assert "\n" not in str(caught.value)
 
 
@@ -282,10 +282,10 @@ def test_an_error_in_a_module_is_one_sentence_with_its_file_and_line(library):
   )
   in_eqx = type("Own", (eqx.Module,), {"__call__": lambda self, x: x @ jnp.ones((9, 9))})
   make = {
-    "linen": lambda: players.from_linen(linen(broken), SHAPE, judges=True),
-    "nnx": lambda: players.from_nnx(in_nnx, SHAPE, judges=True),
-    "equinox": lambda: players.from_equinox(lambda key: in_eqx(), SHAPE, judges=True),
-    "plain": lambda: players.plain(lambda key: {}, lambda params, x, y: x @ jnp.ones((9, 9)), judges=True),
+    "linen": lambda: players.from_linen(linen(broken), SHAPE, discriminator=True),
+    "nnx": lambda: players.from_nnx(in_nnx, SHAPE, discriminator=True),
+    "equinox": lambda: players.from_equinox(lambda key: in_eqx(), SHAPE, discriminator=True),
+    "plain": lambda: players.plain(lambda key: {}, lambda params, x, y: x @ jnp.ones((9, 9)), discriminator=True),
   }
   with pytest.raises(BadInput, match=r"Error: .*test_players\.py, line \d+\)$") as caught:
     tried(discriminator=make[library]())
@@ -314,10 +314,10 @@ def test_dropout_draws_anew_at_each_call_in_training_and_not_in_evaluation():
     return logits(nn.Dropout(0.5, deterministic=deterministic)(x))
 
   for player in (
-    players.from_linen(linen(call), SHAPE, judges=True),
-    players.from_nnx(InNnx, SHAPE, judges=True),
+    players.from_linen(linen(call), SHAPE, discriminator=True),
+    players.from_nnx(InNnx, SHAPE, discriminator=True),
     players.from_equinox(
-      lambda key: InEquinox(eqx.nn.Linear(PIXELS, "scalar", key=key), eqx.nn.Dropout(0.5)), SHAPE, judges=True
+      lambda key: InEquinox(eqx.nn.Linear(PIXELS, "scalar", key=key), eqx.nn.Dropout(0.5)), SHAPE, discriminator=True
     ),
   ):
     params, memory = player.init(jax.random.key(0))
@@ -335,12 +335,14 @@ def test_dropout_draws_anew_at_each_call_in_training_and_not_in_evaluation():
 
 def test_modules_without_anything_to_remember_have_an_empty_memory():
   plain = players.plain(
-    lambda key: {"w": jnp.ones((PIXELS,))}, lambda p, x, y: x.reshape(len(x), -1) @ p["w"], judges=True
+    lambda key: {"w": jnp.ones((PIXELS,))}, lambda p, x, y: x.reshape(len(x), -1) @ p["w"], discriminator=True
   )
   mlp = players.from_equinox(
-    lambda key: eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), eqx.nn.MLP(PIXELS, 1, 8, 2, key=key)]), SHAPE, judges=True
+    lambda key: eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), eqx.nn.MLP(PIXELS, 1, 8, 2, key=key)]),
+    SHAPE,
+    discriminator=True,
   )
-  for player in (plain, players.from_linen(linen(lambda self, x: logits(x)), SHAPE, judges=True), mlp):
+  for player in (plain, players.from_linen(linen(lambda self, x: logits(x)), SHAPE, discriminator=True), mlp):
     assert jax.tree.leaves(player.init(jax.random.key(0))[1]) == []
     tried(discriminator=player)
   np.testing.assert_allclose(judged(plain).logits, IMAGES.reshape(8, -1).sum(1), rtol=1e-4, atol=1e-4)
@@ -348,7 +350,7 @@ def test_modules_without_anything_to_remember_have_an_empty_memory():
 
 def test_a_batch_norm_that_never_asks_whether_it_trains_can_be_evaluated():
   player = players.from_linen(
-    linen(lambda self, x: logits(nn.BatchNorm(use_running_average=False)(x))), SHAPE, judges=True
+    linen(lambda self, x: logits(nn.BatchNorm(use_running_average=False)(x))), SHAPE, discriminator=True
   )
   params, memory = player.init(jax.random.key(0))
   _, after = player.apply(params, memory, IMAGES, LABELS, False)
@@ -366,7 +368,7 @@ def test_channels_first():
     def __call__(self, z):
       return jnp.broadcast_to(jnp.arange(3.0)[:, None, None], (3, 4, 6))
 
-  found = judged(players.from_equinox(lambda key: Pick(), SHAPE, judges=True, channels_first=True))
+  found = judged(players.from_equinox(lambda key: Pick(), SHAPE, discriminator=True, channels_first=True))
   np.testing.assert_allclose(found.logits, IMAGES[..., 0].sum((1, 2)), rtol=1e-4, atol=1e-5)
   generator = players.from_equinox(lambda key: Make(), (LATENT,), channels_first=True)
   images, _ = generator.apply(*generator.init(jax.random.key(0)), NOISE, LABELS, True)
@@ -377,7 +379,9 @@ def test_convolutions_run_as_products_unless_told_and_others_are_spoken_of_once(
   def call(self, x):
     return logits(nn.Conv(6, (3, 3), feature_group_count=3)(nn.Conv(3, (3, 3), strides=2)(x)))
 
-  ours, plain = (players.from_linen(linen(call), SHAPE, judges=True, convolution=name) for name in ("auto", "lax"))
+  ours, plain = (
+    players.from_linen(linen(call), SHAPE, discriminator=True, convolution=name) for name in ("auto", "lax")
+  )
   for _ in range(2):
     tried(discriminator=ours)
   said = capsys.readouterr().err

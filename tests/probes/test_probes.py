@@ -195,7 +195,7 @@ def dirac_like():
     spec, _, h, _, _ = random_case(("non_saturating",), batch_size=16)
     generator, _ = dirac.dirac()
     power = {"linear": lambda x: x, "square": lambda x: jnp.square(x) / 2}[kind]
-    critic = plain(lambda key: jnp.full((), 3.0), lambda psi, x, labels: psi * power(x[:, 0]), judges=True)
+    critic = plain(lambda key: jnp.full((), 3.0), lambda psi, x, labels: psi * power(x[:, 0]), discriminator=True)
     game = game_lib.assemble(spec, dirac.dataset(16), generator, critic)
     data = Data(jnp.ones((16, 1)), jnp.zeros(16, jnp.int32))
     state = dirac.placed(initial_state(h, game), 2.0, 3.0)

@@ -2,7 +2,7 @@
 
 Every adapter reads from the module's signature whether it takes labels, and whether it takes a training flag (see
 `calls.LABELS` and `calls.FLAGS`). Inputs are [B, *input_shape]. A generator returns images [B, H, W, C] in [-1, 1]; a
-discriminator, made with `judges=True`, logits [B] or [B, 1], or (logits, features [B, F]), or a `core.types.Output`.
+discriminator, made with `discriminator=True`, logits [B] or [B, 1], or (logits, features [B, F]), or a `core.types.Output`.
 
 Parameters are the arrays that are trained by gradient; all other arrays of a module (running statistics,
 power-iteration vectors, counts, the key of its dropout) are its memory. Both are nested dicts of arrays. Convolutions

@@ -18,7 +18,7 @@ from gan_jax.models.players.naming import naming
 def from_equinox(
   create: Callable[[Key], Any],
   input_shape: Shape,
-  judges: bool = False,
+  discriminator: bool = False,
   convolution: str = "auto",
   channels_first: bool = False,
 ) -> Player:
@@ -40,7 +40,7 @@ def from_equinox(
           return self.head(jax.nn.leaky_relu(x, 0.2).ravel()), state
 
       create = eqx.nn.make_with_state(Discriminator)
-      discriminator = players.from_equinox(create, (28, 28, 1), judges=True, channels_first=True)
+      discriminator = players.from_equinox(create, (28, 28, 1), discriminator=True, channels_first=True)
 
   As usual in Equinox, the module takes one example; it is mapped over the batch with `vmap`, with the axis name of its
   batch norms. Dropout and batch norms are put into evaluation by `eqx.nn.inference_mode`.
@@ -87,7 +87,7 @@ def from_equinox(
 
     places = (0, 0, None if keys is None else 0)
     value, state = jax.vmap(one, places, (0, None), axis_name=axis)(x, labels, keys)
-    if channels_first and not judges and getattr(value, "ndim", 0) == 4:
+    if channels_first and not discriminator and getattr(value, "ndim", 0) == 4:
       value = jnp.moveaxis(value, 1, -1)
     return value, {**others, "state": state}
 
@@ -103,7 +103,7 @@ def from_equinox(
     value, after = run(key if train else None, weights.restored(params), kept.restored(memory), x, labels, train)
     return value, kept.named(after) | following if train else memory
 
-  return finished(init, apply, found["what"], judges, convolution)
+  return finished(init, apply, found["what"], discriminator, convolution)
 
 
 def axis_name(eqx: Any, module: Any, what: str) -> Any:

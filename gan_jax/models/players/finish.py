@@ -16,11 +16,11 @@ def finished(
   init: Callable[[Key], tuple[Params, Memory]],
   call: Callable[[Params, Memory, Array, Array, bool], tuple[Any, Memory]],
   what: str,
-  judges: bool,
+  discriminator: bool,
   convolution: str,
 ) -> Player:
   """The player of a call that returns a module's own values; see `calls` for what they may be."""
-  as_returned = as_output if judges else as_images
+  as_returned = as_output if discriminator else as_images
 
   def apply(params: Params, memory: Memory, x: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
     def one(params: Params, memory: Memory, x: Array, labels: Array) -> tuple[Any, Memory]:

@@ -13,7 +13,7 @@ from gan_jax.models.players.finish import finished
 def plain(
   init: Callable[[Key], Params],
   apply: Callable[[Params, Array, Array], Any],
-  judges: bool = False,
+  discriminator: bool = False,
   convolution: str = "auto",
 ) -> Player:
   """A pair of pure functions without memory: init(key) -> params, apply(params, inputs, labels) -> images or logits.
@@ -24,10 +24,10 @@ def plain(
   def apply(params, images, labels):
     return images.reshape(len(images), -1) @ params["w"] + params["b"]
 
-  discriminator = players.plain(init, apply, judges=True)
+  discriminator = players.plain(init, apply, discriminator=True)
   """
 
   def call(params: Params, memory: Memory, x: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
     return apply(params, x, labels), memory
 
-  return finished(lambda key: (init(key), ()), call, name_of(apply), judges, convolution)
+  return finished(lambda key: (init(key), ()), call, name_of(apply), discriminator, convolution)

@@ -17,7 +17,7 @@ from gan_jax.models.players.finish import Shape, finished
 from gan_jax.models.players.naming import naming
 
 
-def from_linen(module: nn.Module, input_shape: Shape, judges: bool = False, convolution: str = "auto") -> Player:
+def from_linen(module: nn.Module, input_shape: Shape, discriminator: bool = False, convolution: str = "auto") -> Player:
   """A Flax Linen module. Every collection except `params` is memory; it changes only in training.
 
       class Discriminator(nn.Module):
@@ -27,7 +27,7 @@ def from_linen(module: nn.Module, input_shape: Shape, judges: bool = False, conv
           x = nn.BatchNorm(use_running_average=not train)(nn.Conv(128, (4, 4), strides=2)(x))
           return nn.Dense(1)(nn.leaky_relu(x, 0.2).reshape(len(x), -1))
 
-      discriminator = players.from_linen(Discriminator(), (28, 28, 1), judges=True)
+      discriminator = players.from_linen(Discriminator(), (28, 28, 1), discriminator=True)
       generator = players.from_linen(Generator(), (latent_size,))
 
   Raises:
@@ -67,4 +67,4 @@ def from_linen(module: nn.Module, input_shape: Shape, judges: bool = False, conv
     value, after = run(params, kept.restored(memory), x, labels, train, key)
     return value, kept.named(after) | following if train else memory
 
-  return finished(init, apply, what, judges, convolution)
+  return finished(init, apply, what, discriminator, convolution)

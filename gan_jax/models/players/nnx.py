@@ -14,7 +14,7 @@ from gan_jax.models.players.naming import naming
 
 
 def from_nnx(
-  create: Callable[[Any], Any], input_shape: Shape, judges: bool = False, convolution: str = "auto"
+  create: Callable[[Any], Any], input_shape: Shape, discriminator: bool = False, convolution: str = "auto"
 ) -> Player:
   """A Flax NNX module, made by `create(rngs)`. Every variable that is not an `nnx.Param` is memory.
 
@@ -27,7 +27,7 @@ def from_nnx(
         def __call__(self, images):
           return self.head(nnx.leaky_relu(self.norm(self.conv(images)), 0.2).reshape(len(images), -1))
 
-      discriminator = players.from_nnx(lambda rngs: Discriminator(rngs), (28, 28, 1), judges=True)
+      discriminator = players.from_nnx(lambda rngs: Discriminator(rngs), (28, 28, 1), discriminator=True)
 
   Dropout and batch norms are switched between training and evaluation by `module.train()` and `module.eval()`.
 
@@ -64,4 +64,4 @@ def from_nnx(
     parts: Any = nnx.split(module, nnx.Param, ...)
     return value, kept.named(parts[2]) if train else memory
 
-  return finished(init, apply, found["what"], judges, convolution)
+  return finished(init, apply, found["what"], discriminator, convolution)

@@ -52,7 +52,7 @@ def say(text: str) -> None:
 def _check_value(value: Any, role: str, what: str, image_shape: tuple[int, ...]) -> None:
   if role == "discriminator":
     fits = isinstance(value, Output) and value.logits.shape == (TRIAL,) and value.logits.dtype == jnp.float32
-    expected = f"an Output with float32 logits [{TRIAL}] (with judges=True, the adapters see to it)"
+    expected = f"an Output with float32 logits [{TRIAL}] (with discriminator=True, the adapters see to it)"
   else:
     fits = getattr(value, "shape", None) == (TRIAL, *image_shape) and value.dtype == jnp.float32
     expected = f"float32 images {[TRIAL, *image_shape]}"
