@@ -14,6 +14,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step, build_step
 from gan_jax.models.players import from_linen
 from tests.game.test_step import hypers_of, spec_of
+from tests.support.records import fitted
 
 MOMENTUM = 0.9
 
@@ -44,8 +45,9 @@ def case(**fields):
   data = Data(jnp.asarray(stored), jnp.arange(20, dtype=jnp.int32) % 2)
   dataset = Dataset(data, decode_bytes, (3,), 2, "points")
   generator, discriminator = from_linen(Generator(), (2,)), from_linen(Discriminator(), (3,), discriminator=True)
-  played = game.assemble(spec, dataset, generator, discriminator)._replace(couples_batch=True)
-  h = hypers_of(**traced)
+  played = game.assemble(spec, dataset, generator, discriminator)
+  assert played.couples_batch
+  h = fitted(hypers_of(**traced), spec)
   return played, h, data, initial_state(h, played)
 
 
