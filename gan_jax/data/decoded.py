@@ -21,7 +21,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL
@@ -70,8 +70,8 @@ def cached(source: Source, rules: Rules) -> np.ndarray:
 def _mapped(path: Path) -> np.ndarray | None:
   """The pixels in a file of the cache; None where it is missing or not, to the byte, what was written."""
   try:
-    whole = np.memmap(path, np.uint8, "r")
-    if hashlib.sha256(memoryview(whole[:-SEAL])).digest() != whole[-SEAL:].tobytes():
+    whole: Any = np.memmap(path, np.uint8, "r")
+    if hashlib.sha256(whole[:-SEAL]).digest() != whole[-SEAL:].tobytes():
       return None
     return np.load(path, mmap_mode="r", allow_pickle=False)
   except (OSError, ValueError):  # missing, or empty

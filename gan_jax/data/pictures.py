@@ -75,9 +75,8 @@ def _loaded(content: bytes, called: str) -> Image.Image:
     image = Image.open(io.BytesIO(content), formats=FORMATS)
   except Image.DecompressionBombError as error:
     raise BadInput(f"{called}: {error}; make it smaller, or remove it") from error
-  except (
-    Exception
-  ) as error:  # what a damaged header raises depends on the byte: OSError, SyntaxError, struct.error, ...
+  except Exception as error:
+    # What a damaged header raises depends on the byte: OSError, SyntaxError, struct.error, ...
     raise BadInput(f"{called}: expected a PNG, JPEG or WebP file, got {_describe(content)}; {ADVICE}") from error
   try:
     image.load()
