@@ -164,6 +164,7 @@ def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -
     key, options = _measured(group), thawed(group.spec.metric_options)
     if key not in found:
       found[key] = metrics.build(datasets[_key(group)], devices.cache_directory(), group.spec.metrics, options)
+    metrics.enough(found[key], group.spec.evaluation_samples)
   return found
 
 
