@@ -319,6 +319,7 @@ def test_a_source_that_changes_while_it_is_decoded_is_not_kept(tmp_path, cache, 
   read = pictures.read
 
   def meddle(content, called, rules):
+    monkeypatch.setattr(pictures, "read", read)  # once, while no thread reads yet
     (tmp_path / "set" / "2.png").write_bytes(written(99))
     return read(content, called, rules)
 
