@@ -63,8 +63,9 @@ def test_which_network_is_for_which_images():
 def test_the_least_accuracy_is_relative_to_chance():
   """Even classes: 60 % of two, 28 % of ten, 3 % of a hundred; and 93 % where nine in ten are of one class."""
   for chance, least in ((0.5, 0.6), (0.1, 0.28), (0.01, 0.03), (0.9, 0.92)):
-    assert classifier.least_accuracy(chance) == pytest.approx(least)
+    assert classifier.least_accuracy(chance, True) == pytest.approx(least)
     poor = classifier.Classifier({}, True, least - 0.001, False, chance, True)
     with pytest.raises(BadInput, match=rf"at least {least:.1%} .*chance is {chance:.1%}.*features=lite0"):
       classifier.check(poor)
     classifier.check(poor._replace(accuracy=least + 0.001))
+  assert classifier.least_accuracy(0.25, False) == pytest.approx(0.325)
