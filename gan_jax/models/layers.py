@@ -198,11 +198,13 @@ class UpConvolution(nn.Module):
     return CONVOLUTIONS[self.convolution].up(x, kernel) + bias.reshape(1, 1, 1, -1)
 
 
-SAMPLINGS = ("none", "mean_pool", "nearest", "zero_insertion")  # what `Conv` can do beside its convolution
+SAMPLINGS = ("none", "mean_pool", "nearest", "zero_insertion", "strided", "transposed")  # of `Conv`
 
 
 class Conv(nn.Module):
-  """Convolution with kernel 3, alone or as one product with the resampling beside it: [B, H, W, C] -> [B, P, Q, features].
+  """Convolution with initial weights and spectral normalisation by choice: [B, H, W, C] -> [B, P, Q, features].
+
+  With kernel 3, alone or as one product with the resampling beside it:
 
   - 'none': stride 1; the size stays.
   - 'mean_pool': the mean of 2 x 2 pixels after it, which is a convolution with kernel 4 and stride 2: 16 products of a
@@ -210,7 +212,8 @@ class Conv(nn.Module):
   - 'nearest', 'zero_insertion': the image is doubled before it (models/resampling.py), which is a transposed
     convolution with kernel 4 and stride 2, at the same price.
 
-  The kernel is [3, 3, C, features] in each case, and spectrally normalised as such.
+  With kernel 4 and stride 2: 'strided' halves the image, 'transposed' doubles it. The kernel [3 or 4, ., C, features] is
+  normalised as the matrix [taps C, features].
   """
 
   features: int
@@ -221,7 +224,8 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
+    size = KERNEL if self.sampling in ("strided", "transposed") else (3, 3)
+    kernel = self.param("kernel", self.kernel_init, (*size, x.shape[-1], self.features))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     if self.spectral:
       kernel = normalised(self, kernel, train)
@@ -231,13 +235,14 @@ class Conv(nn.Module):
 def resampled_convolution(x: Array, kernel: Array, sampling: str, convolution: str) -> Array:
   """The convolution of `Conv`, as one convolution or one transposed convolution."""
   down, up = CONVOLUTIONS[convolution]
-  if sampling == "none":
-    return down(x, kernel, (1, 1), PADDING, dimension_numbers=NHWC)
-  if sampling == "mean_pool":
-    return down(x, 0.25 * spread(kernel), STRIDE, PADDING, dimension_numbers=NHWC)
-  turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-  blocks = {"nearest": spread, "zero_insertion": lambda k: jnp.pad(k, [(0, 1), (0, 1), (0, 0), (0, 0)])}
-  return up(x, blocks[sampling](turned))
+  if sampling in ("nearest", "zero_insertion", "transposed"):
+    turned = kernel.transpose(0, 1, 3, 2)  # a transposed convolution takes the kernel of the one that it transposes
+    if sampling == "transposed":
+      return up(x, turned)
+    turned = turned[::-1, ::-1]
+    return up(x, spread(turned) if sampling == "nearest" else jnp.pad(turned, [(0, 1), (0, 1), (0, 0), (0, 0)]))
+  kernel = 0.25 * spread(kernel) if sampling == "mean_pool" else kernel
+  return down(x, kernel, (1, 1) if sampling == "none" else STRIDE, PADDING, dimension_numbers=NHWC)
 
 
 def spread(kernel: Array) -> Array:
