@@ -119,14 +119,14 @@ class Discriminator(nn.Module):
         x = Block(self.group_size, total, self.convolution)(x)
     _, height, width, channels = x.shape
     basis = self.param("basis", weights(1.0, fan_in=height * width), (1, height, width, channels))
-    features = (x * basis).sum((1, 2))
+    seen = (x * basis).sum((1, 2))
     if self.conditional:
-      features = pointwise(channels)(features, train)
+      seen = pointwise(channels)(seen, train)
     gain = 1 / max(1, self.num_classes)
     head = LogitHead(
       self.conditional, self.num_classes, class_logits=self.class_logits, bias=False, class_only=True, embed_gain=gain
     )
-    return head(features, labels, train)
+    return head(seen, labels, train)
 
 
 @register()
