@@ -200,6 +200,13 @@ def build(spec: Spec, dataset: Dataset) -> Game:
   return assemble(spec, dataset, *both, models.couples_batch(spec, dataset.image_shape, dataset.num_classes))
 
 
+def uncoupled(spec: Spec) -> str:
+  """What to choose instead of a discriminator that couples the examples of a batch."""
+  if "discriminator_norm" in models.get(spec.model).options:
+    return "model_options.discriminator_norm none or layer"
+  return "a discriminator whose layers see one example at a time (no batch normalisation)"
+
+
 def assemble(
   spec: Spec, dataset: Dataset, generator: Player, discriminator: Player, couples_batch: bool | None = None
 ) -> Game:
@@ -214,8 +221,8 @@ def assemble(
   if sloped and couples_batch:
     raise BadInput(
       f"penalty {sloped[0]!r} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
-      "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected a "
-      "discriminator without statistics of the batch (such as discriminator_norm none or layer), or penalty none"
+      "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected "
+      f"{uncoupled(spec)}, or penalty none"
     )
   return Game(
     spec=spec,
