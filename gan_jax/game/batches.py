@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Batches, Data, Key
+from gan_jax.data.augmentations import flip
 from gan_jax.data.order import example_indices, held_out_index, split_sizes, training_index
 from gan_jax.game import methods
 from gan_jax.game.rules import Game, real_batches
@@ -34,6 +35,7 @@ class Batch(NamedTuple):
   noise: Array  # [B, Z], the generator's input
   blur: Array | None  # [B, ...], instance noise of the fakes; None without it
   key: Key  # of the penalties
+  view: Key  # of the augmentation of what the discriminator is shown
 
 
 def draw(spec: Spec, seed: ArrayLike, step: Array, data: Data) -> Batches:
@@ -76,6 +78,8 @@ def deal(game: Game, hypers: Hypers, step: Array, batches: Batches, player: Play
   """The batch of the index-th update of a player in a step."""
   spec, which = game.spec, place(game.spec, player, index)
   real = game.spread(game.decode(batches.images[which]))
+  if spec.flips:
+    real = flip(real, derive_key(hypers.seed, step, Purpose.FLIP, which))
   held_out = None
   if batches.held_out is not None:
     held_out = (game.spread(game.decode(batches.held_out.images)), batches.held_out.labels)
@@ -91,7 +95,8 @@ def deal(game: Game, hypers: Hypers, step: Array, batches: Batches, player: Play
     blur_of_fakes = blur(game, hypers, step, fake_key)
   penalty = Purpose.PENALTY if player == "discriminator" else Purpose.GENERATOR_PENALTY
   keys = derive_key(hypers.seed, step, penalty, index)
-  return Batch(real, game.spread(batches.labels[which]), held_out, noise, blur_of_fakes, keys)
+  view = derive_key(hypers.seed, step, Purpose.AUGMENTATION, 2 * index + (player == "generator"))
+  return Batch(real, game.spread(batches.labels[which]), held_out, noise, blur_of_fakes, keys, view)
 
 
 def shown(images: Array, batch: Batch) -> Array:

@@ -15,6 +15,7 @@ from gan_jax.core.types import Data, GanState, Memory, Params
 from gan_jax.data import Dataset, encode_for_view
 from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
+from gan_jax.game import schedules
 from gan_jax.game.rules import Game
 from gan_jax.inspections import duality, geometry
 from gan_jax.metrics import OF_NEIGHBOURS, Quality
@@ -87,7 +88,8 @@ def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Dat
   def all_members(measure: Callable) -> Callable:
     def measured(hypers: Hypers, state: GanState, data: Data) -> Any:
       number = state.step[0]  # the same for all members, so that a `cond` on it stays a branch under `vmap`
-      return jax.vmap(lambda h, s: measure(h, s._replace(step=number), data))(hypers, state)
+      now = lambda h: schedules.current(game.spec, h, number)  # noqa: E731
+      return jax.vmap(lambda h, s: measure(now(h), s._replace(step=number), data))(hypers, state)
 
     return jax.jit(layout.divide(measured, (DIVIDED, DIVIDED, REPLICATED), DIVIDED))
 
@@ -124,7 +126,9 @@ def explanations(game: Game) -> dict[str, str]:
     for player, made in (("gen", game.generator), ("disc", game.discriminator)):
       layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0))[0])]
   spectral = spec.weight_constraint == "spectral"
-  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral)
+  found = probes.explanations(
+    lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral, spec.class_loss != "none"
+  )
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
   return found
