@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax import probes
+from gan_jax.core.errors import BadInput
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Data, GanState, Memory, Params
 from gan_jax.data import Dataset, encode_for_view
@@ -23,7 +24,7 @@ from gan_jax.metrics.chunks import CHUNK
 from gan_jax.probes import lens
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, Layout
-from gan_jax.settings.records import Hypers, thawed
+from gan_jax.settings.records import Hypers, Spec, thawed
 
 GRID = {3: 64, 1: 512}  # number of samples in a grid, by the rank of an example: images [H, W, C], points [2]
 RAW = "raw/"  # prefix of a metric of the generator itself; without it, of the generator with averaged weights
@@ -80,7 +81,17 @@ def build_evaluate(
   return evaluate
 
 
-def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Data], Columns]:
+def check_resident(spec: Spec) -> None:
+  """Raises `BadInput` for inspections, which draw examples as they compute, where the data are streamed."""
+  for name in probes.requested(spec.probes):
+    if name in INSPECTIONS:
+      raise BadInput(
+        f"probes {name!r} expected data that lie on the device, got data beyond data_memory of its memory; expected a "
+        "larger data_memory, or other probes"
+      )
+
+
+def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Data | None], Columns]:
   """A function that measures the inspections that `Spec.probes` asks for."""
   asked = [name for name in probes.requested(game.spec.probes) if name in INSPECTIONS]
   options = thawed(game.spec.probe_options)
@@ -96,7 +107,7 @@ def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Dat
   built = {name: INSPECTIONS[name].build(game, **options.get(name, {})) for name in asked}
   inspections = [(all_members(measure), INSPECTIONS[name].finish) for name, measure in built.items()]
 
-  def inspect(hypers: Hypers, state: GanState, data: Data) -> Columns:
+  def inspect(hypers: Hypers, state: GanState, data: Data | None) -> Columns:
     columns: Columns = {}
     for measure, finish in inspections:
       columns |= finish(layout.cut(measure(hypers, state, data)))

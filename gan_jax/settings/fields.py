@@ -187,6 +187,13 @@ FIELDS: dict[str, Field] = {
     0,
     4096,
   ),
+  "data_memory": Field(
+    0.25,
+    "label",
+    "share of a device's memory for the data; more than that is streamed from the host, with the same result",
+    0,
+    1,
+  ),
   "checkpoint_every": Field(1000, "static", "steps between two checkpoints", 1, LARGEST_INT),
 }
 
