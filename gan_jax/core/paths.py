@@ -1,4 +1,4 @@
-"""Checks of a path that a user gives. No jax import."""
+"""Checks of a path that a user gives, and the place of the cache. No jax import."""
 
 import os
 from pathlib import Path
@@ -30,3 +30,8 @@ def usable(path: Any, what: str) -> Path:
   except (OSError, RuntimeError) as error:
     raise BadInput(f"{what} {shown(text)} cannot be used: {getattr(error, 'strerror', None) or error}") from error
   return found
+
+
+def cache_directory() -> Path:
+  """The user's cache: compiled programs, trained classifiers, decoded pictures. It may be deleted at any time."""
+  return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax"

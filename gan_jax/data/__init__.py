@@ -16,6 +16,7 @@ from gan_jax.data.dataset import DATASETS, Dataset, check, digest, encode_for_vi
 from gan_jax.data.arrays import from_arrays
 from gan_jax.data.augmentations import AUGMENTATIONS
 from gan_jax.data.order import example_indices
+from gan_jax.data.telling import telling
 
 __all__ = [
   "AUGMENTATIONS",
@@ -28,6 +29,7 @@ __all__ = [
   "from_arrays",
   "load",
   "register",
+  "telling",
 ]
 
 import_modules(__name__, __path__)  # every file registers its datasets

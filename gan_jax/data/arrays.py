@@ -22,7 +22,8 @@ def from_arrays(images: Any, labels: Any = None, span: tuple[float, float] | Non
   Raises:
     BadInput: other shapes or types, or float images without a span.
   """
-  images = np.asarray(images)
+  mapped = isinstance(images, np.memmap)
+  images = images if mapped else np.asarray(images)
   what = f"{images.dtype} of shape {list(images.shape)}"
   floating = np.issubdtype(images.dtype, np.floating)
   if labels is None:
@@ -32,7 +33,9 @@ def from_arrays(images: Any, labels: Any = None, span: tuple[float, float] | Non
     raise BadInput(f"labels expected one whole number for each of the examples, {what}, got {_form(labels)}")
   if labels.min() < 0:
     raise BadInput(f"labels expected classes from 0 up, got {labels.min()}")
-  data, classes = Data(jnp.asarray(images), jnp.asarray(labels, jnp.int32)), int(labels.max()) + 1
+  # What is mapped from disk may be larger than the device's memory.
+  data = Data(images if mapped else jnp.asarray(images), jnp.asarray(labels, jnp.int32))
+  classes = int(labels.max()) + 1
   if floating and images.ndim == 2 and images.shape[1] == 2:
     return Dataset(data._replace(images=data.images.astype(jnp.float32)), decode_points, (2,), classes, "points")
   if images.ndim != 4 or not (floating or images.dtype == np.uint8):

@@ -1,8 +1,9 @@
 """The record of a dataset: arrays on the device as they were stored, and a function that decodes a batch of them."""
 
 import hashlib
-from collections.abc import Callable
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ from gan_jax.core.errors import BadInput, plural, shown
 from gan_jax.core.registry import Registry
 from gan_jax.core.types import Data
 
-CHUNK = 4096  # examples decoded at once when all are checked
+CHUNK = 4096  # the most examples decoded at once when all are checked
+CHUNK_BYTES = 2**25  # of stored examples, looked at at once: data that are mapped from disk may exceed the memory
 ROUNDING = 1e-5  # tolerance of a decoded pixel outside [-1, 1]
 
 
@@ -27,7 +29,8 @@ class Line(NamedTuple):
 class Dataset(NamedTuple):
   """A whole dataset, ready to train on.
 
-  `data.images` is uint8 [N, H, W, C] or float32 points [N, 2]; `data.labels` is int32 [N] in [0, num_classes).
+  `data.images` is uint8 [N, H, W, C] or float32 points [N, 2]; `data.labels` is int32 [N] in [0, num_classes). The images
+  may be on the device, or a read-only `numpy.memmap`, which may be larger than any memory.
   `decode` turns a batch of stored examples into the networks' inputs: float32 images in [-1, 1], or the points.
   """
 
@@ -55,10 +58,22 @@ def digest(dataset: Dataset) -> str:
   """sha256 of the stored examples and labels, with dtypes and shapes: it detects other data of the same name."""
   hasher = hashlib.sha256()
   for array in dataset.data:
-    stored = np.ascontiguousarray(array)
+    stored = np.asarray(array)
     hasher.update(f"{stored.dtype} {stored.shape}".encode())
-    hasher.update(stored.tobytes())
+    for chunk in chunks(stored):
+      hasher.update(chunk.tobytes())
   return hasher.hexdigest()
+
+
+def chunks(stored: np.ndarray) -> Iterator[np.ndarray]:
+  """The examples [N, ...] in their order, so many at once that they have about `CHUNK_BYTES`."""
+  size = at_once(stored)
+  return (stored[start : start + size] for start in range(0, len(stored), size))
+
+
+def at_once(images: Any) -> int:
+  """How many examples have about `CHUNK_BYTES`, at least one."""
+  return max(CHUNK_BYTES // max(math.prod(images.shape[1:]) * images.dtype.itemsize, 1), 1)
 
 
 def decode_bytes(stored: Array) -> Array:
@@ -131,9 +146,9 @@ def _range(name: str, dataset: Dataset) -> tuple[float, float]:
     return seen.min(), seen.max(), jnp.isfinite(seen).all()
 
   # The last chunk overlaps the one before, because another length would compile a second program.
-  size = min(CHUNK, len(images))
+  size = min(CHUNK, len(images), at_once(images))
   starts = [*range(0, len(images) - size, size), len(images) - size]
-  found = jax.device_get([ends(images[start : start + size]) for start in starts])
+  found = [jax.device_get(ends(images[start : start + size])) for start in starts]
   if not all(finite for _, _, finite in found):
     raise BadInput(f"dataset {name!r} expected finite values after decoding, got NaN or infinity")
   return float(min(low for low, _, _ in found)), float(max(high for _, high, _ in found))

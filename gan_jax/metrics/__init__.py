@@ -2,9 +2,20 @@
 
 from gan_jax.core.registry import import_modules
 from gan_jax.data import Dataset
-from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, names, of_samples, register
+from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, enough, names, of_samples, register
 
-__all__ = ["METRICS", "OF_NEIGHBOURS", "Quality", "build", "check", "chosen", "names", "of_samples", "register"]
+__all__ = [
+  "METRICS",
+  "OF_NEIGHBOURS",
+  "Quality",
+  "build",
+  "check",
+  "chosen",
+  "enough",
+  "names",
+  "of_samples",
+  "register",
+]
 
 import_modules(__name__, __path__)  # every file registers its metrics
 

@@ -25,6 +25,7 @@ from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Data, Params
 from gan_jax.data import Dataset
 from gan_jax.data.order import example_indices, scattered
+from gan_jax.metrics import networks
 
 HIDDEN, FEATURES, STEPS, BATCH, RATE = 256, 64, 2000, 128, 1e-3
 HELD_OUT = 5  # one in five is not trained on
@@ -103,6 +104,19 @@ def train(dataset: Dataset) -> Classifier:
 
   params, accuracy = fit(params, dataset.judged, order[held:], order[:held])
   return Classifier(jax.device_get(params), by_class, float(accuracy), cached=False)
+
+
+def network(trained: Classifier, dataset: Dataset) -> networks.Network:
+  """The classifier as the network `classifier`, in whose features samples are compared."""
+  outputs = dataset.num_classes if trained.by_class else FLIPS
+  digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trained.params)))
+  taught = "the classes of this data" if trained.by_class else "how this data was mirrored"
+  protocol = (
+    f"a small classifier of {taught} (weights {digest.hexdigest()[:12]}, {trained.accuracy:.1%} accurate on held-out "
+    "examples), images as they are"
+  )
+  see = lambda images: networks.Seen(*apply(trained.params, images, outputs))  # noqa: E731
+  return networks.Network("classifier", f"classifier {digest.hexdigest()}", FEATURES, see, protocol, costly=False)
 
 
 def load_or_train(dataset: Dataset, cache: Path) -> Classifier:

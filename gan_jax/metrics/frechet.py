@@ -1,11 +1,19 @@
-"""Frechet distance between two sets of features, as Gaussians."""
+"""Frechet distance between two sets of features, as Gaussians; it is called FID in Inception's features only."""
 
+from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from gan_jax.core.checks import at_least_float32
+from gan_jax.core.errors import BadInput
+from gan_jax.data import Dataset
+from gan_jax.metrics import features as named
+from gan_jax.metrics.networks import REFERENCE, Reference, Seen, compared, real_features
+from gan_jax.metrics.registry import Quality, of_features, register
 
 
 class Gaussian(NamedTuple):
@@ -24,21 +32,28 @@ def fit(features: Array) -> Gaussian:
   features = at_least_float32(features)
   mean = features.mean(axis=0)
   centred = features - mean[None, :]
-  return Gaussian(mean, centred.T @ centred / (features.shape[0] - 1))
+  return Gaussian(mean, jnp.matmul(centred.T, centred, precision="highest") / (features.shape[0] - 1))
 
 
-def frechet_distance(a: Gaussian, b: Gaussian) -> np.ndarray:
+def roots(covariances: Array | np.ndarray) -> np.ndarray:
+  """The symmetric square roots [..., D, D] of covariances, on the host in float64; NaN where a decomposition fails."""
+  given = np.asarray(covariances, np.float64)
+  return np.array([_root(given[index]) for index in np.ndindex(given.shape[:-2])]).reshape(given.shape)
+
+
+def frechet_distance(a: Gaussian, b: Gaussian, root_b: np.ndarray | None = None) -> np.ndarray:
   """|m_a - m_b|^2 + tr(C_a) + tr(C_b) - 2 tr((C_a C_b)^(1/2)), a squared distance (Dowson and Landau 1982, eq. 4).
 
   Leading axes broadcast. A member of a population whose moments are not finite gets NaN, without effect on the others.
   Heusel et al. 2017 (arXiv:1706.08500) take it in the features of an Inception network and call it FID; in any other
-  features it is not FID. Give the reference as `b`: its square root is taken once, not once for each member of `a`.
+  features it is not FID. Give the reference as `b`: its square root is taken once, not once for each member of `a`, and
+  not at all where it is given as `root_b`, from `roots`.
 
   On the host, in float64: square roots of a float32 spectrum lose half of its digits, and XLA's batched LAPACK calls
   deadlock when two CPU devices run them at once (jax 0.10.2).
   """
   mean_a, mean_b, cov_a, cov_b = (np.asarray(x, np.float64) for x in (a.mean, b.mean, a.covariance, b.covariance))
-  root_b = np.array([_root(cov_b[index]) for index in np.ndindex(cov_b.shape[:-2])]).reshape(cov_b.shape)
+  root_b = roots(cov_b) if root_b is None else root_b
   shape = np.broadcast_shapes(mean_a.shape[:-1], mean_b.shape[:-1], cov_a.shape[:-2], cov_b.shape[:-2])
   means = [np.broadcast_to(x, (*shape, *x.shape[-1:])) for x in (mean_a, mean_b)]
   matrices = [np.broadcast_to(x, (*shape, *x.shape[-2:])) for x in (cov_a, cov_b, root_b)]
@@ -68,3 +83,30 @@ def _distance(
     return np.nan
   spread = np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
   return float(np.square(mean_a - mean_b).sum() + np.maximum(spread, 0))
+
+
+@register("frechet", lambda dataset: False, lambda dataset: named.not_images("frechet", dataset))
+def build(
+  dataset: Dataset, cache: Path, *, features: named.Features = "classifier", reference: Reference = REFERENCE
+) -> Quality:
+  """Frechet distance to the data in the features of a network; in Inception's it is FID."""
+  network = named.network(features, dataset, cache)
+  real = real_features(network, dataset, cache, reference)
+  least = network.size + 1
+  if len(real) < least:
+    raise BadInput(
+      f"metric 'frechet' expected at least {least:,} real examples, for the covariance of {network.size:,} features, "
+      f"got {len(real):,}; metric 'kid' can be computed of any number"
+    )
+  own = jax.device_get(fit(real))
+  root, name = roots(own.covariance), f"{features}/{'fid' if features == 'inception' else 'frechet'}"
+
+  def judge(seen: Seen, near: bool) -> Gaussian:
+    return fit(seen.features)
+
+  def finish(found: Gaussian) -> dict[str, np.ndarray]:
+    return {name: frechet_distance(found, own, root)}
+
+  title = "FID, the Frechet distance" if features == "inception" else "Frechet distance, not FID,"
+  text = f"{title} to the data, covariances with divisor N - 1, {compared(network, len(real))}"
+  return of_features(network, judge, finish, {name: text}, {"frechet_features": network.protocol}, least)

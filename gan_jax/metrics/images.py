@@ -1,7 +1,6 @@
 """Metrics of generated images, in the features and predicted classes of a small classifier, relative to the data."""
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,10 +11,9 @@ from jax import Array
 
 from gan_jax.core.registry import Option
 from gan_jax.data import Dataset
-from gan_jax.data.order import scattered
 from gan_jax.metrics import classifier, frechet, shares, variety
-from gan_jax.metrics.chunks import in_chunks
-from gan_jax.metrics.registry import Quality, register
+from gan_jax.metrics.networks import Seen, see_examples
+from gan_jax.metrics.registry import Quality, of_features, register
 
 
 class Statistics(NamedTuple):
@@ -29,13 +27,6 @@ class Statistics(NamedTuple):
   within: Any
   neighbour: Any  # [n], distance of each of some samples to the nearest other one; None: not searched for
   to_real: Any  # [n], distance to the nearest training example; None: not searched for
-
-
-class Seen(NamedTuple):
-  """Features [M, D] of some examples and their predicted classes, [M, K] one-hot."""
-
-  features: Array
-  members: Array
 
 
 def _too_few(dataset: Dataset) -> str:
@@ -61,25 +52,14 @@ def build(
 ) -> Quality:
   """Frechet distance, spread, duplicates, nearest real example and classes, by the features of a small classifier."""
   trained = classifier.load_or_train(dataset, cache)
+  network = classifier.network(trained, dataset)
   classes = dataset.num_classes if trained.by_class else 1
-  look = functools.partial(see, trained, classes)
-
-  @jax.jit
-  def seen(images: Array, order: Array) -> Seen:
-    # The last chunk's surplus is cut off later; until then its indices must be valid.
-    chosen = lambda indices: images[order[jnp.minimum(indices, len(order) - 1)]]  # noqa: E731
-    return in_chunks(lambda indices: look(dataset.decode(chosen(indices))), len(order))
-
-  def examples(images: Array) -> Seen:
-    """Features and classes of a sample of the examples, whatever the order in which they are stored."""
-    size = images.shape[0]
-    return seen(images, scattered(jnp.arange(min(size, reference)), size))
-
-  real = examples(dataset.judged.images)
-  taught = real if dataset.reference is None else examples(dataset.data.images)
+  real = see_examples(network, dataset, dataset.judged.images, reference)
+  taught = real if dataset.reference is None else see_examples(network, dataset, dataset.data.images, reference)
   gaussian = jax.device_get(frechet.fit(real.features))
-  counts = np.asarray(real.members.sum(axis=0))
-  own_within = variety.resolved(float(variety.within(*real)), real.features)
+  members = predicted(real, classes)
+  counts = np.asarray(members.sum(axis=0))
+  own_within = variety.resolved(float(variety.within(real.features, members)), real.features)
 
   neighbours = variety.neighbours(real.features)
 
@@ -89,16 +69,16 @@ def build(
     found = jax.jit(variety.nearest, static_argnums=2)(real.features, taught.features, same)
     return float(np.median(np.asarray(found)))
 
-  def measure(draw: Callable[[Array], Array], count: int, near: bool) -> Statistics:
-    found = in_chunks(lambda indices: look(draw(indices)), count)
-    share = found.members.mean(axis=0)
+  def judge(found: Seen, near: bool) -> Statistics:
+    members = predicted(found, classes)
+    share = members.mean(axis=0)
     some = found.features[: min(variety.SAMPLES, len(real.features))]
     return Statistics(
       frechet.fit(found.features),
       share,
-      *shares.presence(share, counts, count),
+      *shares.presence(share, counts, len(found.features)),
       shares.divergence(share, counts),
-      variety.within(*found),
+      variety.within(found.features, members),
       neighbours.measure(found.features) if near else None,
       variety.nearest(some, taught.features, False) if near else None,
     )
@@ -114,7 +94,7 @@ def build(
     return columns | (by_class(found) if classes > 1 else {})
 
   notes = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
-  return Quality(measure, finish, explanations(trained, counts, len(real.features)), notes)
+  return of_features(network, judge, finish, explanations(trained, counts, len(real.features)), notes)
 
 
 def by_class(found: Statistics) -> dict[str, np.ndarray]:
@@ -128,11 +108,9 @@ def by_class(found: Statistics) -> dict[str, np.ndarray]:
   }
 
 
-def see(trained: classifier.Classifier, classes: int, images: Array) -> Seen:
-  """Features of images [B, H, W, C], and their classes; a single class where the data have one."""
-  outputs = classes if trained.by_class else classifier.FLIPS
-  features, logits = classifier.apply(trained.params, images, outputs)
-  return Seen(features, jax.nn.one_hot(logits.argmax(-1) if trained.by_class else jnp.zeros(len(images), int), classes))
+def predicted(seen: Seen, classes: int) -> Array:
+  """The predicted classes [N, K] of what the classifier saw, one-hot; a single class where the data have one."""
+  return jax.nn.one_hot(seen.logits.argmax(-1) if classes > 1 else jnp.zeros(len(seen.logits), int), classes)
 
 
 def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) -> dict[str, str]:

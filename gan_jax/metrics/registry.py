@@ -20,10 +20,11 @@ from gan_jax.core.errors import BadInput, blamed, shown
 from gan_jax.core.registry import Builder, Registry
 from gan_jax.data import Dataset
 from gan_jax.metrics.chunks import in_chunks
+from gan_jax.metrics.networks import Network, Seen, look
 
 
 class Quality(NamedTuple):
-  """A metric bound to one dataset."""
+  """A metric bound to one dataset. A metric of a network's features is made by `of_features`."""
 
   # On the device, for one generator: (draw: indices [B] -> samples [B, ...], number of samples, whether to search for
   # nearest neighbours) -> small statistics
@@ -31,6 +32,9 @@ class Quality(NamedTuple):
   finish: Callable[[Any], dict[str, np.ndarray]]  # on the host: statistics with a leading axis [P] -> metrics [P]
   explanations: dict[str, str]
   notes: dict[str, Any]  # facts for the report
+  network: Network | None = None  # in whose features samples are compared; None: in none
+  judge: Callable[[Seen, bool], Any] | None = None  # what `measure` makes of the features: (seen, near) -> statistics
+  least: int = 1  # fewest samples of which it can be computed
 
 
 # Metrics that need a search for nearest neighbours, about half the cost of an evaluation.
@@ -92,19 +96,52 @@ def build(
 
 
 def together(parts: list[Quality]) -> Quality:
-  """Several metrics as one. If two have a column of the same name, the later one's is kept."""
+  """Several metrics as one; those of one network share its features.
+
+  If two have a column of the same name, the later one's is kept.
+  """
   if len(parts) == 1:
     return parts[0]
 
   def measure(draw: Callable[[Array], Array], count: int, near: bool) -> tuple[Any, ...]:
-    return tuple(part.measure(draw, count, near) for part in parts)
+    seen = look([part.network for part in parts if part.network], draw, count)
+    return tuple(
+      part.judge(seen[part.network.key], near) if part.network and part.judge else part.measure(draw, count, near)
+      for part in parts
+    )
 
   def finish(found: tuple[Any, ...]) -> dict[str, np.ndarray]:
     each = [part.finish(one) for part, one in zip(parts, found, strict=True)]
     return {name: column for columns in each for name, column in columns.items()}
 
   explained = {name: text for part in parts for name, text in part.explanations.items()}
-  return Quality(measure, finish, explained, {name: fact for part in parts for name, fact in part.notes.items()})
+  notes = {name: fact for part in parts for name, fact in part.notes.items()}
+  return Quality(measure, finish, explained, notes, least=max(part.least for part in parts))
+
+
+def of_features(
+  network: Network,
+  judge: Callable[[Seen, bool], Any],
+  finish: Callable[[Any], dict[str, np.ndarray]],
+  explanations: dict[str, str],
+  notes: dict[str, Any],
+  least: int = 1,
+) -> Quality:
+  """A metric of what a network makes of the samples; see `Quality`."""
+
+  def measure(draw: Callable[[Array], Array], count: int, near: bool) -> Any:
+    return judge(look([network], draw, count)[network.key], near)
+
+  return Quality(measure, finish, explanations, notes, network, judge, least)
+
+
+def enough(quality: Quality, samples: int) -> None:
+  """Raises `BadInput` where `evaluation_samples` are fewer than the metrics need."""
+  if samples < quality.least:
+    raise BadInput(
+      f"config field 'evaluation_samples' expected at least {quality.least:,}, more than there are features of which a "
+      f"covariance is estimated, got {samples:,}; metric 'kid' can be computed of any number"
+    )
 
 
 def of_samples(function: Callable[..., dict[str, Array]], name: str) -> Callable[..., Quality]:

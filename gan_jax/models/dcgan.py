@@ -8,14 +8,10 @@ Differences from the paper:
   squared) and the generator's gradient vanish together. He's scale starts the slope at order one, at every width.
 """
 
-from typing import Annotated
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.core.errors import BadInput
-from gan_jax.core.registry import Option
 from gan_jax.core.types import Output, Player
 from gan_jax.models.layers import DownConvolution, UpConvolution
 from gan_jax.models.linen import (
@@ -29,13 +25,15 @@ from gan_jax.models.linen import (
   as_player,
   weights,
 )
-from gan_jax.models.registry import DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
-
-STAGES = {
-  8: 2,
-  28: 2,
-  32: 3,
-}  # side of an image -> how often it is halved: 8 -> 4 -> 2, 28 -> 14 -> 7, 32 -> 16 -> 8 -> 4
+from gan_jax.models.registry import (
+  ClassLogits,
+  Convolution,
+  DiscriminatorNorm,
+  DiscriminatorWidth,
+  GeneratorWidth,
+  register,
+)
+from gan_jax.models.sizes import base, check_images, halvings
 
 
 def channels(width: int, stages: int) -> list[int]:
@@ -54,10 +52,11 @@ class Generator(nn.Module):
 
   @nn.compact
   def __call__(self, noise: Array, labels: Array, train: bool) -> Array:
-    stages = STAGES[self.image_shape[0]]
-    side = self.image_shape[0] >> stages
+    stages = halvings(self.image_shape)
+    height, width = base(self.image_shape, stages)
     x = LatentInput(self.conditional, self.num_classes)(noise, labels)
-    x = nn.Dense(side * side * self.width, kernel_init=weights(RELU_GAIN))(x).reshape(len(x), side, side, self.width)
+    x = nn.Dense(height * width * self.width, kernel_init=weights(RELU_GAIN))(x)
+    x = x.reshape(len(x), height, width, self.width)
     x = nn.relu(Norm("layer")(x, train))
     for features in channels(self.width, stages)[1:]:
       x = nn.relu(Norm("layer")(UpConvolution(features, self.convolution, RELU_GAIN)(x), train))
@@ -71,16 +70,19 @@ class Discriminator(nn.Module):
   norm: str
   conditional: bool
   num_classes: int
+  class_logits: int
   convolution: str
 
   @nn.compact
   def __call__(self, images: Array, labels: Array, train: bool) -> Output:
     x = images
-    for stage, features in enumerate(reversed(channels(self.width, STAGES[images.shape[1]]))):
+    for stage, features in enumerate(reversed(channels(self.width, halvings(images.shape[1:])))):
       x = DownConvolution(features, self.convolution, LEAKY_GAIN)(x)
       # The first map is left as it is (as in DCGAN): normalised, it would hide the contrast of the image.
       x = nn.leaky_relu(Norm(self.norm if stage else "none")(x, train), SLOPE)
-    return LogitHead(self.conditional, self.num_classes)(x.reshape((len(x), -1)), labels)
+    return LogitHead(self.conditional, self.num_classes, class_logits=self.class_logits)(
+      x.reshape((len(x), -1)), labels
+    )
 
 
 @register()
@@ -93,18 +95,26 @@ def dcgan(
   generator_width: GeneratorWidth = 128,
   discriminator_width: DiscriminatorWidth = 128,
   discriminator_norm: DiscriminatorNorm = "none",
-  convolution: Annotated[
-    str, Option("`auto` is `matmul`; see models/layers.py", choices=("auto", "matmul", "lax"))
-  ] = "auto",
+  class_logits: ClassLogits = 0,
+  convolution: Convolution = "auto",
 ) -> tuple[Player, Player]:
-  """(generator, discriminator) for square images of side 8, 28 or 32 with any number of channels.
+  """(generator, discriminator) for images of any size that can be halved twice, with any number of channels.
+
+  A map is halved, and its channels doubled, as `sizes.halvings` says. At 32 x 32 x 3 with width W:
+
+  | generator | | discriminator | |
+  |---|---|---|---|
+  | linear, layer norm, ReLU | 4 x 4 x W | conv 4, stride 2, LReLU .2 | 16 x 16 x W/4 |
+  | up-conv 4, layer norm, ReLU | 8 x 8 x W/2 | conv 4, stride 2, norm, LReLU .2 | 8 x 8 x W/2 |
+  | up-conv 4, layer norm, ReLU | 16 x 16 x W/4 | conv 4, stride 2, norm, LReLU .2 | 4 x 4 x W |
+  | up-conv 4, tanh | 32 x 32 x 3 | linear (and projection) | 1 |
 
   Raises:
-    BadInput: data of another shape.
+    BadInput: data of another shape, or a side that is not a multiple of 4; the message names the nearest sizes.
   """
-  if len(image_shape) != 3 or image_shape[0] != image_shape[1] or image_shape[0] not in STAGES:
-    sizes = ", ".join(f"{side}x{side}" for side in STAGES)
-    raise BadInput(f"model 'dcgan' expected images of {sizes}, got examples of shape {tuple(image_shape)}")
+  check_images("dcgan", image_shape)
   generator = Generator(image_shape, generator_width, conditional, num_classes, convolution)
-  discriminator = Discriminator(discriminator_width, discriminator_norm, conditional, num_classes, convolution)
+  discriminator = Discriminator(
+    discriminator_width, discriminator_norm, conditional, num_classes, class_logits, convolution
+  )
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

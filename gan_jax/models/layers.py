@@ -4,7 +4,7 @@ Inside `scan` XLA runs a convolution slowly on a CPU, and `vmap` over its kernel
 everywhere. A stride-s convolution is also a sum of matrix products: fold each s x s block of pixels into channels
 (space to depth), and a k x k kernel becomes (k/s) x (k/s) taps, each one product of all the pixels with one matrix.
 Products run at full speed in `scan`, and become batched products over a population. There is no im2col: the taps are
-slices, multiplied and summed.
+slices, multiplied and summed. Only the few channels of a group are joined over the taps, to one product per group.
 
 `convolution='auto'` is 'matmul' on every backend for now: it was measured on CPU only.
 """
@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.nn.initializers import Initializer
 
 from gan_jax.models.linen import weights
+from gan_jax.models.spectral import normalised
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 KERNEL, STRIDE, PADDING = (4, 4), (2, 2), ((1, 1), (1, 1))  # exactly halves, or doubles, an even size (DCGAN)
@@ -44,13 +46,14 @@ def matmul_conv_general_dilated(
     window_strides: (vertical, horizontal).
     padding: 'SAME', 'VALID' or ((top, bottom), (left, right)); negative crops.
     dimension_numbers: NHWC, HWIO, NHWC in any spelling that lax knows.
+    feature_group_count: G; the kernel is then [h, w, C/G, O], and the g-th of G parts of O sees the g-th part of C.
     precision: of the products, as in lax.
 
   Returns:
     [B, P, Q, O].
 
   Raises:
-    ValueError: dilation, groups, another layout, shapes that do not fit, or a kernel larger than the padded image.
+    ValueError: dilation, another layout, shapes that do not fit, or a kernel larger than the padded image.
   """
   _check(lhs, rhs, window_strides, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count)
   if isinstance(padding, str):
@@ -69,6 +72,8 @@ def matmul_conv_general_dilated(
   h, w, channels, features = rhs.shape
   kernel = jnp.pad(rhs, [(0, taps[0] * s - h), (0, taps[1] * t - w), (0, 0), (0, 0)])
   kernel = kernel.reshape(taps[0], s, taps[1], t, channels, features).transpose(0, 2, 1, 3, 4, 5)
+  if feature_group_count > 1:
+    return _grouped(x, kernel, (p, q), feature_group_count, precision)
   kernel = kernel.reshape(taps[0], taps[1], s * t * channels, features)
   products = [
     jnp.dot(x[:, i : i + p, j : j + q], kernel[i, j], precision=precision)
@@ -76,6 +81,22 @@ def matmul_conv_general_dilated(
     for j in range(taps[1])
   ]
   return functools.reduce(jnp.add, products)
+
+
+def _grouped(x: Array, kernel: Array, pixels: tuple[int, int], groups: int, precision: Any) -> Array:
+  """The products of a grouped convolution: x [B, h, w, s t C], kernel [i, j, s, t, C/G, O] -> [B, P, Q, O].
+
+  A group has few channels, so its taps are joined (im2col) and each group is one product, batched over the groups.
+  """
+  batch, height, width, _ = x.shape
+  high, wide, s, t, channels, features = kernel.shape
+  (p, q), depth = pixels, high * wide * s * t * channels
+  x = x.reshape(batch, height, width, s * t, groups, channels).transpose(4, 0, 1, 2, 3, 5)
+  x = x.reshape(groups, batch, height, width, s * t * channels)
+  taps = jnp.concatenate([x[:, :, i : i + p, j : j + q] for i in range(high) for j in range(wide)], axis=-1)
+  kernel = kernel.reshape(depth, groups, features // groups).transpose(1, 0, 2)
+  y = jnp.einsum("gnk,gko->gno", taps.reshape(groups, batch * p * q, depth), kernel, precision=precision)
+  return y.reshape(groups, batch, p, q, features // groups).transpose(1, 2, 3, 0, 4).reshape(batch, p, q, features)
 
 
 def unfold(x: Array, s: int, t: int) -> Array:
@@ -101,13 +122,15 @@ def _check(lhs, rhs, strides, lhs_dilation, rhs_dilation, dimension_numbers, gro
   layout = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
   if layout != lax.conv_dimension_numbers(lhs.shape, rhs.shape, NHWC):
     raise ValueError(f"dimension_numbers: expected {NHWC}, got {dimension_numbers}")
-  if groups != 1:
-    raise ValueError(f"feature_group_count: expected 1, got {groups}")
+  if groups < 1 or lhs.shape[3] % groups or rhs.shape[3] % groups:
+    raise ValueError(
+      f"feature_group_count: expected a divisor of {lhs.shape[3]} channels and of {rhs.shape[3]} features, got {groups}"
+    )
   for name, dilation in (("lhs_dilation", lhs_dilation), ("rhs_dilation", rhs_dilation)):
     if dilation is not None and any(d != 1 for d in dilation):
       raise ValueError(f"{name}: expected none, got {tuple(dilation)}")
-  if lhs.shape[3] != rhs.shape[2]:
-    raise ValueError(f"expected a kernel for {lhs.shape[3]} channels, got one for {rhs.shape[2]}")
+  if lhs.shape[3] != rhs.shape[2] * groups:
+    raise ValueError(f"expected a kernel for {lhs.shape[3] // groups} channels, got one for {rhs.shape[2]}")
 
 
 def matmul_up(y: Array, kernel: Array) -> Array:
@@ -173,3 +196,51 @@ class UpConvolution(nn.Module):
     kernel = self.param("kernel", weights(self.gain, reach * channels), (*KERNEL, self.features, channels))
     bias = self.param("bias", nn.initializers.zeros, (self.features,))
     return CONVOLUTIONS[self.convolution].up(x, kernel) + bias.reshape(1, 1, 1, -1)
+
+
+SAMPLINGS = ("none", "mean_pool", "nearest", "zero_insertion")  # what `Conv` can do beside its convolution
+
+
+class Conv(nn.Module):
+  """Convolution with kernel 3, alone or as one product with the resampling beside it: [B, H, W, C] -> [B, P, Q, features].
+
+  - 'none': stride 1; the size stays.
+  - 'mean_pool': the mean of 2 x 2 pixels after it, which is a convolution with kernel 4 and stride 2: 16 products of a
+    quarter of the pixels, 4 of all of them instead of 9.
+  - 'nearest', 'zero_insertion': the image is doubled before it (models/resampling.py), which is a transposed
+    convolution with kernel 4 and stride 2, at the same price.
+
+  The kernel is [3, 3, C, features] in each case, and spectrally normalised as such.
+  """
+
+  features: int
+  kernel_init: Initializer
+  convolution: str
+  sampling: str = "none"
+  spectral: bool = False
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
+    bias = self.param("bias", nn.initializers.zeros, (self.features,))
+    if self.spectral:
+      kernel = normalised(self, kernel, train)
+    return resampled_convolution(x, kernel, self.sampling, self.convolution) + bias.reshape(1, 1, 1, -1)
+
+
+def resampled_convolution(x: Array, kernel: Array, sampling: str, convolution: str) -> Array:
+  """The convolution of `Conv`, as one convolution or one transposed convolution."""
+  down, up = CONVOLUTIONS[convolution]
+  if sampling == "none":
+    return down(x, kernel, (1, 1), PADDING, dimension_numbers=NHWC)
+  if sampling == "mean_pool":
+    return down(x, 0.25 * spread(kernel), STRIDE, PADDING, dimension_numbers=NHWC)
+  turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+  blocks = {"nearest": spread, "zero_insertion": lambda k: jnp.pad(k, [(0, 1), (0, 1), (0, 0), (0, 0)])}
+  return up(x, blocks[sampling](turned))
+
+
+def spread(kernel: Array) -> Array:
+  """The convolution of a kernel [3, 3, C, O] with a block of 2 x 2 ones: [4, 4, C, O]."""
+  shifts = [(a, b) for a in range(2) for b in range(2)]
+  return functools.reduce(jnp.add, [jnp.pad(kernel, [(a, 1 - a), (b, 1 - b), (0, 0), (0, 0)]) for a, b in shifts])

@@ -11,6 +11,7 @@ from jax import Array
 from jax.nn.initializers import Initializer
 
 from gan_jax.core.types import Key, Memory, Output, Params, Player
+from gan_jax.models.spectral import Linear
 
 SLOPE = 0.2  # of the discriminators' leaky ReLUs below zero (Radford et al. 2016, DCGAN)
 
@@ -55,20 +56,23 @@ class Norm(nn.Module):
 
   'none' does nothing. 'layer' takes the statistics over all axes of one example (Ba et al. 2016). 'batch' takes them
   over batch and space, per channel (Ioffe and Szegedy 2015): those of the current batch in training, running averages
-  (decay 0.9 per pass) in evaluation.
+  (decay 0.9 per pass) in evaluation. Without `affine` there is no learned scale and shift.
   """
 
   kind: str
+  affine: bool = True
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:  # [B, ..., C]
     # The two-pass variance: E[x^2] - E[x]^2 loses digits where the mean is large, and twice as many when
     # differentiated.
+    learned: dict[str, Any] = {"use_scale": self.affine, "use_bias": self.affine}
     if self.kind == "layer":
       axes = tuple(range(1, x.ndim))
-      return nn.LayerNorm(reduction_axes=axes, feature_axes=-1, epsilon=1e-5, use_fast_variance=False)(x)
+      norm = nn.LayerNorm(reduction_axes=axes, feature_axes=-1, epsilon=1e-5, use_fast_variance=False, **learned)
+      return norm(x)
     if self.kind == "batch":
-      return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, use_fast_variance=False)(x)
+      return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, use_fast_variance=False, **learned)(x)
     return x
 
 
@@ -99,17 +103,29 @@ class LatentInput(nn.Module):
 class LogitHead(nn.Module):
   """Features h [B, F] -> float32 logits [B]: `w.h + b`, and with a class the projection `+ <embed(y), h>`.
 
+  With `class_logits` K a second head gives K logits of classes, `V h + c` [B, K]; losses on classes read them.
   Source: Miyato and Koyama 2018, "cGANs with projection discriminator" (arXiv:1802.05637).
   """
 
   conditional: bool
   num_classes: int
   gain: float = LINEAR_GAIN
+  class_logits: int = 0
+  kernel_init: Initializer | None = None  # of all weights; None: `weights`, with `gain` for w
+  spectral: bool = False  # w, embed and V are spectrally normalised
 
   @nn.compact
-  def __call__(self, features: Array, labels: Array) -> Output:
-    logits = nn.Dense(1, kernel_init=weights(self.gain), name="linear")(features)[:, 0]
-    if self.conditional:
-      width = features.shape[-1]
-      logits += (class_vectors(labels, self.num_classes, width, width**-0.5, "embed") * features).sum(-1)
-    return Output(logits.astype(jnp.float32), features)
+  def __call__(self, features: Array, labels: Array, train: bool = False) -> Output:
+    width = features.shape[-1]
+
+    def linear(name: str, size: int, init: Initializer, x: Array, bias: bool = True) -> Array:
+      return Linear(size, self.kernel_init or init, bias, self.spectral, name=name)(x, train)
+
+    logits = linear("linear", 1, weights(self.gain), features)[:, 0]
+    if self.conditional:  # a product with a one-hot matrix: see `class_vectors`
+      chosen = jax.nn.one_hot(labels, self.num_classes)
+      logits += (linear("embed", width, weights((width**-0.5) ** 2, fan_in=1), chosen, bias=False) * features).sum(-1)
+    classes = None
+    if self.class_logits:
+      classes = linear("classes", self.class_logits, weights(LINEAR_GAIN), features).astype(jnp.float32)
+    return Output(logits.astype(jnp.float32), features, classes)

@@ -18,7 +18,7 @@ from gan_jax.models.linen import (
   as_player,
   weights,
 )
-from gan_jax.models.registry import Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
+from gan_jax.models.registry import ClassLogits, Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
 
 
 class Generator(nn.Module):
@@ -49,6 +49,7 @@ class Discriminator(nn.Module):
   norm: str
   conditional: bool
   num_classes: int
+  class_logits: int
 
   @nn.compact
   def __call__(self, images: Array, labels: Array, train: bool) -> Output:
@@ -56,7 +57,7 @@ class Discriminator(nn.Module):
     for _ in range(self.depth):
       x = nn.Dense(self.width, kernel_init=weights(LEAKY_GAIN))(x)
       x = nn.leaky_relu(Norm(self.norm)(x, train), SLOPE)
-    return LogitHead(self.conditional, self.num_classes)(x, labels)
+    return LogitHead(self.conditional, self.num_classes, class_logits=self.class_logits)(x, labels)
 
 
 @register()
@@ -70,8 +71,9 @@ def mlp(
   discriminator_width: DiscriminatorWidth = 128,
   depth: Depth = 2,
   discriminator_norm: DiscriminatorNorm = "none",
+  class_logits: ClassLogits = 0,
 ) -> tuple[Player, Player]:
   """(generator, discriminator), fully connected: for points and for images of any size."""
   generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
-  discriminator = Discriminator(discriminator_width, depth, discriminator_norm, conditional, num_classes)
+  discriminator = Discriminator(discriminator_width, depth, discriminator_norm, conditional, num_classes, class_logits)
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -20,3 +20,19 @@ Depth = Annotated[int, Option("hidden layers of each player", 1, 256)]
 DiscriminatorNorm = Annotated[
   str, Option("normalisation; `batch` couples the examples of a batch", choices=("none", "layer", "batch"))
 ]
+ClassLogits = Annotated[
+  int, Option("outputs of a second head, `Output.classes`, for losses on classes; 0: none", 0, WIDEST)
+]
+Convolution = Annotated[str, Option("`auto` is `matmul`; see models/layers.py", choices=("auto", "matmul", "lax"))]
+PublishedWidth = Annotated[int, Option("channels of the widest convolution; 0: as published", 0, WIDEST)]
+GeneratorNorm = Annotated[
+  str,
+  Option(
+    "normalisation; of `layer` and `batch`, scale and shift depend on the class", choices=("none", "layer", "batch")
+  ),
+]
+Spectral = Annotated[
+  str,
+  Option("whose layers are spectrally normalised, by themselves", choices=("none", "discriminator", "both")),
+]
+Attention = Annotated[str, Option("sides of the maps with self-attention, such as `16` or `16+32`, or none")]

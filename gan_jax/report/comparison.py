@@ -23,7 +23,13 @@ class Quality(NamedTuple):
 
 # A panel's variants are ranked by the first of these that it has.
 QUALITIES = (
+  Quality("inception/fid", "FID", 1, True),
+  Quality("inception/kid", "KID", 1, True),
+  Quality("lite0/frechet", "Fréchet distance of EfficientNet-Lite0's features", 1, True),
+  Quality("lite0/kid", "kernel distance of EfficientNet-Lite0's features", 1, True),
   Quality("frechet/distance", "Fréchet distance", 1, True),
+  Quality("classifier/frechet", "Fréchet distance", 1, True),
+  Quality("classifier/kid", "kernel distance of a classifier's features", 1, True),
   Quality("line/wasserstein", "Wasserstein distance", 1, True),
   Quality("modes/reverse_kl", "reverse KL", 1, True),
   Quality("modes/covered", "modes covered", -1, False),

@@ -9,19 +9,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from gan_jax.core.errors import BadInput
+from gan_jax.core.paths import cache_directory
 
 
 def cores() -> int:
   return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cache_directory() -> Path:
-  """The user's cache of compiled programs and trained classifiers."""
-  return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax"
 
 
 def configure(members: int, recorded: Mapping[str, Any] | None, each: int = 1) -> None:

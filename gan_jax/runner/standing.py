@@ -85,7 +85,8 @@ def refuse_other_data(
   for group in groups:
     there, here = began.get(group.name), digests[group.name]
     if there not in (None, here):
-      folder = dict(group.spec.dataset_options).get("data_dir")
+      options = dict(group.spec.dataset_options)
+      folder = options.get("data_dir") or options.get("path")
       raise BadInput(
         f"the dataset {group.spec.dataset!r}{f' in {folder}' if folder else ''} is not the one that {study} began with: "
         f"expected sha256 {there[:12]}, got {here[:12]}; "

@@ -121,7 +121,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
-      inputs = _inputs(study, manifest, groups)
+      inputs = _inputs(study, manifest, groups, progress.say)
     stop.check()
     standing.prepare(study)
     with runs.writer_lock(study), standing.truthful(study):
@@ -164,10 +164,13 @@ def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -
     key, options = _measured(group), thawed(group.spec.metric_options)
     if key not in found:
       found[key] = metrics.build(datasets[_key(group)], devices.cache_directory(), group.spec.metrics, options)
+    metrics.enough(found[key], group.spec.evaluation_samples)
   return found
 
 
-def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any]) -> _Inputs:
+def _inputs(
+  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], say: Callable[[str], None]
+) -> _Inputs:
   """Load the data and check the groups against them and against what is on disk. Nothing is written."""
   from gan_jax import data, game, metrics
   from gan_jax.runner import evaluation, memory, mesh, resume
@@ -177,7 +180,8 @@ def _inputs(study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[An
   for group in groups:
     key = _key(group)
     if key not in found.datasets:
-      found.datasets[key] = data.load(key[0], **dict(key[1]))
+      with data.telling(say):
+        found.datasets[key] = data.load(key[0], **dict(key[1]))
     metrics.check(key[0], found.datasets[key], group.spec.metrics)
     dataset = found.datasets[key]
     # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.

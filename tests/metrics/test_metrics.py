@@ -148,9 +148,12 @@ def quality(digits, cache):
 # Of each metric: a dataset that it is for, one that it is not for, and what it says of the data themselves, at 1000 of
 # them. A new metric needs a row.
 KNOWN = {
+  "frechet": ("digits", "ring", {}),
   "images": ("digits", None, {"classes/present": 10, "samples/spread": 1}),
+  "kid": ("digits", "ring", {}),
   "line": ("line", "ring", {"line/wasserstein": 0, "line/mean": 0, "line/variance": 1}),
   "mixture": ("ring", "line", {"modes/covered": 8, "modes/high_quality": 1 - np.exp(-4.5), "samples/spread": 1}),
+  "prdc": ("digits", "ring", {"classifier/precision": 1, "classifier/recall": 1, "classifier/coverage": 1}),
 }
 
 

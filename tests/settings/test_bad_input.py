@@ -125,7 +125,7 @@ CONFIGS = {  # what is in the config file: what is said
   ),
   "an option of another model": (
     of("{'model': 'dcgan', 'model_options': {'dept': 3}}"),
-    "unknown option of model 'dcgan': 'dept'; .*known: convolution, discriminator_norm",
+    "unknown option of model 'dcgan': 'dept'; .*known: class_logits, convolution, discriminator_norm",
   ),
   "an option of nothing": (
     of("{'optimizer': 'sgd', 'optimizer_options': {'beta1': 0.5}}"),
@@ -330,7 +330,8 @@ def test_what_cannot_fit_into_memory_is_refused_with_the_field_that_makes_it_lar
   wide = [f"--config.model_options.{player}_width=32768" for player in ("generator", "discriminator")]
   text = refused(alone, alone / "study.py", wide)
   assert (
-    "the weights (depth=2, discriminator_width=32768, generator_width=32768, latent_size=32) of 3 runs side" in text
+    "the weights (class_logits=0, depth=2, discriminator_width=32768, generator_width=32768, latent_size=32) of 3 runs side"
+    in text
   )
   assert "at most the 30 GiB of memory there are, got at least 36" in text
   monkeypatch.setattr(memory, "available", lambda: 5 * 2**30)
