@@ -199,7 +199,8 @@ def players(spec: Spec, dataset: Dataset) -> tuple[Player, Player]:
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
   head = losses.CLASS_LOSSES[spec.class_loss].facts
-  return models.build(spec, dataset.image_shape, dataset.num_classes, head.width(dataset.num_classes), head.cosine)
+  width = head.width(dataset.num_classes)
+  return models.build(spec, dataset.image_shape, dataset.num_classes, -width if head.cosine else width)
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:

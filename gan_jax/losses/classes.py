@@ -24,7 +24,7 @@ from jax.typing import ArrayLike
 
 from gan_jax.core.checks import at_least_float32
 from gan_jax.core.errors import BadInput
-from gan_jax.core.norms import largest
+from gan_jax.core.norms import directions, largest
 from gan_jax.core.registry import Entry, Option, Registry
 from gan_jax.core.types import Output
 
@@ -82,13 +82,11 @@ def classes(output: Output) -> Array:
   return at_least_float32(output.classes)
 
 
-def directions(output: Output) -> Array:
-  """The features of unit length, [B, F]; zero where they are zero. Raises `BadInput` where there are none."""
+def units(output: Output) -> Array:
+  """The features of unit length, [B, F]. Raises `BadInput` where there are none."""
   if output.features is None:
     raise BadInput("a class loss expected a discriminator with Output.features, got none")
-  features = at_least_float32(output.features)
-  squares = jnp.sum(jnp.square(features), axis=1, keepdims=True)
-  return jnp.where(squares > 0, features / jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+  return directions(output.features, axis=1)
 
 
 @CLASS_LOSSES.register("ac", facts=Head(lambda classes: classes))
@@ -171,7 +169,7 @@ def contrastive(*, temperature: Temperature = 1.0) -> ClassLoss:
   """
 
   def term(output: Output, labels: Array) -> Array:
-    h = directions(output)
+    h = units(output)
     own, pairs = select(classes(output), labels) / temperature, h @ h.T / temperature
     same, other = alike(labels)
     return log_sum(own, pairs, same | other) - log_sum(own, pairs, same)
@@ -191,7 +189,7 @@ def data_to_data(
   """
 
   def term(output: Output, labels: Array) -> Array:
-    h = directions(output)
+    h = units(output)
     near = jnp.minimum(select(classes(output), labels) - margin, 0) / temperature
     far = jnp.maximum(h @ h.T - (1 - jnp.asarray(margin)), 0) / temperature
     return log_sum(near, far, alike(labels)[1]) - near

@@ -31,12 +31,10 @@ def get(name: str) -> Entry:
   return MODELS.get(name)
 
 
-def build(
-  spec: Spec, image_shape: tuple[int, ...], num_classes: int, class_logits: int = 0, cosine: bool = False
-) -> tuple[Player, Player]:
+def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int, class_logits: int = 0) -> tuple[Player, Player]:
   """(generator, discriminator) of a spec; with `spec.packing` m the discriminator has one logit for m examples.
 
-  With `class_logits` it also gives that many logits of classes, or cosines, and is not given the class itself.
+  With `class_logits` (see `registry.ClassLogits`) it has a second head, and is not given the class itself.
 
   Raises:
     BadInput: an unknown model or option, images of a size that it does not support, or class logits of a model that
@@ -48,7 +46,7 @@ def build(
   if class_logits:
     if "class_logits" not in model.options:
       raise BadInput(f"a class loss expected a model with an option class_logits, got {spec.model!r}, which has none")
-    own = options | {"class_logits": class_logits, "class_cosines": cosine}
+    own = options | {"class_logits": class_logits}
     _, discriminator = model(image_shape, num_classes, spec.latent_size, False, **own)
   if spec.packing > 1:
     _, judge = model((*image_shape[:-1], spec.packing * image_shape[-1]), *rest, **options)

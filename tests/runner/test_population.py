@@ -186,7 +186,10 @@ jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[:2], y[:2]), often, ja
 
 
 def test_neither_probing_nor_streaming_changes_a_bit_of_the_training():
-  """Six steps probed three times, once, and in full, and with data on the host: the same state. Compiled as users compile, not as this suite does."""
+  """Six steps probed three times, once, and in full, and with data on the host: the same state.
+
+  Compiled as users compile, not as this suite does.
+  """
   environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
   done = subprocess.run(
     [sys.executable, "-c", IN_SEVERAL_WAYS],
