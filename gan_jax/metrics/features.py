@@ -13,8 +13,10 @@ Features = Annotated[str, Option("the network in whose features samples are comp
 
 
 def network(name: str, dataset: Dataset, cache: Path) -> Network:
-  """The network of that name, bound to the images of a dataset."""
-  return classifier.network(classifier.load_or_train(dataset, cache), dataset)
+  """The network of that name, bound to the images of a dataset. Raises `BadInput` for one that is no judge of them."""
+  trained = classifier.load_or_train(dataset, cache)
+  classifier.check(trained)
+  return classifier.network(trained, dataset)
 
 
 def not_images(metric: str, dataset: Dataset, least: int = 2) -> str:

@@ -49,9 +49,14 @@ def build(
   reference: Annotated[
     int, Option("largest number of real examples with which samples are compared", classifier.FEATURES + 1)
   ] = 10_000,
+  check_accuracy: Annotated[
+    bool, Option("refuse a convolutional classifier that is hardly better than chance; see classifier.least_accuracy")
+  ] = True,
 ) -> Quality:
   """Frechet distance, spread, duplicates, nearest real example and classes, by the features of a small classifier."""
   trained = classifier.load_or_train(dataset, cache)
+  if check_accuracy and trained.convolutional:
+    classifier.check(trained)
   network = classifier.network(trained, dataset)
   classes = dataset.num_classes if trained.by_class else 1
   real = see_examples(network, dataset, dataset.judged.images, reference)
