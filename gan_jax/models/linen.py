@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
+from gan_jax.core.norms import directions
 from gan_jax.core.types import Key, Memory, Output, Params, Player
 from gan_jax.models.spectral import Linear
 
@@ -104,7 +105,8 @@ class LatentInput(nn.Module):
 class LogitHead(nn.Module):
   """Features h [B, F] -> float32 logits [B]: `w.h + b`, and with a class the projection `+ <embed(y), h>`.
 
-  With `class_logits` K a second head gives K logits of classes, `V h + c` [B, K]; losses on classes read them.
+  With `class_logits` K a second head gives K logits of classes, `V h + c` [B, K], with -K the cosines of h with the K
+  columns of V (a zero vector has cosine 0 with all); losses on classes read them.
   Source: Miyato and Koyama 2018, "cGANs with projection discriminator" (arXiv:1802.05637).
   """
 
@@ -132,6 +134,9 @@ class LogitHead(nn.Module):
       chosen, init = jax.nn.one_hot(labels, self.num_classes), weights(self.embed_gain * (width**-0.5) ** 2, fan_in=1)
       logits += (linear("embed", width, init, chosen, bias=False) * features).sum(-1)
     classes = None
-    if self.class_logits:
+    if self.class_logits < 0:
+      vectors = self.param("classes", weights(LINEAR_GAIN), (width, -self.class_logits))
+      classes = directions(features, axis=1) @ directions(vectors, axis=0)
+    elif self.class_logits:
       classes = linear("classes", self.class_logits, weights(LINEAR_GAIN), features).astype(jnp.float32)
     return Output(logits.astype(jnp.float32), features, classes)

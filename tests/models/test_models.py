@@ -246,3 +246,29 @@ def test_r1_has_the_gradient_of_its_finite_differences_and_a_finite_one_on_blank
 def test_an_unknown_model_is_refused_with_the_choices():
   with pytest.raises(BadInput, match="unknown model 'dcgn'; did you mean 'dcgan'"):
     models.get("dcgn")
+
+
+def test_the_second_head_gives_logits_or_cosines():
+  """K logits of classes, or with -K the cosines of the features with K vectors; the first head does not change."""
+  from gan_jax.models.linen import LogitHead
+
+  features, labels = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), jnp.zeros(4, jnp.int32)
+  features[1] = 0
+  heads = {number: LogitHead(False, 3, class_logits=number) for number in (0, 3, -3)}
+  found = {}
+  for number, head in heads.items():
+    variables = head.init(jax.random.key(0), features, labels)
+    output = head.apply(variables, features, labels)
+    found[number] = output.logits
+    np.testing.assert_array_equal(output.features, features)
+    if number > 0:
+      held = jax.tree.map(np.asarray, variables["params"]["classes"])
+      np.testing.assert_allclose(output.classes, features @ held["kernel"] + held["bias"], rtol=1e-5, atol=1e-6)
+    elif number < 0:
+      v = np.asarray(variables["params"]["classes"], np.float64)
+      lengths = np.outer(np.linalg.norm(features, axis=1), np.linalg.norm(v, axis=0))
+      np.testing.assert_allclose(output.classes, features @ v / np.where(lengths > 0, lengths, 1), atol=1e-6)
+    else:
+      assert output.classes is None
+  np.testing.assert_array_equal(found[0], found[3])
+  np.testing.assert_array_equal(found[0], found[-3])
