@@ -81,10 +81,11 @@ def _mapped(path: Path) -> np.ndarray | None:
 def _make(path: Path, source: Source, rules: Rules, contents: str) -> None:
   part = path.with_suffix(".part")
   with _claimed(part) as file:
-    if _mapped(path) is not None:  # by another process, while this one waited for the lock
-      return
-    file.truncate(0)
     try:
+      if _mapped(path) is not None:  # by another process, while this one waited for the lock
+        part.unlink()
+        return
+      file.truncate(0)
       with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, about metadata and large pictures
         _write(file, source, rules)
@@ -116,11 +117,12 @@ def _write(file: BinaryIO, source: Source, rules: Rules) -> None:
     raise OSError(errno.ENOSPC, f"they need {needed:,} bytes, and {free:,} are free")
   put(_header((len(names), *first.shape)))
   count = counter(f"decoding {source.place}", len(names))
-  for number, picture in enumerate(in_threads(read, names)):
-    if picture.shape != first.shape:
-      raise BadInput(f"{source.called(names[number])}: {_unlike(picture, first, source.called(names[0]))}")
-    put(picture.tobytes())
-    count(number + 1)
+  with contextlib.closing(in_threads(read, names)) as decoded:
+    for number, picture in enumerate(decoded):
+      if picture.shape != first.shape:
+        raise BadInput(f"{source.called(names[number])}: {_unlike(picture, first, source.called(names[0]))}")
+      put(picture.tobytes())
+      count(number + 1)
   file.write(hasher.digest())
 
 

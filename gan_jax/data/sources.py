@@ -5,12 +5,12 @@ Names are sorted, so that neither the order of a file system nor that of a zip's
 
 import contextlib
 import hashlib
-import itertools
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -23,7 +23,7 @@ READ = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 NOT_READ = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".ppm", ".pgm", ".dng")
 LABELS = "dataset.json"  # the labels, as StyleGAN's dataset_tool writes them
 LIMIT = 2**30  # bytes of one picture, unpacked
-BLOCK = 1024  # files that wait for the threads at once
+AHEAD = 64  # files that the threads work on before the first of them is asked for
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -34,7 +34,7 @@ class Source(NamedTuple):
   place: Path
   names: tuple[str, ...]  # relative to the place, with slashes, sorted; at least one
   read: Callable[[str], bytes]  # the contents of a file; may be called from several threads
-  digest: Callable[[], str]  # sha256 of all names and contents
+  digest: Callable[[], str]  # sha256 of all contents, in the order of the names
   labels: bytes | None  # the contents of `LABELS` at the top; None where there is none
 
   def called(self, name: str) -> str:
@@ -68,12 +68,19 @@ def opened(path: str, what: str) -> Iterator[Source]:
     yield _zip(place, archive)
 
 
-def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-  """`function` of each item, in order, by a pool of threads; few results are held at once. Raises what it raises first."""
-  with ThreadPoolExecutor() as pool:
-    waiting = iter(items)
-    while block := list(itertools.islice(waiting, BLOCK)):
-      yield from pool.map(function, block)
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
+  """`function` of each item, in order, by a pool of threads, a few items ahead. Raises what the first item raises."""
+  pool = ThreadPoolExecutor()
+  ahead: deque[Future[Result]] = deque()
+  try:
+    for item in items:
+      ahead.append(pool.submit(function, item))
+      if len(ahead) > AHEAD:
+        yield ahead.popleft().result()
+    while ahead:
+      yield ahead.popleft().result()
+  finally:
+    pool.shutdown(cancel_futures=True)
 
 
 def _folder(place: Path) -> Source:
@@ -94,8 +101,8 @@ def _folder(place: Path) -> Source:
 
   def digest() -> str:
     hasher = hashlib.sha256()
-    for name, one in zip(kept, in_threads(lambda name: hashlib.sha256(read(name)).digest(), kept), strict=True):
-      hasher.update(os.fsencode(name) + b"\0" + one)
+    for one in in_threads(lambda name: hashlib.sha256(read(name)).digest(), kept):
+      hasher.update(one)
     return hasher.hexdigest()
 
   return Source(place, kept, read, digest, read(LABELS) if LABELS in names else None)

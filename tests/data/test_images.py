@@ -394,6 +394,7 @@ def test_two_processes_at_once_decode_once(tmp_path, cache, monkeypatch):
       found = load(path)
     assert int(process.stdout.readline()) == int(found.data.images.sum())
   assert "another process decodes the same pictures: waiting for it" in said
+  assert {file.suffix for file in cache.iterdir()} == {".npy"}
   np.testing.assert_array_equal(found.data.images, np.stack([files[name] for name in sorted(files)]))
 
 

@@ -67,7 +67,7 @@ def test_stacked_digits_are_three_of_mnist_and_their_number(tmp_path):
   assert (images.shape, found.image_shape, found.num_classes) == ((26_000, 28, 28, 3), (28, 28, 3), 1000)
   seen = images[:, 14, 14].astype(int) // 20  # the digits (a, b, c) of red, green and blue
   np.testing.assert_array_equal(labels, 100 * seen[:, 0] + 10 * seen[:, 1] + seen[:, 2])
-  assert {np.ascontiguousarray(image[..., k]).tobytes() for image in images[:200] for k in range(3)} <= originals
+  assert {np.ascontiguousarray(image[..., k]).tobytes() for image in images[:500] for k in range(3)} == originals
   # All modes, as often as uniform draws give: chi-square of 999 degrees of freedom, five standard deviations.
   counts = np.bincount(labels, minlength=1000)
   assert counts.min() > 0
