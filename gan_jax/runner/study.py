@@ -188,6 +188,8 @@ def _inputs(
     memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, len(group.configs))
     played = game.build(group.spec, dataset)
     mesh.build(group.spec, len(group.configs))
+    if not memory.fits(dataset, group.configs[0]["data_memory"]):
+      evaluation.check_resident(group.spec)
     found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
