@@ -71,14 +71,15 @@ class Task(NamedTuple):
   recipe: str  # everything that its parameters depend on, but the data
 
 
-def task(dataset: Dataset) -> Task:
-  """The network and the recipe for a dataset."""
+def task(dataset: Dataset, convolutional: bool | None = None) -> Task:
+  """The network and the recipe for a dataset; which network may be given."""
   by_class = tells_classes(dataset)
   classes = dataset.num_classes if by_class else FLIPS
   labels = np.asarray(dataset.judged.labels)
   chance = float(np.bincount(labels).max() / len(labels)) if by_class else 1 / FLIPS
   height, width, channels = dataset.image_shape
-  if channels == 1 and max(height, width) < LARGE:
+  small = channels == 1 and max(height, width) < LARGE
+  if not (not small if convolutional is None else convolutional):
     recipe = f"{VERSION} {HIDDEN} {FEATURES} {STEPS} {BATCH} {RATE}"
     return Task(Network(classes), by_class, classes, STEPS, RATE, chance, recipe)
   steps, rate = CONVOLUTIONAL_STEPS, CONVOLUTIONAL_RATE
@@ -97,12 +98,12 @@ def flip(images: Array, how: Array) -> Array:
   return jnp.where((how > 1)[:, None, None, None], jnp.flip(images, 2), images)
 
 
-def train(dataset: Dataset) -> Classifier:
+def train(dataset: Dataset, convolutional: bool | None = None) -> Classifier:
   """Fit by Adam on four fifths of the data, whatever their order; deterministic on one machine."""
   images = dataset.judged.images
   order = scattered(jnp.arange(len(images)), len(images))
   held = max(len(images) // HELD_OUT, 1)
-  plan = task(dataset)
+  plan = task(dataset, convolutional)
   params = plan.network.init(derive_key(0, 0, Purpose.CLASSIFIER), dataset.decode(images[:1]))
   optimizer = optax.adam(optax.cosine_decay_schedule(plan.rate, plan.steps))
 
@@ -162,7 +163,7 @@ def check(trained: Classifier) -> None:
 
 def network(trained: Classifier, dataset: Dataset) -> networks.Network:
   """The classifier as the network `classifier`, in whose features samples are compared."""
-  plan = task(dataset)
+  plan = task(dataset, trained.convolutional)
   digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trained.params)))
   taught = "the classes of this data" if trained.by_class else "how this data was mirrored"
   protocol = (
@@ -173,9 +174,9 @@ def network(trained: Classifier, dataset: Dataset) -> networks.Network:
   return networks.Network("classifier", f"classifier {digest.hexdigest()}", FEATURES, see, protocol, costly=False)
 
 
-def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
+def load_or_train(dataset: Dataset, cache: Path, convolutional: bool | None = None) -> Classifier:
   """The classifier of exactly these data from `cache`; where there is none, or a damaged file, one is trained and saved."""
-  plan = task(dataset)
+  plan = task(dataset, convolutional)
   digest = hashlib.sha256(plan.recipe.encode())
   for array in dataset.judged:
     digest.update(np.asarray(array).tobytes())
@@ -191,7 +192,7 @@ def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
       return judge(plan, jax.tree.unflatten(structure, found), float(saved["accuracy"]), cached=True)
   except (BadInput, KeyError):
     pass  # absent or damaged: train it again
-  fresh = train(dataset)
+  fresh = train(dataset, convolutional)
   arrays = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(fresh.params))}
   write_arrays(path, accuracy=np.asarray(fresh.accuracy), **arrays)
   return fresh

@@ -15,6 +15,8 @@ from gan_jax.metrics import classifier, frechet, shares, variety
 from gan_jax.metrics.networks import Seen, see_examples
 from gan_jax.metrics.registry import Quality, of_features, register
 
+MOST = 100  # classes whose shares have columns of their own
+
 
 class Statistics(NamedTuple):
   """Statistics of a generator's samples, on the device; on the host with a leading axis [P] for several generators."""
@@ -109,7 +111,7 @@ def by_class(found: Statistics) -> dict[str, np.ndarray]:
     "classes/in_data": found.in_data,
     "classes/entropy": -(found.share * np.log(np.where(found.share > 0, found.share, 1.0))).sum(-1),
     "classes/divergence": found.divergence,
-    **{f"classes/share_{k}": found.share[:, k] for k in range(found.share.shape[-1])},
+    **{f"classes/share_{k}": found.share[:, k] for k in range(found.share.shape[-1]) if found.share.shape[-1] <= MOST},
   }
 
 
@@ -149,5 +151,6 @@ def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) 
     **{
       f"classes/share_{k}": f"share of samples classified as class {k}; the data's: {x:.3f}"
       for k, x in enumerate(share)
+      if len(share) <= MOST
     },
   }
