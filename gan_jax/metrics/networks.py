@@ -60,6 +60,14 @@ def look(networks: Sequence[Network], draw: Callable[[Array], Array], count: int
   return in_chunks(chunk, count) if different else {}
 
 
+def by_batches(look: Callable[[Array], Seen], images: Array, size: int) -> Seen:
+  """`look` at images [B, H, W, C], at most `size` at once: bounds the memory of a large network."""
+  count = len(images)
+  if count <= size:
+    return look(images)
+  return in_chunks(lambda indices: look(images[jnp.minimum(indices, count - 1)]), count, size)
+
+
 def see_examples(network: Network, dataset: Dataset, images: Array, most: int) -> Seen:
   """What a network makes of at most `most` of the stored `images`, whatever the order in which they are stored."""
 
