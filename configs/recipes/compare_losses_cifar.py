@@ -3,9 +3,9 @@
     ./launch.sh sweep configs/recipes/compare_losses_cifar.py --config.dataset_options.path=../shared/data/cifar10/train.zip
 
 Published: nothing comparable. The zip holds JPEG copies of CIFAR-10 in ten folders, so figures compare only with one
-another. R1 keeps the game
-level in place of spectral normalisation, so that the discriminator's slope is free to vanish. The distance is the Frechet
-distance in the features of a convolutional classifier of the same data, which is trained once.
+another. R1 keeps the game level in place of spectral normalisation, so that the discriminator's slope is free to
+vanish. The distance is the Frechet distance in the features of a convolutional classifier of the same data, which is
+trained once.
 """
 
 LOSSES = [
