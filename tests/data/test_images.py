@@ -150,6 +150,7 @@ def test_labels_of_another_form_are_refused(tmp_path, content, words):
 
 def test_labels_that_are_asked_for_must_be_there(tmp_path):
   path = fill(tmp_path / "set", STYLEGAN)
+  assert load(path).num_classes == 1  # its folders count pictures
   with pytest.raises(BadInput, match=r"dataset.json: expected a file of labels, got none; .*classes=none"):
     load(path, classes="json")
   fill(tmp_path / "set", {"dataset.json": labelled(None)})
