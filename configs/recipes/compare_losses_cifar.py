@@ -3,8 +3,7 @@
     ./launch.sh sweep configs/recipes/compare_losses_cifar.py --config.dataset_options.path=../shared/data/cifar10/train.zip
 
 Published: nothing comparable. The zip holds JPEG copies of CIFAR-10 in ten folders, so figures compare only with one
-another. R1 keeps the game level in place of spectral normalisation, so that the discriminator's slope is free to
-vanish. The distance is the Frechet distance in the features of a convolutional classifier of the same data, which is
+another. The distance is the Frechet distance in the features of a convolutional classifier of the same data, which is
 trained once.
 """
 
@@ -26,12 +25,9 @@ def get_config():
     "dataset_options": {"path": "../shared/data/cifar10/train.zip"},
     "flips": True,
     "model": "sndcgan",
-    "model_options": {"generator_width": 64, "discriminator_width": 64, "spectral": "none"},
+    "model_options": {"generator_width": 128, "discriminator_width": 64},
     "latent_size": 64,
     "batch_size": 32,
-    "penalty": "r1",
-    "penalty_weight": 0.1,
-    "penalty_every": 4,
     "optimizer_options": {"beta1": 0.5, "beta2": 0.99},
     "generator_rate": 5e-4,
     "discriminator_rate": 5e-4,
