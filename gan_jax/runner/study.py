@@ -215,6 +215,9 @@ def _train(
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
     qualities = _qualities(groups, inputs.datasets)
+  for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
+    if warning:
+      progress.say(f"warning: {warning}")
   if manifest is None:
     meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
     digests = {name: origin.data for name, origin in inputs.origins.items()}

@@ -11,6 +11,7 @@ from gan_jax.game import schedules
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.runner import grouping
+from gan_jax.runs import schema
 
 
 def runs(*configs, **common):
@@ -77,6 +78,15 @@ def test_ends_are_traced_and_shapes_are_not():
   assert len(runs(*ends, {"schedules": {"generator_rate": {"to": 0.1, "shape": "cosine"}}})) == 2
   found = settings.resolve({"schedules": {"generator_rate": {"to": 0.1}}}, {"schedules.generator_rate.to": 0.3})
   assert found["schedules"] == {"generator_rate": {"to": 0.3}}
+
+
+def test_a_manifest_keeps_them():
+  (group,) = runs({"schedules": {"optimizer_options.beta1": {"to": 0.1, "shape": "cosine"}}})
+  members = [{"id": group.ids[0], "config": dict(group.configs[0])}]
+  manifest = {"format": 3, "study": "s", "groups": [{"name": group.name, "members": members}]}
+  assert schema.wrong_manifest(manifest) is None
+  members[0]["config"]["schedules"] = {"optimizer_options.beta1": [0.1]}
+  assert "schedules" in str(schema.wrong_manifest(manifest))
 
 
 @pytest.mark.parametrize(
