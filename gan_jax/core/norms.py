@@ -40,6 +40,13 @@ def norm_per_example(x: Array) -> Array:
   return largest * jnp.sqrt(jnp.sum(jnp.square(rows / scale[:, None]), axis=1))
 
 
+def directions(x: Array, axis: int) -> Array:
+  """Vectors along an axis, divided by their lengths; one that is zero stays zero, with a derivative of zero."""
+  x = at_least_float32(x)
+  squares = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
+  return jnp.where(squares > 0, x / jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+
 def ratio(numerator: Array, denominator: Array) -> Array:
   """numerator / denominator; NaN where the denominator is zero."""
   return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1), jnp.nan)

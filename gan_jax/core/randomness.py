@@ -24,6 +24,8 @@ class Purpose(enum.IntEnum):
   SPECTRAL = 10
   GEOMETRY = 11
   RESPONSE = 12
+  AUGMENTATION = 13
+  FLIP = 14
 
 
 def derive_key(seed: ArrayLike, step: ArrayLike, purpose: Purpose, index: ArrayLike = 0) -> Key:

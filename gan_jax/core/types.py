@@ -72,6 +72,7 @@ class Memories(NamedTuple):
   constraint: Any  # of `Spec.weight_constraint`: power-iteration vectors under `spectral`
   logit_means: LogitMeans
   slow: Any  # (gen_params, disc_params) of lookahead; () without it
+  strength: Any  # probability of each augmentation of what the discriminator is shown; () where there is none
 
 
 class GanState(NamedTuple):
@@ -111,6 +112,8 @@ class DiscriminatorView(NamedTuple):
   params: Params  # before the update
   updates: Params | None = None  # the difference that the update made
   normalised: Params = ()  # weights as the next forward pass uses them; () where no constraint changes them
+  class_loss: Array | None = None  # mean over the batch, weight not included; None without `Spec.class_loss`
+  class_accuracy: Array | None = None  # share of the real examples whose largest class logit is that of their class
 
 
 class GeneratorView(NamedTuple):
@@ -136,6 +139,8 @@ class GeneratorView(NamedTuple):
   grads: Params  # d loss / d params; with `unroll_gradient=through`, through the unrolled discriminator updates too
   params: Params  # before the update
   updates: Params | None = None  # the difference that the update made; zero where it was refused
+  class_loss: Array | None = None  # as of the discriminator
+  class_accuracy: Array | None = None  # the same of the fakes
 
 
 class Trace(NamedTuple):

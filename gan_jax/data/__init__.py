@@ -1,4 +1,4 @@
-"""Datasets as arrays on the device, the order in which their examples are used, and augmentations.
+"""Datasets as arrays, on the device or mapped from disk, the order in which their examples are used, and augmentations.
 
 A dataset is a loader, `(**options) -> Dataset`, registered in `DATASETS`; an augmentation is a function registered in
 `AUGMENTATIONS`.

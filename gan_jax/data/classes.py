@@ -1,6 +1,7 @@
 """The class of each picture: from StyleGAN's `dataset.json`, from folders, or one class for all."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from gan_jax.data.sources import LABELS, Source
 
 CHOICES = ("auto", "folders", "json", "none")
 MOST = 100_000  # classes; a larger number in a file of labels is a mistake
+# StyleGAN's names: a thousand pictures to a folder, whatever they show. Its labels are in `dataset.json` alone.
+NUMBERED = re.compile(r"(?:.*/)?\d{5}/img\d{8}\.\w+")
 NONE = "dataset_options.classes=none trains without labels"
 
 
@@ -17,7 +20,8 @@ def of(source: Source, choice: str) -> tuple[np.ndarray, list[str]]:
   """(the class of each picture, int32 [N]; the names of the classes, which are numbers unless folders name them).
 
   `auto` takes the labels of `dataset.json` where there is one (`"labels": null`: one class), else the folders if all
-  pictures are in folders of one level, else one class. The classes of folders are sorted by their names.
+  pictures are in folders of one level (but not those of StyleGAN's `00000/img00000000.png`), else one class. The classes
+  of folders are sorted by their names.
 
   Raises:
     BadInput: labels that are asked for and not there, or not for each picture; a `dataset.json` of another form.
@@ -38,7 +42,8 @@ def of(source: Source, choice: str) -> tuple[np.ndarray, list[str]]:
   if choice == "folders" and 0 in levels:
     alone = next(name for name in names if "/" not in name)
     raise BadInput(f"{source.called(alone)}: expected each picture in the folder of its class, got it in none; {NONE}")
-  if choice == "folders" or (choice == "auto" and len(levels) == 1 and 0 not in levels):
+  told = len(levels) == 1 and 0 not in levels and not all(NUMBERED.fullmatch(name) for name in names)
+  if choice == "folders" or (choice == "auto" and told):
     classes, labels = np.unique(folders, return_inverse=True)
     return labels.astype(np.int32), [str(name) for name in classes]
   return np.zeros(len(names), np.int32), ["0"]

@@ -1,7 +1,7 @@
 """The inputs of one update: real examples, which come from outside the step, and noise, derived from (seed, step).
 
-`draw` takes the real examples of a step from data on the device; code that streams them from elsewhere uses the same
-indices. `deal` makes the batch of one update of one player: a pure function of (seed, step, which update).
+`draw` takes the real examples of a step from data on the device; `runner/feeding.py` also takes them from the host, by
+the same indices. `deal` makes the batch of one update of one player: a pure function of (seed, step, which update).
 
 The config's `fakes` says which fakes the updates of one step use. `fresh`: each update has its own noise. `same_noise`:
 all have the same noise, passed through the current generator. `same_images`: all have the same images, from the
@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Batches, Data, Key
+from gan_jax.data.augmentations import flip
 from gan_jax.data.order import example_indices, held_out_index, split_sizes, training_index
 from gan_jax.game import methods
 from gan_jax.game.rules import Game, real_batches
@@ -34,22 +35,39 @@ class Batch(NamedTuple):
   noise: Array  # [B, Z], the generator's input
   blur: Array | None  # [B, ...], instance noise of the fakes; None without it
   key: Key  # of the penalties
+  view: Key  # of the augmentation of what the discriminator is shown
 
 
-def draw(spec: Spec, seed: ArrayLike, step: Array, data: Data) -> Batches:
-  """The real examples of a step."""
-  size = data.images.shape[0]
+class Examples(NamedTuple):
+  """Which examples of the data a step uses, int32."""
+
+  trained: Array  # [R, B], R = `rules.real_batches`
+  held_out: Array | None  # [B]
+
+
+def examples(spec: Spec, seed: ArrayLike, step: Array, size: int) -> Examples:
+  """The examples of a step, of `size`: the same whether their pixels are on the device or come from the host."""
   trained, held = split_sizes(size, spec.hold_out)
   batches, number = real_batches(spec), step.astype(jnp.uint32)
   first = number * batches * spec.batch_size
   indices = example_indices(jnp.asarray(seed), first, batches * spec.batch_size, trained)
   indices = training_index(indices, spec.hold_out, size).reshape(batches, spec.batch_size)
-  held_out = None
-  if spec.hold_out:
-    apart = example_indices(jnp.asarray(seed), number * spec.batch_size, spec.batch_size, held)
-    apart = held_out_index(apart, spec.hold_out, size)
-    held_out = Data(data.images[apart], data.labels[apart])
-  return Batches(data.images[indices], data.labels[indices], held_out)
+  if not spec.hold_out:
+    return Examples(indices, None)
+  apart = example_indices(jnp.asarray(seed), number * spec.batch_size, spec.batch_size, held)
+  return Examples(indices, held_out_index(apart, spec.hold_out, size))
+
+
+def take(data: Data, chosen: Examples) -> Batches:
+  """Those examples, from arrays on the device or on the host."""
+  apart = chosen.held_out
+  held_out = None if apart is None else Data(data.images[apart], data.labels[apart])
+  return Batches(data.images[chosen.trained], data.labels[chosen.trained], held_out)
+
+
+def draw(spec: Spec, seed: ArrayLike, step: Array, data: Data) -> Batches:
+  """The real examples of a step."""
+  return take(data, examples(spec, seed, step, data.images.shape[0]))
 
 
 def place(spec: Spec, player: PlayerName, index: int) -> int:
@@ -76,6 +94,8 @@ def deal(game: Game, hypers: Hypers, step: Array, batches: Batches, player: Play
   """The batch of the index-th update of a player in a step."""
   spec, which = game.spec, place(game.spec, player, index)
   real = game.spread(game.decode(batches.images[which]))
+  if spec.flips:
+    real = flip(real, derive_key(hypers.seed, step, Purpose.FLIP, which))
   held_out = None
   if batches.held_out is not None:
     held_out = (game.spread(game.decode(batches.held_out.images)), batches.held_out.labels)
@@ -91,7 +111,8 @@ def deal(game: Game, hypers: Hypers, step: Array, batches: Batches, player: Play
     blur_of_fakes = blur(game, hypers, step, fake_key)
   penalty = Purpose.PENALTY if player == "discriminator" else Purpose.GENERATOR_PENALTY
   keys = derive_key(hypers.seed, step, penalty, index)
-  return Batch(real, game.spread(batches.labels[which]), held_out, noise, blur_of_fakes, keys)
+  view = derive_key(hypers.seed, step, Purpose.AUGMENTATION, 2 * index + (player == "generator"))
+  return Batch(real, game.spread(batches.labels[which]), held_out, noise, blur_of_fakes, keys, view)
 
 
 def shown(images: Array, batch: Batch) -> Array:

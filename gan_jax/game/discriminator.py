@@ -10,13 +10,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax import probes
-from gan_jax.core.types import DiscriminatorView, Memories, Memory, Output, Params
+from gan_jax.core.types import DiscriminatorView, Key, Memories, Memory, Output, Params
 from gan_jax.game.batches import Batch, shown
-from gan_jax.game.objective import add, logit_cotangents, micro_gradients
+from gan_jax.game.objective import add, class_gradient, from_logits, hits, logit_cotangents, micro_gradients
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties import Moved
 from gan_jax.penalties.consistency import shift_latent
 from gan_jax.settings.records import Hypers
+
+SHOWN = ("both", "real", "fake", "between", "held out", "penalty")  # each augmented by draws of its own
 
 
 class Seen(NamedTuple):
@@ -32,25 +34,41 @@ def generate(game: Game, params: Params, memory: Memories, noise: Array, labels:
 
 
 def judge(
-  game: Game, hypers: Hypers, params: Params, memory: Memories, images: Array, labels: Array
+  game: Game, hypers: Hypers, params: Params, memory: Memories, images: Array, labels: Array, key: Key
 ) -> tuple[Output, Memory]:
-  """(the discriminator's output, its memory after this pass), as in training, with constrained weights."""
+  """(the discriminator's output, its memory after this pass), as in training: of augmented images, with constrained
+  weights. Penalties and slopes go through here as well, so they are those of the augmented discriminator.
+  """
+  if game.disguise is not None:
+    images = game.disguise(images, key, memory.strength)
   weights = constraint(game, hypers).bind(params, memory.constraint)
   return game.discriminator.apply(weights, memory.discriminator, images, labels, True)
 
 
+def of(what: str, batch: Batch) -> Key:
+  """The key by which some images of a batch are augmented."""
+  return jax.random.fold_in(batch.view, SHOWN.index(what))
+
+
+def used(game: Game, output: Output) -> Output:
+  """The parts of an output that the run's losses use."""
+  return Output(output.logits) if game.spec.class_loss == "none" else output
+
+
 def judge_both(
   game: Game, hypers: Hypers, params: Params, memory: Memories, batch: Batch, fake: Array
-) -> tuple[tuple[Array, Array], Memory]:
-  """((real_logits, fake_logits), the discriminator's memory after both)."""
+) -> tuple[tuple[Output, Output], Memory]:
+  """((of the reals, of the fakes), the discriminator's memory after both); logits only where nothing else is used."""
   if game.couples_batch:  # reals and fakes are each normalised by their own statistics
-    real, after = judge(game, hypers, params, memory, batch.real, batch.labels)
-    of_fake, after = judge(game, hypers, params, memory._replace(discriminator=after), fake, batch.labels)
-    return (real.logits, of_fake.logits), after
+    real, after = judge(game, hypers, params, memory, batch.real, batch.labels, of("real", batch))
+    moved = memory._replace(discriminator=after)
+    of_fake, after = judge(game, hypers, params, moved, fake, batch.labels, of("fake", batch))
+    return (used(game, real), used(game, of_fake)), after
   images, labels = jnp.concatenate([batch.real, fake]), jnp.concatenate([batch.labels, batch.labels])
-  output, after = judge(game, hypers, params, memory, images, labels)
+  output, after = judge(game, hypers, params, memory, images, labels, of("both", batch))
   half = len(output.logits) // 2  # not len(fake): a pack of examples has one logit
-  return (output.logits[:half], output.logits[half:]), after
+  output = used(game, output)
+  return (jax.tree.map(lambda x: x[:half], output), jax.tree.map(lambda x: x[half:], output)), after
 
 
 def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> tuple[Params, Seen]:
@@ -58,10 +76,12 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
   gen_params, disc_params = point
   fake = shown(generate(game, gen_params, memory, batch.noise, batch.labels)[0], batch)
   see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
-  logits, pull, after = jax.vjp(see, disc_params, has_aux=True)
+  outputs, pull, after = jax.vjp(see, disc_params, has_aux=True)
+  logits = tuple(output.logits for output in outputs)
   loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
+  seeds = lambda slopes: tuple(map(from_logits, outputs, slopes))  # noqa: E731
   in_parts = "noise" in probes.requested(game.spec.probes)
-  parts = micro_gradients(lambda c: pull(c)[0], tuple(cotangents)) if in_parts else None
+  parts = micro_gradients(lambda c: pull(c)[0], seeds(cotangents)) if in_parts else None
   total = jnp.zeros_like(loss)
   for i, penalty in enumerate(game.penalties):
     if penalty.kind == "logits":
@@ -70,8 +90,14 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
       value, slopes = jax.value_and_grad(of_logits)(logits)
       cotangents = [c + hypers.penalty_weights[i] * s for c, s in zip(cotangents, slopes, strict=True)]
       total += value
-  (grads,) = pull(tuple(cotangents))
-  return grads, Seen(DiscriminatorView(loss, total, *logits, parts, grads, disc_params), after)
+  slopes, of_class = seeds(cotangents), {}
+  if class_loss := game.class_loss(**hypers.class_loss_options):
+    of_outputs = lambda pair: class_loss.discriminator(pair[0], pair[1], batch.labels)  # noqa: E731
+    value, more = class_gradient(of_outputs, outputs, hypers.class_weight)
+    slopes, of_class = add(slopes, more), {"class_loss": value, "class_accuracy": hits(outputs[0], batch.labels)}
+  (grads,) = pull(slopes)
+  view = DiscriminatorView(loss, total, logits[0], logits[1], parts, grads, disc_params)
+  return grads, Seen(view._replace(**of_class), after)
 
 
 def costly(game: Game) -> bool:
@@ -83,7 +109,8 @@ def penalties(
   game: Game, params: Params, gen_params: Params, hypers: Hypers, memory: Memories, batch: Batch
 ) -> tuple[Array, Array]:
   """(weighted sum, sum) of the penalties that are functions of the discriminator or of its weights."""
-  critic = lambda images: judge(game, hypers, params, memory, images, batch.labels)[0].logits  # noqa: E731
+  key = of("penalty", batch)
+  critic = lambda images: judge(game, hypers, params, memory, images, batch.labels, key)[0].logits  # noqa: E731
   make = lambda noise: shown(generate(game, gen_params, memory, noise, batch.labels)[0], batch)  # noqa: E731
   fake = make(batch.noise)
   weighted, total = jnp.zeros(()), jnp.zeros(())

@@ -13,11 +13,11 @@ from jax import Array, lax
 
 from gan_jax import probes
 from gan_jax.core.norms import unit
-from gan_jax.core.types import GeneratorView, Memories, Memory, Params
+from gan_jax.core.types import GeneratorView, Memories, Memory, Output, Params
 from gan_jax.game import discriminator
 from gan_jax.game.batches import Batch, shown
-from gan_jax.game.discriminator import Seen, generate, judge, judge_both
-from gan_jax.game.objective import add, logit_cotangents, micro_gradients
+from gan_jax.game.discriminator import Seen, generate, judge, judge_both, of, used
+from gan_jax.game.objective import add, class_gradient, from_logits, hits, logit_cotangents, micro_gradients
 from gan_jax.game.rules import Game
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers
@@ -30,27 +30,40 @@ class Chain(NamedTuple):
 
   images: Array  # [B, ...]
   real_logits: Array
-  fake_logits: Array
+  fake: Output
   pull_to_params: Callable  # image cotangents -> (params,)
-  pull_to_images: Callable  # fake logit cotangents -> (images,)
+  pull_to_images: Callable  # cotangents of the fakes' output -> (images,)
   pull_to_real: Callable  # real logit cotangents -> (real images,)
   pull_to_between: Callable
   motion: Callable[[Params], Array]  # a direction of the parameters -> the derivative of the images along it
   memory: Memory  # the generator's, after the pass
 
+  @property
+  def fake_logits(self) -> Array:
+    return self.fake.logits
+
+  def to_images(self, weights: Array) -> Array:
+    """Cotangents of the fake logits -> of the images."""
+    return self.pull_to_images(from_logits(self.fake, weights))[0]
+
 
 def chain(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch) -> Chain:
   gen_params, disc_params = point
   make = lambda params: generate(game, params, memory, batch.noise, batch.labels)  # noqa: E731
-  see_real = lambda x: judge(game, hypers, disc_params, memory, x, batch.labels)[0].logits  # noqa: E731
+
+  def see(what: str, images: Array) -> Output:
+    return used(game, judge(game, hypers, disc_params, memory, images, batch.labels, of(what, batch))[0])
+
   images, pull_to_params, after = jax.vjp(make, gen_params, has_aux=True)
-  fake_logits, pull_to_images = jax.vjp(lambda x: see_real(shown(x, batch)), images)
-  real_logits, pull_to_real = jax.vjp(see_real, batch.real)
+  fake, pull_to_images = jax.vjp(lambda x: see("fake", shown(x, batch)), images)
+  real_logits, pull_to_real = jax.vjp(lambda x: see("real", x).logits, batch.real)
   share = jax.random.uniform(jax.random.fold_in(batch.key, 1), (len(images), *[1] * (images.ndim - 1)))
-  _, pull_to_between = jax.vjp(see_real, batch.real + share * (shown(images, batch) - batch.real))
+  _, pull_to_between = jax.vjp(
+    lambda x: see("between", x).logits, batch.real + share * (shown(images, batch) - batch.real)
+  )
   motion = lambda direction: jax.jvp(lambda p: make(p)[0], (gen_params,), (direction,))[1]  # noqa: E731
   pulls = (pull_to_params, pull_to_images, pull_to_real, pull_to_between)
-  return Chain(images, real_logits, fake_logits, *pulls, motion, after)
+  return Chain(images, real_logits, fake, *pulls, motion, after)
 
 
 def unroll(
@@ -89,20 +102,25 @@ def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Ba
     disc_params = reply(gen_params)
   links = chain(game, hypers, (gen_params, disc_params), memory, batch)
   loss, *cotangents = logit_cotangents(game, "generator", hypers, links.real_logits, links.fake_logits)
-  (image_cotangent,) = links.pull_to_images(cotangents[1])
+  image_cotangent = links.to_images(cotangents[1])
   (grads,) = links.pull_to_params(image_cotangent)
   motion = links.motion(unit(grads))
   if pull_to_reply:
     see = lambda params: judge_both(game, hypers, params, memory, batch, shown(links.images, batch))[0]  # noqa: E731
-    _, pull_to_critic = jax.vjp(see, disc_params)
-    grads = add(grads, *pull_to_reply(*pull_to_critic(tuple(cotangents))))
-  penalty, total = jnp.zeros_like(loss), grads
+    outputs, pull_to_critic = jax.vjp(see, disc_params)
+    grads = add(grads, *pull_to_reply(*pull_to_critic(tuple(map(from_logits, outputs, cotangents)))))
+  penalty, total, of_class = jnp.zeros_like(loss), grads, {}
+  if class_loss := game.class_loss(**hypers.class_loss_options):
+    of_output = lambda output: class_loss.generator(output, batch.labels)  # noqa: E731
+    value, more = class_gradient(of_output, links.fake, hypers.class_weight)
+    total = add(total, *links.pull_to_params(*links.pull_to_images(more)))
+    of_class = {"class_loss": value, "class_accuracy": hits(links.fake, batch.labels)}
   if game.generator_penalties:
     objective = lambda params: penalties(game, params, hypers, memory, batch)  # noqa: E731
     more, penalty = jax.grad(objective, has_aux=True)(gen_params)
-    total = add(grads, more)
+    total = add(total, more)
   ones = jnp.ones_like(links.fake_logits)
-  slopes = [f(ones)[0] for f in (links.pull_to_images, links.pull_to_real, links.pull_to_between)]
+  slopes = [links.to_images(ones), links.pull_to_real(ones)[0], links.pull_to_between(ones)[0]]
   pull = pull_back(game, links, slopes[0])
   view = GeneratorView(
     loss=loss,
@@ -120,6 +138,7 @@ def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Ba
     parts=micro_gradients(lambda c: pull(c[0]), (cotangents[1],)) if in_parts(game) else None,
     grads=grads,
     params=gen_params,
+    **of_class,
   )
   return total, Seen(view, links.memory)
 
@@ -131,7 +150,7 @@ def in_parts(game: Game) -> bool:
 def pull_back(game: Game, links: Chain, slope: Array) -> Pull:
   """Logit cotangents -> gradient. If each example has a logit of its own, the known slopes d logit / d image are used."""
   if game.couples_batch or game.spec.packing > 1:
-    return lambda weights: links.pull_to_params(*links.pull_to_images(weights))[0]
+    return lambda weights: links.pull_to_params(links.to_images(weights))[0]
   return lambda weights: links.pull_to_params(slope * weights.reshape((-1, *[1] * (slope.ndim - 1))))[0]
 
 
@@ -143,4 +162,4 @@ def through_lens(game: Game, pull: Pull, in_use: Params, links: Chain) -> dict[s
 def held_out_logits(game: Game, hypers: Hypers, params: Params, memory: Memories, batch: Batch) -> Array | None:
   if batch.held_out is None:
     return None
-  return judge(game, hypers, params, memory, *batch.held_out)[0].logits
+  return judge(game, hypers, params, memory, *batch.held_out, of("held out", batch))[0].logits

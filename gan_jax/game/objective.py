@@ -1,12 +1,14 @@
 """How a loss enters a gradient: as a cotangent on the logits. The loss may be chosen by a traced index."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 
-from gan_jax.core.types import Params
+from gan_jax.core.types import Output, Params
 from gan_jax.game.batches import PlayerName
 from gan_jax.game.rules import Game
 from gan_jax.settings.records import Hypers
@@ -53,12 +55,31 @@ def undecided_logit(game: Game, hypers: Hypers) -> tuple[Array, Array]:
   return logits, calibrated
 
 
-def micro_gradients(pull: Callable[..., Params], cotangents: tuple[Array, ...]) -> Params:
+def micro_gradients(pull: Callable[..., Params], cotangents: Any) -> Params:
   """[M, ...]: the gradients of M <= 8 equal parts of a batch, from the linear `pull`. Their mean is the batch's gradient."""
-  count = cotangents[0].shape[0]
+  leaves = jax.tree.leaves(cotangents)
+  count = leaves[0].shape[0]
   parts = max(m for m in range(1, MICRO_BATCHES + 1) if count % m == 0)
-  masks = parts * jnp.repeat(jnp.eye(parts, dtype=cotangents[0].dtype), count // parts, axis=1)
-  return jax.vmap(lambda mask: pull(tuple(mask * c for c in cotangents)))(masks)
+  masks = parts * jnp.repeat(jnp.eye(parts, dtype=leaves[0].dtype), count // parts, axis=1)
+  masked = lambda mask: jax.tree.map(lambda c: mask.reshape(-1, *[1] * (c.ndim - 1)) * c, cotangents)  # noqa: E731
+  return jax.vmap(lambda mask: pull(masked(mask)))(masks)
+
+
+def from_logits(output: Output, slopes: Array) -> Output:
+  """A cotangent of an output: `slopes` by its logits, zero by the rest."""
+  return jax.tree.map(jnp.zeros_like, output)._replace(logits=slopes)
+
+
+def class_gradient(of: Callable[[Any], Array], outputs: Any, weight: ArrayLike) -> tuple[Array, Any]:
+  """(mean of a class loss, its derivative by the outputs times `weight`)."""
+  value, slopes = jax.value_and_grad(lambda seen: of(seen).mean())(outputs)
+  return value, jax.tree.map(lambda slope: weight * slope, slopes)
+
+
+def hits(output: Output, labels: Array) -> Array:
+  """The share of examples whose largest class logit is that of their class."""
+  assert output.classes is not None
+  return (jnp.argmax(output.classes, axis=1) == labels).mean()
 
 
 def add(tree: Params, other: Params) -> Params:

@@ -12,9 +12,11 @@ from gan_jax.penalties.registry import suits_discriminator, suits_generator
 
 REGISTRIES: dict[str, Registry] = {
   "loss": losses.LOSSES,
+  "class_loss": losses.CLASS_LOSSES,
   "penalty": penalties.PENALTIES,
   "generator_penalty": penalties.PENALTIES,
   "augmentation": data.AUGMENTATIONS,
+  "discriminator_augmentation": data.AUGMENTATIONS,
   "weight_constraint": constraints.CONSTRAINTS,
   "dataset": data.DATASETS,
   "model": models.MODELS,
@@ -27,6 +29,7 @@ SUITS: dict[str, Callable[[Entry], bool]] = {"penalty": suits_discriminator, "ge
 NAMES: dict[str, Callable[[str], Sequence[str]]] = {  # for fields that join several names
   "penalty": penalties.names,
   "generator_penalty": penalties.names,
+  "discriminator_augmentation": data.augmentations.names,
   "probes": probes.requested,
   "metrics": metrics.names,
 }

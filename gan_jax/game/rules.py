@@ -14,7 +14,9 @@ from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
 from gan_jax.game import methods, optimizers
 from gan_jax.losses import transforms
+from gan_jax.losses.classes import ClassLoss
 from gan_jax.models import constraints, coupling
+from gan_jax.models.precision import in_bfloat16
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers, Spec, thawed
 
@@ -25,9 +27,11 @@ class Game(NamedTuple):
   discriminator: Player
   losses: tuple[Callable[..., Loss], ...]  # builders; `Hypers.loss_index` chooses
   optimal_logits: tuple[Callable[..., Array] | None, ...]  # of each loss's best discriminator; see losses.optimal_logit
+  class_loss: Callable[..., ClassLoss | None]  # builder, of the traced options
   penalties: tuple[penalties.Penalty, ...]  # of the discriminator; `Hypers.penalty_weights` has a weight for each
   generator_penalties: tuple[penalties.Penalty, ...]
-  augment: data.augmentations.Augmentation
+  augment: data.augmentations.Augmentation  # of penalties that compare examples with augmented ones
+  disguise: data.augmentations.Augmentation | None  # (images, key, strength): of all that the discriminator is shown
   optimizer: Callable[..., optax.GradientTransformation]  # (rate, **Hypers.optimizer_options)
   decode: Callable[[Array], Array]  # a stored batch -> float32 images
   image_shape: tuple[int, ...]  # (H, W, C), or (2,)
@@ -74,6 +78,8 @@ def check(spec: Spec) -> None:
   constraints.CONSTRAINTS.get(spec.weight_constraint)
   for name in spec.losses:
     losses.get(name)
+  if losses.CLASS_LOSSES.get(spec.class_loss).name != "none" and not spec.conditional:
+    raise BadInput(f"class_loss {spec.class_loss!r} expected conditional=True, a generator that is given the class")
   lens.names(spec.lens)
   probes.requested(spec.probes)
   if spec.hold_out == 1:
@@ -85,6 +91,7 @@ def check(spec: Spec) -> None:
 def check_penalties(spec: Spec) -> None:
   """Whether penalties, augmentation and packing go together; raises `BadInput`."""
   data.augmentations.get(spec.augmentation)
+  data.augmentations.joined(spec.discriminator_augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
   coupled = [p.name for p in chosen if p.kind == "critic"]
@@ -191,13 +198,22 @@ def players(spec: Spec, dataset: Dataset) -> tuple[Player, Player]:
     raise BadInput(
       f"steps * n_critic * batch_size expected below 2**32, got {spec.steps} * {batches} * {spec.batch_size}"
     )
-  return models.build(spec, dataset.image_shape, dataset.num_classes)
+  head = losses.CLASS_LOSSES[spec.class_loss].facts
+  width = head.width(dataset.num_classes)
+  return models.build(spec, dataset.image_shape, dataset.num_classes, -width if head.cosine else width)
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:
   """The game of a spec and a dataset. Raises `BadInput` as `players` and `assemble` do."""
   both = players(spec, dataset)
   return assemble(spec, dataset, *both, models.couples_batch(spec, dataset.image_shape, dataset.num_classes))
+
+
+def uncoupled(spec: Spec) -> str:
+  """What to choose instead of a discriminator that couples the examples of a batch."""
+  if "discriminator_norm" in models.get(spec.model).options:
+    return "model_options.discriminator_norm none or layer"
+  return "a discriminator whose layers see one example at a time (no batch normalisation)"
 
 
 def assemble(
@@ -214,18 +230,24 @@ def assemble(
   if sloped and couples_batch:
     raise BadInput(
       f"penalty {sloped[0]!r} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
-      "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected a "
-      "discriminator without statistics of the batch (such as discriminator_norm none or layer), or penalty none"
+      "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected "
+      f"{uncoupled(spec)}, or penalty none"
     )
+  if spec.precision == "bfloat16":
+    generator, discriminator = in_bfloat16(generator), in_bfloat16(discriminator)
   return Game(
     spec=spec,
     generator=generator,
     discriminator=discriminator,
     losses=objectives(spec),
     optimal_logits=optimal_logits(spec),
+    class_loss=functools.partial(losses.CLASS_LOSSES[spec.class_loss].builder, **thawed(spec.class_loss_options)),
     penalties=penalties.of_discriminator(spec.penalty, thawed(spec.penalty_options)),
     generator_penalties=penalties.of_the_generator(spec.generator_penalty, thawed(spec.generator_penalty_options)),
     augment=data.augmentations.get(spec.augmentation, dataset.image_shape, **thawed(spec.augmentation_options)),
+    disguise=data.augmentations.joined(
+      spec.discriminator_augmentation, dataset.image_shape, thawed(spec.discriminator_augmentation_options)
+    ),
     optimizer=functools.partial(optimizers.OPTIMIZERS[spec.optimizer].builder, **thawed(spec.optimizer_options)),
     decode=dataset.decode,
     image_shape=dataset.image_shape,

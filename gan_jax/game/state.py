@@ -35,6 +35,7 @@ def initial_state(hypers: Hypers, game: Game) -> GanState:
       constraint=held,
       logit_means=LogitMeans(jnp.zeros(()), jnp.zeros(())),
       slow=(gen_params, disc_params) if game.spec.lookahead_every else (),
+      strength=() if game.disguise is None else jnp.asarray(hypers.augmentation_strength, jnp.float32),
     ),
   )
 

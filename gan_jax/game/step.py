@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from gan_jax.core.types import Batches, Counts, Data, GanState, Params, StepFn, Trace
-from gan_jax.game import discriminator, generator, methods
+from gan_jax.game import discriminator, generator, methods, schedules
 from gan_jax.game.batches import Batch, deal, draw
 from gan_jax.game.objective import undecided_logit
 from gan_jax.game.rules import Game, real_batches
@@ -47,6 +47,7 @@ def build_resident_step(game: Game) -> Callable[[Hypers, GanState, Data], tuple[
 
 def step(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple[GanState, Trace]:
   """One step. A member that has diverged, or diverges in this step, keeps its last finite state."""
+  hypers = schedules.current(game.spec, hypers, state.step)
   take_turns = simultaneous_turns if game.spec.order == "simultaneous" else alternating_turns
   new, views, sound = take_turns(game, hypers, state, batches)
   sound &= state.diverged_at < 0

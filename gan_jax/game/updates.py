@@ -79,12 +79,26 @@ def follow_constraint(game: Game, hypers: Hypers, state: GanState) -> GanState:
   return state._replace(memory=state.memory._replace(constraint=moved))
 
 
+def adapted(game: Game, hypers: Hypers, strength: Array, real_logits: Array) -> Array:
+  """The augmentation's probability after an update: nearer to where the mean sign of D(real) is its target, if it has one.
+
+  p <- p + sign(mean sign D(real) - target) * batch / images, within [0, 1]. A discriminator that has overfitted knows
+  all real examples (mean sign 1), and more augmentation makes it forget them. Source: Karras et al. 2020 (ADA,
+  arXiv:2006.06676), section 3.1, `r_t`; they move it every fourth update by four times as much.
+  """
+  excess = jnp.sign(real_logits).mean() - hypers.augmentation_target
+  moved = strength + jnp.sign(excess) * game.spec.batch_size / hypers.augmentation_images
+  return jnp.where(jnp.asarray(hypers.augmentation_target) > 0, jnp.clip(moved, 0.0, 1.0), hypers.augmentation_strength)
+
+
 def follow_discriminator(
   game: Game, hypers: Hypers, state: GanState, params: Params, opt: Any, seen: discriminator.Seen
 ) -> GanState:
   """The state after a discriminator's update: its weights, and the memories that follow them."""
   means = moved_means(state.memory.logit_means, seen.view.real_logits, seen.view.fake_logits)
   memory = state.memory._replace(logit_means=means, discriminator=seen.memory)
+  if game.disguise is not None:
+    memory = memory._replace(strength=adapted(game, hypers, memory.strength, seen.view.real_logits))
   return follow_constraint(game, hypers, state._replace(disc_params=params, disc_opt=opt, memory=memory))
 
 

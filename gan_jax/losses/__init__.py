@@ -17,10 +17,12 @@ from gan_jax.losses.registry import CARDS, LOSSES, Card, card, halves, register
 # isort: on
 from gan_jax.core.registry import import_modules
 from gan_jax.core.types import Loss
+from gan_jax.losses.classes import CLASS_LOSSES
 from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, zero_sum
 
 __all__ = [
   "CARDS",
+  "CLASS_LOSSES",
   "LOSSES",
   "TRANSFORMATIONS",
   "Card",

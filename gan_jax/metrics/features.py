@@ -3,17 +3,31 @@
 from pathlib import Path
 from typing import Annotated
 
+from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import Option
 from gan_jax.data import Dataset
-from gan_jax.metrics import classifier
+from gan_jax.metrics import classifier, inception, lite0
 from gan_jax.metrics.networks import Network
 
-FEATURES = ("classifier",)
+FEATURES = ("classifier", "inception", "lite0")
 Features = Annotated[str, Option("the network in whose features samples are compared", choices=FEATURES)]
+Weights = Annotated[str, Option("for features=inception, the path of its weights")]
 
 
-def network(name: str, dataset: Dataset, cache: Path) -> Network:
-  """The network of that name, bound to the images of a dataset. Raises `BadInput` for one that is no judge of them."""
+def network(name: str, dataset: Dataset, cache: Path, weights: str = "") -> Network:
+  """The network of that name, bound to the images of a dataset; `weights` is the path of Inception's.
+
+  Raises:
+    BadInput: a classifier that is no judge of these images; weights that are missing, or those of another network.
+  """
+  if weights and name != "inception":
+    raise BadInput(f"option 'weights' is for features=inception, got it with features={name}")
+  if name != "classifier" and dataset.image_shape[-1] not in (1, 3):
+    raise BadInput(f"features={name} expected gray images or images in colour, got {dataset.image_shape[-1]} channels")
+  if name == "inception":
+    return inception.network(weights)
+  if name == "lite0":
+    return lite0.network(dataset.image_shape)
   trained = classifier.load_or_train(dataset, cache)
   classifier.check(trained)
   return classifier.network(trained, dataset)

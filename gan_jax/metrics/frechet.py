@@ -87,10 +87,15 @@ def _distance(
 
 @register("frechet", lambda dataset: False, lambda dataset: named.not_images("frechet", dataset))
 def build(
-  dataset: Dataset, cache: Path, *, features: named.Features = "classifier", reference: Reference = REFERENCE
+  dataset: Dataset,
+  cache: Path,
+  *,
+  features: named.Features = "classifier",
+  weights: named.Weights = "",
+  reference: Reference = REFERENCE,
 ) -> Quality:
   """Frechet distance to the data in the features of a network; in Inception's it is FID."""
-  network = named.network(features, dataset, cache)
+  network = named.network(features, dataset, cache, weights)
   real = real_features(network, dataset, cache, reference)
   least = network.size + 1
   if len(real) < least:

@@ -83,6 +83,7 @@ def build(
   cache: Path,
   *,
   features: named.Features = "classifier",
+  weights: named.Weights = "",
   reference: Reference = REFERENCE,
   subsets: Annotated[
     int, Option("number of subsets over which the distance is averaged; 0: all samples at once, the least variance", 0)
@@ -90,7 +91,7 @@ def build(
   subset_size: Annotated[int, Option("samples and real examples in each subset", 2)] = 1000,
 ) -> Quality:
   """Kernel inception distance (KID) to the data in the features of a network, and its standard error."""
-  network = named.network(features, dataset, cache)
+  network = named.network(features, dataset, cache, weights)
   real = real_features(network, dataset, cache, reference)
   own = None if subsets else np.asarray(jax.jit(means, static_argnums=2)(real, real, True))
   size = min(subset_size, len(real))

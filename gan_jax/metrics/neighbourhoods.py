@@ -71,10 +71,15 @@ def measure(samples: Array, real: Array) -> dict[str, Array]:
 
 @register("prdc", lambda dataset: False, lambda dataset: named.not_images("prdc", dataset, FEWEST))
 def build(
-  dataset: Dataset, cache: Path, *, features: named.Features = "classifier", reference: Reference = REFERENCE
+  dataset: Dataset,
+  cache: Path,
+  *,
+  features: named.Features = "classifier",
+  weights: named.Weights = "",
+  reference: Reference = REFERENCE,
 ) -> Quality:
   """Precision, recall, density and coverage in the features of a network: fidelity and variety, told apart."""
-  network = named.network(features, dataset, cache)
+  network = named.network(features, dataset, cache, weights)
   real = real_features(network, dataset, cache, reference)
 
   def judge(seen: Seen, near: bool) -> dict[str, Array]:

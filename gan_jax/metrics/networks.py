@@ -60,6 +60,14 @@ def look(networks: Sequence[Network], draw: Callable[[Array], Array], count: int
   return in_chunks(chunk, count) if different else {}
 
 
+def by_batches(look: Callable[[Array], Seen], images: Array, size: int) -> Seen:
+  """`look` at images [B, H, W, C], at most `size` at once: bounds the memory of a large network."""
+  count = len(images)
+  if count <= size:
+    return look(images)
+  return in_chunks(lambda indices: look(images[jnp.minimum(indices, count - 1)]), count, size)
+
+
 def see_examples(network: Network, dataset: Dataset, images: Array, most: int) -> Seen:
   """What a network makes of at most `most` of the stored `images`, whatever the order in which they are stored."""
 
@@ -70,7 +78,10 @@ def see_examples(network: Network, dataset: Dataset, images: Array, most: int) -
     return in_chunks(lambda indices: network.see(dataset.decode(chosen(indices))), len(order))
 
   size = images.shape[0]
-  return seen(images, scattered(jnp.arange(min(size, most)), size))
+  chosen = scattered(jnp.arange(min(size, most)), size)
+  if isinstance(images, np.ndarray):  # a mapped file, which may be larger than memory
+    return seen(jnp.asarray(images[np.asarray(chosen)]), jnp.arange(len(chosen)))
+  return seen(images, chosen)
 
 
 def real_features(network: Network, dataset: Dataset, cache: Path, most: int) -> Array:
@@ -82,7 +93,7 @@ def real_features(network: Network, dataset: Dataset, cache: Path, most: int) ->
   if not network.costly:
     return see_examples(network, dataset, images, most).features
   digest = hashlib.sha256(f"{network.key} {most} {images.shape} {images.dtype}".encode())
-  digest.update(np.asarray(images).tobytes())
+  digest.update(np.ascontiguousarray(images).data)
   path, shape = cache / f"features-{digest.hexdigest()[:16]}.npz", (min(len(images), most), network.size)
   try:
     saved = read_arrays(path)["features"]

@@ -139,8 +139,9 @@ def enough(quality: Quality, samples: int) -> None:
   """Raises `BadInput` where `evaluation_samples` are fewer than the metrics need."""
   if samples < quality.least:
     raise BadInput(
-      f"config field 'evaluation_samples' expected at least {quality.least:,}, more than there are features of which a "
-      f"covariance is estimated, got {samples:,}; metric 'kid' can be computed of any number"
+      f"config field 'evaluation_samples' expected at least {quality.least:,}, got {samples:,}: metric 'frechet' needs "
+      "more samples than there are features, and 'inception_score' as many as it has parts; 'kid' can be computed of any "
+      "number"
     )
 
 

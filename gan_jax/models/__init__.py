@@ -6,6 +6,7 @@ A model is a registered builder of two `Player`s (see `registry`); configs, comm
 import functools
 from typing import Any
 
+from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import Entry, import_modules
 from gan_jax.core.types import Player
 
@@ -30,15 +31,23 @@ def get(name: str) -> Entry:
   return MODELS.get(name)
 
 
-def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> tuple[Player, Player]:
+def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int, class_logits: int = 0) -> tuple[Player, Player]:
   """(generator, discriminator) of a spec; with `spec.packing` m the discriminator has one logit for m examples.
 
+  With `class_logits` (see `registry.ClassLogits`) it has a second head, and is not given the class itself.
+
   Raises:
-    BadInput: an unknown model or option, or images of a size that it does not support.
+    BadInput: an unknown model or option, images of a size that it does not support, or class logits of a model that
+      has no option of that name.
   """
   model, options = get(spec.model), thawed(spec.model_options)
   rest = (num_classes, spec.latent_size, spec.conditional)
   generator, discriminator = model(image_shape, *rest, **options)
+  if class_logits:
+    if "class_logits" not in model.options:
+      raise BadInput(f"a class loss expected a model with an option class_logits, got {spec.model!r}, which has none")
+    own = options | {"class_logits": class_logits}
+    _, discriminator = model(image_shape, num_classes, spec.latent_size, False, **own)
   if spec.packing > 1:
     _, judge = model((*image_shape[:-1], spec.packing * image_shape[-1]), *rest, **options)
     discriminator = packed(judge, spec.packing)

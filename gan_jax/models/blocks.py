@@ -9,7 +9,7 @@ from jax.nn.initializers import Initializer
 
 from gan_jax.models.initial import initial
 from gan_jax.models.layers import Conv
-from gan_jax.models.linen import Norm
+from gan_jax.models.linen import LogitHead, Norm
 from gan_jax.models.resampling import UPSAMPLE, mean_pool
 from gan_jax.models.spectral import Linear
 
@@ -34,6 +34,11 @@ class Form(NamedTuple):
   def linear(self, features: int, use_bias: bool = True, name: str | None = None) -> Linear:
     """A matrix over channels: of vectors, or of images as a 1 x 1 convolution."""
     return Linear(features, self.init(), use_bias, self.spectral, name=name)
+
+  def head(self, conditional: bool, num_classes: int, class_logits: int) -> LogitHead:
+    return LogitHead(
+      conditional, num_classes, class_logits=class_logits, kernel_init=self.init(), spectral=self.spectral
+    )
 
 
 class ConditionalNorm(nn.Module):

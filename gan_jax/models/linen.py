@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn.initializers import Initializer
 
+from gan_jax.core.norms import directions
 from gan_jax.core.types import Key, Memory, Output, Params, Player
 from gan_jax.models.spectral import Linear
 
@@ -91,19 +92,21 @@ class LatentInput(nn.Module):
 
   conditional: bool
   num_classes: int
+  stddev: float = 1.0  # of the embedding at the start
 
   @nn.compact
   def __call__(self, noise: Array, labels: Array) -> Array:
     if not self.conditional:
       return noise
-    vectors = class_vectors(labels, self.num_classes, noise.shape[-1], 1.0, "embed")
+    vectors = class_vectors(labels, self.num_classes, noise.shape[-1], self.stddev, "embed")
     return jnp.concatenate([noise, vectors], axis=-1)
 
 
 class LogitHead(nn.Module):
   """Features h [B, F] -> float32 logits [B]: `w.h + b`, and with a class the projection `+ <embed(y), h>`.
 
-  With `class_logits` K a second head gives K logits of classes, `V h + c` [B, K]; losses on classes read them.
+  With `class_logits` K a second head gives K logits of classes, `V h + c` [B, K], with -K the cosines of h with the K
+  columns of V (a zero vector has cosine 0 with all); losses on classes read them.
   Source: Miyato and Koyama 2018, "cGANs with projection discriminator" (arXiv:1802.05637).
   """
 
@@ -113,6 +116,9 @@ class LogitHead(nn.Module):
   class_logits: int = 0
   kernel_init: Initializer | None = None  # of all weights; None: `weights`, with `gain` for w
   spectral: bool = False  # w, embed and V are spectrally normalised
+  bias: bool = True  # b
+  class_only: bool = False  # with a class the logit is <embed(y), h> alone
+  embed_gain: float = 1.0  # variance of embed at the start, times F
 
   @nn.compact
   def __call__(self, features: Array, labels: Array, train: bool = False) -> Output:
@@ -121,11 +127,16 @@ class LogitHead(nn.Module):
     def linear(name: str, size: int, init: Initializer, x: Array, bias: bool = True) -> Array:
       return Linear(size, self.kernel_init or init, bias, self.spectral, name=name)(x, train)
 
-    logits = linear("linear", 1, weights(self.gain), features)[:, 0]
+    logits = jnp.zeros((), features.dtype)
+    if not (self.conditional and self.class_only):
+      logits = linear("linear", 1, weights(self.gain), features, self.bias)[:, 0]
     if self.conditional:  # a product with a one-hot matrix: see `class_vectors`
-      chosen = jax.nn.one_hot(labels, self.num_classes)
-      logits += (linear("embed", width, weights((width**-0.5) ** 2, fan_in=1), chosen, bias=False) * features).sum(-1)
+      chosen, init = jax.nn.one_hot(labels, self.num_classes), weights(self.embed_gain * (width**-0.5) ** 2, fan_in=1)
+      logits += (linear("embed", width, init, chosen, bias=False) * features).sum(-1)
     classes = None
-    if self.class_logits:
+    if self.class_logits < 0:
+      vectors = self.param("classes", weights(LINEAR_GAIN), (width, -self.class_logits))
+      classes = directions(features, axis=1) @ directions(vectors, axis=0)
+    elif self.class_logits:
       classes = linear("classes", self.class_logits, weights(LINEAR_GAIN), features).astype(jnp.float32)
     return Output(logits.astype(jnp.float32), features, classes)

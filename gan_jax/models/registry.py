@@ -21,7 +21,12 @@ DiscriminatorNorm = Annotated[
   str, Option("normalisation; `batch` couples the examples of a batch", choices=("none", "layer", "batch"))
 ]
 ClassLogits = Annotated[
-  int, Option("outputs of a second head, `Output.classes`, for losses on classes; 0: none", 0, WIDEST)
+  int,
+  Option(
+    "outputs of a second head, for losses on classes; 0: none; -k: k cosines of the features with a vector each",
+    -WIDEST,
+    WIDEST,
+  ),
 ]
 Convolution = Annotated[str, Option("`auto` is `matmul`; see models/layers.py", choices=("auto", "matmul", "lax"))]
 PublishedWidth = Annotated[int, Option("channels of the widest convolution; 0: as published", 0, WIDEST)]

@@ -45,22 +45,38 @@ def poolings(image_shape: tuple[int, ...]) -> int:
   return 2 if is_small(image_shape) else halvings(image_shape, smallest=3)
 
 
-def generator_channels(image_shape: tuple[int, ...], width: int) -> list[int]:
-  """Channels of the first map and of the output of each block; `width` of the widest, 0: as published."""
+def generator_channels(
+  image_shape: tuple[int, ...], width: int, small: int = SMALL_WIDTHS[0], narrowest: int = NARROWEST
+) -> list[int]:
+  """Channels of the first map and of the output of each block.
+
+  Args:
+    image_shape: (H, W, C).
+    width: of the widest; 0: as published, which is `small` for small images, else up from `narrowest`.
+    small: see `width`.
+    narrowest: see `width`.
+  """
   stages = halvings(image_shape)
   if is_small(image_shape):
-    return [width or SMALL_WIDTHS[0]] * (stages + 1)
-  width = width or min(NARROWEST << stages, NARROWEST << RANGE)
+    return [width or small] * (stages + 1)
+  width = width or min(narrowest << stages, narrowest << RANGE)
   return [max(1, width >> max(0, stage - max(0, stages - RANGE))) for stage in range(stages + 1)]
 
 
-def discriminator_channels(image_shape: tuple[int, ...], width: int) -> list[int]:
-  """Channels of the output of each block, of which `poolings` halve their input; `width` as of the generator."""
+def discriminator_channels(
+  image_shape: tuple[int, ...], width: int, small: int = SMALL_WIDTHS[1], narrowest: int = NARROWEST
+) -> list[int]:
+  """Channels of the output of each block, of which `poolings` halve their input; arguments as of the generator."""
   pools = poolings(image_shape)
   if is_small(image_shape):
-    return [width or SMALL_WIDTHS[1]] * (pools + 2)
-  width = width or min(NARROWEST << pools, NARROWEST << RANGE)
+    return [width or small] * (pools + 2)
+  width = width or min(narrowest << pools, narrowest << RANGE)
   return [max(1, width >> max(0, min(pools, RANGE) - stage)) for stage in range(pools + 1)]
+
+
+def common_maps(image_shape: tuple[int, ...]) -> list[tuple[int, int]]:
+  """(height, width) of the maps between blocks that both players have."""
+  return [base(image_shape, stage) for stage in range(1, min(halvings(image_shape) - 1, poolings(image_shape)) + 1)]
 
 
 class Generator(nn.Module):
@@ -149,24 +165,11 @@ def resnet(
   """
   check_images("resnet", image_shape)
   channels = generator_channels(image_shape, generator_width)
-  maps = [base(image_shape, stage) for stage in range(1, len(channels) - 1)]
-  at = attended(attention, "resnet", maps[: poolings(image_shape)])
+  at = attended(attention, "resnet", common_maps(image_shape))
   of_generator = Form(convolution, initial, spectral == "both", generator_norm, upsampling)
   of_discriminator = Form(convolution, initial, spectral != "none", discriminator_norm)
-  head = LogitHead(
-    conditional,
-    num_classes,
-    class_logits=class_logits,
-    kernel_init=of_discriminator.init(),
-    spectral=of_discriminator.spectral,
-  )
+  head = of_discriminator.head(conditional, num_classes, class_logits)
   generator = Generator(image_shape, tuple(channels), at, of_generator, conditional, num_classes)
-  discriminator = Discriminator(
-    poolings(image_shape),
-    tuple(discriminator_channels(image_shape, discriminator_width)),
-    at,
-    pooling,
-    of_discriminator,
-    head,
-  )
+  widths = tuple(discriminator_channels(image_shape, discriminator_width))
+  discriminator = Discriminator(poolings(image_shape), widths, at, pooling, of_discriminator, head)
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -53,6 +53,22 @@ def updates(trace: Trace) -> dict[str, Array]:
   }
 
 
+CLASSES = {
+  "disc/class_loss": "the discriminator's class loss, mean over the batch, weight not included",
+  "gen/class_loss": "the generator's class loss",
+  "disc/class_accuracy": "share of the real examples whose class the discriminator finds",
+  "gen/class_accuracy": "the same of the fakes",
+}
+
+
+@probe({})
+def classes(trace: Trace) -> dict[str, Array]:
+  pairs = {"disc": trace.discriminator, "gen": trace.generator}
+  found = {f"{name}/{what}": getattr(view, what) for name, view in pairs.items() for what in OF_CLASSES}
+  return {name: value for name, value in found.items() if value is not None}
+
+
+OF_CLASSES = ("class_loss", "class_accuracy")
 SPECTRAL = {
   "disc/largest_singular_value": "largest singular value of any kernel of the discriminator after spectral normalisation, "
   "estimated from below; 1 where the power iteration has followed the weights",

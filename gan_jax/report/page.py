@@ -232,16 +232,25 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     ("versions", _pairs(manifest.get("versions", {}))),
     ("commit", str(manifest.get("commit") or "")),
     ("created", str(manifest.get("created", ""))),
-    *((f"notes on {name}", _pairs(group["notes"])) for name, group in groups.items() if group.get("notes")),
+    *_notes([group.get("notes") for group in groups.values()]),
   ]
   return [(name, text) for name, text in facts if text]
 
 
+def _notes(each: list[Any]) -> list[tuple[str, str]]:
+  """What the measurements of each program noted; programs are counted from 1, as in the lines of progress."""
+  of = [f" in program {number} of {len(each)}" if len(each) > 1 else "" for number in range(1, len(each) + 1)]
+  return [(f"measured{which}", _pairs(notes)) for which, notes in zip(of, each, strict=True) if notes]
+
+
 def _pairs(values: dict[str, Any]) -> str:
-  return ", ".join(
-    f"{name.replace('_', ' ')} {wording.number(value) if isinstance(value, float) else value}"
-    for name, value in values.items()
-  )
+  return ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in values.items())
+
+
+def _value(value: Any) -> str:
+  if isinstance(value, bool):
+    return "yes" if value else "no"
+  return wording.number(value) if isinstance(value, float) else str(value)
 
 
 def _duration(seconds: float) -> str:

@@ -10,11 +10,13 @@ import numpy as np
 from jax import Array
 
 from gan_jax import probes
+from gan_jax.core.errors import BadInput
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Data, GanState, Memory, Params
 from gan_jax.data import Dataset, encode_for_view
 from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
+from gan_jax.game import schedules
 from gan_jax.game.rules import Game
 from gan_jax.inspections import duality, geometry
 from gan_jax.metrics import OF_NEIGHBOURS, Quality
@@ -22,7 +24,7 @@ from gan_jax.metrics.chunks import CHUNK
 from gan_jax.probes import lens
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, Layout
-from gan_jax.settings.records import Hypers, thawed
+from gan_jax.settings.records import Hypers, Spec, thawed
 
 GRID = {3: 64, 1: 512}  # number of samples in a grid, by the rank of an example: images [H, W, C], points [2]
 RAW = "raw/"  # prefix of a metric of the generator itself; without it, of the generator with averaged weights
@@ -79,7 +81,17 @@ def build_evaluate(
   return evaluate
 
 
-def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Data], Columns]:
+def check_resident(spec: Spec) -> None:
+  """Raises `BadInput` for inspections, which draw examples as they compute, where the data are streamed."""
+  for name in probes.requested(spec.probes):
+    if name in INSPECTIONS:
+      raise BadInput(
+        f"probes {name!r} expected data that lie on the device, got data beyond data_memory of its memory; expected a "
+        "larger data_memory, or other probes"
+      )
+
+
+def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Data | None], Columns]:
   """A function that measures the inspections that `Spec.probes` asks for."""
   asked = [name for name in probes.requested(game.spec.probes) if name in INSPECTIONS]
   options = thawed(game.spec.probe_options)
@@ -87,14 +99,15 @@ def build_inspect(game: Game, layout: Layout) -> Callable[[Hypers, GanState, Dat
   def all_members(measure: Callable) -> Callable:
     def measured(hypers: Hypers, state: GanState, data: Data) -> Any:
       number = state.step[0]  # the same for all members, so that a `cond` on it stays a branch under `vmap`
-      return jax.vmap(lambda h, s: measure(h, s._replace(step=number), data))(hypers, state)
+      now = lambda h: schedules.current(game.spec, h, number)  # noqa: E731
+      return jax.vmap(lambda h, s: measure(now(h), s._replace(step=number), data))(hypers, state)
 
     return jax.jit(layout.divide(measured, (DIVIDED, DIVIDED, REPLICATED), DIVIDED))
 
   built = {name: INSPECTIONS[name].build(game, **options.get(name, {})) for name in asked}
   inspections = [(all_members(measure), INSPECTIONS[name].finish) for name, measure in built.items()]
 
-  def inspect(hypers: Hypers, state: GanState, data: Data) -> Columns:
+  def inspect(hypers: Hypers, state: GanState, data: Data | None) -> Columns:
     columns: Columns = {}
     for measure, finish in inspections:
       columns |= finish(layout.cut(measure(hypers, state, data)))
@@ -124,7 +137,9 @@ def explanations(game: Game) -> dict[str, str]:
     for player, made in (("gen", game.generator), ("disc", game.discriminator)):
       layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0))[0])]
   spectral = spec.weight_constraint == "spectral"
-  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral)
+  found = probes.explanations(
+    lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral, spec.class_loss != "none"
+  )
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
   return found

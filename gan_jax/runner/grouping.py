@@ -13,8 +13,9 @@ import numpy as np
 from gan_jax import game as game_lib
 from gan_jax import losses, penalties, probes, settings, verdict
 from gan_jax.core.errors import BadInput, shown, unknown
-from gan_jax.game import optimizers, registries
+from gan_jax.game import optimizers, registries, schedules
 from gan_jax.inspections import geometry
+from gan_jax.settings import effects
 from gan_jax.settings.records import RESOLVED, Hypers, Spec, frozen
 
 
@@ -88,7 +89,8 @@ def spec_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Spec:
   """The static half of a complete config; `branches` are the losses of its program."""
   static = {name: config[name] for name, field in settings.FIELDS.items() if field.kind == "static"}
   options = {name: frozen(registries.split(config, name)[0]) for name in registries.OPTIONS if name != "loss_options"}
-  return Spec(losses=branches, **static, **options)
+  shapes = {n: {k: v for k, v in own.items() if k != "to"} for n, own in config["schedules"].items()}
+  return Spec(losses=branches, schedules=frozen(shapes), **static, **options)
 
 
 def hypers_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Hypers:
@@ -105,6 +107,7 @@ def hypers_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Hypers:
       np.float32(weight_of(name, config, "penalty_weight")) for name in penalties.names(config["penalty"])
     ),
     generator_penalty_weight=np.float32(generator_weight(config)),
+    schedules={name: np.float32(given["to"]) for name, given in config["schedules"].items()},
     **{
       name: np.int32(config[name]) if type(f.default) is int else np.float32(config[name]) for name, f in plain.items()
     },
@@ -125,6 +128,7 @@ def numbers(options: Mapping[str, Any]) -> dict[str, Any]:
 def check_member(config: Mapping[str, Any]) -> None:
   """Raises `BadInput` for traced fields that cannot be combined with the static ones."""
   losses.get(config["loss"], **config["loss_options"])
+  check_schedules(config)
   generator_weight(config)
   verdict.check(config["verdict"])
   there = penalties.names(config["penalty"])
@@ -137,6 +141,19 @@ def check_member(config: Mapping[str, Any]) -> None:
   for name, value in decays.items():
     if config["penalty_every"] > 1 and value < 0:
       raise BadInput(f"penalty_every above 1 takes powers of {name}; expected {name} at least 0, got {value}")
+
+
+def check_schedules(config: Mapping[str, Any]) -> None:
+  """Raises `BadInput` for a schedule of something that cannot change during a run, or to a value that it cannot have."""
+  fields = {name: value for name, value in config.items() if name != "code"}
+  for name, given in config["schedules"].items():
+    schedules.check(name, given)
+    at_end = game_lib.complete(settings.resolve(fields, {name: given["to"]}))  # refuses values out of range
+    effects.check([name], [at_end])
+    if spec_of(at_end, ()) != spec_of(config, ()):
+      raise BadInput(
+        f"schedules expected fields and options that are traced numbers, such as generator_rate, got {name!r}"
+      )
 
 
 def check_weights(configs: Sequence[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gan_jax.core.errors import BadInput, plural
 from gan_jax.core.types import Player
+from gan_jax.data import Dataset
 from gan_jax.settings.records import Spec, thawed
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's limit
@@ -29,6 +30,14 @@ def size(player: Player) -> int:
   """Bytes of one set of parameters."""
   leaves = jax.tree.leaves(jax.eval_shape(player.init, jax.random.key(0)))
   return sum(int(np.prod(leaf.shape, dtype=object)) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def fits(dataset: Dataset, share: float) -> bool:
+  """Whether the data are to lie on each device: they need at most this share of its memory."""
+  images = dataset.data.images
+  stats = jax.local_devices()[0].memory_stats() or {}
+  limit = stats.get("bytes_limit", available() // jax.local_device_count())
+  return images.dtype.itemsize * int(np.prod(images.shape, dtype=object)) <= share * limit
 
 
 def check(

@@ -188,6 +188,8 @@ def _inputs(
     memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, len(group.configs))
     played = game.build(group.spec, dataset)
     mesh.build(group.spec, len(group.configs))
+    if not memory.fits(dataset, group.configs[0]["data_memory"]):
+      evaluation.check_resident(group.spec)
     found.meanings.update(evaluation.explanations(played))
     found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
@@ -213,6 +215,9 @@ def _train(
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
     qualities = _qualities(groups, inputs.datasets)
+  for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
+    if warning:
+      progress.say(f"warning: {warning}")
   if manifest is None:
     meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
     digests = {name: origin.data for name, origin in inputs.origins.items()}

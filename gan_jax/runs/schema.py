@@ -131,7 +131,7 @@ def _wrong_config(config: Any) -> str | None:
       continue
     kind: Any = type(field.default)
     by_type = {dict: Map((int, float)), type(None): (float, None)}.get(kind, kind)
-    like: Any = {"options": OPTIONS, "code": Map(str)}.get(field.kind, by_type)
+    like: Any = {"options": OPTIONS, "schedules": OPTIONS, "code": Map(str)}.get(field.kind, by_type)
     found = wrong(value, like, name)
     if found:
       return found

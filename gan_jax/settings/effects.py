@@ -49,7 +49,19 @@ NEEDS: dict[str, Need] = {
   "penalty_weights": Need(lambda c: bool(parts(c["penalty"]) & c["penalty_weights"].keys()), "penalty", "those names"),
   "penalty_every": Need(lambda c: bool(parts(c["penalty"])), "penalty", "a name"),
   "augmentation": Need(lambda c: bool(parts(c["penalty"])), "penalty", "one that transforms examples"),
+  "augmentation_strength": Need(
+    lambda c: bool(parts(c["discriminator_augmentation"])), "discriminator_augmentation", "a name"
+  ),
+  "augmentation_target": Need(
+    lambda c: bool(parts(c["discriminator_augmentation"])), "discriminator_augmentation", "a name"
+  ),
+  "augmentation_images": Need(
+    lambda c: bool(parts(c["discriminator_augmentation"])) and c["augmentation_target"] > 0,
+    "augmentation_target",
+    "above 0",
+  ),
   "generator_penalty_weight": Need(lambda c: bool(parts(c["generator_penalty"])), "generator_penalty", "a name"),
+  "class_weight": Need(lambda c: c["class_loss"] != "none", "class_loss", "a name"),
   "instance_noise_scale": Need(lambda c: c["instance_noise"], "instance_noise", "True"),
   "instance_noise_steps": Need(lambda c: c["instance_noise"], "instance_noise", "True"),
   "unroll_gradient": Need(lambda c: c["unroll_steps"] > 0, "unroll_steps", "at least 1"),
@@ -86,7 +98,20 @@ SIZES: list[tuple[str, Size]] = [
     "instance_noise",
     Size(lambda c: c["instance_noise"], lambda c: c["instance_noise_scale"] == 0, "instance_noise_scale", "above 0"),
   ),
+  (
+    "discriminator_augmentation",
+    Size(
+      lambda c: bool(parts(c["discriminator_augmentation"])),
+      lambda c: c["augmentation_strength"] == 0 and c["augmentation_target"] == 0,
+      "augmentation_strength",
+      "above 0",
+    ),
+  ),
   ("unroll_steps", Size(lambda c: c["unroll_steps"] > 0, lambda c: c["unroll_rate"] == 0, "unroll_rate", "above 0")),
+  (
+    "class_loss",
+    Size(lambda c: c["class_loss"] != "none", lambda c: c["class_weight"] == 0, "class_weight", "above 0"),
+  ),
   ("lookahead_every", Size(LOOKS_AHEAD, lambda c: c["lookahead_pace"] == 1, "lookahead_pace", "below 1")),
   # The first lookahead update comes after that many steps.
   (
@@ -122,7 +147,7 @@ def check_sizes(configs: Sequence[Config]) -> None:
   """Raises `BadInput` for a feature that has size zero in every run in which it is switched on."""
   for name, size in SIZES:
     for value in dict.fromkeys(config[name] for config in configs if size.on(config)):
-      if all(size.nothing(config) for config in configs if config[name] == value):
+      if all(size.nothing(c) and size.field not in c["schedules"] for c in configs if c[name] == value):
         least = next(config[size.field] for config in configs if config[name] == value)
         raise BadInput(f"{name} {value!r} has no effect with {size.field}={least!r}: expected {size.field} {size.text}")
 
@@ -131,7 +156,8 @@ def settled(config: Config) -> dict[str, Any]:
   """The config with fields without effect at their defaults, and without weights or options of penalties not in use."""
   plain = settings.defaults()
   found = {name: value if felt(name, config) else plain[name] for name, value in config.items()}
-  for name, of in {"penalty_weights": "penalty", **{n: f.of for n, f in settings.FIELDS.items() if f.joined}}.items():
+  joined = {name: field.of for name, field in settings.FIELDS.items() if field.joined and field.of}
+  for name, of in {"penalty_weights": "penalty", **joined}.items():
     there = parts(config[of])
     found[name] = {k: v for k, v in found[name].items() if k in there or there & {"all", "auto"}}
   return found

@@ -7,6 +7,7 @@ An unknown field is an error that names the nearest one. The kinds of fields:
     static   a difference splits a sweep into several programs; the fields of `Spec`
     options  a dict of the options of the registry entry that another field names: `model_options={"depth": 3}`; the
              entry defines its options and whether each is traced or static
+    schedules  a dict `{field or option: {to, shape, steps or images}}`: what changes during a run (game/schedules.py)
     label    has no influence on training
     code     digests of code files, filled in when a config is read (settings/outside.py)
 """
@@ -24,7 +25,7 @@ from gan_jax.core.errors import BadInput, unknown
 
 class Field(NamedTuple):
   default: Any
-  kind: str  # 'traced', 'static', 'options', 'label' or 'code'
+  kind: str  # 'traced', 'static', 'options', 'schedules', 'label' or 'code'
   text: str
   low: float = -math.inf  # inclusive, like `high`
   high: float = math.inf
@@ -51,6 +52,13 @@ FIELDS: dict[str, Field] = {
   "seed": Field(0, "traced", "initial weights, noise and data order all derive from (seed, step)", 0, 2**32 - 1),
   "loss": Field("non_saturating", "traced", "a name in gan_jax.losses.LOSSES, transformed: `matched_gain(hinge)`"),
   "loss_options": options("loss", "options of the loss, by name"),
+  "class_loss": Field(
+    "none",
+    "static",
+    "in gan_jax.losses.CLASS_LOSSES, added to the loss; the discriminator is then not given the class",
+  ),
+  "class_loss_options": options("class_loss", "options of the class loss"),
+  "class_weight": Field(1.0, "traced", "factor of the class loss, for both players", 0),
   # regularisation
   "penalty": Field(
     "none", "static", "names in gan_jax.penalties.PENALTIES, several joined by `+`, on the discriminator"
@@ -66,9 +74,26 @@ FIELDS: dict[str, Field] = {
   "augmentation": Field(
     "none",
     "static",
-    "in gan_jax.data.AUGMENTATIONS; used by the `bcr` penalty only: the discriminator's inputs are not augmented",
+    "in gan_jax.data.AUGMENTATIONS: what the `bcr` penalty compares examples with; for all inputs see the next field",
   ),
   "augmentation_options": options("augmentation", "options of the augmentation"),
+  "discriminator_augmentation": Field(
+    "none",
+    "static",
+    "names in AUGMENTATIONS, joined by `+`: whatever the discriminator is shown is augmented (DiffAugment)",
+  ),
+  "discriminator_augmentation_options": options(
+    "discriminator_augmentation", "options of each of these, by its name and theirs", joined=True
+  ),
+  "augmentation_strength": Field(
+    1.0, "traced", "probability of each of these for an example; with a target, that of the first step", 0, 1
+  ),
+  "augmentation_target": Field(
+    0.0, "traced", "adapt it (ADA) until the mean sign of the logits of real examples is this; 0: it is fixed", 0, 1
+  ),
+  "augmentation_images": Field(
+    500_000.0, "traced", "real images in which an adapting probability can rise from 0 to 1", 1
+  ),
   "generator_penalty": Field("none", "static", "as `penalty`, on the generator"),
   "generator_penalty_options": options("generator_penalty", "as `penalty_options`", joined=True),
   "generator_penalty_weight": Field(None, "traced", "factor of the generator's penalty; None: as in its paper", 0),
@@ -83,10 +108,17 @@ FIELDS: dict[str, Field] = {
   "hold_out": Field(
     0, "static", "every k-th example is held out from training (k: 2 or more; 0: none)", 0, LARGEST_INT
   ),
+  "flips": Field(False, "static", "mirror each real image left to right with probability 1/2"),
   "batch_size": Field(64, "static", "real examples, and as many fakes, per update", 1, LARGEST_INT),
   # the two players
   "model": Field("mlp", "static", "a name in gan_jax.models.MODELS"),
   "model_options": options("model", "options of the model, such as its widths"),
+  "precision": Field(
+    "float32",
+    "static",
+    "of the networks' layers; parameters, logits, losses and penalties are float32 in either",
+    choices=("float32", "bfloat16"),
+  ),
   "conditional": Field(False, "static", "give both players the class (projection discriminator)"),
   "latent_size": Field(32, "static", "width of the generator's Gaussian noise", 1, WIDEST),
   "packing": Field(
@@ -121,6 +153,9 @@ FIELDS: dict[str, Field] = {
     0, "static", "steps between two lookahead updates of both players' slow weights; 0: no lookahead", 0, LARGEST_INT
   ),
   "lookahead_pace": Field(0.5, "traced", "fraction of the way that the slow weights move towards the fast ones", 0, 1),
+  "schedules": Field(
+    {}, "schedules", "by name, traced fields and options that change during the run; see game/schedules.py", joined=True
+  ),
   "head_start": Field(0, "traced", "first steps, in which only the discriminator is trained", 0, 2**31 - 1),
   "code": Field({}, "code", "digests of the user's code files that this config names; filled in, not to be given"),
   # length and cadence, in steps; a step is `n_critic` discriminator and `n_gen` generator updates
@@ -151,6 +186,13 @@ FIELDS: dict[str, Field] = {
     "devices over which each run's batch is divided; 0: those that the members leave free (on a CPU, 1)",
     0,
     4096,
+  ),
+  "data_memory": Field(
+    0.25,
+    "label",
+    "share of a device's memory for the data; more than that is streamed from the host, with the same result",
+    0,
+    1,
   ),
   "checkpoint_every": Field(1000, "static", "steps between two checkpoints", 1, LARGEST_INT),
 }

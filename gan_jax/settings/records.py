@@ -4,7 +4,7 @@ A `Spec` is the same for all members of one compiled program: the values of the 
 which `Hypers.loss_index` selects. `Hypers` may differ between members: the `traced` fields as scalars (stacked to [P]
 in a population), a weight for each penalty on the discriminator, and `loss_index`. The `options` fields are in both:
 static options in `Spec`, as pairs (see `frozen`), traced options in `Hypers`, as a dict; `Hypers.loss_options` is a
-tuple with a dict for each of `losses`.
+tuple with a dict for each of `losses`. The `schedules` field is in both too: its end values are traced.
 """
 
 import collections
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 else:
   # All options of a loss are traced.
   _named = {
-    kind: [name for name, field in FIELDS.items() if field.kind in (kind, "options")] for kind in ("static", "traced")
+    kind: [name for name, field in FIELDS.items() if field.kind in (kind, "options", "schedules")]
+    for kind in ("static", "traced")
   }
   Spec = collections.namedtuple("Spec", ["losses", *(n for n in _named["static"] if n != "loss_options")])
   Hypers = collections.namedtuple("Hypers", ["loss_index", *(n for n in _named["traced"] if n not in RESOLVED)])

@@ -53,7 +53,7 @@ def coerce(name: str, value: Any) -> Any:
   expected = float if field.default is None else type(field.default)
   if field.kind == "code":
     raise BadInput(f"config field {name!r} is filled in from the files that a config names, and never given")
-  if isinstance(value, Mapping) and field.kind == "options":
+  if isinstance(value, Mapping) and field.kind in ("options", "schedules"):
     return _options(name, value, field.joined)
   if isinstance(value, Mapping) and expected is dict:
     return {_option(name, key): _number(f"{name!r}: {key!r}", plain(v), field) for key, v in value.items()}

@@ -24,12 +24,24 @@ def uncut(length):
   return np.minimum(centres + 0.25, 1) - np.maximum(centres - 0.25, 0)
 
 
+def moves(length):
+  """[length, length]: the mean of the matrices that move a side by up to an eighth (rounded), zeros moving in."""
+  reach = int(length / 8 + 0.5)
+  return np.mean([np.eye(length, k=k) for k in range(-reach, reach + 1)], axis=0)
+
+
 # Of one image [H, W, C], the mean of its copies over the key; a new augmentation needs a row.
 MEANS = {
   "none": lambda x: x,
   "jitter": lambda x: x,
   "flip": lambda x: (x + x[:, ::-1]) / 2,
   "shift": lambda x: x[shifts(len(x))].mean(0)[:, shifts(x.shape[1])].mean(1),
+  "translation": lambda x: np.einsum("ij,kl,jlc->ikc", moves(len(x)), moves(x.shape[1]), x),
+  "brightness": lambda x: x,
+  "saturation": lambda x: x,
+  "contrast": lambda x: x,
+  "color": lambda x: x,
+  "rotation": lambda x: (x + x[::-1, ::-1]) / 2,
   "cutout": lambda x: x * (1 - np.outer(uncut(len(x)), uncut(x.shape[1])))[..., None],
 }
 
@@ -124,3 +136,68 @@ def test_cutout_zeroes_a_quarter_at_most():
     for centres in ((np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width)
   ]
   np.testing.assert_allclose(hole.mean(0), np.outer(*chances), atol=5 * 0.5 / draws**0.5)
+
+
+def test_translation_moves_zeros_in():
+  """Each image is one of the moves of up to an eighth, its borders zero; all of them occur, and no others."""
+  image = np.random.default_rng(0).normal(size=(8, 16, 1)).astype(np.float32)
+  found = np.asarray(jax.jit(augmentations.translation)(jnp.tile(image, (300, 1, 1, 1)), KEY))
+  candidates = [
+    np.eye(8, k=i, dtype=np.float32) @ image[..., 0] @ np.eye(16, k=j, dtype=np.float32)
+    for i in range(-1, 2)
+    for j in range(-2, 3)
+  ]
+  hits = [(found[..., 0] == moved).all((1, 2)).sum() for moved in candidates]
+  assert sum(hits) == 300
+  assert min(hits) > 0
+
+
+def test_colours_are_moved_by_the_published_amounts():
+  """Brightness keeps differences, saturation the mean of a pixel, contrast that of an image; all as wide as published."""
+  images = jnp.tile(jax.random.normal(KEY, (1, 4, 4, 3)), (2000, 1, 1, 1))
+  pixel = lambda x: x - x.mean(-1, keepdims=True)  # noqa: E731
+  whole = lambda x: x - x.mean((1, 2, 3), keepdims=True)  # noqa: E731
+  shift = np.asarray(augmentations.brightness(images, KEY) - images)
+  np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :1, :1, :1], shift.shape), atol=1e-6)
+  for augment, centred, low, high in (
+    (augmentations.saturation, pixel, 0, 2),
+    (augmentations.contrast, whole, 0.5, 1.5),
+  ):
+    moved = augment(images, KEY)
+    np.testing.assert_allclose(moved - centred(moved), images - centred(images), atol=1e-5)
+    factor = np.asarray(centred(moved) / centred(images))
+    np.testing.assert_allclose(factor, np.broadcast_to(factor[:, :1, :1, :1], factor.shape), rtol=1e-3, atol=1e-3)
+    assert low <= factor.min() < low + 0.01
+    assert high - 0.01 < factor.max() <= high + 1e-3
+  assert -0.5 <= shift.min() < -0.499
+  assert 0.499 < shift.max() <= 0.5
+
+
+def test_rotation_has_all_four_turns():
+  image = np.random.default_rng(0).normal(size=(4, 4, 2)).astype(np.float32)
+  found = np.asarray(augmentations.rotation(jnp.tile(image, (400, 1, 1, 1)), KEY))
+  hits = [(found == np.rot90(image, k)).all((1, 2, 3)).mean() for k in range(4)]
+  np.testing.assert_allclose(hits, 0.25, atol=0.08)
+
+
+def test_joined_augmentations_are_each_applied_with_their_probability():
+  """Of flip and cutout, drawn alone for each example: both, one or none of them."""
+  augment = jax.jit(augmentations.joined("flip + cutout", (4, 6, 1)))
+  images = jnp.tile(jnp.arange(1.0, 25.0).reshape(1, 4, 6, 1), (4000, 1, 1, 1))
+  np.testing.assert_array_equal(augment(images, KEY, 0.0), images)
+  for strength in (0.3, 1.0):
+    found = np.asarray(augment(images, KEY, strength))
+    cut = (found == 0).any((1, 2, 3))
+    kept = np.where(found > 0, found, 0)
+    mirrored = ((kept == np.asarray(images)[:, :, ::-1]) | (found == 0)).all((1, 2, 3)) & (found != 0).any((1, 2, 3))
+    assert cut.mean() == pytest.approx(strength, abs=0.03)
+    assert mirrored.mean() == pytest.approx(strength / 2, abs=0.03)
+    assert (cut & mirrored).mean() == pytest.approx(strength * strength / 2, abs=0.03)
+  assert augmentations.joined("none") is None
+  for text, words in {
+    "flip + flip": "different names",
+    "flip +": "different names",
+    "flop": "did you mean 'flip'",
+  }.items():
+    with pytest.raises(BadInput, match=words):
+      augmentations.joined(text)

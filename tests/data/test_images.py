@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import data
+from gan_jax import data, game, settings
 from gan_jax.core.errors import BadInput, Failure
 from gan_jax.data import dataset as dataset_lib
 from gan_jax.data import decoded, pictures
 from gan_jax.data.shares import spread_labels
+from gan_jax.metrics import Quality
+from gan_jax.runner import evaluation, grouping, population
 from tests.conftest import ROOT, SHARED
 
 RNG = np.random.default_rng(0)
@@ -148,6 +150,7 @@ def test_labels_of_another_form_are_refused(tmp_path, content, words):
 
 def test_labels_that_are_asked_for_must_be_there(tmp_path):
   path = fill(tmp_path / "set", STYLEGAN)
+  assert load(path).num_classes == 1  # its folders count pictures
   with pytest.raises(BadInput, match=r"dataset.json: expected a file of labels, got none; .*classes=none"):
     load(path, classes="json")
   fill(tmp_path / "set", {"dataset.json": labelled(None)})
@@ -345,7 +348,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, cache):
 
 SLOW = """
 import sys, time
-from gan_jax import data
+from gan_jax import data, game, settings
 from gan_jax.data import pictures
 read = pictures.read
 def slow(content, called, rules):
@@ -456,6 +459,21 @@ def test_mapped_data_are_looked_at_in_parts(tmp_path, monkeypatch):
   wrong = found._replace(decode=lambda stored: jnp.where(stored == images[-1, -1, -1, -1], 2.0, decode(stored)))
   with pytest.raises(BadInput, match=r"values from -?[0-9.]+ to 2"):
     data.check("mine", wrong)
+
+
+def test_every_step_of_training_takes_pictures(tmp_path):
+  """Traced to the end, every shape of it, for gray pictures that are not square; nothing is compiled."""
+  path = fill(tmp_path / "set", {f"{name}/{k}.png": picture((6, 8)) for name in "ab" for k in range(5)})
+  config = {"dataset": "images", "dataset_options.path": path, "model": "mlp", "batch_size": 4, "conditional": True}
+  (group,) = grouping.group([settings.resolve(config, {})])
+  found = data.load(group.spec.dataset, **dict(group.spec.dataset_options))
+  played = game.build(group.spec, found)
+  unasked = Quality(lambda draw, count, near: draw(np.arange(4)), lambda seen: {}, {}, {})
+  program = population.compile_group(group, played, found, unasked)
+  state = jax.eval_shape(program.init, program.hypers)
+  after, _ = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)
+  assert after == state
+  assert evaluation.real_examples(found).shape == (64, 6, 8, 1)
 
 
 @pytest.mark.skipif(

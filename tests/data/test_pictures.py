@@ -135,6 +135,16 @@ def test_cmyk_and_forced_colours():
   np.testing.assert_array_equal(read(png(GRAY), "x", PLAIN._replace(colour="rgb")), np.stack([GRAY] * 3, -1))
 
 
+@pytest.mark.parametrize("form", [{"form": "PNG"}, {"form": "WEBP", "lossless": True}, {"form": "MPO", "quality": 95}])
+def test_of_several_pictures_in_a_file_the_first_is_used(form):
+  """An animation; and the two pictures of a telephone's MPO file, which is named and begins as a JPEG."""
+  smooth = np.repeat(np.add.outer(np.arange(16), np.arange(16)).astype(np.uint8)[..., None] * 5, 3, -1)
+  content = saved(smooth, save_all=True, append_images=[Image.fromarray(255 - smooth)], **form)
+  with Image.open(io.BytesIO(content)) as image:
+    assert image.n_frames == 2
+  np.testing.assert_allclose(read(content, "x", PLAIN).astype(int), smooth, atol=3 if form["form"] == "MPO" else 0)
+
+
 TURNED = {  # EXIF 2.3, tag 0x0112: where the first row and column of the stored picture are in the upright one
   1: lambda a: a,
   2: lambda a: a[:, ::-1],

@@ -9,7 +9,8 @@ import pytest
 
 from gan_jax import models
 from gan_jax.core.errors import BadInput
-from tests.support.networks import Pure, pure
+from gan_jax.core.types import Output
+from tests.support.networks import Pure
 from tests.support.records import spec_of
 
 CLASSES = 5
@@ -18,11 +19,19 @@ SHAPES = {  # of examples that each model can make; a new model needs a row
   "mlp": [(2,), (8, 8, 1)],
   "pacgan": [(8, 8, 1)],
   "resnet": [(8, 8, 2)],
+  "sndcgan": [(8, 8, 2)],
+  "biggan": [(8, 8, 2)],
+  "r3gan": [(8, 8, 2)],
 }
+WIDTHS = {"generator_width": 8, "discriminator_width": 8}
 NARROW = {  # options of models whose default widths are as published, too wide for a test
-  "resnet": {"generator_width": 8, "discriminator_width": 8, "attention": "4"},
+  "resnet": WIDTHS | {"attention": "4"},
+  "sndcgan": WIDTHS,
+  "biggan": WIDTHS | {"embedding": 4, "initial": "normal"},  # orthogonal weights take long to compile
+  "r3gan": WIDTHS | {"group_size": 4},
 }
-PUBLISHED = {"pacgan", "resnet"}  # whose weights start as published, not level
+PUBLISHED = {"pacgan", *NARROW}  # whose weights start as published, not level
+UNBOUNDED = {"r3gan"}  # whose images are not bounded by tanh
 PAIRS = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 SMALL = [("mlp", (8, 8, 1)), ("dcgan", (8, 8, 2))]  # one of each, for what does not depend on the size
 NORMS = models.MODELS["mlp"].options["discriminator_norm"].choices
@@ -32,7 +41,20 @@ NORMS = models.MODELS["mlp"].options["discriminator_norm"].choices
 def build(model, shape, conditional=True, **fields):
   """(generator, discriminator) at the default widths, or at `NARROW` ones, compiled once for all tests."""
   players = models.get(model)(shape, CLASSES, 32, conditional, **NARROW.get(model, {}) | fields)
-  return tuple(Pure(*map(jax.jit, pure(player))) for player in players)
+  return tuple(map(settled, players))
+
+
+def settled(player):
+  """`pure`, with a fresh memory that is computed once: what makes it takes longer to compile than a pass."""
+  init = jax.jit(player.init)
+  some = jax.tree.leaves(jax.eval_shape(player.init, jax.random.key(0))[1])
+  memory = init(jax.random.key(0))[1] if some else {}
+
+  def apply(params, inputs, labels):
+    outputs, _ = player.apply(params, memory, inputs, labels, True)
+    return outputs.logits if isinstance(outputs, Output) else outputs
+
+  return Pure(lambda key: init(key)[0], jax.jit(apply))
 
 
 @functools.cache
@@ -77,7 +99,7 @@ def test_shapes_dtypes_and_range(model, shape):
   assert (fakes.shape, fakes.dtype) == ((4, *shape), jnp.float32)
   assert (logits.shape, logits.dtype) == ((4,), jnp.float32)
   # Images are bounded by tanh; points are not bounded at all.
-  assert (np.abs(fakes).max() <= 1) == (len(shape) == 3)
+  assert (np.abs(fakes).max() <= 1) == (len(shape) == 3 and model not in UNBOUNDED)
 
 
 # Not as published: pacgan's weights, N(0, 0.02^2), give the discriminator next to no slope at the start.
@@ -133,6 +155,15 @@ def test_the_class_counts_if_and_only_if_conditional(model, shape, conditional):
     one, other = (np.asarray(player.apply(params, x, y)) for y in (labels, (labels + 1) % CLASSES))
     changed = np.abs(one - other).reshape(len(x), -1).max(axis=1)
     assert (changed > 1e-4).all() if conditional else changed.max() == 0
+
+
+@pytest.mark.parametrize("model", NARROW)
+def test_the_class_counts_in_published_models(model):
+  shape = SHAPES[model][0]
+  noise, images, labels = batch(shape)
+  for player, params, x in zip(build(model, shape), anywhere(model, shape), (noise, images), strict=True):
+    one, other = (np.asarray(player.apply(params, x, y)) for y in (labels, (labels + 1) % CLASSES))
+    assert (np.abs(one - other).reshape(len(x), -1).max(axis=1) > 1e-4).all()
 
 
 @pytest.mark.parametrize(("model", "shape"), SMALL)
@@ -215,3 +246,29 @@ def test_r1_has_the_gradient_of_its_finite_differences_and_a_finite_one_on_blank
 def test_an_unknown_model_is_refused_with_the_choices():
   with pytest.raises(BadInput, match="unknown model 'dcgn'; did you mean 'dcgan'"):
     models.get("dcgn")
+
+
+def test_the_second_head_gives_logits_or_cosines():
+  """K logits of classes, or with -K the cosines of the features with K vectors; the first head does not change."""
+  from gan_jax.models.linen import LogitHead
+
+  features, labels = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), jnp.zeros(4, jnp.int32)
+  features[1] = 0
+  heads = {number: LogitHead(False, 3, class_logits=number) for number in (0, 3, -3)}
+  found = {}
+  for number, head in heads.items():
+    variables = head.init(jax.random.key(0), features, labels)
+    output = head.apply(variables, features, labels)
+    found[number] = output.logits
+    np.testing.assert_array_equal(output.features, features)
+    if number > 0:
+      held = jax.tree.map(np.asarray, variables["params"]["classes"])
+      np.testing.assert_allclose(output.classes, features @ held["kernel"] + held["bias"], rtol=1e-5, atol=1e-6)
+    elif number < 0:
+      v = np.asarray(variables["params"]["classes"], np.float64)
+      lengths = np.outer(np.linalg.norm(features, axis=1), np.linalg.norm(v, axis=0))
+      np.testing.assert_allclose(output.classes, features @ v / np.where(lengths > 0, lengths, 1), atol=1e-6)
+    else:
+      assert output.classes is None
+  np.testing.assert_array_equal(found[0], found[3])
+  np.testing.assert_array_equal(found[0], found[-3])

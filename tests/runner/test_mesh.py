@@ -11,7 +11,7 @@ import pytest
 from gan_jax import data, game, losses, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.game.state import initial_state
-from gan_jax.runner import grouping, mesh, population
+from gan_jax.runner import feeding, grouping, mesh, population
 from gan_jax.runner.mesh import DIVIDED, REPLICATED
 from tests.conftest import ROOT
 
@@ -79,7 +79,8 @@ def played(configs, devices, columns, steps=3):
   built = game.build(group.spec, dataset)._replace(spread=layout.spread)
 
   def step(hypers, state, examples):
-    state, trace = population.step_all(built, hypers, state, examples)
+    feed = feeding.draw_feed(built, hypers, state.step[0], 1, examples)
+    state, trace = population.step_all(built, hypers, state, jax.tree.map(lambda x: x[0], feed))
     return state, (
       trace.generator.loss,
       trace.discriminator.loss,

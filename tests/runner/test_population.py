@@ -150,9 +150,9 @@ def test_every_probed_value_is_finite_and_float32_and_counts_are_whole(trained):
   assert np.asarray(rows["count/images"])[:, 0].tolist() == [16, 64]
 
 
-PROBED_OFTEN_SELDOM_AND_IN_FULL = """
+IN_SEVERAL_WAYS = """
 import jax, numpy as np
-from gan_jax import data, game, settings; from gan_jax.runner import grouping, population
+from gan_jax import data, game, settings; from gan_jax.runner import feeding, grouping, population
 
 losses = ["minimax", "relativistic"]
 small = {"steps": 6, "probe_every": 3, "model_options": {"generator_width": 16, "discriminator_width": 16}, "batch_size": 16}
@@ -170,14 +170,29 @@ full, many = end(3, 2, lens="minimax+hinge", probes="layers+noise")
 assert len(many) > len(few) + 10
 for other in (seldom, full):
   jax.tree.map(np.testing.assert_array_equal, often, other)
+
+# From the host: the same bits, of the rows too, in feeds of two steps and of one, and stopped on the way.
+streamed, same = end(3, 2, lens="minimax+hinge", probes="layers+noise", data_memory=0.0)
+jax.tree.map(np.testing.assert_array_equal, (full, many), (streamed, same))
+feeding.LARGEST = 1
+(group,) = grouping.group([settings.resolve(small, {"loss": l, "seed": i, "data_memory": 0.0}) for i, l in enumerate(losses)])
+program = population.compile_group(group, game.build(group.spec, dataset), dataset, None)
+assert program.data is None
+half, _ = program.advance(program.hypers, program.init(program.hypers), None, 1, 2)
+kept = program.layout.cut(half)  # on the host, as in a checkpoint
+whole, _ = program.advance(program.hypers, program.place(kept), None, 2, 2)
+jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[:2], y[:2]), often, jax.device_get(whole))
 """
 
 
-def test_probing_changes_no_bit_of_the_training():
-  """Six steps probed three times, once, and in full: the same state. Compiled as users compile, not as this suite does."""
+def test_neither_probing_nor_streaming_changes_a_bit_of_the_training():
+  """Six steps probed three times, once, and in full, and with data on the host: the same state.
+
+  Compiled as users compile, not as this suite does.
+  """
   environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
   done = subprocess.run(
-    [sys.executable, "-c", PROBED_OFTEN_SELDOM_AND_IN_FULL],
+    [sys.executable, "-c", IN_SEVERAL_WAYS],
     cwd=ROOT,
     env=environment,
     capture_output=True,

@@ -17,10 +17,11 @@ from tests.conftest import ROOT
 
 
 def test_the_records_have_the_fields_of_the_table():
-  names = ("static", "traced", "options", "label", "code")
+  names = ("static", "traced", "options", "schedules", "label", "code")
   kinds = {kind: {n for n, f in settings.FIELDS.items() if f.kind == kind} for kind in names}
-  assert set(Spec._fields) - {"losses"} == (kinds["static"] | kinds["options"]) - {"loss_options"}
-  assert set(Hypers._fields) - {"loss_index"} == (kinds["traced"] | kinds["options"]) - {"loss", "penalty_weight"}
+  both = kinds["options"] | kinds["schedules"]
+  assert set(Spec._fields) - {"losses"} == (kinds["static"] | both) - {"loss_options"}
+  assert set(Hypers._fields) - {"loss_index"} == (kinds["traced"] | both) - {"loss", "penalty_weight"}
   assert sum(map(len, kinds.values())) == len(settings.FIELDS)
 
 

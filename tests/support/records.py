@@ -13,7 +13,11 @@ def spec_of(losses=("wasserstein",), **fields) -> Spec:
 
 def hypers_of(names=("wasserstein",), **fields) -> Hypers:
   """The settings' defaults as Python numbers; `penalty_weight` is one for all penalties, or a tuple. See `fitted`."""
-  plain = {n: f.default for n, f in settings.FIELDS.items() if f.kind in ("traced", "options") and n not in RESOLVED}
+  plain = {
+    n: f.default
+    for n, f in settings.FIELDS.items()
+    if f.kind in ("traced", "options", "schedules") and n not in RESOLVED
+  }
   weight = fields.pop("penalty_weight", 0.0)
   chosen = {
     "loss_index": 0,

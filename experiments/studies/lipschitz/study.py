@@ -127,7 +127,8 @@ def build_look(spec: Any, dataset: Any, names: tuple[str, ...]) -> Any:
   def look(hypers: Any, state: Any, data: Any, scale: Any, relative: bool):
     def at(step):
       batch = resident_batch(game, hypers, step, data, "generator", 0)
-      see = lambda x: judge(game, hypers, state.disc_params, state.memory, x, batch.labels)[0].logits  # noqa: E731
+      point = (state.disc_params, state.memory)
+      see = lambda x: judge(game, hypers, *point, x, batch.labels, batch.view)[0].logits  # noqa: E731
       make = lambda p: generate(game, p, state.memory, batch.noise, batch.labels)[0]  # noqa: E731
       images, to_params = jax.vjp(make, state.gen_params)
       fake, to_images = jax.vjp(see, images)
