@@ -36,6 +36,8 @@ FILES = {
   "least_squares": ["least_squares"],
   "margins": ["margins"],
   "relativistic": ["relativistic"],
+  "contrastive": ["contrastive"],
+  "kernels": ["kernels"],
   "tilted": ["tilted"],
   "f_divergences": ["f_divergences", "f_gan"],
   "f_gan": ["f_gan"],
@@ -84,7 +86,7 @@ def registered(files: list[str], tree: ast.Module) -> tuple[dict[str, tuple], di
       code = tree if name == files[0] else ast.parse(source(name).read_text())
       exec(compile(code, str(source(name)), "exec"), module.__dict__)
     table = getattr(sys.modules["gan_jax.losses.f_divergences"], "DIVERGENCES", {}) if "f_divergences" in files else {}
-    return {name: (registry.LOSSES[name], registry.CARDS[name]) for name in registry.LOSSES}, table
+    return {name: (registry.LOSSES[name].builder, registry.CARDS[name]) for name in registry.LOSSES}, table
   finally:
     for name, module in modules.items():
       sys.modules[f"gan_jax.losses.{name}"] = module
