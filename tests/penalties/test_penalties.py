@@ -340,6 +340,11 @@ def test_levels_and_their_slopes(name):
     np.testing.assert_allclose(got, slope, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "weight"), [("lecam", 0.3), ("logit_drift", 1e-3)])
+def test_weights_that_papers_state(name, weight):
+  assert penalties.get(name).default_weight == weight
+
+
 def test_fisher_at_the_optimum_of_its_game():
   """D = c h with h = +1 on reals and -1 on fakes, loss F - R = -2c: the least cost has 4 w Omega (Omega - 1) = R - F."""
   sign, weight = jnp.ones(4), 0.3

@@ -94,6 +94,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
   ("penalties.critic", "fake -> real", "r1(critic, real, fake, key) + r2"): "r1 does not look at fakes",
   ("penalties.critic", "real -> fake", "r1(critic, real, fake, key) + r2"): "r2 does not look at reals",
   ("penalties.logits", "call left out", "real, fake = at_least"): "the averages are float32 and promote it",
+  ("penalties.logits", "real -> fake", "jnp.full_like(real"): "reals and fakes have one shape and one dtype",
   ("penalties.consistency", "Add -> Sub", "noise + jnp"): "e and -e have one distribution",
   ("penalties.consistency", "call left out", "jnp.square(at_least"): "the other side is float32 and promotes it",
   ("penalties.consistency", "call left out", "nearby = at_least"): "the other side is float32 and promotes it",
