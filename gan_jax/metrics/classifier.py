@@ -34,6 +34,7 @@ HIDDEN, FEATURES, BATCH = 256, 64, 128
 STEPS, RATE = 2000, 1e-3
 CONVOLUTIONAL_STEPS, CONVOLUTIONAL_RATE = 800, 3e-3
 LARGE = 32  # a side from which gray images have the convolutional network too
+MOST = 100_000  # examples of a mapped file that it is trained on
 HELD_OUT = 5  # one in five is not trained on
 FLIPS = 4  # none, upside down, left to right, both
 VERSION = 2  # of this recipe: raise it when a change makes other features
@@ -71,14 +72,15 @@ class Task(NamedTuple):
   recipe: str  # everything that its parameters depend on, but the data
 
 
-def task(dataset: Dataset) -> Task:
-  """The network and the recipe for a dataset."""
+def task(dataset: Dataset, convolutional: bool | None = None) -> Task:
+  """The network and the recipe for a dataset; which network may be given."""
   by_class = tells_classes(dataset)
   classes = dataset.num_classes if by_class else FLIPS
   labels = np.asarray(dataset.judged.labels)
   chance = float(np.bincount(labels).max() / len(labels)) if by_class else 1 / FLIPS
   height, width, channels = dataset.image_shape
-  if channels == 1 and max(height, width) < LARGE:
+  small = channels == 1 and max(height, width) < LARGE
+  if not (not small if convolutional is None else convolutional):
     recipe = f"{VERSION} {HIDDEN} {FEATURES} {STEPS} {BATCH} {RATE}"
     return Task(Network(classes), by_class, classes, STEPS, RATE, chance, recipe)
   steps, rate = CONVOLUTIONAL_STEPS, CONVOLUTIONAL_RATE
@@ -97,12 +99,16 @@ def flip(images: Array, how: Array) -> Array:
   return jnp.where((how > 1)[:, None, None, None], jnp.flip(images, 2), images)
 
 
-def train(dataset: Dataset) -> Classifier:
+def train(dataset: Dataset, convolutional: bool | None = None) -> Classifier:
   """Fit by Adam on four fifths of the data, whatever their order; deterministic on one machine."""
-  images = dataset.judged.images
+  stored = dataset.judged
+  if isinstance(stored.images, np.ndarray):  # a mapped file, which may be larger than memory
+    some = np.sort(np.asarray(scattered(jnp.arange(min(len(stored.images), MOST)), len(stored.images))))
+    stored = Data(stored.images[some], jnp.asarray(stored.labels)[some])
+  images = stored.images
   order = scattered(jnp.arange(len(images)), len(images))
   held = max(len(images) // HELD_OUT, 1)
-  plan = task(dataset)
+  plan = task(dataset, convolutional)
   params = plan.network.init(derive_key(0, 0, Purpose.CLASSIFIER), dataset.decode(images[:1]))
   optimizer = optax.adam(optax.cosine_decay_schedule(plan.rate, plan.steps))
 
@@ -131,7 +137,7 @@ def train(dataset: Dataset) -> Classifier:
     shown, targets = examples(data, unseen)
     return params, (plan.network.apply(params, shown)[1].argmax(-1) == targets).mean()
 
-  params, accuracy = fit(params, dataset.judged, order[held:], order[:held])
+  params, accuracy = fit(params, stored, order[held:], order[:held])
   return judge(plan, jax.device_get(params), float(accuracy), cached=False)
 
 
@@ -149,20 +155,32 @@ def least_accuracy(chance: float, by_class: bool) -> float:
   return min(CHANCES * chance, chance + (WAY if by_class else WAY_OF_FLIPS) * (1 - chance))
 
 
-def check(trained: Classifier) -> None:
-  """Raises `BadInput` where a classifier is too poor to compare samples by its features."""
+def weakness(trained: Classifier) -> str:
+  """Why a classifier is too poor to compare samples by its features; '' where it is not.
+
+  One that tells classes apart is then refused: labels may be wrong. Of images without labels the features are used all
+  the same, with this sentence as a warning: a study of one's own pictures should not need another network.
+  """
   least = least_accuracy(trained.chance, trained.by_class)
-  if trained.accuracy < least:
-    raise BadInput(
-      f"the small classifier of this data expected an accuracy of at least {least:.1%} on held-out examples to judge samples "
-      f"(chance is {trained.chance:.1%}), got {trained.accuracy:.1%}: measure in the features of a network that was trained "
-      "on other images, such as metrics=kid with metric_options.kid.features=lite0, or check that the labels are right"
-    )
+  if trained.accuracy >= least:
+    return ""
+  advice = ", or check that the labels are right" if trained.by_class else ""
+  return (
+    f"the small classifier of this data expected an accuracy of at least {least:.1%} on held-out examples to judge samples "
+    f"(chance is {trained.chance:.1%}), got {trained.accuracy:.1%}: measure in the features of a network that was trained "
+    f"on other images, such as metrics=kid with metric_options.kid.features=lite0{advice}"
+  )
+
+
+def check(trained: Classifier) -> None:
+  """Raises `BadInput` where a classifier is too poor; see `weakness`."""
+  if found := weakness(trained):
+    raise BadInput(found)
 
 
 def network(trained: Classifier, dataset: Dataset) -> networks.Network:
   """The classifier as the network `classifier`, in whose features samples are compared."""
-  plan = task(dataset)
+  plan = task(dataset, trained.convolutional)
   digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trained.params)))
   taught = "the classes of this data" if trained.by_class else "how this data was mirrored"
   protocol = (
@@ -173,12 +191,12 @@ def network(trained: Classifier, dataset: Dataset) -> networks.Network:
   return networks.Network("classifier", f"classifier {digest.hexdigest()}", FEATURES, see, protocol, costly=False)
 
 
-def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
+def load_or_train(dataset: Dataset, cache: Path, convolutional: bool | None = None) -> Classifier:
   """The classifier of exactly these data from `cache`; where there is none, or a damaged file, one is trained and saved."""
-  plan = task(dataset)
+  plan = task(dataset, convolutional)
   digest = hashlib.sha256(plan.recipe.encode())
   for array in dataset.judged:
-    digest.update(np.asarray(array).tobytes())
+    digest.update(np.ascontiguousarray(array).data)  # without a copy: it may be a mapped file
   path = cache / f"classifier-{digest.hexdigest()[:16]}.npz"
   template = jax.eval_shape(
     plan.network.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
@@ -191,7 +209,7 @@ def load_or_train(dataset: Dataset, cache: Path) -> Classifier:
       return judge(plan, jax.tree.unflatten(structure, found), float(saved["accuracy"]), cached=True)
   except (BadInput, KeyError):
     pass  # absent or damaged: train it again
-  fresh = train(dataset)
+  fresh = train(dataset, convolutional)
   arrays = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(fresh.params))}
   write_arrays(path, accuracy=np.asarray(fresh.accuracy), **arrays)
   return fresh

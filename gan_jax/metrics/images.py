@@ -9,11 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import Option
 from gan_jax.data import Dataset
 from gan_jax.metrics import classifier, frechet, shares, variety
 from gan_jax.metrics.networks import Seen, see_examples
 from gan_jax.metrics.registry import Quality, of_features, register
+
+MOST = 100  # classes whose shares have columns of their own
 
 
 class Statistics(NamedTuple):
@@ -50,13 +53,15 @@ def build(
     int, Option("largest number of real examples with which samples are compared", classifier.FEATURES + 1)
   ] = 10_000,
   check_accuracy: Annotated[
-    bool, Option("refuse a convolutional classifier that is hardly better than chance; see classifier.least_accuracy")
+    bool,
+    Option("refuse a convolutional classifier of classes that is hardly better than chance; see classifier.weakness"),
   ] = True,
 ) -> Quality:
   """Frechet distance, spread, duplicates, nearest real example and classes, by the features of a small classifier."""
   trained = classifier.load_or_train(dataset, cache)
-  if check_accuracy and trained.convolutional:
-    classifier.check(trained)
+  warning = classifier.weakness(trained) if trained.convolutional else ""
+  if check_accuracy and warning and trained.by_class:
+    raise BadInput(warning)
   network = classifier.network(trained, dataset)
   classes = dataset.num_classes if trained.by_class else 1
   real = see_examples(network, dataset, dataset.judged.images, reference)
@@ -98,7 +103,8 @@ def build(
       columns["samples/nearest_real"] = variety.ratio(np.median(found.to_real, axis=-1), own_to_real())
     return columns | (by_class(found) if classes > 1 else {})
 
-  notes = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
+  notes: dict[str, Any] = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
+  notes |= {"warning": warning} if warning else {}
   return of_features(network, judge, finish, explanations(trained, counts, len(real.features)), notes)
 
 
@@ -109,7 +115,7 @@ def by_class(found: Statistics) -> dict[str, np.ndarray]:
     "classes/in_data": found.in_data,
     "classes/entropy": -(found.share * np.log(np.where(found.share > 0, found.share, 1.0))).sum(-1),
     "classes/divergence": found.divergence,
-    **{f"classes/share_{k}": found.share[:, k] for k in range(found.share.shape[-1])},
+    **{f"classes/share_{k}": found.share[:, k] for k in range(found.share.shape[-1]) if found.share.shape[-1] <= MOST},
   }
 
 
@@ -149,5 +155,6 @@ def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) 
     **{
       f"classes/share_{k}": f"share of samples classified as class {k}; the data's: {x:.3f}"
       for k, x in enumerate(share)
+      if len(share) <= MOST
     },
   }

@@ -78,7 +78,10 @@ def see_examples(network: Network, dataset: Dataset, images: Array, most: int) -
     return in_chunks(lambda indices: network.see(dataset.decode(chosen(indices))), len(order))
 
   size = images.shape[0]
-  return seen(images, scattered(jnp.arange(min(size, most)), size))
+  chosen = scattered(jnp.arange(min(size, most)), size)
+  if isinstance(images, np.ndarray):  # a mapped file, which may be larger than memory
+    return seen(jnp.asarray(images[np.asarray(chosen)]), jnp.arange(len(chosen)))
+  return seen(images, chosen)
 
 
 def real_features(network: Network, dataset: Dataset, cache: Path, most: int) -> Array:
@@ -90,7 +93,7 @@ def real_features(network: Network, dataset: Dataset, cache: Path, most: int) ->
   if not network.costly:
     return see_examples(network, dataset, images, most).features
   digest = hashlib.sha256(f"{network.key} {most} {images.shape} {images.dtype}".encode())
-  digest.update(np.asarray(images).tobytes())
+  digest.update(np.ascontiguousarray(images).data)
   path, shape = cache / f"features-{digest.hexdigest()[:16]}.npz", (min(len(images), most), network.size)
   try:
     saved = read_arrays(path)["features"]

@@ -28,8 +28,8 @@ INLINED = ("jit", "pjit", "closed_call", "core_call")  # calls that are equivale
 def as_products(function: Callable[..., Any], convolution: str = "auto") -> Callable[..., Any]:
   """The function of arrays with its two-dimensional convolutions as matrix products, transposed ones included.
 
-  Not replaced, and counted by `remaining`: grouped convolutions, dilated kernels, one or three dimensions, and
-  convolutions inside loops or functions with custom derivatives.
+  Not replaced, and counted by `remaining`: dilated kernels, transposed convolutions in groups, one or three dimensions,
+  and convolutions inside loops or functions with custom derivatives.
 
   Args:
     function: a traceable function from pytrees of arrays to a pytree of arrays.
@@ -100,7 +100,7 @@ def remaining(program: Any) -> int:
 def remark(count: int, what: str) -> str:
   """The message about convolutions that are not replaced."""
   return (
-    f"note: {plural(count, 'convolution')} of {what} (grouped, dilated, not two-dimensional, or inside a loop) "
+    f"note: {plural(count, 'convolution')} of {what} (dilated, not two-dimensional, or inside a loop) "
     f"run{'s' * (count == 1)} as XLA's own: in training on a CPU "
     "that took 9 to 15 times as long as the matrix products that replace all others"
   )
@@ -110,12 +110,12 @@ def replaceable(equation: Any) -> bool:
   """Whether a convolution can be replaced by `products`."""
   p = equation.params
   (lhs, rhs), layout = (atom.aval for atom in equation.invars), p["dimension_numbers"]
-  if lhs.ndim != 4 or p["feature_group_count"] != 1 or p["batch_group_count"] != 1 or set(p["rhs_dilation"]) != {1}:
+  if lhs.ndim != 4 or p["batch_group_count"] != 1 or set(p["rhs_dilation"]) != {1}:
     return False
   if p["preferred_element_type"] not in (None, lhs.dtype) or not jnp.issubdtype(lhs.dtype, jnp.floating):
     return False
   if set(p["lhs_dilation"]) != {1}:
-    return set(p["window_strides"]) == {1}
+    return set(p["window_strides"]) == {1} and p["feature_group_count"] == 1
   sizes = zip(layout.lhs_spec[2:], layout.rhs_spec[2:], p["padding"], strict=True)
   return all(lhs.shape[i] + sum(pads) >= rhs.shape[k] for i, k, pads in sizes)
 
@@ -127,7 +127,10 @@ def products(lhs: Array, rhs: Array, p: dict[str, Any]) -> Array:
   features, inputs, *taps = layout.rhs_spec
   x, kernel = lhs.transpose(batch, *space, channel), rhs.transpose(*taps, inputs, features)
   if set(p["lhs_dilation"]) == {1}:
-    y = matmul_conv_general_dilated(x, kernel, p["window_strides"], p["padding"], precision=p["precision"])
+    groups = p["feature_group_count"]
+    y = matmul_conv_general_dilated(
+      x, kernel, p["window_strides"], p["padding"], feature_group_count=groups, precision=p["precision"]
+    )
   else:
     y = transposed(x, kernel, p["lhs_dilation"], p["padding"], p["precision"])
   batch, channel, *space = layout.out_spec

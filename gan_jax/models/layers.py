@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.nn.initializers import Initializer
@@ -87,12 +86,10 @@ def matmul_conv_general_dilated(
   return functools.reduce(jnp.add, products)
 
 
-@functools.partial(jax.checkpoint, static_argnums=(2, 3, 4))
 def _joined(x: Array, kernel: Array, pixels: tuple[int, int], groups: int, precision: Any) -> Array:
   """One product per group: x [B, h, w, s t C], kernel [i, j, s, t, C/G, O] -> [B, P, Q, O].
 
-  The taps are copied beside one another (im2col). The derivative copies them once more rather than store them: they are
-  as many images as there are taps.
+  The taps are copied beside one another (im2col).
   """
   batch, height, width, _ = x.shape
   high, wide, s, t, channels, features = kernel.shape

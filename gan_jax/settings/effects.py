@@ -147,7 +147,7 @@ def check_sizes(configs: Sequence[Config]) -> None:
   """Raises `BadInput` for a feature that has size zero in every run in which it is switched on."""
   for name, size in SIZES:
     for value in dict.fromkeys(config[name] for config in configs if size.on(config)):
-      if all(size.nothing(config) for config in configs if config[name] == value):
+      if all(size.nothing(c) and size.field not in c["schedules"] for c in configs if c[name] == value):
         least = next(config[size.field] for config in configs if config[name] == value)
         raise BadInput(f"{name} {value!r} has no effect with {size.field}={least!r}: expected {size.field} {size.text}")
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import data
+from gan_jax import data, metrics
 from gan_jax.core.errors import BadInput
 from gan_jax.metrics import classifier, convnet
 
@@ -69,3 +69,20 @@ def test_the_least_accuracy_is_relative_to_chance():
       classifier.check(poor)
     classifier.check(poor._replace(accuracy=least + 0.001))
   assert classifier.least_accuracy(0.25, False) == pytest.approx(0.325)
+
+
+def test_pictures_without_labels_are_measured_with_a_warning(tmp_path, monkeypatch):
+  """A poor judge of classes is refused; a poor judge of mirrored images is said to be one, and used."""
+  images = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 3)).astype(np.uint8)
+  for labels, by_class in ((None, False), (np.arange(80) % 2, True)):
+    dataset = data.from_arrays(images, labels)
+    plan = classifier.task(dataset)
+    params = plan.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    poor = classifier.judge(plan, params, 0.2, cached=True)
+    monkeypatch.setattr(classifier, "load_or_train", lambda *_, poor=poor: poor)
+    if by_class:
+      with pytest.raises(BadInput, match="check that the labels are right"):
+        metrics.build(dataset, tmp_path, "images", {})
+    else:
+      notes = metrics.build(dataset, tmp_path, "images", {}).notes
+      assert notes["warning"].startswith("the small classifier of this data expected an accuracy of at least 32.5%")

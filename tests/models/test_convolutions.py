@@ -42,6 +42,7 @@ REPLACED = {
   "linen, transposed by the kernel's transpose": linen(
     nn.ConvTranspose(4, (5, 3), strides=(2, 3), transpose_kernel=True, padding="VALID")
   ),
+  "grouped": linen(nn.Conv(6, (3, 2), strides=2, feature_group_count=2)),
   "nnx": in_nnx(nnx.Conv(4, 5, (3, 3), strides=2, rngs=RNGS)),
   "nnx, transposed": in_nnx(nnx.ConvTranspose(4, 5, (4, 4), strides=(2, 2), rngs=RNGS)),
   "equinox": in_equinox(eqx.nn.Conv2d(4, 5, 3, stride=2, padding=1, key=KEY)),
@@ -49,7 +50,6 @@ REPLACED = {
   "compiled inside": jax.jit(linen(nn.Conv(5, (3, 3)))),
 }
 LEFT = {
-  "grouped": linen(nn.Conv(8, (3, 3), feature_group_count=4)),
   "dilated": linen(nn.Conv(5, (3, 3), kernel_dilation=2)),
   "of one dimension": lambda x: linen_line(x[:, 0]),
   "in a loop": lambda x: lax.scan(lambda c, _: (linen_same(c), None), x, None, length=2)[0],
