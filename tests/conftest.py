@@ -1,7 +1,10 @@
 """Strict modes for the whole suite, set before any test imports jax."""
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from gan_jax.core.compilation import quick_compilation
@@ -14,6 +17,18 @@ os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"  # of every operation of ev
 # The suite compiles a thousand small programs and runs each once.
 flags = " ".join(f"--{name}={str(value).lower()}" for name, value in quick_compilation().items())
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
+
+# What one test has compiled, every later one reads from disk, and so do the processes that tests start: most of their
+# programs are the same. So are the classifiers of the data. One folder for each worker: jax writes there without a lock.
+if "GAN_JAX_TEST_CACHE" not in os.environ:
+  os.environ["GAN_JAX_TEST_CACHE"] = tempfile.mkdtemp(prefix="gan_jax_tests_")
+  atexit.register(shutil.rmtree, os.environ["GAN_JAX_TEST_CACHE"], ignore_errors=True)
+cache = Path(os.environ["GAN_JAX_TEST_CACHE"], os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+os.environ["XDG_CACHE_HOME"] = str(cache)  # none of the user's
+os.environ["MPLCONFIGDIR"] = str(cache / "matplotlib")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache / "xla")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 # Tracing makes millions of small objects that live on: looking through them for cycles is a tenth of the suite's time.
 gc.set_threshold(100_000, 20, 100)

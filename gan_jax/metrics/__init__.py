@@ -1,5 +1,8 @@
 """Metrics of sample quality, by name; `auto` chooses one by the kind of data."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from gan_jax.core.registry import import_modules
 from gan_jax.data import Dataset
 from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, enough, names, of_samples, register
@@ -20,11 +23,26 @@ __all__ = [
 import_modules(__name__, __path__)  # every file registers its metrics
 
 
-def check(name: str, dataset: Dataset, text: str = "auto") -> None:
+def check(
+  name: str,
+  dataset: Dataset,
+  text: str = "auto",
+  options: Mapping[str, Mapping[str, Any]] | None = None,
+  samples: int | None = None,
+) -> None:
   """Checks that these metrics can be computed for a dataset; called before anything is written.
 
+  Args:
+    name: the dataset, in messages.
+    dataset: the dataset.
+    text: a config's `metrics`.
+    options: a config's `metric_options`.
+    samples: a config's `evaluation_samples`; None: not checked.
+
   Raises:
-    BadInput: too few images for the Frechet distance, points without known modes or line, or a metric that does not
-      suit the data.
+    BadInput: too few images for the Frechet distance, points without known modes or line, a metric that does not
+      suit the data, or one that needs more samples.
   """
-  chosen(name, dataset, text)
+  found = chosen(name, dataset, text)
+  if samples is not None:
+    enough(found, options or {}, samples)

@@ -9,8 +9,8 @@ from gan_jax.data import Dataset
 from gan_jax.metrics import classifier, inception, lite0
 from gan_jax.metrics.networks import Network
 
-FEATURES = ("classifier", "inception", "lite0")
-Features = Annotated[str, Option("the network in whose features samples are compared", choices=FEATURES)]
+SIZES = {"classifier": classifier.FEATURES, "inception": inception.FEATURES, "lite0": lite0.HEAD}  # features of each
+Features = Annotated[str, Option("the network in whose features samples are compared", choices=tuple(SIZES))]
 Weights = Annotated[str, Option("for features=inception, the path of its weights")]
 
 

@@ -85,7 +85,12 @@ def _distance(
   return float(np.square(mean_a - mean_b).sum() + np.maximum(spread, 0))
 
 
-@register("frechet", lambda dataset: False, lambda dataset: named.not_images("frechet", dataset))
+@register(
+  "frechet",
+  lambda dataset: False,
+  lambda dataset: named.not_images("frechet", dataset),
+  lambda options: named.SIZES[options["features"]] + 1,
+)
 def build(
   dataset: Dataset,
   cache: Path,
@@ -96,13 +101,13 @@ def build(
 ) -> Quality:
   """Frechet distance to the data in the features of a network; in Inception's it is FID."""
   network = named.network(features, dataset, cache, weights)
-  real = real_features(network, dataset, cache, reference)
-  least = network.size + 1
-  if len(real) < least:
+  there = min(len(dataset.judged.images), reference)
+  if there <= network.size:
     raise BadInput(
-      f"metric 'frechet' expected at least {least:,} real examples, for the covariance of {network.size:,} features, "
-      f"got {len(real):,}; metric 'kid' can be computed of any number"
+      f"metric 'frechet' expected more than {network.size:,} real examples, for the covariance of as many features, "
+      f"got {there:,}; metric kid can be computed of any number"
     )
+  real = real_features(network, dataset, cache, reference)
   own = jax.device_get(fit(real))
   root, name = roots(own.covariance), f"{features}/{'fid' if features == 'inception' else 'frechet'}"
 
@@ -114,4 +119,4 @@ def build(
 
   title = "FID, the Frechet distance" if features == "inception" else "Frechet distance, not FID,"
   text = f"{title} to the data, covariances with divisor N - 1, {compared(network, len(real))}"
-  return of_features(network, judge, finish, {name: text}, {"frechet_features": network.protocol}, least)
+  return of_features(network, judge, finish, {name: text}, {"frechet_features": network.protocol})

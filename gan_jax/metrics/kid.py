@@ -119,4 +119,4 @@ def build(
     f"{features}/kid": f"kernel inception distance, unbiased, kernel (x.y/D + 1)^3, {how}, {compared(network, len(real))}",
     f"{features}/kid_error": of_error,
   }
-  return of_features(network, judge, finish, explained, {"kid_features": network.protocol}, least=2)
+  return of_features(network, judge, finish, explained, {"kid_features": network.protocol})

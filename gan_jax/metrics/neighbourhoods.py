@@ -97,4 +97,4 @@ def build(
   how = f"equally many of both, {compared(network, len(real))}"
   explained = {f"{features}/{name}": f"{meaning}; {how}" for name, meaning in meanings.items()}
   finish = lambda found: {name: np.asarray(value) for name, value in found.items()}  # noqa: E731
-  return of_features(network, judge, finish, explained, {"prdc_features": network.protocol}, least=FEWEST)
+  return of_features(network, judge, finish, explained, {"prdc_features": network.protocol})

@@ -7,7 +7,7 @@ metric that suits the data.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,6 @@ class Quality(NamedTuple):
   notes: dict[str, Any]  # facts for the report
   network: Network | None = None  # in whose features samples are compared; None: in none
   judge: Callable[[Seen, bool], Any] | None = None  # what `measure` makes of the features: (seen, near) -> statistics
-  least: int = 1  # fewest samples of which it can be computed
 
 
 # Metrics that need a search for nearest neighbours, about half the cost of an evaluation.
@@ -46,16 +45,20 @@ class Facts(NamedTuple):
 
   kind: Callable[[Dataset], bool]  # whether `auto` chooses it
   missing: Callable[[Dataset], str]  # why it cannot measure a dataset, as "expected ..., got ..."; "": it can
+  least: Callable[[Mapping[str, Any]], int]  # fewest samples that it can be computed of, by its options
 
 
 METRICS = Registry("metric", ("dataset", "cache"))
 
 
 def register(
-  name: str, kind: Callable[[Dataset], bool], missing: Callable[[Dataset], str] = lambda dataset: ""
+  name: str,
+  kind: Callable[[Dataset], bool],
+  missing: Callable[[Dataset], str] = lambda dataset: "",
+  least: Callable[[Mapping[str, Any]], int] = lambda options: 1,
 ) -> Callable[[Builder], Builder]:
   """Decorator: register a metric; see `Facts`."""
-  return METRICS.register(name, Facts(kind, missing))
+  return METRICS.register(name, Facts(kind, missing, least))
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -116,7 +119,7 @@ def together(parts: list[Quality]) -> Quality:
 
   explained = {name: text for part in parts for name, text in part.explanations.items()}
   notes = {name: fact for part in parts for name, fact in part.notes.items()}
-  return Quality(measure, finish, explained, notes, least=max(part.least for part in parts))
+  return Quality(measure, finish, explained, notes)
 
 
 def of_features(
@@ -125,24 +128,24 @@ def of_features(
   finish: Callable[[Any], dict[str, np.ndarray]],
   explanations: dict[str, str],
   notes: dict[str, Any],
-  least: int = 1,
 ) -> Quality:
   """A metric of what a network makes of the samples; see `Quality`."""
 
   def measure(draw: Callable[[Array], Array], count: int, near: bool) -> Any:
     return judge(look([network], draw, count)[network.key], near)
 
-  return Quality(measure, finish, explanations, notes, network, judge, least)
+  return Quality(measure, finish, explanations, notes, network, judge)
 
 
-def enough(quality: Quality, samples: int) -> None:
-  """Raises `BadInput` where `evaluation_samples` are fewer than the metrics need."""
-  if samples < quality.least:
-    raise BadInput(
-      f"config field 'evaluation_samples' expected at least {quality.least:,}, got {samples:,}: metric 'frechet' needs "
-      "more samples than there are features, and 'inception_score' as many as it has parts; 'kid' can be computed of any "
-      "number"
-    )
+def enough(metrics: Iterable[str], options: Mapping[str, Mapping[str, Any]], samples: int) -> None:
+  """Raises `BadInput` where `samples` are fewer than one of these metrics needs with its options."""
+  for entry in (METRICS[name] for name in metrics):
+    least = entry.facts.least(entry.complete(options.get(entry.name, {}))) if entry.facts else 1
+    if samples < least:
+      raise BadInput(
+        f"config field 'evaluation_samples' expected at least {least:,}, for metric {entry.name!r} with these options, got "
+        f"{samples:,}{'; metric kid can be computed of any number' if entry.name == 'frechet' else ''}"
+      )
 
 
 def of_samples(function: Callable[..., dict[str, Array]], name: str) -> Callable[..., Quality]:

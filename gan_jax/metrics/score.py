@@ -39,7 +39,12 @@ def scores(logits: Array, splits: int) -> Array:
   return jnp.stack([score(shuffled[begin:end]) for begin, end in itertools.pairwise(ends)])
 
 
-@register("inception_score", lambda dataset: False, lambda dataset: named.not_images("inception_score", dataset))
+@register(
+  "inception_score",
+  lambda dataset: False,
+  lambda dataset: named.not_images("inception_score", dataset),
+  lambda options: options["splits"],
+)
 def build(
   dataset: Dataset,
   cache: Path,
@@ -61,4 +66,4 @@ def build(
     "inception/score": f"Inception score, mean over {splits} parts of evaluation_samples samples, of {network.protocol}",
     "inception/score_std": f"standard deviation of inception/score over its {splits} parts",
   }
-  return of_features(network, judge, finish, explained, {"inception_score_features": network.protocol}, least=splits)
+  return of_features(network, judge, finish, explained, {"inception_score_features": network.protocol})

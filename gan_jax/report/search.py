@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
-from scipy.stats import mannwhitneyu
 
 from gan_jax.report import statistics
 from gan_jax.report.comparison import QUALITIES, Quality, learnt
@@ -195,6 +194,8 @@ def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 
 def _against(found: list[Entry], reference: Entry, quality: Quality) -> list[Entry]:
+  from scipy.stats import mannwhitneyu  # half a second, which no other command need wait for
+
   others = [entry for entry in found if entry is not reference]
   wins, p_values = [], []
   for entry in others:

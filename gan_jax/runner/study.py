@@ -164,7 +164,6 @@ def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -
     key, options = _measured(group), thawed(group.spec.metric_options)
     if key not in found:
       found[key] = metrics.build(datasets[_key(group)], devices.cache_directory(), group.spec.metrics, options)
-    metrics.enough(found[key], group.spec.evaluation_samples)
   return found
 
 
@@ -182,7 +181,8 @@ def _inputs(
     if key not in found.datasets:
       with data.telling(say):
         found.datasets[key] = data.load(key[0], **dict(key[1]))
-    metrics.check(key[0], found.datasets[key], group.spec.metrics)
+    options = thawed(group.spec.metric_options)
+    metrics.check(key[0], found.datasets[key], group.spec.metrics, options, group.spec.evaluation_samples)
     dataset = found.datasets[key]
     # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.
     memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, len(group.configs))

@@ -139,7 +139,14 @@ def unmeasured(quality: Table) -> str:
 def samples(quality: Table) -> str:
   """The last measured quality, and the first distance."""
   said = []
-  for name, words in (("frechet/distance", "Frechet distance"), ("line/wasserstein", "Wasserstein distance")):
+  for name, words in (
+    ("frechet/distance", "Frechet distance"),
+    ("line/wasserstein", "Wasserstein distance"),
+    ("inception/fid", "FID"),
+    ("inception/kid", "KID"),
+    ("lite0/kid", "KID (Lite0)"),
+    ("classifier/kid", "KID (classifier)"),
+  ):
     x = column(quality, name)
     if np.isfinite(x[-1:]).any():
       said.append(f"{words} {x[-1]:.3g}, {x[np.isfinite(x)][0]:.3g} at first")

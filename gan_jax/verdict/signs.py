@@ -229,9 +229,23 @@ def largest_logit(rows: Table) -> np.ndarray:
   return np.max([np.where(np.isfinite(x), np.abs(x), np.inf) for x in found], axis=0)
 
 
+SQUARED = (  # squared distances from the data, the one to judge by first
+  "frechet/distance",
+  "inception/fid",
+  "inception/kid",
+  "lite0/frechet",
+  "lite0/kid",
+  "classifier/frechet",
+  "classifier/kid",
+)
+
+
 def relative_distance(quality: Table) -> np.ndarray:
-  """[E]: the squared distance from the data relative to the first evaluation's: Frechet's, or Wasserstein's on a line."""
-  x = column(quality, "frechet/distance")
+  """[E]: the squared distance from the data relative to the first evaluation's: the first of `SQUARED`, or Wasserstein's.
+
+  A kernel distance may be slightly negative, where nothing tells the samples from the data: then it is 0.
+  """
+  x = np.maximum(next((x for x in (column(quality, name) for name in SQUARED) if np.isfinite(x).any()), np.nan), 0)
   if not np.isfinite(x).any():
     x = np.square(column(quality, "line/wasserstein"))
   first = x[np.isfinite(x)][:1]

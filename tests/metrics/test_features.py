@@ -155,6 +155,8 @@ def test_the_same_features_are_computed_once(digits, judged):
   draw = lambda i: jnp.zeros((len(i), 8, 8, 1))  # noqa: E731
   jax.eval_shape(lambda: networks.look([counted, counted, counted._replace(key="other")], draw, 800))
   assert len(seen) == 2
+  jax.eval_shape(lambda: networks.look([counted._replace(costly=True)], draw, 100))
+  assert seen[-1][0] == 100  # and not a chunk's 250
   found = columns(digits.decode(digits.data.images[:800]))
   assert found.keys() | set(metrics.OF_NEIGHBOURS) == set(quality.explanations)
   np.testing.assert_allclose(found["classifier/frechet"], found["frechet/distance"], rtol=1e-6)
@@ -191,9 +193,14 @@ def test_what_cannot_be_measured_is_refused(digits, cache):
     metrics.check("mine", few, "prdc")
   with pytest.raises(BadInput, match="expected images, for metric 'kid', got points"):
     metrics.check("ring", data.load("ring"), "kid")
-  with pytest.raises(BadInput, match=r"at least 65 real examples.*'kid' can be computed of any number"):
+  with pytest.raises(BadInput, match=r"more than 64 real examples.*kid can be computed of any number"):
     metrics.build(digits, cache, "frechet", {"frechet": {"reference": 64}})
-  with pytest.raises(BadInput, match=r"'evaluation_samples' expected at least 65.*got 64"):
-    metrics.enough(metrics.build(digits, cache, "kid+frechet"), 64)
+  with pytest.raises(
+    BadInput, match=r"'evaluation_samples' expected at least 65, for metric 'frechet'.*got 64; metric kid"
+  ):
+    metrics.check("digits", digits, "kid+frechet", {}, 64)
+  with pytest.raises(BadInput, match=r"'evaluation_samples' expected at least 1,281, for metric 'frechet'.*got 500"):
+    metrics.check("digits", digits, "frechet", {"frechet": {"features": "lite0"}}, 500)
+  metrics.check("digits", digits, "kid+prdc", {"kid": {"features": "lite0"}}, 100)
   with pytest.raises(BadInput, match="features"):
     metrics.build(digits, cache, "kid", {"kid": {"features": "vgg"}})

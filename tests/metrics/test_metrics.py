@@ -145,6 +145,12 @@ def quality(digits, cache):
   return metrics.build(digits, cache)
 
 
+@pytest.fixture
+def quick(monkeypatch):
+  """The classifiers of one test are trained for a fifth of the usual steps: enough for all that is asked of them."""
+  monkeypatch.setattr(classifier, "STEPS", 400)
+
+
 # Of each metric: a dataset that it is for, one that it is not for, and what it says of the data themselves, at 1000 of
 # them. A new metric needs a row.
 KNOWN = {
@@ -175,6 +181,7 @@ def test_every_metric_knows_the_data_and_refuses_what_it_is_not_for(name, cache)
       metrics.check(unsuited, data.load(unsuited), name)
 
 
+@pytest.mark.usefixtures("quick")
 def test_classifier_is_cached_accurate_and_survives_a_damaged_cache(digits, tmp_path):
   first = classifier.load_or_train(digits, tmp_path)
   assert not first.cached
@@ -197,11 +204,13 @@ def test_the_data_are_the_data_and_black_is_not(digits, quality):
   assert same["samples/duplicates"] < 0.02
   assert same["samples/nearest_real"] == 0
   assert black["frechet/distance"] > 50
+  assert quality.notes["classifier_accuracy"] > 0.95  # of the full training
   assert black["classes/present"] == 1
   assert black["classes/divergence"] == pytest.approx(np.log(10), abs=0.1)
   assert set(same) == set(quality.explanations)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("order", ["sorted", "every fifth of one class"])
 def test_the_order_of_the_data_is_not_their_quality(digits, order, tmp_path):
   """The reference is smaller than the data, as it is for large ones: the first of them would be half of the classes."""
@@ -223,6 +232,7 @@ def test_the_order_of_the_data_is_not_their_quality(digits, order, tmp_path):
     assert whole["frechet/distance"] < 0.1 * half["frechet/distance"]
 
 
+@pytest.mark.usefixtures("quick")
 def test_uneven_data_are_their_own_measure(digits, tmp_path):
   """91.6 % zeros and 0.9 % of each other digit: the data have all ten classes, and those who make only zeros have one."""
   rng = np.random.default_rng(0)
@@ -259,6 +269,7 @@ def test_uneven_data_are_their_own_measure(digits, tmp_path):
   assert zeros["frechet/distance"] > 5 * perfect["frechet/distance"]
 
 
+@pytest.mark.usefixtures("quick")
 def test_two_classes_of_ten_are_all_the_classes_there_are(tmp_path):
   dataset = data.load("digits_two")
   measured = metrics.build(dataset, tmp_path)
@@ -269,6 +280,7 @@ def test_two_classes_of_ten_are_all_the_classes_there_are(tmp_path):
   assert ones["classes/divergence"] == pytest.approx(np.log(2), abs=0.05)
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("num_classes", [1, 10])
 def test_data_of_one_class_are_measured_without_classes(digits, num_classes, tmp_path):
   zeros = np.flatnonzero(digits.data.labels == 0)
@@ -312,6 +324,7 @@ def test_duplicates_of_the_data_are_not_the_generators():
   assert variety.copies(np.zeros((1, 100)), np.zeros(100)) == 0
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("how", ["ten images", "one image"])
 def test_data_without_variety_within_a_class_have_no_spread_to_be_relative_to(digits, how, tmp_path):
   """Rounding leaves them a millionth of a spread: relative to that, the data themselves would be at anything from 0 to 1."""

@@ -770,7 +770,7 @@ def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
 
 @pytest.mark.parametrize("until", [0, 50, 2000])
 def test_unfinished_studies_have_a_page_that_says_so(tmp_path, until):
-  path = write_study(tmp_path / "s", list(configs())[:1], until=until, diverged=())
+  path = write_study(tmp_path / "s", [next(configs())[:6]], until=until, diverged=())
   text = build(path).read_text()
   assert "This study is not finished." in text
   assert f"step {until:,} of 6,000" in text
@@ -789,7 +789,7 @@ def test_a_study_without_status_quality_or_samples_has_a_page(tmp_path):
 
 
 def test_a_study_of_an_installed_package_names_no_commit(tmp_path):
-  path = write_study(tmp_path / "study", until=500)
+  path = write_study(tmp_path / "study", [next(configs())[:2]], until=500)
   manifest = json.loads((path / "manifest.json").read_text())
   for name in ("manifest.json", "manifest.copy.json"):
     (path / name).write_text(json.dumps(manifest | {"commit": None}))

@@ -41,14 +41,6 @@ def sweep(s):
 '''
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-  """None of the user's."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    yield
-
-
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
   path = tmp_path_factory.mktemp("config") / "four.py"

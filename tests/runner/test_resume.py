@@ -37,14 +37,8 @@ def sweep(s):
 END = 60
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-  return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def own_cache(cache, monkeypatch):
-  monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+def no_waits(monkeypatch):
   monkeypatch.setattr(files, "WAITS", (0.0, 0.0, 0.0))
 
 
@@ -79,11 +73,9 @@ def sweep(config, directory, *arguments):
 
 
 @pytest.fixture(scope="module")
-def whole(config, cache, tmp_path_factory):
+def whole(config, tmp_path_factory):
   """A study that was never stopped."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setenv("XDG_CACHE_HOME", str(cache))
-    sweep(config, directory := tmp_path_factory.mktemp("whole") / "study")
+  sweep(config, directory := tmp_path_factory.mktemp("whole") / "study")
   return directory
 
 

@@ -64,17 +64,11 @@ def config(tmp_path_factory):
   return path
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-  """One cache of compiled programs for all processes of this module, and none of the user's."""
-  return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def call(cache, config):
+def call(config):
   def call(directory: Path, what: str | None = None, **streams: object) -> subprocess.CompletedProcess:
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUMPY_RANK_PROMOTION"}
-    env |= {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2", "XDG_CACHE_HOME": str(cache)}
+    env |= {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"}
     code = ["-m", "experiments.sweep"] if what is None else ["-c", DRIVER.format(what=what)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     arguments = [sys.executable, *code, str(config), "--out", str(directory)]
@@ -91,13 +85,13 @@ def contents(directory: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, cache, config):
+def whole(tmp_path_factory, config):
   """A study that nobody listened to: both of its pipes were closed before it said its first line."""
   directory = tmp_path_factory.mktemp("whole") / "study"
   reader, writer = os.pipe()
   os.close(reader)
   try:
-    done = call.__wrapped__(cache, config)(directory, stdout=writer, stderr=writer)
+    done = call.__wrapped__(config)(directory, stdout=writer, stderr=writer)
   finally:
     os.close(writer)
   assert done.returncode == 0
@@ -195,9 +189,8 @@ def test_before_training_a_signal_leaves_at_once(call, tmp_path):
   assert not (tmp_path / "study").exists()
 
 
-def test_in_a_program_of_ones_own_signals_are_noticed_and_handlers_restored(config, cache, tmp_path, monkeypatch):
+def test_in_a_program_of_ones_own_signals_are_noticed_and_handlers_restored(config, tmp_path, monkeypatch):
   """Called from the main thread: SIGTERM, then a Ctrl-C that what was running swallows. Then from a thread."""
-  monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
   before = [signal.getsignal(number) for number in (signal.SIGINT, *signals.ASKING)]
   append = runs.append
 

@@ -47,17 +47,6 @@ def sweep(s):
 """
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-  """One cache of compiled programs for all processes of this module, and none of the user's."""
-  return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(cache, monkeypatch):
-  monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-
-
 def write_config(folder: Path, steps: int = 300) -> Path:
   path = folder / "small.py"
   path.write_text(CONFIG.format(steps=steps))
@@ -92,9 +81,8 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory, cache):
+def clean(tmp_path_factory):
   """A study that was never stopped."""
-  os.environ["XDG_CACHE_HOME"] = str(cache)
   folder = tmp_path_factory.mktemp("clean")
   config = write_config(folder)
   code, out, err = call("experiments.sweep", config, "--out", folder / "study")

@@ -14,11 +14,12 @@ class Pure(NamedTuple):
 
 
 def pure(player, train=True) -> Pure:
-  """The functions of a player at its fresh memory."""
+  """The functions of a player at its fresh memory, each compiled as one program."""
 
+  @jax.jit
   def apply(params: Any, inputs: Any, labels: Any):
     memory = player.init(jax.random.key(0))[1]
     outputs, _ = player.apply(params, memory, inputs, labels, train)
     return outputs.logits if isinstance(outputs, Output) else outputs
 
-  return Pure(lambda key: player.init(key)[0], apply)
+  return Pure(jax.jit(lambda key: player.init(key)[0]), apply)
