@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import report as report_command
+from experiments import sweep as sweep_command
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.runner import study
@@ -39,7 +41,7 @@ def sweep(s):
 PLAIN = """
 def get_config():
   return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
-          "latent_size": 4, "batch_size": 16, "steps": 20,
+          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 20,
           "probe_every": 10, "evaluation_samples": 100}
 
 def sweep(s):
@@ -182,14 +184,14 @@ def test_train_is_one_run(tmp_path):
   assert runs.read_status(tmp_path / "one")["groups"]["group-0"]["step"] == 7
 
 
-def test_a_diverged_run_is_a_result(tmp_path):
+def test_a_diverged_run_is_a_result(tmp_path, capsys):
   """A learning rate that overflows: the run is frozen and listed, its neighbour trains on, the study succeeds."""
   config = tmp_path / "diverging.py"
   config.write_text(PLAIN)
-  code, out, err = call("experiments.sweep", config, "--out", tmp_path / "study")
-  assert code == 0, err
-  code, out, _ = call("experiments.report", tmp_path / "study", "--json")
-  done, diverged = json.loads(out)["runs"]
+  sweep_command.main([str(config), "--out", str(tmp_path / "study")])
+  capsys.readouterr()
+  report_command.main([str(tmp_path / "study"), "--json"])
+  done, diverged = json.loads(capsys.readouterr().out)["runs"]
   assert (done["status"], diverged["status"]) == ("done", "diverged")
   assert 0 <= diverged["last_step"] < 10
   assert diverged["metrics"]["gen/loss"] is None
