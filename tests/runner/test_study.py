@@ -28,7 +28,7 @@ Three losses and two seeds.
 def get_config():
   return {{
     "model_options": {{"generator_width": 8, "discriminator_width": 8, "depth": 1}},
-    "latent_size": 4, "batch_size": 16, "penalty": "r1+lecam",
+    "dataset": "ring", "latent_size": 2, "batch_size": 16, "penalty": "r1+lecam",
     "weight_constraint": "spectral", "lookahead_every": 7, "hold_out": 5, "lens": "minimax+hinge",
     "penalty_weight": 0.1, "steps": {steps}, "probe_every": 10, "evaluate_every": 100, "checkpoint_every": 50,
     "evaluation_samples": 100,
@@ -164,7 +164,7 @@ def test_report_and_export_from_the_files_alone(clean):
   assert len(found) == 6
   assert {run["status"] for run in found} == {"done"}
   assert {run["last_step"] for run in found} == {300}
-  assert all(run["metrics"]["frechet/distance"] > 0 for run in found)
+  assert all(run["metrics"]["points/frechet"] > 0 for run in found)
   code, out, _ = call("experiments.report", directory)
   assert code == 0
   assert (directory / "report.html").exists()
@@ -206,7 +206,7 @@ BAD = {
   "an unknown dataset": (["--config.dataset=digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
   "an unknown field": (["--config.stesp=5"], "unknown config field 'stesp'; did you mean 'steps'?"),
   "a wrong type": (["--config.steps=many"], "'steps' expected int"),
-  "a batch larger than the data": (["--config.batch_size=5000"], "at most the 1438 examples"),
+  "a batch larger than the data": (["--config.dataset=digits", "--config.batch_size=5000"], "at most the 1438 examples"),
   "a penalty with a coupled critic": (["--config.model_options.discriminator_norm=batch"], "couples the examples"),
   "no data directory": (["--config.dataset=mnist", "--config.dataset_options.data_dir=nowhere"], "nowhere"),
   "no such argument": (["--frobnicate"], "expected --config.field=value, got '--frobnicate'"),
