@@ -56,6 +56,7 @@ class _Phase(NamedTuple):
   detail: str = ""  # of training: step, rate, time left
   done: int = 0
   total: int = 0
+  at: float = 0.0  # when `done` was reached
 
 
 class Progress:
@@ -135,7 +136,7 @@ class Progress:
   def step(self, done: int, total: int, detail: str) -> None:
     """Report the progress of the innermost phase after a chunk."""
     with self._lock:
-      self._phases[-1] = phase = self._phases[-1]._replace(detail=detail, done=done, total=total)
+      self._phases[-1] = phase = self._phases[-1]._replace(detail=detail, done=done, total=total, at=self._clock())
       if self._bar:
         self._bar.update(phase.task, completed=done, total=total, detail=self._steps(phase))
       if done >= total or (self._lines and self._clock() - self._told >= SILENCE):
@@ -147,7 +148,8 @@ class Progress:
   def _line(self) -> str:
     phase = self._phases[-1]
     if phase.total:
-      return f"{phase.name}: {self._steps(phase)}"
+      ago = int(self._clock() - phase.at)
+      return f"{phase.name}: {self._steps(phase)}" + (f"  ({ago} s ago)" if ago >= SILENCE else "")
     seconds = int(self._clock() - phase.began)
     return f"still {phase.name}, {seconds} s" if seconds else f"{phase.name} ..."
 

@@ -19,6 +19,7 @@ from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
 from gan_jax.data import Dataset
 from gan_jax.game.rules import Game
+from gan_jax.runner import best as best_of
 from gan_jax.runner import checkpoint, resume
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.grouping import group as grouped
@@ -66,6 +67,20 @@ def group(study: Path, name: str, step: int | None = None) -> Restored:
     rest = _listed([other for other in there if other != at])
     raise BadInput(f"{error}; besides it {study} has {rest} of {name}") from error
   return Restored(found, dataset, game, state)
+
+
+def best(study: Path, name: str) -> best_of.Best:
+  """The generator with which each run of a group measured best, its step and its value.
+
+  Raises:
+    BadInput: as `group` does, or where none is kept.
+  """
+  found = group(study, name)
+  blank = best_of.blank((found.state.gen_ema, found.state.memory.average), len(found.group.configs))
+  kept = best_of.read(study, name, blank)
+  if (kept.step < 0).all():
+    raise BadInput(f"{study} expected the best generators of {name} in {best_of.place(study, name)}, found none")
+  return kept
 
 
 def member(found: Restored, index: int) -> tuple[Hypers, GanState]:

@@ -17,7 +17,7 @@ from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
 from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
-from gan_jax.runner import checkpoint
+from gan_jax.runner import best, checkpoint
 from gan_jax.runner.population import Group, Program
 from gan_jax.runs import plan, tables
 
@@ -64,6 +64,7 @@ class Writer:
     self.seconds = float(entry.get("seconds", 0.0))
     self.complete = bool(entry.get("complete"))
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
+    self.best: best.Best | None = None
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = status["groups"].setdefault(self.group.name, {})
@@ -88,12 +89,21 @@ class Writer:
     program, name = self.program, self.group.name
     found = program.evaluate(program.hypers, state) | program.inspect(program.hypers, state, program.data)
     columns = {metric: value[None] for metric, value in found.items()}
+    self._keep(state, step, found)
     grids = np.asarray(program.draw_grid(state))[: program.members]
     self.still_there()
     if tables.write_samples(self.study, name, step, grids):
       self._differs(f"samples at step {step:,}")
     if runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns)):
       self._differs(f"quality at step {step:,}")
+
+  def _keep(self, state: GanState, step: int, found: Mapping[str, np.ndarray]) -> None:
+    """Remember each member's generator if it measured better than all before."""
+    members, generator = self.program.members, (state.gen_ema, state.memory.average)
+    if self.best is None:
+      self.best = best.read(self.study, self.group.name, best.blank(generator, members))
+    own = lambda: jax.tree.map(lambda x: np.asarray(x[:members]), generator)  # noqa: E731
+    self.best = best.better(self.best, step, found, own)
 
   def _differs(self, what: str) -> None:
     self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits; the former are set aside")
@@ -103,6 +113,8 @@ class Writer:
     own = jax.tree.map(lambda x: x[: self.program.members], state)
     self.still_there()
     origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
+    if self.best is not None:
+      best.write(self.study, self.group.name, self.best)
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
 
   def status(self, step: int, seconds: float, state: GanState) -> None:

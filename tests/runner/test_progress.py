@@ -55,6 +55,19 @@ def test_phases_are_named_as_they_begin_and_steps_not_more_often_than_needed():
   assert said[1:] == ["program 1 of 1: step 20/40  5 steps/s", "program 1 of 1: step 40/40  5 steps/s"]
 
 
+def test_a_step_told_of_again_says_how_long_ago_it_was():
+  """While a long chunk is computed the line is the same but for its age: nobody is to think that it has just happened."""
+  time, said = Clock(), []
+  told = Progress(said.append, io.StringIO(), clock=time)
+  with told.phase("program 1 of 1", brief=True):
+    told.step(10, 40, "")
+    for _ in range(2):
+      time.now += progress.SILENCE
+      said.append(told._line())
+  ages = [int(n * progress.SILENCE) for n in (1, 2)]
+  assert said == [f"program 1 of 1: step 10/40  ({age} s ago)" for age in ages]
+
+
 def test_a_long_phase_is_told_of_again_and_again_and_never_after_the_end(monkeypatch):
   """From the helper thread: the body says nothing, and waits for it."""
   monkeypatch.setattr(progress, "SILENCE", 0.001)

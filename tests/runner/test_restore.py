@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 
 from gan_jax.core.errors import BadInput
+from gan_jax.game.state import initial_state
 from gan_jax.metrics import Quality
+from gan_jax.report.loading import load_study
+from gan_jax.runner import best as best_of
 from gan_jax.runner import population, restore, study
+from tests.support.pages import undrawn
 
 SMALL = """
 def get_config():
-  return {"dataset": "ring", "latent_size": 2, "model_options": {"generator_width": 8, "discriminator_width": 8},
+  return {"dataset": "line", "latent_size": 2, "model_options": {"generator_width": 8, "discriminator_width": 8},
           "batch_size": 8,
           "steps": 8, "probe_every": 2, "checkpoint_every": 4, "evaluate_every": 8, "evaluation_samples": 100}
 
@@ -25,7 +29,8 @@ def sweep(s):
 def run(tmp_path_factory):
   folder = tmp_path_factory.mktemp("restore")
   (folder / "small.py").write_text(SMALL)
-  return study.run(str(folder / "small.py"), [], folder / "study", single=False, say=lambda line: None)
+  with undrawn():
+    return study.run(str(folder / "small.py"), [], folder / "study", single=False, say=lambda line: None)
 
 
 def test_training_goes_on_from_it_to_the_end_that_it_had(run):
@@ -46,6 +51,49 @@ def test_a_member_is_its_row_of_everything(run):
   assert hypers.seed == found.group.configs[2]["seed"]
   for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(found.state), strict=True):
     np.testing.assert_array_equal(a, b[2])
+
+
+def test_the_best_generators_are_those_of_the_best_measurements(run, tmp_path):
+  """Of the two evaluations, after 0 and 8 steps: their weights, by the measure that the report ranks by."""
+  kept, found = restore.best(run, "group-0"), restore.group(run, "group-0")
+  start = jax.vmap(lambda h: initial_state(h, found.game))(found.group.hypers)
+  measured = {r.id: r.quality for r in load_study(run).runs}
+  for member, name in enumerate(found.group.ids):
+    quality = measured[name]
+    metric, sign = best_of.ranked(quality.columns)
+    at = int(np.argmin(sign * np.asarray(quality.columns[metric])))
+    assert kept.step[member] == quality.steps[at]
+    assert kept.value[member] == pytest.approx(float(quality.columns[metric][at]), rel=1e-6)
+    source = (start, found.state)[at]
+    own, theirs = jax.tree.leaves(kept.generator), jax.tree.leaves((source.gen_ema, source.memory.average))
+    for a, b in zip(own, theirs, strict=True):
+      np.testing.assert_allclose(a[member], b[member], rtol=1e-6, atol=1e-7)
+  copy = tmp_path / "study"
+  shutil.copytree(run, copy)
+  best_of.place(copy, "group-0").unlink()
+  with pytest.raises(BadInput, match=r"best generators of group-0 in .*found none"):
+    restore.best(copy, "group-0")
+
+
+def test_the_best_is_replaced_by_better_ones_alone():
+  """Low is good of a distance, high of modes; NaN and equal values replace nothing; weights are fetched when needed."""
+  like, fetched = {"w": np.zeros((3, 2), np.float32)}, []
+
+  def weights(x):
+    fetched.append(x)
+    return {"w": np.full((3, 2), x, np.float32)}
+
+  kept = best_of.blank(like, 3)
+  for step, values in enumerate(([3.0, np.nan, 1.0], [2.0, np.nan, 1.0], [2.5, np.nan, np.nan], [1.0, 7.0, 0.5])):
+    kept = best_of.better(kept, step, {"frechet/distance": np.array(values)}, lambda step=step: weights(step))
+  assert kept.step.tolist() == [3, 3, 3]
+  assert kept.value.tolist() == [1.0, 7.0, 0.5]
+  assert fetched == [0, 1, 3]
+  high = best_of.better(best_of.blank(like, 3), 5, {"modes/covered": np.array([1.0, 2.0, 3.0])}, lambda: weights(5))
+  high = best_of.better(high, 6, {"modes/covered": np.array([2.0, 1.0, 3.0])}, lambda: weights(6))
+  assert high.step.tolist() == [6, 5, 5]
+  assert high.generator["w"][:, 0].tolist() == [6, 5, 5]
+  assert best_of.better(high, 7, {"classes/present": np.ones(3)}, lambda: weights(7)) is high
 
 
 def test_what_is_not_there_is_refused_with_what_is(run, tmp_path):
