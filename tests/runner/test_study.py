@@ -206,7 +206,10 @@ BAD = {
   "an unknown dataset": (["--config.dataset=digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
   "an unknown field": (["--config.stesp=5"], "unknown config field 'stesp'; did you mean 'steps'?"),
   "a wrong type": (["--config.steps=many"], "'steps' expected int"),
-  "a batch larger than the data": (["--config.dataset=digits", "--config.batch_size=5000"], "at most the 1438 examples"),
+  "a batch larger than the data": (
+    ["--config.dataset=digits", "--config.batch_size=5000"],
+    "at most the 1438 examples",
+  ),
   "a penalty with a coupled critic": (["--config.model_options.discriminator_norm=batch"], "couples the examples"),
   "no data directory": (["--config.dataset=mnist", "--config.dataset_options.data_dir=nowhere"], "nowhere"),
   "no such argument": (["--frobnicate"], "expected --config.field=value, got '--frobnicate'"),
