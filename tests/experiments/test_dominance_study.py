@@ -13,6 +13,7 @@ from gan_jax.report import records
 from gan_jax.runner import grouping, study
 from gan_jax.runs.directory import Table
 from gan_jax.settings import sweeps
+from tests.support.pages import undrawn
 
 STEPS = np.arange(20) * 10
 
@@ -141,7 +142,8 @@ def get_config():
 def sweep(s):
   return [{"loss": "matched_gain(hinge)"}, {"loss": "hinge", "generator_rate": 0.01}, {"loss": "hinge"}]
 """)
-  study.run(str(tmp_path / "c.py"), [], tmp_path / "out", single=False, say=lambda line: None)
+  with undrawn():
+    study.run(str(tmp_path / "c.py"), [], tmp_path / "out", single=False, say=lambda line: None)
   matched, half, raw = records.read(tmp_path / "out").runs
   logits = [r.rows.columns["logits/fake_mean"] for r in (matched, half, raw)]
   np.testing.assert_array_equal(logits[0], logits[1])

@@ -14,6 +14,7 @@ from gan_jax import runs
 from gan_jax.core.errors import Failure, Stopped
 from gan_jax.runner import signals, study
 from tests.conftest import ROOT
+from tests.support.pages import undrawn
 
 # Three chunks of 100 steps, and no checkpoint planned before the end.
 CONFIG = """
@@ -219,8 +220,9 @@ def test_in_a_program_of_ones_own_signals_are_noticed_and_handlers_restored(conf
   assert [signal.getsignal(number) for number in (signal.SIGINT, *signals.ASKING)] == before
   monkeypatch.setattr(runs, "append", append)
   thread = threading.Thread(target=run)
-  thread.start()
-  thread.join()
+  with undrawn():
+    thread.start()
+    thread.join()
   assert runs.read_status(tmp_path / "study")["groups"]["group-0"]["complete"]
 
 
