@@ -11,6 +11,9 @@ are not: even and odd permutations are not equally frequent (if the size is a po
 be seen by someone who knows the order of all but two examples.
 """
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -46,6 +49,7 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
   return _permute(offsets, jnp.asarray(seed, jnp.uint32), epochs, size)
 
 
+@functools.partial(jax.jit, static_argnums=1, inline=True)  # one program, not thirty, where it is called by itself
 def scattered(j: Array, size: int) -> Array:
   """The j-th example [B] of `size` in one fixed random permutation.
 
