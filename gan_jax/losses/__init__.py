@@ -6,8 +6,8 @@
     discriminator_loss = loss.discriminator(real_logits, fake_logits)  # [B], minimised
     generator_loss = loss.generator(real_logits, fake_logits)  # [B], minimised
 
-A high logit means "real". To add a loss, write one function under `@register(Card(...))` in the file of its
-family and one row of known values in `tests/support/known_losses.py`.
+A high logit means "real" (but see `Card.symmetric`). To add a loss, write one function under `@register(Card(...))` in
+the file of its family and one row of known values in `tests/support/known_losses.py`.
 """
 
 # isort: off

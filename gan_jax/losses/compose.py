@@ -35,6 +35,11 @@ def enters_average(name: str) -> bool:
   return name in CARDS and CARDS[name].pairing == "average"
 
 
+def symmetric(name: str) -> bool:
+  """Whether the loss is the same for logits of opposite sign."""
+  return name in CARDS and CARDS[name].symmetric
+
+
 TRANSFORMATIONS = Registry("loss transformation", ("loss",), traced="always")
 TRANSFORMATIONS.enter(
   "label_smoothing",
@@ -44,7 +49,14 @@ TRANSFORMATIONS.enter(
     needs=f"a loss whose two terms agree at logit 0: one of {', '.join(SMOOTHABLE)}",
   ),
 )
-TRANSFORMATIONS.enter("matched_gain", transforms.matched_gain, Demand())
+TRANSFORMATIONS.enter(
+  "matched_gain",
+  transforms.matched_gain,
+  Demand(
+    suits=lambda name: not symmetric(name),
+    needs="a loss with a slope where all logits are 0: any but those that are the same for logits of opposite sign",
+  ),
+)
 TRANSFORMATIONS["mix"] = Entry(  # the only one of two losses
   TRANSFORMATIONS.kind, "mix", transforms.mix, {}, (transforms.mix.__doc__ or "").split("\n")[0], Demand(2)
 )
@@ -100,6 +112,11 @@ def _transformed(name: str, transformation: Entry, inner: list[Composed]) -> Com
   of = inner[0].judge if made == "label_smoothing" else inner[-1].base  # the half that is transformed
   if not transformation.facts.suits(of):
     raise BadInput(f"loss transformation {made!r} expected {transformation.facts.needs}; got {of!r}")
+  if len({symmetric(inner[0].judge), symmetric(inner[-1].base)}) == 2:
+    raise BadInput(
+      f"loss transformation 'mix' expected two losses for which a high logit means 'real', or two for which its sign "
+      f"means nothing; got {inner[0].judge!r} and {inner[-1].base!r}"
+    )
   sources = [transformation.options, *(part.options for part in inner)]
   options = {key: value for source in sources for key, value in source.items()}
   if len(options) < sum(map(len, sources)):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import jax.numpy as jnp
 from jax import Array
-from jax.nn import relu
+from jax.nn import relu, softmax
 
 from gan_jax.core.registry import Option
 from gan_jax.core.types import Loss
@@ -85,3 +85,42 @@ def energy_margin(
   Source: Zhao et al. 2017, arXiv:1609.03126, eqs. 1 and 2.
   """
   return halves(lambda real, fake: -real + relu(margin + fake), lambda real, fake: -fake)
+
+
+def _ratios(fake: Array) -> Array:
+  """w = e^f / mean e^f, [B]: the density ratio p/q that the logits claim, with a mean of 1 over the fakes."""
+  return fake.size * softmax(fake)
+
+
+def _reweighted_slope(real: Array, fake: Array) -> Array:
+  w = _ratios(fake)
+  return -w * (1 + fake - jnp.mean(w * fake))
+
+
+@register(
+  Card(
+    title="Hinge of reweighted fakes (KL-WGAN)",
+    discriminator="relu(1 - r) + relu(1 + w f), w = e^f / mean_j e^f_j",
+    generator="-w f",
+    zero_sum=False,
+    pairing="average",
+    optimal_logit="no closed form in p/q; e^f / mean e^f estimates p/q",
+    slope="-w (1 + f - mean_j w f)",
+    slope_at=_reweighted_slope,
+    saturates="where f is below the other fakes, as e^f; it has the wrong sign for f < mean w f - 1",
+    reference="Song and Ermon 2020, arXiv:1910.09779; github.com/ermongroup/f-wgan, image_generation/losses.py",
+  )
+)
+def kl_hinge() -> Loss:
+  """`hinge` of fakes weighted by w = e^f / mean e^f: D relu(1 - r) + relu(1 + w f), G -w f.
+
+  The weights are the solution of an inner minimisation over density ratios, penalised by their KL divergence. Both
+  players differentiate through them, as in the code of the paper. By the envelope theorem the unclipped game
+  (E r - E w f + E w log w) would have G's slope at constant weights, -w. That is the slope of `cumulant` with gamma 1:
+  `mix(kl_hinge, cumulant)` trains it. Through the weights, a fake that lies 1 below the weighted mean of the logits is
+  pushed down, as that makes the others weigh more.
+  Source: Song and Ermon 2020, "Bridging the gap between f-GANs and Wasserstein GANs", arXiv:1910.09779.
+  """
+  return halves(
+    lambda real, fake: relu(1 - real) + relu(1 + _ratios(fake) * fake), lambda real, fake: -_ratios(fake) * fake
+  )

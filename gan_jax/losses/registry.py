@@ -39,6 +39,8 @@ class Card(NamedTuple):
   overflows_at: float | None = None
   # (log p/q, **hyperparameters) -> logit, the middle of the interval if many are optimal; None: no closed form.
   optimal_logit_at: Callable[..., Array] | None = None
+  # The loss is the same for -r and -f, so a high logit need not mean "real": an AUC of 0 separates as well as one of 1.
+  symmetric: bool = False
 
 
 PAIRINGS = {
@@ -63,6 +65,11 @@ MEANINGS = {
   **dict.fromkeys(("ralsgan", "ra_ls_gan"), "relativistic_average_least_squares"),
   **dict.fromkeys(("rahinge", "rahingegan"), "relativistic_average_hinge"),
   **dict.fromkeys(("sngan", "sn_gan"), "loss=hinge with weight_constraint=spectral"),
+  **dict.fromkeys(("dual_contrast", "dual_contrast_loss", "dual_contrastive_loss"), "dual_contrastive"),
+  **dict.fromkeys(("kl_wgan", "klwgan", "f_wgan"), "kl_hinge"),
+  **dict.fromkeys(("cramer", "cramer_gan", "energy_distance"), "energy"),
+  **dict.fromkeys(("mmd_gan", "mmdgan", "mmd_g"), "mmd"),
+  **dict.fromkeys(("fisher_gan", "fishergan"), "loss=wasserstein with penalty=fisher"),
   "dragan": "loss=non_saturating with penalty=dragan",
   "r3gan": "loss=relativistic with penalty=r1_r2",
   "pacgan": "loss=non_saturating with packing=2",

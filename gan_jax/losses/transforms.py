@@ -49,12 +49,13 @@ def matched_gain(loss: Loss) -> Loss:
   """The generator's term times -0.5 / s, s its slope at logits 0: its slope there becomes that of `non_saturating`.
 
   Without it, a comparison of losses at one learning rate is partly a comparison of learning rates.
-  Needs: a generator whose slope s at logit 0 is negative. Every registered loss has one; s = 0 gives NaN.
+  Needs: a generator whose slope s at logit 0 is negative. Every registered loss has one, but those whose card says
+  `symmetric`: by name these are refused, and s = 0 gives NaN.
   """
 
   def generator(real: Array, fake: Array) -> Array:
     real, fake = check_logits(real, fake)
-    zero = jnp.zeros((1,), fake.dtype)
+    zero = jnp.zeros_like(fake)  # of the same batch size, on which the slope of a loss of whole batches may depend
     slope = jax.grad(lambda f: jnp.sum(loss.generator(zero, f)))(zero)[0]
     values = loss.generator(real, fake)
     return values * (-0.5 / slope).astype(values.dtype)

@@ -5,7 +5,7 @@ network share its features: samples are drawn once and seen once, whatever the n
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -19,7 +19,7 @@ from gan_jax.core.files import read_arrays, write_arrays
 from gan_jax.core.registry import Option
 from gan_jax.data import Dataset
 from gan_jax.data.order import scattered
-from gan_jax.metrics.chunks import in_chunks
+from gan_jax.metrics.chunks import CHUNK, in_chunks
 
 REFERENCE = 10_000  # real examples with which samples are compared, if a metric's option says nothing else
 Reference = Annotated[int, Option("largest number of real examples with which samples are compared", 2)]
@@ -57,7 +57,12 @@ def look(networks: Sequence[Network], draw: Callable[[Array], Array], count: int
     images = draw(indices)
     return {key: network.see(images) for key, network in different.items()}
 
-  return in_chunks(chunk, count) if different else {}
+  return in_chunks(chunk, count, chunk_size(different.values(), count)) if different else {}
+
+
+def chunk_size(networks: Iterable[Network], count: int) -> int:
+  """How many samples are drawn at once. A last chunk is computed whole: for a costly network none is larger than `count`."""
+  return min(CHUNK, count) if any(network.costly for network in networks) else CHUNK
 
 
 def by_batches(look: Callable[[Array], Seen], images: Array, size: int) -> Seen:
@@ -75,7 +80,8 @@ def see_examples(network: Network, dataset: Dataset, images: Array, most: int) -
   def seen(stored: Array, order: Array) -> Seen:
     # The last chunk's surplus is cut off later; until then its indices must be valid.
     chosen = lambda indices: stored[order[jnp.minimum(indices, len(order) - 1)]]  # noqa: E731
-    return in_chunks(lambda indices: network.see(dataset.decode(chosen(indices))), len(order))
+    size = chunk_size([network], len(order))
+    return in_chunks(lambda indices: network.see(dataset.decode(chosen(indices))), len(order), size)
 
   size = images.shape[0]
   chosen = scattered(jnp.arange(min(size, most)), size)

@@ -37,3 +37,19 @@ def logit_drift(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Ar
   """D(x)^2 at real x, which keeps the logits from drifting (Karras et al. 2018, arXiv:1710.10196, appendix A.1)."""
   del fake_logits, means
   return jnp.square(at_least_float32(real_logits))
+
+
+@of_logits(None)  # the paper's rho = 1e-6 is that of a term beside a multiplier, which does the work there
+def fisher(real_logits: Array, fake_logits: Array, means: LogitMeans) -> Array:
+  """(Omega - 1)^2, Omega = 1/2 (mean D(x)^2 + mean D(G(z))^2) of this batch: every entry of [B] is the same.
+
+  With loss=wasserstein it is Fisher GAN: the difference of means of a D whose second moment is 1, with no bound on D's
+  slope. The paper has an augmented Lagrangian, lambda (1 - Omega) - rho/2 (Omega - 1)^2, whose multiplier lambda learns
+  from every batch. This is its second term alone, with the weight rho/2. With no multiplier the constraint is met the
+  better, the larger the weight: at D's optimum 4 weight Omega (Omega - 1) = mean D(x) - mean D(G(z)).
+  Source: Mroueh and Sercu 2017, "Fisher GAN", arXiv:1705.09675.
+  """
+  del means
+  real, fake = at_least_float32(real_logits), at_least_float32(fake_logits)
+  omega = 0.5 * (jnp.mean(jnp.square(real)) + jnp.mean(jnp.square(fake)))
+  return jnp.full_like(real, jnp.square(omega - 1))

@@ -21,7 +21,9 @@ from gan_jax.core.types import LossFn
 CURVATURES: dict[str, float | None] = {
   **dict.fromkeys(("r1", "r2", "r1_finite_difference", "r2_finite_difference", "weight_decay"), 1.0),
   **dict.fromkeys(("r1_full", "r2_full", "r1_r2", "gradient_penalty_zero_centred", "max_gradient"), 2.0),
-  **dict.fromkeys(("gradient_penalty_one_sided", "logit_drift", "lecam", "zcr", "orthogonal", "orthonormal"), 0.0),
+  **dict.fromkeys(
+    ("gradient_penalty_one_sided", "logit_drift", "lecam", "fisher", "zcr", "orthogonal", "orthonormal"), 0.0
+  ),
   **dict.fromkeys(("gradient_penalty", "dragan"), None),
   "r1_r2_full": 4.0,
   "bcr": 0.04,  # two sides, each the mean of (0.1 e psi)^2

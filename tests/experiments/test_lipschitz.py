@@ -61,6 +61,8 @@ def test_scaled_down_every_loss_has_one_slope(x64):
   for name in ("minimax", "non_saturating"):
     np.testing.assert_allclose(3 * lens.weights(name, 1e-8 * logits, 1e-8 * logits), -0.5, rtol=1e-7)
   for name in losses.LOSSES:
+    if losses.card(name).symmetric:  # its slope has no sign at 0
+      continue
     weights = np.asarray(lens.weights(name, 1e-8 * logits, 1e-8 * logits))
     np.testing.assert_allclose(weights / weights.mean(), 1, rtol=1e-6, err_msg=name)
 

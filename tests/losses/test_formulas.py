@@ -29,6 +29,8 @@ NAMES = formulas.of_batch(R, F, {"alpha": 3.0, "pi": 0.3})
     ("log(4) / 2", np.log(2)),
     ("-[f - r < 1] + R - F", -(F - R < 1).astype(float) + R.mean() - F.mean()),
     ("mean_j relu(r_i - f_j)", [np.mean([max(r - f, 0) for f in F]) for r in R]),
+    ("mean_pairs abs(f_i - f_j) / (B - 1)", np.mean([abs(a - b) for a in F for b in F if a != b]) / 2),
+    ("near(f), near(x) = max(x^2, min(alpha, 2)) / 2", np.maximum(F**2, 2) / 2),
     ("-mean_i (F - r_i) + f", -np.mean(F.mean() - R) + F),
     ("l(f), l(x) = x^k, k = 1 + n, n = 1; a remark, which is not read", F**2),
   ],
@@ -55,6 +57,7 @@ def test_what_is_refused(text):
     ("relativistic_average", "slope", "-mean_i sigmoid(-(F - r_i)) - sigmoid(-(f - F))"),
     ("alpha_loss_dual", "generator", "-l(softplus(f))"),
     ("f_gan_kl", "optimal_logit", "log p/q"),
+    ("energy", "slope", "2 mean_i sign(f - r_i) - 2 sum_i sign(f - f_i) / B"),
     ("hinge", "optimal_logit", "sign(p - q), in [-1, 1]"),
   ],
 )

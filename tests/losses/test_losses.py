@@ -16,6 +16,7 @@ from gan_jax.losses.table import markdown_table, optimal_range, text_card, text_
 from tests.support.known_losses import CHECKS, GOLDEN, KNOWN, close, slope_of, spread
 
 NAMES = sorted(LOSSES)
+SIGNED = [name for name in NAMES if not CARDS[name].symmetric]
 REAL = jnp.asarray([0.3, -1.2, 2.5, 0.9], jnp.float32)
 FAKE = jnp.asarray([-0.45, 1.6, -2.8, 0.7], jnp.float32)
 
@@ -45,7 +46,7 @@ def test_slopes_keep_their_tails_in_float32():
   for name, got in slopes(logits).items():
     expected = CARDS[name].slope_at(*logits[name], **losses.default_options(name))
     assert expected.dtype == got.dtype == jnp.float32
-    close(got, expected, 3e-5, name, atol=1e-36)
+    close(got, expected, 3e-5, name, atol=2e-6 * np.abs(got).max() if KNOWN[name].cancels else 1e-36)
 
 
 # Ground truth section 2: the generator's weight on a fake of logit -10, -5, 0, 5.
@@ -317,7 +318,7 @@ def test_matched_gain(x64):
 
   @jax.jit
   def pulls():
-    all_losses = {name: losses.get(name) for name in NAMES}
+    all_losses = {name: losses.get(name) for name in SIGNED}
     matched = {name: transforms.matched_gain(loss) for name, loss in all_losses.items()}
 
     def slope(loss, r, f):
@@ -331,7 +332,7 @@ def test_matched_gain(x64):
         matched[name].generator(real, fake),
         transforms.matched_gain(matched[name]).generator(real, fake),
       )
-      for name in NAMES
+      for name in SIGNED
     }
 
   for name, (at_zero, got, expected, once, twice) in pulls().items():

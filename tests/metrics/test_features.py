@@ -155,6 +155,8 @@ def test_the_same_features_are_computed_once(digits, judged):
   draw = lambda i: jnp.zeros((len(i), 8, 8, 1))  # noqa: E731
   jax.eval_shape(lambda: networks.look([counted, counted, counted._replace(key="other")], draw, 800))
   assert len(seen) == 2
+  jax.eval_shape(lambda: networks.look([counted._replace(costly=True)], draw, 100))
+  assert seen[-1][0] == 100  # and not a chunk's 250
   found = columns(digits.decode(digits.data.images[:800]))
   assert found.keys() | set(metrics.OF_NEIGHBOURS) == set(quality.explanations)
   np.testing.assert_allclose(found["classifier/frechet"], found["frechet/distance"], rtol=1e-6)

@@ -40,7 +40,16 @@ LINEAR = {
 LEVELS = {
   "lecam": lambda r, f, a, b: ((r - b) ** 2 + (f - a) ** 2, 2 * (r - b), 2 * (f - a)),
   "logit_drift": lambda r, f, a, b: (r**2, 2 * r, 0 * f),
+  "fisher": lambda r, f, a, b: second_moment_penalty(r, f),
 }
+
+
+def second_moment_penalty(r, f):
+  """Of three reals and three fakes, with the slopes of the sum of its three equal entries."""
+  excess = (r @ r + f @ f) / 6 - 1
+  return np.full(3, excess**2), 2 * excess * r, 2 * excess * f
+
+
 # For D(x) = w.x, from what copies differ by: p = w.(T(x) - x), q = w.(T(G(z)) - G(z)), s = w.(G(z + e) - G(z)).
 COPIES = {
   "bcr": lambda p, q, s: p**2 + q**2,
@@ -329,6 +338,20 @@ def test_levels_and_their_slopes(name):
   np.testing.assert_allclose(found, expected[0], rtol=1e-6)
   for got, slope in zip(slopes(jnp.ones(3)), expected[1:], strict=True):
     np.testing.assert_allclose(got, slope, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "weight"), [("lecam", 0.3), ("logit_drift", 1e-3)])
+def test_weights_that_papers_state(name, weight):
+  assert penalties.get(name).default_weight == weight
+
+
+def test_fisher_at_the_optimum_of_its_game():
+  """D = c h with h = +1 on reals and -1 on fakes, loss F - R = -2c: the least cost has 4 w Omega (Omega - 1) = R - F."""
+  sign, weight = jnp.ones(4), 0.3
+  cost = jax.jit(lambda c: -2 * c + weight * logits.fisher(c * sign, -c * sign, None).mean())
+  c = np.linspace(0.5, 3, 20001)
+  best = c[np.argmin(jax.vmap(cost)(jnp.asarray(c)))]
+  assert 4 * weight * best**2 * (best**2 - 1) == pytest.approx(2 * best, rel=1e-3)
 
 
 def test_moving_averages_are_a_geometric_series():

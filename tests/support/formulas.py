@@ -3,8 +3,8 @@
 A text is `FORMULA[, NAME = FORMULA ...][; remark]`. In a formula products may be written by juxtaposition (`0.5 (r - f)`,
 `3k`), and then bind as `*` and `/` do, from left to right; a function's name takes the parenthesis that follows it at
 once, and otherwise the whole product that follows (`log p/q`, `mean_i e^(-r_i)`); `[a < b]` is 1 where it holds and else
-0. Of a batch: r and f are the logits of one example, R and F the batch means, B its size, r_i and f_j those that
-`mean_i`, `mean_j`, `sum_i` and `sum_j` run over.
+0. Of a batch: r and f are the logits of one example, R and F the batch means, B its size; r_i, r_j, f_i and f_j those that
+`mean_i`, `mean_j`, `sum_i` and `sum_j` run over, and `mean_pairs` the pairs of which i and j differ.
 """
 
 import re
@@ -26,6 +26,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
   "sign": np.sign,
   "tanh": np.tanh,
   "cosh": np.cosh,
+  "abs": np.abs,
+  "max": np.maximum,
+  "min": np.minimum,
+  "mean_pairs": lambda x: (np.sum(x) - np.trace(x)) / (len(x) * (len(x) - 1)),
   "mean_i": lambda x: np.mean(x, axis=0, keepdims=True),
   "mean_j": lambda x: np.mean(x, axis=1, keepdims=True),
   "sum_i": lambda x: np.sum(x, axis=0, keepdims=True),
@@ -119,7 +123,7 @@ class Reader:
       if not callable(found):
         return found
       called = self.text[start + len(token) : start + len(token) + 1] == "("
-      return found(self.atom() if called else self.product())
+      return found(*self.arguments()) if called else found(self.product())
     if token == "(":
       value = self.sum()
       self.take(")")
@@ -132,10 +136,19 @@ class Reader:
       return np.where(left < right if sign == "<" else left > right, 1.0, 0.0)
     raise Unreadable(f"{self.text!r}: unexpected {token!r}")
 
+  def arguments(self) -> list[Any]:
+    self.take("(")
+    values = [self.sum()]
+    while self.next() == ",":
+      self.take()
+      values.append(self.sum())
+    self.take(")")
+    return values
+
 
 def parts(text: str) -> tuple[str, list[str]]:
   """(formula, definitions) of a text, without its remark."""
-  formula, *definitions = re.split(r", (?![^(\[]*[)\]])", text.split("; ")[0])
+  formula, *definitions = re.split(r", (?=\w+(?:\(\w+\))? = )", text.split("; ")[0])
   return formula, definitions
 
 
@@ -174,6 +187,8 @@ def of_batch(real: np.ndarray, fake: np.ndarray, options: Mapping[str, float]) -
     "f": fake[None, :],
     "r_i": real[:, None],
     "f_j": fake[None, :],
+    "r_j": real[None, :],
+    "f_i": fake[:, None],
     "R": real.mean(),
     "F": fake.mean(),
     "B": float(len(fake)),

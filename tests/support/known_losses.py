@@ -24,6 +24,8 @@ Formula = Callable[..., np.ndarray]
 GOLDEN = (np.array([-5, 1.4, 12.5, 2.7]), np.array([10, 4.4, -5.5, 3.6]))
 BATCHES = (GOLDEN, (np.array([0.3, -1.2, 2.5, 0.9]), np.array([-0.45, 1.6, -2.8, 0.7])))
 
+LOW = (BATCHES[1][0] / 2 - 4, BATCHES[1][1] / 2 - 4)  # no fake above -3, and pairs 0.3 and 0.45 apart
+
 
 class Known(NamedTuple):
   discriminator: Formula  # (r, f, **options) -> [B], as the paper prints it
@@ -33,6 +35,9 @@ class Known(NamedTuple):
   kinked: bool = False  # the best discriminator's logits lie on kinks of its loss, where no slope is zero
   highest: float = np.inf  # the logit above which the discriminator's formula is not meant
   unlevelled: bool = False  # a loss of pairing 'none' that a common shift of all logits leaves as it is
+  levelled: bool = False  # a loss of another pairing that such a shift changes
+  drawn: bool = False  # its optimum is that of the mean over batches drawn from a population, not of a whole population
+  cancels: bool = False  # the terms of its slope cancel: right to their rounding, not to the slope's
 
 
 def sg(x):
@@ -159,6 +164,51 @@ def tilted_mean(x, tilt):
   return np.full_like(x, np.log(np.mean(np.exp(tilt * x))) / tilt)
 
 
+def dual_contrastive(high, low):
+  """-log of the share of x in x and all low ones, and of -y in -y and all -high ones."""
+  picked = [np.exp(x) / (np.exp(x) + sum(np.exp(y) for y in low)) for x in high]
+  left = [np.exp(-y) / (np.exp(-y) + sum(np.exp(-x) for x in high)) for y in low]
+  return np.full_like(high, -np.mean(np.log(picked)) - np.mean(np.log(left)))
+
+
+def reweighted(f):
+  return np.exp(f) / np.mean(np.exp(f)) * f
+
+
+def within(function, logits):
+  """The mean over ordered pairs of different examples, one by one."""
+  pairs = [function(a - b) for i, a in enumerate(logits) for j, b in enumerate(logits) if i != j]
+  return np.mean(pairs) if pairs else 0.0
+
+
+def between(function, real, fake):
+  return np.mean([function(a - b) for a in real for b in fake])
+
+
+def energy_distance(r, f):
+  return np.full_like(f, 2 * between(abs, r, f) - within(abs, r) - within(abs, f))
+
+
+def gaussian(sigma, lower=0.0, upper=np.inf):
+  return lambda d: np.exp(-min(max(d**2, lower), upper) / (2 * sigma**2))
+
+
+def squared_mmd(r, f, sigma=1.0, lower=0.25, upper=4.0):
+  k = gaussian(sigma)
+  return np.full_like(f, within(k, r) + within(k, f) - 2 * between(k, r, f))
+
+
+def bounded_mmd(r, f, sigma=1.0, lower=0.25, upper=4.0):
+  near, far = gaussian(sigma, lower=lower), gaussian(sigma, upper=upper)
+  return np.full_like(f, 2 * between(far, r, f) - within(near, r) - within(near, f))
+
+
+def repulsive_mmd(r, f, sigma=1.0, lower=0.25, upper=4.0):
+  return np.full_like(f, within(gaussian(sigma, upper=upper), r) - within(gaussian(sigma, lower=lower), f))
+
+
+BOUNDS = {"sigma": 1.7, "lower": 1.1, "upper": 7.0}
+
 KNOWN: dict[str, Known] = {
   # Golden means of these seven, from ground truth 3.6 (V-num), and of the paired and average losses from sums by hand.
   "minimax": Known(bce, lambda r, f: np.log(1 - sg(f)), (5.833865891654, -4.510820879946)),
@@ -232,6 +282,20 @@ KNOWN: dict[str, Known] = {
     (9.769766652662, -7.421670160456),
     {"beta": 0.2, "gamma": 1.3},
   ),
+  # Golden means of these five by 50-digit decimals and plain loops.
+  "dual_contrastive": Known(
+    dual_contrastive, lambda r, f: dual_contrastive(f, r), (16.119416313839780, 17.913888039211345), drawn=True
+  ),
+  "kl_hinge": Known(
+    lambda r, f: pos(1 - r) + pos(1 + reweighted(f)),
+    lambda r, f: -reweighted(f),
+    (12.468822221408463, -9.968822221408463),
+    levelled=True,
+    cancels=True,
+  ),
+  "energy": Known(lambda r, f: -energy_distance(r, f), energy_distance, (3.125, -3.125), cancels=True),
+  "mmd": Known(bounded_mmd, squared_mmd, (0.250454550207580, -0.048530658406785), BOUNDS, cancels=True),
+  "mmd_repulsive": Known(repulsive_mmd, squared_mmd, (0.063347430178232, -0.048530658406785), BOUNDS, cancels=True),
   "f_gan_kl": f_gan("kl", False, (2033.728317272244, -2036.628317272244)),
   "f_gan_kl_practical": f_gan("kl", True, (2033.728317272244, -3.125)),
   "f_gan_reverse_kl": f_gan("reverse_kl", False, (39.306741326478, -2.125)),
@@ -275,7 +339,7 @@ def check_values(name: str, build: Builder, card: Card) -> None:
   known = KNOWN[name]
   for options in ({}, dict(known.other)):
     loss = build(**options)
-    for real, fake in BATCHES:
+    for real, fake in (*BATCHES, LOW, (LOW[0][:1], LOW[1][:1])) if known.cancels else BATCHES:
       for half, formula in ((loss.discriminator, known.discriminator), (loss.generator, known.generator)):
         got = half(jnp.asarray(real), jnp.asarray(fake))
         assert got.shape == real.shape
@@ -296,16 +360,21 @@ def check_slopes(name: str, build: Builder, card: Card) -> None:
   for options in ({}, dict(KNOWN[name].other)):
     chosen = {**_defaults(build), **options}
     real, fake = spread(100.0)
-    got = slope_of(build(**options).generator, 1, real, fake)
+    generator = build(**options).generator
+    got = slope_of(generator, 1, real, fake)
     expected = card.slope_at(jnp.asarray(real), jnp.asarray(fake), **chosen)
-    close(got, expected, 1e-8, f"{name} {options}: slope", atol=1e-300)
+    atol = 1e-13 * np.abs(got).max() if KNOWN[name].cancels else 1e-300
+    close(got, expected, 1e-8, f"{name} {options}: slope", atol=atol)
+    for size in (1, 2) if KNOWN[name].cancels and not options else ():  # whose pairs are none, and one
+      few = BATCHES[1][0][:size], BATCHES[1][1][:size]
+      close(slope_of(generator, 1, *few), card.slope_at(*map(jnp.asarray, few), **chosen), 1e-8, name, atol=1e-14)
 
 
 def check_zero_sum(name: str, build: Builder, card: Card) -> None:
   """`zero_sum` says, both ways, whether the generator's slope is minus the discriminator's."""
   loss = build()
   differs = False
-  for real, fake in BATCHES:
+  for real, fake in (*BATCHES, LOW):
     ours, theirs = slope_of(loss.generator, 1, real, fake), slope_of(loss.discriminator, 1, real, fake)
     differs = differs or not np.allclose(ours, -theirs, rtol=1e-9)
   assert card.zero_sum != differs, f"{name}: the card says zero_sum={card.zero_sum}"
@@ -317,13 +386,21 @@ REAL_ATOM = np.repeat([0, 0, 0, 1, 1], 5)
 FAKE_ATOM = np.tile([0, 1, 1, 1, 1], 5)
 
 
+def batches_of_two(loss: Loss) -> Callable[[jax.Array], jax.Array]:
+  """(logits of the two atoms) -> D's loss, its mean over every batch of two reals and two fakes of the population."""
+  five = np.stack(np.meshgrid(*[np.arange(5)] * 4), -1).reshape(-1, 4)
+  real, fake = np.array([0, 0, 0, 1, 1])[five[:, :2]], np.array([0, 1, 1, 1, 1])[five[:, 2:]]
+  return lambda v: jnp.mean(jax.vmap(loss.discriminator)(v[real], v[fake]))
+
+
 def check_coupled_optimum(name: str, build: Builder, card: Card) -> None:
   """Where examples meet, the card's optimal logit is stationary on the population of all pairs of two atoms."""
   for options in ({}, dict(KNOWN[name].other)):
     loss = build(**options)
     log_ratio = jnp.log(jnp.asarray([P1 / Q1, (1 - P1) / (1 - Q1)]))
     best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
-    slope = jax.grad(lambda v, loss=loss: jnp.mean(loss.discriminator(v[REAL_ATOM], v[FAKE_ATOM])))(best)
+    whole = lambda v, loss=loss: jnp.mean(loss.discriminator(v[REAL_ATOM], v[FAKE_ATOM]))  # noqa: E731
+    slope = jax.grad(batches_of_two(loss) if KNOWN[name].drawn else whole)(best)
     close(slope, [0, 0], 0, f"{name} {options}: stationary", atol=1e-12)
 
 
@@ -386,8 +463,18 @@ def check_shift(name: str, build: Builder, card: Card) -> None:
       slope_of(loss.generator, 1, real + shift, fake + shift),
     ]
     moves += [not np.allclose(np.asarray(a), np.asarray(b), rtol=1e-9) for a, b in zip(before, after, strict=True)]
-  invariant = card.pairing != "none" or KNOWN[name].unlevelled
+  invariant = (card.pairing != "none" and not KNOWN[name].levelled) or KNOWN[name].unlevelled
   assert any(moves) != invariant, f"{name}: pairing is {card.pairing!r}"
+
+
+def check_symmetry(name: str, build: Builder, card: Card) -> None:
+  """`symmetric` says, both ways, whether logits of opposite sign cost D the same."""
+  loss = build()
+  same = [
+    np.allclose(loss.discriminator(real, fake).mean(), loss.discriminator(-real, -fake).mean(), rtol=1e-9)
+    for real, fake in BATCHES
+  ]
+  assert all(same) == card.symmetric, f"{name}: the card says symmetric={card.symmetric}"
 
 
 def check_texts(name: str, build: Builder, card: Card) -> None:
@@ -430,6 +517,7 @@ CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
   check_zero_sum,
   check_optimum,
   check_shift,
+  check_symmetry,
   check_overflow,
   check_texts,
 )

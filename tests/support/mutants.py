@@ -36,6 +36,8 @@ FILES = {
   "least_squares": ["least_squares"],
   "margins": ["margins"],
   "relativistic": ["relativistic"],
+  "contrastive": ["contrastive"],
+  "kernels": ["kernels"],
   "tilted": ["tilted"],
   "f_divergences": ["f_divergences", "f_gan"],
   "f_gan": ["f_gan"],
@@ -45,6 +47,9 @@ FILES = {
 # Survivors that cannot be killed, by file, change and a part of the line, with the reason: the program means the same.
 EQUIVALENT = {
   ("margins", "fake -> real", "jnp.ones_like(fake)"): "reals and fakes have one shape and one dtype",
+  ("kernels", "1 -> 2", "return jnp.sum(jnp.where(different"): "of a batch of one the sum is 0",
+  ("kernels", "fake -> real", "/ max(fake.size - 1, 1)"): "reals and fakes have one shape",
+  ("kernels", "fake -> real", "jnp.full_like(fake"): "reals and fakes have one shape and one dtype (the others die)",
   ("tilted", "fake -> real", "-fake.size * softmax"): "reals and fakes have one shape",
   ("tilted", "1.0 -> 2.0", "safe = jnp.where"): "any number but 0 will do in the branch that is not taken",
   ("tilted", "1.0 -> 0.5", "safe = jnp.where"): "any number but 0 will do in the branch that is not taken",
@@ -84,7 +89,7 @@ def registered(files: list[str], tree: ast.Module) -> tuple[dict[str, tuple], di
       code = tree if name == files[0] else ast.parse(source(name).read_text())
       exec(compile(code, str(source(name)), "exec"), module.__dict__)
     table = getattr(sys.modules["gan_jax.losses.f_divergences"], "DIVERGENCES", {}) if "f_divergences" in files else {}
-    return {name: (registry.LOSSES[name], registry.CARDS[name]) for name in registry.LOSSES}, table
+    return {name: (registry.LOSSES[name].builder, registry.CARDS[name]) for name in registry.LOSSES}, table
   finally:
     for name, module in modules.items():
       sys.modules[f"gan_jax.losses.{name}"] = module
