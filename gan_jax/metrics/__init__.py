@@ -1,4 +1,16 @@
-"""Metrics of sample quality, by name; `auto` chooses one by the kind of data."""
+"""Metrics of sample quality, by name; `auto` chooses one by the kind of data.
+
+Of images: `images` (what `auto` chooses: distance, classes, spread, copies, in the features of a small classifier of the
+data), `kid`, `frechet` (FID in Inception's features), `prdc` (precision, recall, density, coverage), `memorisation`,
+`inception_score`, `stacked_modes`. Of points: `mixture`, `line`. A config joins several, and each has options:
+
+    --config.metrics=images+kid --config.metric_options.kid.features=lite0
+
+Features are those of `classifier` (a small network trained on the data themselves), of `lite0` (EfficientNet-Lite0, in the
+extra `features`), or of `inception` (weights from a file: `metric_options.kid.features=inception` and
+`metric_options.kid.weights=PATH`). A column is named by its features: `lite0/kid`. A metric that is not asked for costs
+nothing, and several of one network share its features.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -165,6 +165,18 @@ def test_the_same_features_are_computed_once(digits, judged):
   assert "accurate on held-out" in quality.notes["kid_features"]
 
 
+def test_half_copies_and_half_new_images_are_told_from_all_new_ones(digits, cache):
+  """Held-out digits are as far from the training ones as the data say; of copies the median is 0."""
+  train, other = (jax.tree.map(lambda x, s=s: x[s], digits.data) for s in (slice(0, 1200), slice(1200, None)))
+  quality = metrics.build(digits._replace(data=train, reference=other), cache, "memorisation")
+  new, copies = (digits.decode(x.images) for x in (other, train))
+  mixed = jnp.concatenate([new[:200], copies[:400]])
+  measure = jax.jit(lambda images: quality.measure(lambda i: images[i], 597, False))
+  found = {n: quality.finish(np.asarray(measure(x))[None]) for n, x in {"new": new, "mixed": mixed}.items()}
+  assert found["new"]["classifier/nearest_real"] == pytest.approx(1, abs=1e-3)
+  assert found["mixed"]["classifier/nearest_real"] == 0
+
+
 def test_features_of_real_examples_are_kept_until_their_file_is_damaged(digits, tmp_path):
   """Of a costly network: by the digest of the data and the network."""
   calls = []

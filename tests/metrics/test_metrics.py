@@ -159,6 +159,7 @@ KNOWN = {
   "images": ("digits", None, {"classes/present": 10, "samples/spread": 1}),
   "kid": ("digits", "ring", {}),
   "line": ("line", "ring", {"line/wasserstein": 0, "line/mean": 0, "line/variance": 1}),
+  "memorisation": ("digits", "ring", {"classifier/nearest_real": 0}),  # all of them are among the training examples
   "mixture": ("ring", "line", {"modes/covered": 8, "modes/high_quality": 1 - np.exp(-4.5), "samples/spread": 1}),
   "stacked_modes": ("digits", "digits", None),  # see test_stacked
   "prdc": ("digits", "ring", {"classifier/precision": 1, "classifier/recall": 1, "classifier/coverage": 1}),

@@ -48,6 +48,30 @@ def test_every_size_is_made_and_judged(model, shape):
 
 
 @pytest.mark.parametrize(
+  ("model", "shape"),
+  [
+    ("resnet", (48, 64, 3)),
+    ("resnet", (28, 28, 1)),
+    ("sndcgan", (48, 64, 3)),
+    ("sndcgan", (28, 32, 4)),
+    ("biggan", (64, 64, 3)),
+    ("biggan", (12, 16, 1)),
+    ("r3gan", (32, 16, 1)),
+  ],
+)
+def test_published_networks_make_other_sizes_and_colours(model, shape):
+  generator, discriminator = models.get(model)(shape, 3, 9, True, generator_width=16, discriminator_width=16)
+
+  def play(key, noise, labels):
+    images, _ = generator.apply(*generator.init(key), noise, labels, True)
+    return images, discriminator.apply(*discriminator.init(key), images, labels, True)[0]
+
+  images, output = jax.eval_shape(play, jax.random.key(0), np.zeros((2, 9), np.float32), np.zeros(2, np.int32))
+  assert images.shape == (2, *shape)
+  assert output.logits.shape == (2,)
+
+
+@pytest.mark.parametrize(
   ("shape", "message"),
   [
     ((2,), r"expected images \[H, W, C\], got examples of shape \(2,\)"),
