@@ -154,6 +154,7 @@ class Trace(NamedTuple):
   alive: Array  # bool: this step's update was taken
   threshold: Array  # the logit at which the loss in use is neutral between real and fake; NaN: it has no such logit
   calibrated: Array  # bool: the optimal logit is log p/q, so its sigmoid is a probability
+  signed: Array  # bool: to the loss in use a high logit means "real"
   generator: GeneratorView
   discriminator: DiscriminatorView
   next_generator_grads: Params | None = None  # of the step after this one; None unless `Spec.probes` asks for `noise`

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from gan_jax import losses
 from gan_jax.core.types import Batches, Counts, Data, GanState, Params, StepFn, Trace
 from gan_jax.game import discriminator, generator, methods, schedules
 from gan_jax.game.batches import Batch, deal, draw
@@ -64,6 +65,7 @@ def step(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple
     alive=sound,
     threshold=threshold,
     calibrated=calibrated,
+    signed=jnp.array([losses.signed(name) for name in game.spec.losses])[jnp.asarray(hypers.loss_index)],
     generator=gen._replace(updates=choose(sound, gen.updates, jax.tree.map(jnp.zeros_like, gen.updates))),
     discriminator=disc._replace(normalised=normalised(game, hypers, new.disc_params, new.memory)),
   )

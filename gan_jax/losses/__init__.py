@@ -18,7 +18,7 @@ from gan_jax.losses.registry import CARDS, LOSSES, Card, card, halves, register
 from gan_jax.core.registry import import_modules
 from gan_jax.core.types import Loss
 from gan_jax.losses.classes import CLASS_LOSSES
-from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, zero_sum
+from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, signed, zero_sum
 
 __all__ = [
   "CARDS",
@@ -34,6 +34,7 @@ __all__ = [
   "halves",
   "optimal_logit",
   "register",
+  "signed",
   "zero_sum",
 ]
 

@@ -205,6 +205,11 @@ def optimal_logit(name: str) -> Callable[..., Array] | None:
   return parse(name).optimal_logit
 
 
+def signed(name: str) -> bool:
+  """Whether a high logit means "real" to the discriminator of a loss, transformed or not: its card is not `symmetric`."""
+  return not symmetric(parse(name).judge)
+
+
 def zero_sum(name: str) -> bool:
   """Whether `name` is a registered zero-sum loss. False for a transformed one: one half only may have changed."""
   return name in CARDS and CARDS[name].zero_sum

@@ -39,7 +39,7 @@ class Card(NamedTuple):
   overflows_at: float | None = None
   # (log p/q, **hyperparameters) -> logit, the middle of the interval if many are optimal; None: no closed form.
   optimal_logit_at: Callable[..., Array] | None = None
-  # The loss is the same for -r and -f, so a high logit need not mean "real": an AUC of 0 separates as well as one of 1.
+  # The loss is the same for -r and -f, so a high logit need not mean "real": no AUC, accuracy or win rate is measured.
   symmetric: bool = False
 
 

@@ -82,7 +82,7 @@ def text_card(name: str) -> str:
     "pairing": f"{c.pairing}: {PAIRINGS[c.pairing]}",
     "optimal logit": c.optimal_logit,
     "its range": optimal_range(name),
-    "its sign": "none: AUC 0 separates as well as AUC 1" if c.symmetric else 'high means "real"',
+    "its sign": "none, so AUC, accuracy and win rate are not measured" if c.symmetric else 'high means "real"',
     "saturates": c.saturates,
     "overflows at": "nowhere" if c.overflows_at is None else f"|logit| = {c.overflows_at:g} in float32, by its formula",
     "options": options,

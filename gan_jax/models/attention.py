@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gan_jax.core.checks import at_least_float32
 from gan_jax.core.errors import BadInput, shown
 from gan_jax.core.norms import largest
 from gan_jax.models.initial import initial
@@ -36,7 +37,8 @@ class SelfAttention(nn.Module):
     queries = to(few, "query", x).reshape(batch, height * width, few)
     keys = max_pool(to(few, "key", x)).reshape(batch, -1, few)
     values = max_pool(to(half, "value", x)).reshape(batch, -1, half)
-    shares = jax.nn.softmax(jnp.einsum("bnc,bmc->bnm", queries, keys), axis=-1)
+    scores = jnp.einsum("bnc,bmc->bnm", queries, keys)
+    shares = jax.nn.softmax(at_least_float32(scores), axis=-1).astype(x.dtype)
     found = jnp.einsum("bnm,bmc->bnc", shares, values).reshape(batch, height, width, half)
     gate = self.param("gate", nn.initializers.zeros, ())
     return x + gate * to(channels, "output", found)

@@ -62,7 +62,7 @@ class Generator(nn.Module):
     first, *parts = chunks(noise, blocks + 1)
     if self.conditional:  # not normalised, and the same for all blocks
       table = self.form._replace(spectral=False).linear(self.embedding, use_bias=False, name="embed")
-      shared = table(one_hot(labels, self.num_classes), train)
+      shared = table(one_hot(labels, self.num_classes, dtype=noise.dtype), train)
       parts = [jnp.concatenate([shared, part], axis=-1) for part in parts]
     x = self.form.linear(height * width * self.channels[0], name="first")(first, train)
     x = x.reshape(len(x), height, width, self.channels[0])

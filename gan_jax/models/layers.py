@@ -6,7 +6,9 @@ everywhere. A stride-s convolution is also a sum of matrix products: fold each s
 Products run at full speed in `scan`, and become batched products over a population. Up to 4 taps are slices, multiplied
 and summed. More (kernel 3 at stride 1 has 9), and those of grouped convolutions, are joined to one product (im2col): in
 a gradient step in `scan` on 2 busy cores that took 40 ms for 3 -> 128 channels on 16 images of 32 x 32, the sum of
-products 444; 116 against 212 for 128 -> 128 at 16 x 16.
+products 444; 116 against 212 for 128 -> 128 at 16 x 16. XLA's own convolution took 7 to 60 times the processor time of
+the forms here: 1700 ms against 58 for that one, 1750 against 28 with the mean of 2 x 2 pixels after it or doubling
+before it, 1250 against 58 for 32 groups of 16 channels.
 
 `convolution='auto'` is 'matmul' on every backend for now: it was measured on CPU only.
 """

@@ -77,14 +77,14 @@ class Norm(nn.Module):
     return x
 
 
-def class_vectors(labels: Array, num_classes: int, features: int, stddev: float, name: str) -> Array:
+def class_vectors(labels: Array, num_classes: int, features: int, stddev: float, name: str, dtype: Any) -> Array:
   """A learned vector per class: labels [B] -> [B, features], initialised as N(0, stddev^2).
 
   It is a product with a one-hot matrix, not indexing: the gradient of indexing is a scatter-add, whose order on a GPU
   varies (so do the bits), and which does not batch over a population as a matrix product does.
   """
   table = nn.Dense(features, use_bias=False, kernel_init=weights(stddev**2, fan_in=1), name=name)
-  return table(jax.nn.one_hot(labels, num_classes))
+  return table(jax.nn.one_hot(labels, num_classes, dtype=dtype))
 
 
 class LatentInput(nn.Module):
@@ -98,7 +98,7 @@ class LatentInput(nn.Module):
   def __call__(self, noise: Array, labels: Array) -> Array:
     if not self.conditional:
       return noise
-    vectors = class_vectors(labels, self.num_classes, noise.shape[-1], self.stddev, "embed")
+    vectors = class_vectors(labels, self.num_classes, noise.shape[-1], self.stddev, "embed", noise.dtype)
     return jnp.concatenate([noise, vectors], axis=-1)
 
 
@@ -131,7 +131,10 @@ class LogitHead(nn.Module):
     if not (self.conditional and self.class_only):
       logits = linear("linear", 1, weights(self.gain), features, self.bias)[:, 0]
     if self.conditional:  # a product with a one-hot matrix: see `class_vectors`
-      chosen, init = jax.nn.one_hot(labels, self.num_classes), weights(self.embed_gain * (width**-0.5) ** 2, fan_in=1)
+      chosen, init = (
+        jax.nn.one_hot(labels, self.num_classes, dtype=features.dtype),
+        weights(self.embed_gain * (width**-0.5) ** 2, fan_in=1),
+      )
       logits += (linear("embed", width, init, chosen, bias=False) * features).sum(-1)
     classes = None
     if self.class_logits < 0:

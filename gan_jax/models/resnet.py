@@ -93,7 +93,7 @@ class Generator(nn.Module):
   def __call__(self, noise: Array, labels: Array, train: bool) -> Array:
     height, width = base(self.image_shape, len(self.channels) - 1)
     normed = self.form.norm != "none"
-    condition = one_hot(labels, self.num_classes) if self.conditional and normed else None
+    condition = one_hot(labels, self.num_classes, dtype=noise.dtype) if self.conditional and normed else None
     x = LatentInput(self.conditional and not normed, self.num_classes)(noise, labels)
     x = self.form.linear(height * width * self.channels[0], name="first")(x, train)
     x = x.reshape(len(x), height, width, self.channels[0])

@@ -47,7 +47,7 @@ class Generator(nn.Module):
     stages = min(STAGES, halvings(self.image_shape))
     height, width = base(self.image_shape, stages)
     normed = self.form.norm != "none"
-    condition = one_hot(labels, self.num_classes) if self.conditional and normed else None
+    condition = one_hot(labels, self.num_classes, dtype=noise.dtype) if self.conditional and normed else None
     norm = lambda x: nn.relu(ConditionalNorm(self.form)(x, condition, train))  # noqa: E731
     x = LatentInput(self.conditional and not normed, self.num_classes)(noise, labels)
     x = self.form.linear(height * width * self.width)(x, train)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.nn.initializers import Initializer
 
+from gan_jax.core.checks import at_least_float32
 from gan_jax.core.spectra import matrix, power_iteration, unit
 
 COLLECTION = "spectral"  # of the variables, beside `params`
@@ -23,13 +24,14 @@ SQUARINGS = 4  # of W^T W at the start: as many as 2^4 = 16 iterations of the po
 
 def normalised(module: nn.Module, kernel: Array, train: bool, name: str = "vector") -> Array:
   """kernel / s, with a vector [outputs] of that name among the module's variables; for a compact `__call__`."""
-  held = module.variable(COLLECTION, name, lambda: first_vector(kernel))
-  u, v = power_iteration(kernel, held.value)
+  wide = at_least_float32(kernel)  # in mixed precision too; the result is rounded once
+  held = module.variable(COLLECTION, name, lambda: first_vector(wide))
+  u, v = power_iteration(wide, held.value)
   if train and not module.is_initializing():
     # A power method cannot leave the zero vector, into which a kernel of zeros would lead it.
     held.value = jnp.where(jnp.any(v != 0), v, held.value)
-  scale = u @ matrix(kernel) @ v
-  return kernel / jnp.where(scale > 0, scale, 1)
+  scale = u @ matrix(wide) @ v
+  return (wide / jnp.where(scale > 0, scale, 1)).astype(kernel.dtype)
 
 
 def first_vector(kernel: Array) -> Array:

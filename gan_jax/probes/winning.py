@@ -45,6 +45,11 @@ def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
   return jnp.log(2.0) - 0.5 * (softplus(-real_logits).mean() + softplus(fake_logits).mean())
 
 
+def signed(trace: Trace, value: Array) -> Array:
+  """A value that takes a high logit for "real": NaN where the loss gives the sign of a logit no meaning."""
+  return jnp.where(trace.signed, value, jnp.nan)
+
+
 @probe(
   {
     "logits/real_mean": "mean logit of real examples (a high logit means 'real')",
@@ -57,7 +62,8 @@ def jensen_shannon_bound(real_logits: Array, fake_logits: Array) -> Array:
     "loss has none, because only differences of its logits mean anything",
     "disc/accuracy_fake": "share of generated examples with a logit below the loss's own threshold (a tie is half); NaN "
     "where the loss has none",
-    "disc/auc": "chance that a real example scores above a generated one: 0.5 is a level game, 1 is discriminator dominance",
+    "disc/auc": "chance that a real example scores above a generated one: 0.5 is a level game, 1 is discriminator "
+    "dominance; NaN, as the accuracy and the win rate, where to the loss a high logit does not mean 'real' (energy, mmd)",
     "disc/win_rate": "share of pairs, one real and one generated, in which the real one scores higher",
     "disc/calibration_error": "mean distance of sigmoid(logit) from the share of reals that have it, over ten bins; "
     "NaN where the loss does not make sigmoid(logit) a probability",
@@ -80,11 +86,11 @@ def dominance(trace: Trace) -> dict[str, Array]:
     "logits/fake_mean": fake.mean(),
     "logits/margin": margin,
     **quantiles("logits/margin", real - fake),
-    "disc/accuracy": 0.5 * (right_real + right_fake),
+    "disc/accuracy": signed(trace, 0.5 * (right_real + right_fake)),
     "disc/accuracy_real": jnp.where(own, right_real, jnp.nan),
     "disc/accuracy_fake": jnp.where(own, right_fake, jnp.nan),
-    "disc/auc": area_under_curve(real, fake),
-    "disc/win_rate": win_rate(real, fake),
+    "disc/auc": signed(trace, area_under_curve(real, fake)),
+    "disc/win_rate": signed(trace, win_rate(real, fake)),
     "disc/calibration_error": jnp.where(trace.calibrated, calibration_error(real, fake), jnp.nan),
     "bound/jensen_shannon": jensen_shannon_bound(real, fake),
     "bound/wasserstein": ratio(margin, jnp.stack(slopes).max()),
@@ -106,9 +112,11 @@ def held_out(trace: Trace) -> dict[str, Array]:
     return {}
   unseen, fake = trace.generator.held_out_logits, trace.generator.fake_logits
   return {
-    "disc/auc_held_out": area_under_curve(unseen, fake),
-    "disc/win_rate_held_out": win_rate(unseen, fake),
-    "disc/overfitting": area_under_curve(trace.generator.real_logits, fake) - area_under_curve(unseen, fake),
+    "disc/auc_held_out": signed(trace, area_under_curve(unseen, fake)),
+    "disc/win_rate_held_out": signed(trace, win_rate(unseen, fake)),
+    "disc/overfitting": signed(
+      trace, area_under_curve(trace.generator.real_logits, fake) - area_under_curve(unseen, fake)
+    ),
     "logits/held_out_mean": unseen.mean(),
     "bound/jensen_shannon_held_out": jensen_shannon_bound(unseen, fake),
   }

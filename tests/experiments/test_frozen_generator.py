@@ -16,6 +16,7 @@ from gan_jax.metrics import Quality
 from gan_jax.runner import grouping, population, restore
 from gan_jax.runner import study as runner_study
 from gan_jax.settings import sweeps
+from tests.support.pages import undrawn
 
 SMALL = {
   "datasets": "ring",
@@ -29,6 +30,14 @@ SMALL = {
 }
 UNASKED = Quality(lambda draw, count, near: draw(jnp.arange(2)).mean(), dict, {}, {})
 ARGUMENTS = [f"--config.{name}={value}" for name, value in SMALL.items()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_pages():
+  """And a fifth of the coordinates, each of which is fitted by two families of distributions."""
+  with pytest.MonkeyPatch.context() as patch, undrawn():
+    patch.setattr(gradients, "COORDINATES", 8)
+    yield
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from experiments.sweep import CONFIGS
 from gan_jax import runs
 from gan_jax.report import records
 from gan_jax.settings import sweeps
+from tests.support.pages import undrawn
 
 SMALL = """
 def get_config():
@@ -27,7 +28,8 @@ def sweep(s):
 def written(tmp_path_factory):
   folder = tmp_path_factory.mktemp("modes")
   (folder / "small.py").write_text(SMALL)
-  study.main(["--config", str(folder / "small.py"), "--out", str(folder / "out")])
+  with undrawn():
+    study.main(["--config", str(folder / "small.py"), "--out", str(folder / "out")])
   return folder / "out"
 
 

@@ -13,6 +13,7 @@ from gan_jax.report import records
 from gan_jax.runner import grouping
 from gan_jax.settings import sweeps
 from tests.support.networks import pure
+from tests.support.pages import undrawn
 
 SMALL = """
 def get_config():
@@ -32,7 +33,8 @@ def sweep(s):
 def written(tmp_path_factory):
   folder = tmp_path_factory.mktemp("paths")
   (folder / "small.py").write_text(SMALL)
-  study.main(["--config", str(folder / "small.py"), "--out", str(folder / "out")])
+  with undrawn():
+    study.main(["--config", str(folder / "small.py"), "--out", str(folder / "out")])
   return folder / "out"
 
 

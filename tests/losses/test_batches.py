@@ -100,7 +100,7 @@ def test_two_without_a_sign_mix():
   mixed = losses.get("mix(mmd_repulsive, energy)")
   real, fake = (jnp.asarray(x, jnp.float32) for x in BATCHES[1])
   np.testing.assert_array_equal(mixed.generator(real, fake), losses.get("energy").generator(real, fake))
-  assert "AUC 0 separates as well" in text_card("energy")
+  assert "so AUC, accuracy and win rate are not measured" in text_card("energy")
   assert 'high means "real"' in text_card("hinge")
 
 

@@ -1,6 +1,7 @@
 """The published networks at a small width: every gradient, R1, populations, the coupling of a batch, the second head."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 
 from gan_jax import models
 from gan_jax.models import coupling
+from gan_jax.models.precision import in_bfloat16
 
 SHAPE, CLASSES = (8, 8, 3), 3
 WIDTHS = {"generator_width": 4, "discriminator_width": 4}
@@ -70,3 +72,16 @@ def test_the_batch_is_coupled_by_batch_normalisation_alone(model):
   assert not coupling.couples_batch(players(model)[1], SHAPE)
   if model in ("resnet", "sndcgan"):  # biggan's is resnet's, r3gan's has none
     assert coupling.couples_batch(players(model, discriminator_norm="batch")[1], SHAPE)
+
+
+@pytest.mark.parametrize("model", ["resnet", "r3gan"])
+def test_in_mixed_precision_every_product_of_images_is_in_bfloat16(model):
+  """Also after classes, vectors of spectral normalisation and attention, which are float32 by themselves."""
+  labels = np.zeros(2, np.int32)
+  for player, shape in zip(map(in_bfloat16, players(model)), ((8,), SHAPE), strict=True):
+    state = jax.eval_shape(player.init, jax.random.key(0))
+    inputs = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    program = str(jax.make_jaxpr(lambda s, x, p=player: p.apply(*s, x, labels, True))(state, inputs))
+    products = re.findall(r"(\w+)\[(\d+(?:,\d+)+)\] = dot_general", program)
+    assert len(products) > 5
+    assert {dtype for dtype, _ in products} == {"bf16"}

@@ -255,6 +255,30 @@ def test_the_undecided_logit_is_where_the_best_discriminator_of_equal_densities_
     assert values[0] <= min(values[1:]) + 1e-6
 
 
+UNSIGNED = (
+  "disc/accuracy",
+  "disc/auc",
+  "disc/win_rate",
+  "disc/auc_held_out",
+  "disc/win_rate_held_out",
+  "disc/overfitting",
+)
+
+
+def test_where_a_logit_has_no_sign_nobody_says_who_wins(measured):
+  """By name, transformed or not; and what takes a high logit for 'real' is then NaN, whatever the logits are."""
+  names = ("energy", "temperature(mmd)", "mix(mmd_repulsive, energy)", "hinge", "mix(hinge, minimax)", "kl_hinge")
+  assert [losses.signed(name) for name in names] == [False, False, False, True, True, True]
+  assert bool(measured[0].signed)
+  trace = with_view(measured[0], held_out_logits=0.5 * measured[0].generator.real_logits)
+  for found in (probes.dominance, probes.winning.held_out):
+    rows = [found(trace._replace(signed=jnp.asarray(signed))) for signed in (True, False)]
+    for name, value in rows[0].items():
+      assert np.isfinite(float(value)) or name == "disc/calibration_error" or name.startswith("disc/accuracy_"), name
+      assert np.isnan(float(rows[1][name])) or name not in UNSIGNED, name
+      assert name in UNSIGNED or rows[1][name] == value or np.isnan(float(value)), name
+
+
 @pytest.mark.parametrize("name", sorted(losses.LOSSES))
 def test_the_best_discriminator_is_right_at_its_own_threshold(measured, name):
   """Where data and model share nothing, and where they differ a little: no example lies on the threshold or beyond it."""

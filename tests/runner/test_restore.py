@@ -12,6 +12,7 @@ from gan_jax.metrics import Quality
 from gan_jax.report.loading import load_study
 from gan_jax.runner import best as best_of
 from gan_jax.runner import population, restore, study
+from tests.support.pages import undrawn
 
 SMALL = """
 def get_config():
@@ -28,7 +29,8 @@ def sweep(s):
 def run(tmp_path_factory):
   folder = tmp_path_factory.mktemp("restore")
   (folder / "small.py").write_text(SMALL)
-  return study.run(str(folder / "small.py"), [], folder / "study", single=False, say=lambda line: None)
+  with undrawn():
+    return study.run(str(folder / "small.py"), [], folder / "study", single=False, say=lambda line: None)
 
 
 def test_training_goes_on_from_it_to_the_end_that_it_had(run):

@@ -24,6 +24,7 @@ from gan_jax.runner import checkpoint, population, standing, study
 from gan_jax.runs import plan
 from gan_jax.settings import labels
 from tests.data.test_idx import write_set
+from tests.support.pages import undrawn
 
 CONFIG = """
 def get_config():
@@ -53,7 +54,7 @@ def compiled_once():
       programs[key] = compile_group(group, *arguments)
     return programs[key]
 
-  with pytest.MonkeyPatch.context() as patch:
+  with pytest.MonkeyPatch.context() as patch, undrawn():
     patch.setattr(population, "compile_group", remembered)
     yield
 
