@@ -172,7 +172,7 @@ jax.tree.map(np.testing.assert_array_equal, once, full)
 
 # From the host, in feeds of one step, and stopped on the way: the same bits.
 feeding.LARGEST = 1
-fields = [{"loss": loss, "seed": i, "data_memory": 0.0, "probes": "noise"} for i, loss in enumerate(losses)]
+fields = [{"loss": loss, "seed": i, "data_memory": 0.0} for i, loss in enumerate(losses)]
 (group,) = grouping.group([settings.resolve(small, one) for one in fields])
 program = population.compile_group(group, game.build(group.spec, dataset), dataset, None)
 assert program.data is None
