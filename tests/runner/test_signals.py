@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 CONFIG = """
 def get_config():
   return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
-          "latent_size": 4, "batch_size": 16, "steps": 300,
+          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 300,
           "probe_every": 10, "evaluation_samples": 100, "evaluate_every": 300, "checkpoint_every": 300}
 
 def sweep(s):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import report as report_command
+from experiments import sweep as sweep_command
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.runner import study
@@ -26,7 +28,7 @@ Three losses and two seeds.
 def get_config():
   return {{
     "model_options": {{"generator_width": 8, "discriminator_width": 8, "depth": 1}},
-    "latent_size": 4, "batch_size": 16, "penalty": "r1+lecam",
+    "dataset": "ring", "latent_size": 2, "batch_size": 16, "penalty": "r1+lecam",
     "weight_constraint": "spectral", "lookahead_every": 7, "hold_out": 5, "lens": "minimax+hinge",
     "penalty_weight": 0.1, "steps": {steps}, "probe_every": 10, "evaluate_every": 100, "checkpoint_every": 50,
     "evaluation_samples": 100,
@@ -39,7 +41,7 @@ def sweep(s):
 PLAIN = """
 def get_config():
   return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
-          "latent_size": 4, "batch_size": 16, "steps": 20,
+          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 20,
           "probe_every": 10, "evaluation_samples": 100}
 
 def sweep(s):
@@ -162,7 +164,7 @@ def test_report_and_export_from_the_files_alone(clean):
   assert len(found) == 6
   assert {run["status"] for run in found} == {"done"}
   assert {run["last_step"] for run in found} == {300}
-  assert all(run["metrics"]["frechet/distance"] > 0 for run in found)
+  assert all(run["metrics"]["points/frechet"] > 0 for run in found)
   code, out, _ = call("experiments.report", directory)
   assert code == 0
   assert (directory / "report.html").exists()
@@ -182,14 +184,14 @@ def test_train_is_one_run(tmp_path):
   assert runs.read_status(tmp_path / "one")["groups"]["group-0"]["step"] == 7
 
 
-def test_a_diverged_run_is_a_result(tmp_path):
+def test_a_diverged_run_is_a_result(tmp_path, capsys):
   """A learning rate that overflows: the run is frozen and listed, its neighbour trains on, the study succeeds."""
   config = tmp_path / "diverging.py"
   config.write_text(PLAIN)
-  code, out, err = call("experiments.sweep", config, "--out", tmp_path / "study")
-  assert code == 0, err
-  code, out, _ = call("experiments.report", tmp_path / "study", "--json")
-  done, diverged = json.loads(out)["runs"]
+  sweep_command.main([str(config), "--out", str(tmp_path / "study")])
+  capsys.readouterr()
+  report_command.main([str(tmp_path / "study"), "--json"])
+  done, diverged = json.loads(capsys.readouterr().out)["runs"]
   assert (done["status"], diverged["status"]) == ("done", "diverged")
   assert 0 <= diverged["last_step"] < 10
   assert diverged["metrics"]["gen/loss"] is None
@@ -204,7 +206,10 @@ BAD = {
   "an unknown dataset": (["--config.dataset=digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
   "an unknown field": (["--config.stesp=5"], "unknown config field 'stesp'; did you mean 'steps'?"),
   "a wrong type": (["--config.steps=many"], "'steps' expected int"),
-  "a batch larger than the data": (["--config.batch_size=5000"], "at most the 1438 examples"),
+  "a batch larger than the data": (
+    ["--config.dataset=digits", "--config.batch_size=5000"],
+    "at most the 1438 examples",
+  ),
   "a penalty with a coupled critic": (["--config.model_options.discriminator_norm=batch"], "couples the examples"),
   "no data directory": (["--config.dataset=mnist", "--config.dataset_options.data_dir=nowhere"], "nowhere"),
   "no such argument": (["--frobnicate"], "expected --config.field=value, got '--frobnicate'"),
