@@ -32,7 +32,7 @@ def get_config():
     "generator_rate": 5e-4,
     "discriminator_rate": 5e-4,
     "lens": "minimax + non_saturating",
-    "steps": 1500,
+    "steps": 1000,
     "probe_every": 100,
     "evaluate_every": 500,
     "evaluation_samples": 1000,
