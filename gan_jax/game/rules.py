@@ -61,9 +61,13 @@ def second_order(spec: Spec) -> bool:
   return methods.facts(spec.method).second_order or (spec.unroll_steps > 0 and spec.unroll_gradient == "through")
 
 
-def smooth(spec: Spec) -> bool:
-  """Whether second derivatives through the discriminator's weights are those of the game."""
-  return constraints.CONSTRAINTS[spec.weight_constraint]().smooth
+def rough(spec: Spec) -> str:
+  """What makes second derivatives through the players' weights differ from those of the game; '': nothing."""
+  if not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
+    return f"weight_constraint {spec.weight_constraint!r}"
+  if dict(spec.model_options).get("spectral", "none") != "none":
+    return f"model_options.spectral {dict(spec.model_options)['spectral']!r}"
+  return ""
 
 
 def check(spec: Spec) -> None:
@@ -118,11 +122,10 @@ def check_turns(spec: Spec) -> None:
       )
   elif spec.method != "gradient":
     raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
-  if second_order(spec) and not smooth(spec):
+  if second_order(spec) and rough(spec):
     raise BadInput(
-      f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so second derivatives "
-      "through it are not the game's; expected another constraint, method gradient or extragradient, and "
-      "unroll_gradient 'stopped'"
+      f"{rough(spec)} takes its singular vectors as constants, so second derivatives through it are not the game's; "
+      "expected it to be none, method gradient or extragradient, and unroll_gradient 'stopped'"
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")

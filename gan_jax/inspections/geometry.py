@@ -30,7 +30,7 @@ from gan_jax.core.spectra import largest_singular_value
 from gan_jax.core.types import Data, GanState, Key, Params
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
-from gan_jax.game.rules import Game, smooth
+from gan_jax.game.rules import Game, rough
 from gan_jax.game.step import build_resident_step
 from gan_jax.game.updates import lazy
 from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
@@ -84,10 +84,10 @@ def cycle(game: Game) -> int:
 
 def check(spec: Spec) -> None:
   """Raises `BadInput` for a spec whose second derivatives are not the game's."""
-  if not smooth(spec):
+  if rough(spec):
     raise BadInput(
-      f"weight_constraint {spec.weight_constraint!r} takes its singular vectors as constants, so the update's Jacobian "
-      "is not what automatic differentiation finds; expected another constraint, or probes without 'geometry'"
+      f"{rough(spec)} takes its singular vectors as constants, so the update's Jacobian is not what automatic "
+      "differentiation finds; expected it to be none, or probes without 'geometry'"
     )
 
 

@@ -226,7 +226,8 @@ def _train(
   for change in inputs.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   members = sum(len(group.configs) for group in groups)
-  progress.say(f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')}")
+  folders = " to ".join(dict.fromkeys((groups[0].name, groups[-1].name)))  # where each program's files lie
+  progress.say(f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')} ({folders})")
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
     if standing.whole(study, entry):
       continue

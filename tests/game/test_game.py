@@ -13,6 +13,7 @@ from gan_jax.penalties.logits import DECAY
 from gan_jax.runner import grouping
 from tests.game.test_optim import REFERENCE
 from tests.game.test_step import random_case, random_game, stepper
+from tests.support import records
 from tests.support.networks import pure
 from tests.support.records import fitted
 from tests.support.theory import hypers_of, play
@@ -333,3 +334,11 @@ def test_every_penalty_of_the_discriminator_trains():
   plain, _, h, data, state = random_case(W)
   other, _ = stepper(plain)(h, state, data)
   assert not np.allclose(new.disc_params[0], other.disc_params[0])
+
+
+def test_second_derivatives_through_spectral_layers_are_refused():
+  """As with the constraint: a model's own spectral normalisation takes its singular vectors as constants, too."""
+  fields = {"model": "sndcgan", "order": "simultaneous", "method": "consensus"}
+  with pytest.raises(BadInput, match=r"model_options.spectral 'discriminator' takes its singular vectors as constants"):
+    game.check(records.spec_of(W, **fields))
+  game.check(records.spec_of(W, **fields, model_options={"spectral": "none"}))
