@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,10 @@ os.environ["MPLCONFIGDIR"] = str(cache / "matplotlib")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache / "xla")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+# A script that starts the suite in the background ignores Ctrl-C for it, and so would all processes that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tracing makes millions of small objects that live on: looking through them for cycles is a tenth of the suite's time.
 gc.set_threshold(100_000, 20, 100)
