@@ -166,28 +166,27 @@ def end(windows, length, **asked):
   state, rows = program.advance(program.hypers, program.init(program.hypers), program.data, windows, length)
   return jax.device_get(state), rows
 
-(once, few), (full, many) = end(1, 6), end(3, 2, lens="minimax+hinge", probes="layers+noise")
-assert len(many) > len(few) + 10
-jax.tree.map(np.testing.assert_array_equal, once, full)
+full, many = end(3, 2, lens="minimax+hinge", probes="layers+noise")
 
-# From the host, in feeds of one step, and stopped on the way: the same bits.
+# From the host, in feeds of one step, stopped on the way, with the usual probes at other steps: the same bits.
 feeding.LARGEST = 1
 fields = [{"loss": loss, "seed": i, "data_memory": 0.0} for i, loss in enumerate(losses)]
 (group,) = grouping.group([settings.resolve(small, one) for one in fields])
 program = population.compile_group(group, game.build(group.spec, dataset), dataset, None)
 assert program.data is None
-half, first = program.advance(program.hypers, program.init(program.hypers), None, 1, 2)
+half, first = program.advance(program.hypers, program.init(program.hypers), None, 1, 3)
 kept = program.layout.cut(half)  # on the host, as in a checkpoint
-whole, last = program.advance(program.hypers, program.place(kept), None, 2, 2)
-jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[:2], y[:2]), once, jax.device_get(whole))
-for name in first:
-  found = np.concatenate([first[name], last[name]])[:, :2]
-  np.testing.assert_allclose(found, np.asarray(many[name])[:, :2], rtol=1e-4, atol=1e-6, err_msg=name)
+whole, last = program.advance(program.hypers, program.place(kept), None, 1, 3)
+jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[:2], y[:2]), full, jax.device_get(whole))
+assert len(many) > len(first) + 10
+for name in first:  # of the first step, which both measured
+  np.testing.assert_allclose(first[name][0, :2], many[name][0, :2], rtol=1e-4, atol=1e-6, err_msg=name)
+assert not np.array_equal(first["gen/loss"], last["gen/loss"])
 """
 
 
 def test_neither_probing_nor_streaming_changes_a_bit_of_the_training():
-  """Six steps probed once, three times in full, and three times with data on the host: the same state.
+  """Six steps probed three times in full, and twice with data on the host: the same state.
 
   Compiled as users compile, not as this suite does: that is what takes its time.
   """
