@@ -3,8 +3,8 @@
     ./launch.sh sweep configs/recipes/compare_losses_cifar.py --config.dataset_options.path=../shared/data/cifar10/train.zip
 
 Published: nothing comparable. The zip holds JPEG copies of CIFAR-10 in ten folders, so figures compare only with one
-another. It takes 13 minutes; results in experiments/README.md. The distance is the Frechet distance in the features of a convolutional classifier of the same data, which is
-trained once.
+another. It takes 13 minutes; the results are in experiments/README.md. The distance is the Frechet distance in the
+features of a convolutional classifier of the same data, which is trained once.
 """
 
 LOSSES = [
