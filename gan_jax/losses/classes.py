@@ -2,7 +2,7 @@
 
 A class loss is two functions of the discriminator's `Output`, one for each player, both minimised. It uses the logits
 of classes c of a second head, or the features h before the logit. In the formulas y is the class of an example (a fake
-is drawn for it), CE(c, y) = -log softmax(c)_y, and a hat divides a vector by its length. With a class loss the
+is drawn for it), CE(c, y) = -log softmax(c)_y, and in C and E the features have length one. With a class loss the
 discriminator itself is not given the class: it has to find it.
 
     name         D, for a real x and a fake x'                    G, for a fake x'           class logits

@@ -148,6 +148,11 @@ def check_schedules(config: Mapping[str, Any]) -> None:
   fields = {name: value for name, value in config.items() if name != "code"}
   for name, given in config["schedules"].items():
     schedules.check(name, given)
+    if name == "penalty_weight" and config["penalty_weights"]:
+      raise BadInput(
+        "a schedule of 'penalty_weight' changes the weights of all penalties: where penalty_weights has some, expected "
+        "schedules of penalty_weights.NAME"
+      )
     at_end = game_lib.complete(settings.resolve(fields, {name: given["to"]}))  # refuses values out of range
     effects.check([name], [at_end])
     if spec_of(at_end, ()) != spec_of(config, ()):

@@ -89,6 +89,14 @@ def test_a_manifest_keeps_them():
   assert "schedules" in str(schema.wrong_manifest(manifest))
 
 
+def test_one_weight_for_all_does_not_move_a_weight_of_its_own():
+  fields = {"penalty": "r1 + lecam", "penalty_weights": {"lecam": 0.5}}
+  with pytest.raises(BadInput, match=r"expected schedules of penalty_weights\.NAME"):
+    runs({**fields, "schedules": {"penalty_weight": {"to": 0.1}}})
+  (group,) = runs({**fields, "schedules": {"penalty_weights.r1": {"to": 0.1}}})
+  assert group.hypers.penalty_weights[1] == 0.5
+
+
 @pytest.mark.parametrize(
   ("given", "words"),
   {
