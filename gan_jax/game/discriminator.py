@@ -12,7 +12,7 @@ from jax import Array
 from gan_jax import probes
 from gan_jax.core.types import DiscriminatorView, Key, Memories, Memory, Output, Params
 from gan_jax.game.batches import Batch, shown
-from gan_jax.game.objective import add, class_gradient, from_logits, hits, logit_cotangents, micro_gradients
+from gan_jax.game.objective import add, class_gradient, cotangents, from_read, hits, micro_gradients, read
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties import Moved
 from gan_jax.penalties.consistency import shift_latent
@@ -52,7 +52,9 @@ def of(what: str, batch: Batch) -> Key:
 
 def used(game: Game, output: Output) -> Output:
   """The parts of an output that the run's losses use."""
-  return Output(output.logits) if game.spec.class_loss == "none" else output
+  if game.spec.class_loss != "none":
+    return output
+  return Output(output.logits, output.features if game.reads == "features" else None)
 
 
 def judge_both(
@@ -78,19 +80,19 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
   see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
   outputs, pull, after = jax.vjp(see, disc_params, has_aux=True)
   logits = tuple(output.logits for output in outputs)
-  loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
-  seeds = lambda slopes: tuple(map(from_logits, outputs, slopes))  # noqa: E731
+  loss, *by = cotangents(game, "discriminator", hypers, *(read(game, output) for output in outputs))
+  seeds = lambda slopes: tuple(from_read(game, *pair) for pair in zip(outputs, slopes, strict=True))  # noqa: E731
   in_parts = "noise" in probes.requested(game.spec.probes)
-  parts = micro_gradients(lambda c: pull(c)[0], seeds(cotangents)) if in_parts else None
+  parts = micro_gradients(lambda c: pull(c)[0], seeds(by)) if in_parts else None
   total = jnp.zeros_like(loss)
   for i, penalty in enumerate(game.penalties):
     if penalty.kind == "logits":
       options = hypers.penalty_options[penalty.name]
       of_logits = lambda pair, f=penalty.function, o=options: f(*pair, memory.logit_means, **o).mean()  # noqa: E731
       value, slopes = jax.value_and_grad(of_logits)(logits)
-      cotangents = [c + hypers.penalty_weights[i] * s for c, s in zip(cotangents, slopes, strict=True)]
+      by = [c + hypers.penalty_weights[i] * s for c, s in zip(by, slopes, strict=True)]
       total += value
-  slopes, of_class = seeds(cotangents), {}
+  slopes, of_class = seeds(by), {}
   if class_loss := game.class_loss(**hypers.class_loss_options):
     of_outputs = lambda pair: class_loss.discriminator(pair[0], pair[1], batch.labels)  # noqa: E731
     value, more = class_gradient(of_outputs, outputs, hypers.class_weight)
