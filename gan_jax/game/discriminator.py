@@ -3,13 +3,15 @@
 A point is (gen_params, disc_params); `memory` is the run's `Memories`. All static choices are in `game`.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gan_jax import probes
+from gan_jax.core.norms import norm_per_example
 from gan_jax.core.types import DiscriminatorView, Key, Memories, Memory, Output, Params
 from gan_jax.game.batches import Batch, shown
 from gan_jax.game.objective import add, class_gradient, from_logits, hits, logit_cotangents, micro_gradients
@@ -37,12 +39,34 @@ def judge(
   game: Game, hypers: Hypers, params: Params, memory: Memories, images: Array, labels: Array, key: Key
 ) -> tuple[Output, Memory]:
   """(the discriminator's output, its memory after this pass), as in training: of augmented images, with constrained
-  weights. Penalties and slopes go through here as well, so they are those of the augmented discriminator.
+  weights and normalised logits. Penalties and slopes go through here as well, so they are those of this discriminator.
   """
   if game.disguise is not None:
     images = game.disguise(images, key, memory.strength)
   weights = constraint(game, hypers).bind(params, memory.constraint)
-  return game.discriminator.apply(weights, memory.discriminator, images, labels, True)
+  see = lambda x: game.discriminator.apply(weights, memory.discriminator, x, labels, True)  # noqa: E731
+  return gradient_normalised(see, images) if game.spec.gradient_normalisation else see(images)
+
+
+def gradient_normalised(see: Callable[[Array], tuple[Output, Memory]], images: Array) -> tuple[Output, Memory]:
+  """`see(images)` with each logit f(x) replaced by f(x) / (|grad_x f(x)| + |f(x)|), in (-1, 1); 0 where both are 0.
+
+  It is the same for c f, c > 0. Where f is linear, as in each piece of a network of rectifiers, its slope is
+  (|grad f| / (|grad f| + |f|))^2 <= 1. Between two pieces |grad f| jumps and so does the normalised logit: the bound
+  is one on slopes, not on differences. x is the image as the network sees it, augmented. Features and logits of classes
+  are left as they are.
+
+  Source: Wu et al. 2021, "Gradient normalization for generative adversarial networks" (arXiv:2109.02235).
+
+  Args:
+    see: a discriminator whose logit of an image depends on no other image.
+  """
+  output, pull, memory = jax.vjp(see, images, has_aux=True)
+  logits = output.logits
+  size = norm_per_example(pull(from_logits(output, jnp.ones_like(logits)))[0]) + jnp.abs(logits)
+  # By a constant, or the derivative of the quotient would contain size^2, which a vanishing slope underflows.
+  scale = lax.stop_gradient(jnp.where(size > 0, size, 1))
+  return output._replace(logits=(logits / scale) / jnp.where(size > 0, size / scale, 1)), memory
 
 
 def of(what: str, batch: Batch) -> Key:

@@ -1,7 +1,7 @@
 """`Game`: everything static that a step needs, built from the names in a `Spec`; and the rules that a `Spec` must meet."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import optax
@@ -98,8 +98,7 @@ def check_penalties(spec: Spec) -> None:
   data.augmentations.joined(spec.discriminator_augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
-  coupled = [p.name for p in chosen if p.kind == "critic"]
-  check_packing(spec, coupled)
+  check_packing(spec)
   augmenting = [p.name for p in chosen if p.augments]
   if spec.augmentation == "none" and augmenting:
     choices = ", ".join(name for name in data.AUGMENTATIONS if name != "none")
@@ -131,7 +130,14 @@ def check_turns(spec: Spec) -> None:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
 
 
-def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
+def per_sample(spec: Spec) -> list[tuple[str, str]]:
+  """(what needs the gradient of a logit by its own example, what to choose instead), as parts of a message."""
+  sloped = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind == "critic"]
+  found = [(f"penalty {name!r}", "penalty none") for name in sloped]
+  return found + [("gradient_normalisation", "gradient_normalisation=False")] * bool(spec.gradient_normalisation)
+
+
+def check_packing(spec: Spec) -> None:
   """Raises `BadInput` for packs of examples where something needs each example for itself."""
   if spec.packing == 1:
     return
@@ -139,10 +145,10 @@ def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
     raise BadInput(
       f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: the discriminator takes whole packs"
     )
-  if per_sample:
+  for what, instead in per_sample(spec):
     raise BadInput(
-      f"penalty {per_sample[0]!r} is per sample, but packing={spec.packing} gives several samples one logit, so a sample "
-      "has no gradient of its own; expected packing=1, or penalty none"
+      f"{what} is per sample, but packing={spec.packing} gives several samples one logit, so a sample "
+      f"has no gradient of its own; expected packing=1, or {instead}"
     )
   if spec.conditional:
     raise BadInput(
@@ -225,16 +231,15 @@ def assemble(
   """The game of two given players; `couples_batch` as in `Game`, None: it is determined here.
 
   Raises:
-    BadInput: an augmentation that does not suit the data, or a penalty on gradients where the batch is coupled.
+    BadInput: an augmentation that does not suit the data, or gradients of each example where the batch is coupled.
   """
   if couples_batch is None:
     couples_batch = coupling.couples_batch(discriminator, dataset.image_shape, spec.packing)
-  sloped = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind == "critic"]
-  if sloped and couples_batch:
+  for what, instead in per_sample(spec) if couples_batch else ():
     raise BadInput(
-      f"penalty {sloped[0]!r} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
+      f"{what} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
       "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected "
-      f"{uncoupled(spec)}, or penalty none"
+      f"{uncoupled(spec)}, or {instead}"
     )
   if spec.precision == "bfloat16":
     generator, discriminator = in_bfloat16(generator), in_bfloat16(discriminator)
