@@ -14,7 +14,7 @@ from gan_jax import probes
 from gan_jax.core.norms import norm_per_example
 from gan_jax.core.types import DiscriminatorView, Key, Memories, Memory, Output, Params
 from gan_jax.game.batches import Batch, shown
-from gan_jax.game.objective import add, class_gradient, from_logits, hits, logit_cotangents, micro_gradients
+from gan_jax.game.objective import add, class_gradient, cotangents, from_logits, hits, logit_cotangents, micro_gradients
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties import Moved
 from gan_jax.penalties.consistency import shift_latent
@@ -76,7 +76,7 @@ def of(what: str, batch: Batch) -> Key:
 
 def used(game: Game, output: Output) -> Output:
   """The parts of an output that the run's losses use."""
-  return Output(output.logits) if game.spec.class_loss == "none" else output
+  return Output(output.logits, direction=output.direction) if game.spec.class_loss == "none" else output
 
 
 def judge_both(
@@ -102,24 +102,23 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
   see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
   outputs, pull, after = jax.vjp(see, disc_params, has_aux=True)
   logits = tuple(output.logits for output in outputs)
-  loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
-  seeds = lambda slopes: tuple(map(from_logits, outputs, slopes))  # noqa: E731
+  loss, *slopes = logit_cotangents(game, "discriminator", hypers, *logits)
   in_parts = "noise" in probes.requested(game.spec.probes)
-  parts = micro_gradients(lambda c: pull(c)[0], seeds(cotangents)) if in_parts else None
+  parts = micro_gradients(lambda c: pull(c)[0], cotangents(outputs, slopes)) if in_parts else None
   total = jnp.zeros_like(loss)
   for i, penalty in enumerate(game.penalties):
     if penalty.kind == "logits":
       options = hypers.penalty_options[penalty.name]
       of_logits = lambda pair, f=penalty.function, o=options: f(*pair, memory.logit_means, **o).mean()  # noqa: E731
-      value, slopes = jax.value_and_grad(of_logits)(logits)
-      cotangents = [c + hypers.penalty_weights[i] * s for c, s in zip(cotangents, slopes, strict=True)]
+      value, more = jax.value_and_grad(of_logits)(logits)
+      slopes = [s + hypers.penalty_weights[i] * m for s, m in zip(slopes, more, strict=True)]
       total += value
-  slopes, of_class = seeds(cotangents), {}
+  seeds, of_class = cotangents(outputs, slopes), {}
   if class_loss := game.class_loss(**hypers.class_loss_options):
     of_outputs = lambda pair: class_loss.discriminator(pair[0], pair[1], batch.labels)  # noqa: E731
     value, more = class_gradient(of_outputs, outputs, hypers.class_weight)
-    slopes, of_class = add(slopes, more), {"class_loss": value, "class_accuracy": hits(outputs[0], batch.labels)}
-  (grads,) = pull(slopes)
+    seeds, of_class = add(seeds, more), {"class_loss": value, "class_accuracy": hits(outputs[0], batch.labels)}
+  (grads,) = pull(seeds)
   view = DiscriminatorView(loss, total, logits[0], logits[1], parts, grads, disc_params)
   return grads, Seen(view._replace(**of_class), after)
 

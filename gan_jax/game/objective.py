@@ -1,6 +1,6 @@
 """How a loss enters a gradient: as a cotangent on the logits. The loss may be chosen by a traced index."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -68,6 +68,24 @@ def micro_gradients(pull: Callable[..., Params], cotangents: Any) -> Params:
 def from_logits(output: Output, slopes: Array) -> Output:
   """A cotangent of an output: `slopes` by its logits, zero by the rest."""
   return jax.tree.map(jnp.zeros_like, output)._replace(logits=slopes)
+
+
+def cotangents(outputs: tuple[Output, Output], slopes: Sequence[Array]) -> tuple[Output, Output]:
+  """Cotangents of the discriminator's outputs (of the reals, of the fakes): `slopes` by the logits, zero by the rest.
+
+  Where the last layer is a direction d trained by itself, also those of mean <d, h(fake)> - mean <d, h(real)> by d: what
+  Takida et al. 2024 (SAN, arXiv:2301.12811) add to the discriminator's loss, with weight 1. They weight the examples by
+  the slope of the generator's loss, which is 1 under `wasserstein` and `hinge`. Here it is 1 under every loss.
+  """
+
+  def of(output: Output, slope: Array, sign: int) -> Output:
+    found = from_logits(output, slope)
+    if output.direction is None:
+      return found
+    return found._replace(direction=jnp.full_like(output.direction, sign / len(output.direction)))
+
+  real, fake = outputs
+  return of(real, slopes[0], -1), of(fake, slopes[1], 1)
 
 
 def class_gradient(of: Callable[[Any], Array], outputs: Any, weight: ArrayLike) -> tuple[Array, Any]:

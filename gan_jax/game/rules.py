@@ -20,6 +20,8 @@ from gan_jax.models.precision import in_bfloat16
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers, Spec, thawed
 
+SAN = "san"  # of the models' option `last_layer`: models/linen.py
+
 
 class Game(NamedTuple):
   spec: Spec
@@ -62,11 +64,14 @@ def second_order(spec: Spec) -> bool:
 
 
 def rough(spec: Spec) -> str:
-  """What makes second derivatives through the players' weights differ from those of the game; '': nothing."""
+  """What makes second derivatives through the players' weights differ from those of the game, and why; '': nothing."""
+  vectors, options = "takes its singular vectors as constants", dict(spec.model_options)
   if not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
-    return f"weight_constraint {spec.weight_constraint!r}"
-  if dict(spec.model_options).get("spectral", "none") != "none":
-    return f"model_options.spectral {dict(spec.model_options)['spectral']!r}"
+    return f"weight_constraint {spec.weight_constraint!r} {vectors}"
+  if options.get("spectral", "none") != "none":
+    return f"model_options.spectral {options['spectral']!r} {vectors}"
+  if options.get("last_layer") == SAN:
+    return f"model_options.last_layer {SAN!r} is taken as a constant by the loss"
   return ""
 
 
@@ -88,6 +93,11 @@ def check(spec: Spec) -> None:
   probes.requested(spec.probes)
   if spec.hold_out == 1:
     raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
+  if spec.gradient_normalisation and dict(spec.model_options).get("last_layer") == SAN:
+    raise BadInput(
+      f"gradient_normalisation expected model_options.last_layer 'linear', got {SAN!r}, whose direction is that of logits "
+      "that are not normalised"
+    )
   check_penalties(spec)
   check_turns(spec)
 
@@ -123,8 +133,8 @@ def check_turns(spec: Spec) -> None:
     raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
   if second_order(spec) and rough(spec):
     raise BadInput(
-      f"{rough(spec)} takes its singular vectors as constants, so second derivatives through it are not the game's; "
-      "expected it to be none, method gradient or extragradient, and unroll_gradient 'stopped'"
+      f"{rough(spec)}, so second derivatives through it are not the game's; "
+      "expected it to be left out, method gradient or extragradient, and unroll_gradient 'stopped'"
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
