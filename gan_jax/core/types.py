@@ -26,6 +26,9 @@ class Output(NamedTuple):
   logits: Array  # [B], float32 (float64 stays)
   features: Array | None = None  # [B, F], of which the logit is a linear function; None: not given
   classes: Array | None = None  # [B, K], logits of classes of a second head; None: it has none
+  direction: Array | None = (
+    None  # [B], the logits with a derivative by the last layer alone, while `logits` has none (SAN)
+  )
 
 
 class Player(NamedTuple):

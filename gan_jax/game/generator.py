@@ -17,7 +17,7 @@ from gan_jax.core.types import GeneratorView, Memories, Memory, Output, Params
 from gan_jax.game import discriminator
 from gan_jax.game.batches import Batch, shown
 from gan_jax.game.discriminator import Seen, generate, judge, judge_both, of, used
-from gan_jax.game.objective import add, class_gradient, cotangents, from_logits, from_read, hits, micro_gradients, read
+from gan_jax.game.objective import add, class_gradient, from_logits, from_read, hits, loss_slopes, micro_gradients, read
 from gan_jax.game.rules import Game
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers
@@ -101,7 +101,7 @@ def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Ba
   elif game.spec.unroll_steps:
     disc_params = reply(gen_params)
   links = chain(game, hypers, (gen_params, disc_params), memory, batch)
-  loss, *by = cotangents(game, "generator", hypers, read(game, links.real), read(game, links.fake))
+  loss, *by = loss_slopes(game, "generator", hypers, read(game, links.real), read(game, links.fake))
   (image_cotangent,) = links.pull_to_images(from_read(game, links.fake, by[1]))
   (grads,) = links.pull_to_params(image_cotangent)
   motion = links.motion(unit(grads))

@@ -3,7 +3,7 @@
 The loss may be chosen by a traced index.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -31,7 +31,7 @@ def read(game: Game, output: Output) -> Array:
   return at_least_float32(output.features)
 
 
-def cotangents(game: Game, half: PlayerName, hypers: Hypers, real: Array, fake: Array) -> tuple[Array, Array, Array]:
+def loss_slopes(game: Game, half: PlayerName, hypers: Hypers, real: Array, fake: Array) -> tuple[Array, Array, Array]:
   """(mean loss, its derivative by `real`, by `fake`) of the loss that `hypers.loss_index` chooses; see `read`.
 
   Under `vmap` the switch computes all branches and selects one of the resulting vectors. An inf or NaN in a loss that
@@ -89,6 +89,24 @@ def from_read(game: Game, output: Output, slopes: Array) -> Output:
     return from_logits(output, slopes)
   assert output.features is not None
   return jax.tree.map(jnp.zeros_like, output)._replace(features=slopes.astype(output.features.dtype))
+
+
+def cotangents(game: Game, outputs: tuple[Output, Output], slopes: Sequence[Array]) -> tuple[Output, Output]:
+  """Cotangents of the discriminator's outputs (of the reals, of the fakes): see `from_read`.
+
+  Where the last layer is a direction d trained by itself, also those of mean <d, h(fake)> - mean <d, h(real)> by d: what
+  Takida et al. 2024 (SAN, arXiv:2301.12811) add to the discriminator's loss, with weight 1. They weight the examples by
+  the slope of the generator's loss, which is 1 under `wasserstein` and `hinge`. Here it is 1 under every loss.
+  """
+
+  def of(output: Output, slope: Array, sign: int) -> Output:
+    found = from_read(game, output, slope)
+    if output.direction is None:
+      return found
+    return found._replace(direction=jnp.full_like(output.direction, sign / len(output.direction)))
+
+  real, fake = outputs
+  return of(real, slopes[0], -1), of(fake, slopes[1], 1)
 
 
 def class_gradient(of: Callable[[Any], Array], outputs: Any, weight: ArrayLike) -> tuple[Array, Any]:

@@ -28,6 +28,8 @@ def check(spec: Spec) -> None:
   name = spec.losses[0]
   if spec.lens != "none":
     raise BadInput(f"lens expected 'none' with loss {name!r}, which does not train logits, got {spec.lens!r}")
+  if spec.gradient_normalisation:
+    raise BadInput(f"gradient_normalisation is of logits, which loss {name!r} does not train; expected False")
   of_logits = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind != "parameters"]
   if of_logits:
     raise BadInput(
@@ -47,3 +49,8 @@ def check_output(spec: Spec, discriminator: Player, image_shape: tuple[int, ...]
   found = jax.eval_shape(judge, params, memory, images, labels)
   if found.features is None:
     raise BadInput(no_features(spec.losses[0]))
+  if found.direction is not None:
+    raise BadInput(
+      f"loss {spec.losses[0]!r} does not train logits, so it has no use for a last layer that is a direction; expected "
+      "model_options.last_layer 'linear'"
+    )

@@ -79,6 +79,8 @@ MEANINGS = {
   **dict.fromkeys(("fisher_gan", "fishergan"), "loss=wasserstein with penalty=fisher"),
   "dragan": "loss=non_saturating with penalty=dragan",
   "r3gan": "loss=relativistic with penalty=r1_r2",
+  **dict.fromkeys(("gngan", "gn_gan"), "loss=hinge with gradient_normalisation=True"),
+  "san": "loss=hinge with model_options.last_layer=san",
   "pacgan": "loss=non_saturating with packing=2",
 }
 LOSSES = Registry("loss", (), traced="always", meanings=MEANINGS)

@@ -219,6 +219,7 @@ def test_through_an_unrolled_discriminator():
   [
     ({"lens": "minimax"}, "lens expected 'none' with loss 'on_features"),
     ({"penalty": "r1"}, "penalty 'r1' is of logits"),
+    ({"gradient_normalisation": True}, "gradient_normalisation is of logits"),
     ({"penalty": "orthogonal + lecam"}, "penalty 'lecam' is of logits"),
     ({"loss": "hinge", "lens": "on_features(mmd)"}, "lens expected losses on logits"),
     (
@@ -252,6 +253,9 @@ def test_a_discriminator_without_features_is_refused_before_anything_is_compiled
   ):
     reading.check_output(spec, bare, SHAPE)
   reading.check_output(spec, networks()[1], SHAPE)
+  spec = spec_of(("on_features(mmd)",), batch_size=8, model_options={"last_layer": "san"})
+  with pytest.raises(BadInput, match="last_layer 'linear'"):
+    game.players(spec, data())
   reading.check_output(spec._replace(losses=("mmd",)), bare, SHAPE)
 
 
