@@ -128,10 +128,10 @@ class GeneratorView(NamedTuple):
 
   loss: Array  # mean over the batch, penalty not included
   penalty: Array  # as of the discriminator
-  real_logits: Array  # [B]
+  real_logits: Array  # [B]; NaN, as all that is of logits, under a loss of features
   fake_logits: Array  # [B]
   held_out_logits: Array | None  # [B]; None without `Spec.hold_out`
-  logit_cotangent: Array  # [B]       d loss / d fake_logits, the loss's factor
+  logit_cotangent: Array  # [B]       d loss / d fake_logits, the loss's factor; [B, F] of features, if it reads those
   logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the discriminator's factor
   real_slope: Array  # [B, ...]       the same at real examples
   between_slope: Array  # [B, ...]    the same at random points between a real example and the fake at the same index

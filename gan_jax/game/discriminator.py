@@ -14,7 +14,16 @@ from gan_jax import probes
 from gan_jax.core.norms import norm_per_example
 from gan_jax.core.types import DiscriminatorView, Key, Memories, Memory, Output, Params
 from gan_jax.game.batches import Batch, shown
-from gan_jax.game.objective import add, class_gradient, cotangents, from_logits, hits, logit_cotangents, micro_gradients
+from gan_jax.game.objective import (
+  add,
+  class_gradient,
+  cotangents,
+  from_logits,
+  hits,
+  loss_slopes,
+  micro_gradients,
+  read,
+)
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties import Moved
 from gan_jax.penalties.consistency import shift_latent
@@ -76,7 +85,9 @@ def of(what: str, batch: Batch) -> Key:
 
 def used(game: Game, output: Output) -> Output:
   """The parts of an output that the run's losses use."""
-  return Output(output.logits, direction=output.direction) if game.spec.class_loss == "none" else output
+  if game.spec.class_loss != "none":
+    return output
+  return Output(output.logits, output.features if game.reads == "features" else None, direction=output.direction)
 
 
 def judge_both(
@@ -102,9 +113,9 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
   see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
   outputs, pull, after = jax.vjp(see, disc_params, has_aux=True)
   logits = tuple(output.logits for output in outputs)
-  loss, *slopes = logit_cotangents(game, "discriminator", hypers, *logits)
+  loss, *slopes = loss_slopes(game, "discriminator", hypers, *(read(game, output) for output in outputs))
   in_parts = "noise" in probes.requested(game.spec.probes)
-  parts = micro_gradients(lambda c: pull(c)[0], cotangents(outputs, slopes)) if in_parts else None
+  parts = micro_gradients(lambda c: pull(c)[0], cotangents(game, outputs, slopes)) if in_parts else None
   total = jnp.zeros_like(loss)
   for i, penalty in enumerate(game.penalties):
     if penalty.kind == "logits":
@@ -113,7 +124,7 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
       value, more = jax.value_and_grad(of_logits)(logits)
       slopes = [s + hypers.penalty_weights[i] * m for s, m in zip(slopes, more, strict=True)]
       total += value
-  seeds, of_class = cotangents(outputs, slopes), {}
+  seeds, of_class = cotangents(game, outputs, slopes), {}
   if class_loss := game.class_loss(**hypers.class_loss_options):
     of_outputs = lambda pair: class_loss.discriminator(pair[0], pair[1], batch.labels)  # noqa: E731
     value, more = class_gradient(of_outputs, outputs, hypers.class_weight)

@@ -12,7 +12,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.core.types import Loss, Player
 from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
-from gan_jax.game import methods, optimizers
+from gan_jax.game import methods, optimizers, reading
 from gan_jax.losses import transforms
 from gan_jax.losses.classes import ClassLoss
 from gan_jax.models import constraints, coupling
@@ -38,6 +38,7 @@ class Game(NamedTuple):
   decode: Callable[[Array], Array]  # a stored batch -> float32 images
   image_shape: tuple[int, ...]  # (H, W, C), or (2,)
   num_classes: int
+  reads: str = "logits"  # or "features": what of the discriminator's output the losses are functions of
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
   # Where a batch lies on several devices: the identity, or a hint for the compiler. See runner/population.py.
   spread: Callable[[Array], Array] = lambda x: x
@@ -89,6 +90,7 @@ def check(spec: Spec) -> None:
     losses.get(name)
   if losses.CLASS_LOSSES.get(spec.class_loss).name != "none" and not spec.conditional:
     raise BadInput(f"class_loss {spec.class_loss!r} expected conditional=True, a generator that is given the class")
+  reading.check(spec)
   lens.names(spec.lens)
   probes.requested(spec.probes)
   if spec.hold_out == 1:
@@ -135,6 +137,12 @@ def check_turns(spec: Spec) -> None:
     raise BadInput(
       f"{rough(spec)}, so second derivatives through it are not the game's; "
       "expected it to be left out, method gradient or extragradient, and unroll_gradient 'stopped'"
+    )
+  again = [name for name in spec.losses if losses.once(name)]
+  if second_order(spec) and again:
+    raise BadInput(
+      f"the derivative of loss {again[0]!r} must not be differentiated again; expected method gradient or extragradient, and "
+      "unroll_gradient 'stopped'"
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
@@ -219,7 +227,9 @@ def players(spec: Spec, dataset: Dataset) -> tuple[Player, Player]:
     )
   head = losses.CLASS_LOSSES[spec.class_loss].facts
   width = head.width(dataset.num_classes)
-  return models.build(spec, dataset.image_shape, dataset.num_classes, -width if head.cosine else width)
+  pair = models.build(spec, dataset.image_shape, dataset.num_classes, -width if head.cosine else width)
+  reading.check_output(spec, pair[1], dataset.image_shape)
+  return pair
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:
@@ -270,5 +280,6 @@ def assemble(
     decode=dataset.decode,
     image_shape=dataset.image_shape,
     num_classes=dataset.num_classes,
+    reads=reading.reads(spec),
     couples_batch=couples_batch,
   )

@@ -38,6 +38,7 @@ FILES = {
   "relativistic": ["relativistic"],
   "contrastive": ["contrastive"],
   "kernels": ["kernels"],
+  "transport": ["transport"],
   "tilted": ["tilted"],
   "f_divergences": ["f_divergences", "f_gan"],
   "f_gan": ["f_gan"],
