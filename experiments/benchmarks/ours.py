@@ -17,7 +17,7 @@ from gan_jax import data, game, runs, settings
 from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_bytes
 from gan_jax.game import step as steps_of_the_game
-from gan_jax.runner import checkpoint, feeding, grouping, population
+from gan_jax.runner import feeding, grouping, population
 from gan_jax.runner.mesh import DIVIDED, REPLICATED
 
 from . import operations
@@ -141,6 +141,8 @@ def _append(taken: Mapping[str, Any], folder: Path, number: int) -> None:
 
 def saved(contender: Contender, work: Work) -> Prepared:
   """Writing one checkpoint."""
+  from gan_jax.runner import checkpoint  # Orbax takes a second to import
+
   group, _, program = built(contender, work)
   state = jax.block_until_ready(program.init(program.hypers))
   facts = {"members": group.ids}
@@ -165,7 +167,7 @@ def _to_disk(write: Callable[[Path, int], object]) -> Callable[[int], float]:
 
 def ceiling(contender: Contender, work: Work) -> Prepared:
   """One product of two square float32 matrices on one device; the number of its operations is among the facts."""
-  side = LARGE.get(jax.default_backend(), 8192)
+  side = contender.fields.get("side") or LARGE.get(jax.default_backend(), 8192)
   x = jax.random.normal(jax.random.key(0), (side, side))
   product = jax.jit(lambda a: a @ a / side)
 

@@ -144,6 +144,7 @@ class Served(NamedTuple):
 def prepare(question: Mapping[str, Any]) -> Served:
   """Compile, warm up, and find how many calls take `seconds`."""
   contender, work = Contender(**question["contender"]), Work(**question["work"])
+  work = work._replace(image=tuple(work.image))  # JSON has lists; a shape is hashed
   prepared = maker(contender.library, contender.maker)(contender, work)
   if prepared.once:
     return Served(prepared, 1)
