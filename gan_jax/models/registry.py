@@ -34,6 +34,12 @@ ClassLogits = Annotated[
     WIDEST,
   ),
 ]
+LastLayer = Annotated[
+  str,
+  Option(
+    "`san`: it has length one and is trained by a term of its own; see models/linen.py", choices=("linear", "san")
+  ),
+]
 Convolution = Annotated[str, Option("`auto` is `matmul`; see models/layers.py", choices=("auto", "matmul", "lax"))]
 PublishedWidth = Annotated[int, Option("channels of the widest convolution; 0: as published", 0, WIDEST)]
 GeneratorNorm = Annotated[

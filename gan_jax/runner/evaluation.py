@@ -16,7 +16,7 @@ from gan_jax.core.types import Data, GanState, Memory, Params
 from gan_jax.data import Dataset, encode_for_view
 from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
-from gan_jax.game import schedules
+from gan_jax.game import controllers, schedules
 from gan_jax.game.rules import Game
 from gan_jax.inspections import duality, geometry
 from gan_jax.metrics import OF_NEIGHBOURS, Quality
@@ -137,9 +137,8 @@ def explanations(game: Game) -> dict[str, str]:
     for player, made in (("gen", game.generator), ("disc", game.discriminator)):
       layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0))[0])]
   spectral = spec.weight_constraint == "spectral"
-  found = probes.explanations(
-    lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral, spec.class_loss != "none"
-  )
+  has = (spectral, spec.class_loss != "none", bool(controllers.controlled(game)))
+  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, *has)
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
   return found
