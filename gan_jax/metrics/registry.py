@@ -49,7 +49,12 @@ class Facts(NamedTuple):
   least: Callable[[Mapping[str, Any]], int]  # fewest samples that it can be computed of, by its options
 
 
-METRICS = Registry("metric", ("dataset", "cache"))
+MEANINGS = {  # what metrics are called elsewhere
+  "fid": "frechet with metric_options.frechet.features=inception",
+  "is": "inception_score",
+  **dict.fromkeys(("precision", "recall", "precision_recall", "density", "coverage"), "prdc"),
+}
+METRICS = Registry("metric", ("dataset", "cache"), meanings=MEANINGS)
 
 
 def register(
