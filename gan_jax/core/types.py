@@ -76,6 +76,7 @@ class Memories(NamedTuple):
   logit_means: LogitMeans
   slow: Any  # (gen_params, disc_params) of lookahead; () without it
   strength: Any  # probability of each augmentation of what the discriminator is shown; () where there is none
+  balance: Any = ()  # the option that the controller of the loss in use moves; () where no loss has one
 
 
 class GanState(NamedTuple):
@@ -117,6 +118,8 @@ class DiscriminatorView(NamedTuple):
   normalised: Params = ()  # weights as the next forward pass uses them; () where no constraint changes them
   class_loss: Array | None = None  # mean over the batch, weight not included; None without `Spec.class_loss`
   class_accuracy: Array | None = None  # share of the real examples whose largest class logit is that of their class
+  balance: Array | None = None  # of `Memories`, in this update; NaN where another loss is in use; None without one
+  convergence: Array | None = None  # the controller's measure of convergence, as `balance`
 
 
 class GeneratorView(NamedTuple):

@@ -13,6 +13,7 @@ from jax import Array, lax
 from gan_jax import probes
 from gan_jax.core.norms import norm_per_example
 from gan_jax.core.types import DiscriminatorView, Key, Memories, Memory, Output, Params
+from gan_jax.game import controllers
 from gan_jax.game.batches import Batch, shown
 from gan_jax.game.objective import (
   add,
@@ -113,7 +114,8 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
   see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
   outputs, pull, after = jax.vjp(see, disc_params, has_aux=True)
   logits = tuple(output.logits for output in outputs)
-  loss, *slopes = loss_slopes(game, "discriminator", hypers, *(read(game, output) for output in outputs))
+  kept = controllers.bound(game, hypers, memory)
+  loss, *slopes = loss_slopes(game, "discriminator", kept, *(read(game, output) for output in outputs))
   in_parts = "noise" in probes.requested(game.spec.probes)
   parts = micro_gradients(lambda c: pull(c)[0], cotangents(game, outputs, slopes)) if in_parts else None
   total = jnp.zeros_like(loss)
@@ -131,7 +133,7 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
     seeds, of_class = add(seeds, more), {"class_loss": value, "class_accuracy": hits(outputs[0], batch.labels)}
   (grads,) = pull(seeds)
   view = DiscriminatorView(loss, total, logits[0], logits[1], parts, grads, disc_params)
-  return grads, Seen(view._replace(**of_class), after)
+  return grads, Seen(view._replace(**of_class, **controllers.seen(game, hypers, memory, *logits)), after)
 
 
 def costly(game: Game) -> bool:

@@ -224,6 +224,16 @@ def reads(name: str) -> str:
   return parse(name).reads
 
 
+def judge(name: str) -> str:
+  """The registered loss of the discriminator's half of a loss, transformed or not. Raises `BadInput` as `parse`."""
+  return parse(name).judge
+
+
+def controller(name: str) -> registry.Controller | None:
+  """What moves an option of the discriminator's loss while a run trains; None: nothing. Raises `BadInput` as `parse`."""
+  return CARDS[judge(name)].controller if judge(name) in CARDS else None
+
+
 def once(name: str) -> bool:
   """Whether the derivative of a loss, transformed or not, must not be differentiated again: its card says `once`."""
   composed = parse(name)

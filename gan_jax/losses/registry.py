@@ -14,6 +14,16 @@ from gan_jax.core.types import Loss, LossFn
 Builder = Callable[..., Loss]
 
 
+class Controller(NamedTuple):
+  """How a run moves one option of a loss from update to update of the discriminator, by its logits [B] in that update."""
+
+  option: str  # its value in a config is that of the first step
+  follow: Callable[..., Array]  # (value, real_logits, fake_logits, **options) -> the next value
+  convergence: Callable[
+    ..., Array
+  ]  # (real_logits, fake_logits, **options) -> a measure that falls while the run converges
+
+
 class Card(NamedTuple):
   """Facts about a loss. `r`, `f` are the logits of a real and a fake example, `R`, `F` the means of a batch of them.
 
@@ -45,6 +55,7 @@ class Card(NamedTuple):
   of_features: bool = False
   # Its derivative takes part of the value for constant: right, but not to be differentiated again.
   once: bool = False
+  controller: Controller | None = None  # of one of its options; None: all are constants
 
 
 PAIRINGS = {
@@ -81,6 +92,7 @@ MEANINGS = {
   "r3gan": "loss=relativistic with penalty=r1_r2",
   **dict.fromkeys(("gngan", "gn_gan"), "loss=hinge with gradient_normalisation=True"),
   "san": "loss=hinge with model_options.last_layer=san",
+  **dict.fromkeys(("ebgan", "eb_gan"), "loss=energy_margin with model=autoencoder"),
   "pacgan": "loss=non_saturating with packing=2",
 }
 LOSSES = Registry("loss", (), traced="always", meanings=MEANINGS)

@@ -337,6 +337,12 @@ KNOWN: dict[str, Known] = {
     cancels=True,
     coarse=3e-5,  # costs of 14,000 are known to 1e-3, and the plan weighs them by the regularisation, 10
   ),
+  "began": Known(
+    lambda r, f, balance=0.0, diversity=0.5, gain=1e-3: -r - balance * -f,  # L(x) - k L(G(z)), L = -logit
+    lambda r, f, balance=0.0, diversity=0.5, gain=1e-3: -f,
+    (-2.9, -3.125),
+    {"balance": 0.7, "diversity": 0.3, "gain": 0.01},
+  ),
   "uotm_softplus": uotm(lambda x: np.log(1 + np.exp(x)), (5.833865891654, -3.125)),
   "uotm_kl": uotm(lambda x: np.exp(x) - 1, (5571.311487498178, -3.125)),
   "uotm_chi2": uotm(chi2_conjugate, (14.605, -3.125)),

@@ -39,6 +39,7 @@ FILES = {
   "contrastive": ["contrastive"],
   "kernels": ["kernels"],
   "transport": ["transport"],
+  "equilibrium": ["equilibrium"],
   "tilted": ["tilted"],
   "f_divergences": ["f_divergences", "f_gan"],
   "f_gan": ["f_gan"],
