@@ -83,7 +83,7 @@ MEANINGS = {
   **dict.fromkeys(("dual_contrast", "dual_contrast_loss", "dual_contrastive_loss"), "dual_contrastive"),
   **dict.fromkeys(("kl_wgan", "klwgan", "f_wgan"), "kl_hinge"),
   **dict.fromkeys(("cramer", "cramer_gan", "energy_distance"), "energy"),
-  **dict.fromkeys(("mmd_gan", "mmdgan", "mmd_g"), "mmd, mmd_gaussian_mixture or mmd_rational_quadratic"),
+  **dict.fromkeys(("mmd_gan", "mmdgan", "mmd_g"), "mmd, or mmd_gaussian_mixture, or mmd_rational_quadratic"),
   **dict.fromkeys(("sinkhorn_divergence", "sinkhorn_gan", "ot_gan"), "sinkhorn"),
   **dict.fromkeys(("uotm", "uot", "unbalanced_optimal_transport"), "uotm_softplus, uotm_kl or uotm_chi2"),
   **dict.fromkeys(("sobolev_gan", "sobolev"), "loss=wasserstein with penalty=sobolev"),
