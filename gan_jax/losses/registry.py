@@ -85,7 +85,7 @@ MEANINGS = {
   **dict.fromkeys(("cramer", "cramer_gan", "energy_distance"), "energy"),
   **dict.fromkeys(("mmd_gan", "mmdgan", "mmd_g"), "mmd, or mmd_gaussian_mixture, or mmd_rational_quadratic"),
   **dict.fromkeys(("sinkhorn_divergence", "sinkhorn_gan", "ot_gan"), "sinkhorn"),
-  **dict.fromkeys(("uotm", "uot", "unbalanced_optimal_transport"), "uotm_softplus, uotm_kl or uotm_chi2"),
+  **dict.fromkeys(("uotm", "uot", "unbalanced_optimal_transport"), "uotm_softplus, or uotm_kl, or uotm_chi2"),
   **dict.fromkeys(("sobolev_gan", "sobolev"), "loss=wasserstein with penalty=sobolev"),
   **dict.fromkeys(("fisher_gan", "fishergan"), "loss=wasserstein with penalty=fisher"),
   "dragan": "loss=non_saturating with penalty=dragan",
