@@ -105,7 +105,7 @@ def build(
 
   notes: dict[str, Any] = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
   notes |= {"warning": warning} if warning else {}
-  return of_features(network, judge, finish, explanations(trained, counts, len(real.features)), notes)
+  return of_features(network, judge, finish, explanations(trained, counts, len(real.features)), notes, True)
 
 
 def by_class(found: Statistics) -> dict[str, np.ndarray]:
