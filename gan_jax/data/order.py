@@ -15,6 +15,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 # Each round mixes the key into one half of an index's bits; halves of one or two bits need many rounds. With 12 rounds
@@ -50,7 +51,7 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
 
 
 @functools.partial(jax.jit, static_argnums=1, inline=True)  # one program, not thirty, where it is called by itself
-def scattered(j: Array, size: int) -> Array:
+def scattered(j: Array | np.ndarray, size: int) -> Array:
   """The j-th example [B] of `size` in one fixed random permutation.
 
   Data may be stored sorted by class, or with classes in turn, so neither the first n nor every n-th are a random

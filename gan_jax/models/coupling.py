@@ -32,9 +32,9 @@ def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: 
     discriminator: has one logit for each pack of `packing` examples.
     input_shape: of one example.
   """
-  shapes = jax.eval_shape(discriminator.init, jax.random.key(0))
+  shapes = jax.eval_shape(lambda: discriminator.init(jax.random.key(0)))
   size = UNITS * packing
-  labels = jnp.zeros(size, jnp.int32)
+  labels = np.zeros(size, np.int32)
 
   def moved(params: Params, memory: Any, images: Array, direction: Array) -> Array:
     """The derivative of the logits [UNITS] along a direction of the images."""
