@@ -57,7 +57,7 @@ def scattered(j: Array | np.ndarray, size: int) -> Array:
   Data may be stored sorted by class, or with classes in turn, so neither the first n nor every n-th are a random
   sample. The first n in this order are.
   """
-  return _permute(j.astype(jnp.uint32), jnp.uint32(SCATTER), jnp.zeros(j.shape, jnp.uint32), size)
+  return _permute(jnp.asarray(j, jnp.uint32), jnp.uint32(SCATTER), jnp.zeros(j.shape, jnp.uint32), size)
 
 
 def split_sizes(size: int, hold_out: int) -> tuple[int, int]:
