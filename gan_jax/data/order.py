@@ -78,7 +78,13 @@ def held_out_index(j: Array, hold_out: int, size: int) -> Array:
 
 def _permute(offsets: Array, seed: Array, epochs: Array, size: int) -> Array:
   """The permutation of range(size) of (seed, epochs [B]) at offsets [B]."""
-  keys = _round_keys(seed, epochs, ROUNDS_OF_FEW if size <= FEW else ROUNDS)
+  return _walked(offsets, seed, epochs, size, ROUNDS_OF_FEW if size <= FEW else ROUNDS)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4), inline=True)  # a loop by itself is compiled at each call
+def _walked(offsets: Array, seed: Array, epochs: Array, size: int, rounds: int) -> Array:
+  """Each offset, permuted among the next power of two until it is below `size`."""
+  keys = _round_keys(seed, epochs, rounds)
   bits = (size - 1).bit_length()
 
   def walk(state: tuple[Array, Array]) -> tuple[Array, Array]:
