@@ -2,8 +2,9 @@
 
     ./launch.sh train configs/recipes/r3gan_cifar10.py --config.dataset_options.path=cifar-10-python.tar.gz
 
-Published: FID 1.96. Cost: 14 GFLOP an image in each network; 8 L40 cards for 4 days (200 million images). The augmentations
-are ours (`color`, `translation`, `cutout`, ...), not ADA's whole pipeline, which also has arbitrary affine maps.
+Published: FID 1.96. Cost: 14 GFLOP an image in each network; 8 L40 cards for 4 days (200 million images). Augmentations are
+the geometric ones of ADA, and `cutout`. What differs: `affine` reads an image at its own resolution, `translation` fills with
+gray instead of mirroring, and `color` is DiffAugment's, where ADA has five changes of colour, each half as often.
 """
 
 BATCH = 512
@@ -23,7 +24,7 @@ def get_config():
     "conditional": True,
     "latent_size": 64,
     "batch_size": BATCH,
-    "discriminator_augmentation": "flip + rotation + translation + color + cutout",
+    "discriminator_augmentation": "flip + rotation + translation + affine + color + cutout",
     "augmentation_strength": 0.0,
     "optimizer_options": {"beta1": 0.0, "beta2": 0.9},
     "generator_rate": 2e-4,

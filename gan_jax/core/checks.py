@@ -4,20 +4,27 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def check_logits(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
+def check_logits(real_logits: Array, fake_logits: Array, features: bool = False) -> tuple[Array, Array]:
   """Both logits in float32 (or float64, where they are), once they are known to be vectors of the same length.
 
-  A `[B, 1]` array is refused: it would broadcast against `[B]` to `[B, B]`, silently a loss over all pairs.
+  A `[B, 1]` array is refused: it would broadcast against `[B]` to `[B, B]`, silently a loss over all pairs. With
+  `features`, arrays `[B, F]` with F >= 2 are accepted too.
 
   Raises:
-    ValueError: a rank other than 1, unequal lengths, an empty batch, or a dtype that is not floating.
+    ValueError: another rank, unequal shapes, an empty batch, or a dtype that is not floating.
   """
   real_logits, fake_logits = jnp.asarray(real_logits), jnp.asarray(fake_logits)
   for name, logits in (("real_logits", real_logits), ("fake_logits", fake_logits)):
-    if logits.ndim != 1 or logits.shape[0] == 0:
-      raise ValueError(f"{name}: expected shape [B] with B >= 1, got {list(logits.shape)}")
+    vectors = features and logits.ndim == 2 and logits.shape[1] > 1
+    if not (logits.ndim == 1 or vectors) or logits.shape[0] == 0:
+      wanted = "[B] with B >= 1" + ", or [B, F] with F >= 2" * features
+      raise ValueError(f"{name}: expected shape {wanted}, got {list(logits.shape)}")
     if not jnp.issubdtype(logits.dtype, jnp.floating):
       raise ValueError(f"{name}: expected a floating dtype, got {logits.dtype}")
+  if real_logits.shape[1:] != fake_logits.shape[1:]:
+    raise ValueError(
+      f"expected reals and fakes of one shape, got {list(real_logits.shape)} and {list(fake_logits.shape)}"
+    )
   if real_logits.shape != fake_logits.shape:
     raise ValueError(
       f"expected as many real as fake logits, got {real_logits.shape[0]} real and {fake_logits.shape[0]} fake"

@@ -35,9 +35,11 @@ def global_norm(tree: Params) -> Array:
 def norm_per_example(x: Array) -> Array:
   """[B, ...] -> [B]: Euclidean norm over all axes but the first, scaled as `global_norm`."""
   rows = at_least_float32(x).reshape(x.shape[0], -1)
-  largest = jnp.max(jnp.abs(rows), axis=1)
+  largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=1))  # a norm is homogeneous: any constant will do
   scale = jnp.where(largest > 0, largest, 1)
-  return largest * jnp.sqrt(jnp.sum(jnp.square(rows / scale[:, None]), axis=1))
+  squares = jnp.sum(jnp.square(rows / scale[:, None]), axis=1)
+  # The inner `where` keeps the square root's infinite slope at zero out of the branch that is not taken.
+  return largest * jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
 
 
 def directions(x: Array, axis: int) -> Array:

@@ -26,6 +26,9 @@ class Output(NamedTuple):
   logits: Array  # [B], float32 (float64 stays)
   features: Array | None = None  # [B, F], of which the logit is a linear function; None: not given
   classes: Array | None = None  # [B, K], logits of classes of a second head; None: it has none
+  direction: Array | None = (
+    None  # [B], the logits with a derivative by the last layer alone, while `logits` has none (SAN)
+  )
 
 
 class Player(NamedTuple):
@@ -73,6 +76,7 @@ class Memories(NamedTuple):
   logit_means: LogitMeans
   slow: Any  # (gen_params, disc_params) of lookahead; () without it
   strength: Any  # probability of each augmentation of what the discriminator is shown; () where there is none
+  balance: Any = ()  # the option that the controller of the loss in use moves; () where no loss has one
 
 
 class GanState(NamedTuple):
@@ -114,6 +118,8 @@ class DiscriminatorView(NamedTuple):
   normalised: Params = ()  # weights as the next forward pass uses them; () where no constraint changes them
   class_loss: Array | None = None  # mean over the batch, weight not included; None without `Spec.class_loss`
   class_accuracy: Array | None = None  # share of the real examples whose largest class logit is that of their class
+  balance: Array | None = None  # of `Memories`, in this update; NaN where another loss is in use; None without one
+  convergence: Array | None = None  # the controller's measure of convergence, as `balance`
 
 
 class GeneratorView(NamedTuple):
@@ -125,10 +131,10 @@ class GeneratorView(NamedTuple):
 
   loss: Array  # mean over the batch, penalty not included
   penalty: Array  # as of the discriminator
-  real_logits: Array  # [B]
+  real_logits: Array  # [B]; NaN, as all that is of logits, under a loss of features
   fake_logits: Array  # [B]
   held_out_logits: Array | None  # [B]; None without `Spec.hold_out`
-  logit_cotangent: Array  # [B]       d loss / d fake_logits, the loss's factor
+  logit_cotangent: Array  # [B]       d loss / d fake_logits, the loss's factor; [B, F] of features, if it reads those
   logit_slope: Array  # [B, ...]      d fake_logit_i / d image_i, the discriminator's factor
   real_slope: Array  # [B, ...]       the same at real examples
   between_slope: Array  # [B, ...]    the same at random points between a real example and the fake at the same index

@@ -1,4 +1,4 @@
-"""Image augmentations: functions `(images [B, ...], key) -> images`, different for each example.
+"""Image augmentations: functions `(images [B, ...], key) -> images`, different for each example. See also affine.py.
 
 They have two uses: a penalty compares the logits of an example and of its augmented copy (`bcr`), or the discriminator
 is shown augmented examples only, real and fake (`joined`; Zhao et al. 2020, "Differentiable augmentation for
@@ -7,7 +7,7 @@ data-efficient GAN training", arXiv:2006.10738; Karras et al. 2020, arXiv:2006.0
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,22 @@ Augmentation = Callable[..., Array]  # (images [B, ...], key, **options) -> imag
 AUGMENTATIONS = Registry("augmentation", ("images", "key"))
 
 
-def register(of_images: bool = False) -> Callable[[Augmentation], Augmentation]:
-  """Decorator: register an augmentation under its own name; `of_images`: it needs images [B, H, W, C], not points."""
-  return AUGMENTATIONS.register(facts=of_images)
+class Facts(NamedTuple):
+  of_images: bool  # it needs images [B, H, W, C], not points
+  has_strength: (
+    bool  # its third argument is `strength`, with a default: it has several parts, each with that probability
+  )
+
+
+def register(of_images: bool = False, has_strength: bool = False) -> Callable[[Augmentation], Augmentation]:
+  """Decorator: register an augmentation under its own name, with its `Facts`."""
+
+  def decorate(function: Augmentation) -> Augmentation:
+    protocol = (*AUGMENTATIONS.protocol, *["strength"] * has_strength)
+    AUGMENTATIONS.enter(function.__name__, function, Facts(of_images, has_strength), protocol)
+    return function
+
+  return decorate
 
 
 def get(name: str, image_shape: tuple[int, ...] | None = None, **options: Any) -> Augmentation:
@@ -35,7 +48,7 @@ def get(name: str, image_shape: tuple[int, ...] | None = None, **options: Any) -
   """
   entry = AUGMENTATIONS.get(name)
   bound = entry.complete(options)
-  if entry.facts and image_shape is not None and len(image_shape) != 3:
+  if entry.facts.of_images and image_shape is not None and len(image_shape) != 3:
     raise BadInput(f"augmentation {name!r} expected images [H, W, C], got examples of shape {list(image_shape)}")
   return functools.partial(entry.builder, **bound) if bound else entry.builder
 
@@ -54,15 +67,19 @@ def joined(
   text: str, image_shape: tuple[int, ...] | None = None, options: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Augmentation | None:
   """`(images, key, strength) -> images`: the named augmentations in turn, each applied to an example with probability
-  `strength`; None for 'none'. Raises `BadInput` as `names` and `get` do.
+  `strength` (of `affine` each part is); None for 'none'. Raises `BadInput` as `names` and `get` do.
   """
-  parts = [get(name, image_shape, **(options or {}).get(name, {})) for name in names(text)]
+  chosen = names(text)
+  parts = [get(name, image_shape, **(options or {}).get(name, {})) for name in chosen]
 
   def augment(images: Array, key: Key, strength: ArrayLike) -> Array:
-    for index, part in enumerate(parts):
+    for index, (name, part) in enumerate(zip(chosen, parts, strict=True)):
       own, coin = jax.random.split(jax.random.fold_in(key, index))
-      chosen = jax.random.uniform(coin, (len(images), *[1] * (images.ndim - 1))) < strength
-      images = jnp.where(chosen, part(images, own), images)
+      if AUGMENTATIONS[name].facts.has_strength:
+        images = part(images, own, strength)
+        continue
+      heads = jax.random.uniform(coin, (len(images), *[1] * (images.ndim - 1))) < strength
+      images = jnp.where(heads, part(images, own), images)
     return images
 
   return augment if parts else None

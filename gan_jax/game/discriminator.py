@@ -3,16 +3,28 @@
 A point is (gen_params, disc_params); `memory` is the run's `Memories`. All static choices are in `game`.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from gan_jax import probes
+from gan_jax.core.norms import norm_per_example
 from gan_jax.core.types import DiscriminatorView, Key, Memories, Memory, Output, Params
+from gan_jax.game import controllers
 from gan_jax.game.batches import Batch, shown
-from gan_jax.game.objective import add, class_gradient, from_logits, hits, logit_cotangents, micro_gradients
+from gan_jax.game.objective import (
+  add,
+  class_gradient,
+  cotangents,
+  from_logits,
+  hits,
+  loss_slopes,
+  micro_gradients,
+  read,
+)
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties import Moved
 from gan_jax.penalties.consistency import shift_latent
@@ -37,12 +49,35 @@ def judge(
   game: Game, hypers: Hypers, params: Params, memory: Memories, images: Array, labels: Array, key: Key
 ) -> tuple[Output, Memory]:
   """(the discriminator's output, its memory after this pass), as in training: of augmented images, with constrained
-  weights. Penalties and slopes go through here as well, so they are those of the augmented discriminator.
+  weights and normalised logits. Penalties and slopes go through here as well, so they are those of this discriminator.
   """
   if game.disguise is not None:
     images = game.disguise(images, key, memory.strength)
   weights = constraint(game, hypers).bind(params, memory.constraint)
-  return game.discriminator.apply(weights, memory.discriminator, images, labels, True)
+  see = lambda x: game.discriminator.apply(weights, memory.discriminator, x, labels, True)  # noqa: E731
+  return gradient_normalised(see, images) if game.spec.gradient_normalisation else see(images)
+
+
+def gradient_normalised(see: Callable[[Array], tuple[Output, Memory]], images: Array) -> tuple[Output, Memory]:
+  """`see(images)` with each logit f(x) replaced by f(x) / (|grad_x f(x)| + |f(x)|), in [-1, 1]; 0 where both are 0.
+
+  It is the same for c f, c > 0. Where f is linear, as in each piece of a network of rectifiers, its slope is
+  (|grad f| / (|grad f| + |f|))^2 <= 1. Between two pieces |grad f| jumps and so does the normalised logit: the bound
+  is one on slopes, not on differences. x is the image as the network sees it, augmented. Features and logits of classes
+  are left as they are. A training step takes one derivative of this by the weights, so that spectral normalisation, whose
+  first derivative is right, goes with it.
+
+  Source: Wu et al. 2021, "Gradient normalization for generative adversarial networks" (arXiv:2109.02235).
+
+  Args:
+    see: a discriminator whose logit of an image depends on no other image.
+  """
+  output, pull, memory = jax.vjp(see, images, has_aux=True)
+  logits = output.logits
+  size = norm_per_example(pull(from_logits(output, jnp.ones_like(logits)))[0]) + jnp.abs(logits)
+  # By a constant, or the derivative of the quotient would contain size^2, which a vanishing slope underflows.
+  scale = lax.stop_gradient(jnp.where(size > 0, size, 1))
+  return output._replace(logits=(logits / scale) / jnp.where(size > 0, size / scale, 1)), memory
 
 
 def of(what: str, batch: Batch) -> Key:
@@ -52,7 +87,9 @@ def of(what: str, batch: Batch) -> Key:
 
 def used(game: Game, output: Output) -> Output:
   """The parts of an output that the run's losses use."""
-  return Output(output.logits) if game.spec.class_loss == "none" else output
+  if game.spec.class_loss != "none":
+    return output
+  return Output(output.logits, output.features if game.reads == "features" else None, direction=output.direction)
 
 
 def judge_both(
@@ -78,26 +115,26 @@ def loss_gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batc
   see = lambda params: judge_both(game, hypers, params, memory, batch, fake)  # noqa: E731
   outputs, pull, after = jax.vjp(see, disc_params, has_aux=True)
   logits = tuple(output.logits for output in outputs)
-  loss, *cotangents = logit_cotangents(game, "discriminator", hypers, *logits)
-  seeds = lambda slopes: tuple(map(from_logits, outputs, slopes))  # noqa: E731
+  kept = controllers.bound(game, hypers, memory)
+  loss, *slopes = loss_slopes(game, "discriminator", kept, *(read(game, output) for output in outputs))
   in_parts = "noise" in probes.requested(game.spec.probes)
-  parts = micro_gradients(lambda c: pull(c)[0], seeds(cotangents)) if in_parts else None
+  parts = micro_gradients(lambda c: pull(c)[0], cotangents(game, outputs, slopes)) if in_parts else None
   total = jnp.zeros_like(loss)
   for i, penalty in enumerate(game.penalties):
     if penalty.kind == "logits":
       options = hypers.penalty_options[penalty.name]
       of_logits = lambda pair, f=penalty.function, o=options: f(*pair, memory.logit_means, **o).mean()  # noqa: E731
-      value, slopes = jax.value_and_grad(of_logits)(logits)
-      cotangents = [c + hypers.penalty_weights[i] * s for c, s in zip(cotangents, slopes, strict=True)]
+      value, more = jax.value_and_grad(of_logits)(logits)
+      slopes = [s + hypers.penalty_weights[i] * m for s, m in zip(slopes, more, strict=True)]
       total += value
-  slopes, of_class = seeds(cotangents), {}
+  seeds, of_class = cotangents(game, outputs, slopes), {}
   if class_loss := game.class_loss(**hypers.class_loss_options):
     of_outputs = lambda pair: class_loss.discriminator(pair[0], pair[1], batch.labels)  # noqa: E731
     value, more = class_gradient(of_outputs, outputs, hypers.class_weight)
-    slopes, of_class = add(slopes, more), {"class_loss": value, "class_accuracy": hits(outputs[0], batch.labels)}
-  (grads,) = pull(slopes)
+    seeds, of_class = add(seeds, more), {"class_loss": value, "class_accuracy": hits(outputs[0], batch.labels)}
+  (grads,) = pull(seeds)
   view = DiscriminatorView(loss, total, logits[0], logits[1], parts, grads, disc_params)
-  return grads, Seen(view._replace(**of_class), after)
+  return grads, Seen(view._replace(**of_class, **controllers.seen(game, hypers, memory, *logits)), after)
 
 
 def costly(game: Game) -> bool:

@@ -17,7 +17,7 @@ from gan_jax.core.types import GeneratorView, Memories, Memory, Output, Params
 from gan_jax.game import discriminator
 from gan_jax.game.batches import Batch, shown
 from gan_jax.game.discriminator import Seen, generate, judge, judge_both, of, used
-from gan_jax.game.objective import add, class_gradient, from_logits, hits, logit_cotangents, micro_gradients
+from gan_jax.game.objective import add, class_gradient, from_logits, from_read, hits, loss_slopes, micro_gradients, read
 from gan_jax.game.rules import Game
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers
@@ -29,7 +29,7 @@ class Chain(NamedTuple):
   """The generator's forward pass in three stages, each with its vector-Jacobian product."""
 
   images: Array  # [B, ...]
-  real_logits: Array
+  real: Output
   fake: Output
   pull_to_params: Callable  # image cotangents -> (params,)
   pull_to_images: Callable  # cotangents of the fakes' output -> (images,)
@@ -56,14 +56,14 @@ def chain(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Batch
 
   images, pull_to_params, after = jax.vjp(make, gen_params, has_aux=True)
   fake, pull_to_images = jax.vjp(lambda x: see("fake", shown(x, batch)), images)
-  real_logits, pull_to_real = jax.vjp(lambda x: see("real", x).logits, batch.real)
+  real_logits, pull_to_real, real = jax.vjp(lambda x: ((o := see("real", x)).logits, o), batch.real, has_aux=True)
   share = jax.random.uniform(jax.random.fold_in(batch.key, 1), (len(images), *[1] * (images.ndim - 1)))
   _, pull_to_between = jax.vjp(
     lambda x: see("between", x).logits, batch.real + share * (shown(images, batch) - batch.real)
   )
   motion = lambda direction: jax.jvp(lambda p: make(p)[0], (gen_params,), (direction,))[1]  # noqa: E731
   pulls = (pull_to_params, pull_to_images, pull_to_real, pull_to_between)
-  return Chain(images, real_logits, fake, *pulls, motion, after)
+  return Chain(images, real._replace(logits=real_logits), fake, *pulls, motion, after)
 
 
 def unroll(
@@ -101,14 +101,15 @@ def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Ba
   elif game.spec.unroll_steps:
     disc_params = reply(gen_params)
   links = chain(game, hypers, (gen_params, disc_params), memory, batch)
-  loss, *cotangents = logit_cotangents(game, "generator", hypers, links.real_logits, links.fake_logits)
-  image_cotangent = links.to_images(cotangents[1])
+  loss, *by = loss_slopes(game, "generator", hypers, read(game, links.real), read(game, links.fake))
+  (image_cotangent,) = links.pull_to_images(from_read(game, links.fake, by[1]))
   (grads,) = links.pull_to_params(image_cotangent)
   motion = links.motion(unit(grads))
   if pull_to_reply:
     see = lambda params: judge_both(game, hypers, params, memory, batch, shown(links.images, batch))[0]  # noqa: E731
     outputs, pull_to_critic = jax.vjp(see, disc_params)
-    grads = add(grads, *pull_to_reply(*pull_to_critic(tuple(map(from_logits, outputs, cotangents)))))
+    seeds = tuple(from_read(game, *pair) for pair in zip(outputs, by, strict=True))
+    grads = add(grads, *pull_to_reply(*pull_to_critic(seeds)))
   penalty, total, of_class = jnp.zeros_like(loss), grads, {}
   if class_loss := game.class_loss(**hypers.class_loss_options):
     of_output = lambda output: class_loss.generator(output, batch.labels)  # noqa: E731
@@ -125,22 +126,29 @@ def gradient(game: Game, hypers: Hypers, point: Any, memory: Memories, batch: Ba
   view = GeneratorView(
     loss=loss,
     penalty=penalty,
-    real_logits=links.real_logits,
-    fake_logits=links.fake_logits,
+    real_logits=links.real.logits,
+    fake_logits=links.fake.logits,
     held_out_logits=held_out_logits(game, hypers, disc_params, memory, batch),
-    logit_cotangent=cotangents[1],
+    logit_cotangent=by[1],
     logit_slope=slopes[0],
     real_slope=slopes[1],
     between_slope=slopes[2],
     image_cotangent=image_cotangent,
     image_motion=motion,
     lens=through_lens(game, pull, grads, links),
-    parts=micro_gradients(lambda c: pull(c[0]), (cotangents[1],)) if in_parts(game) else None,
+    parts=micro_gradients(lambda c: pull(c[0]), (by[1],)) if in_parts(game) else None,
     grads=grads,
     params=gen_params,
     **of_class,
   )
-  return total, Seen(view, links.memory)
+  return total, Seen(view if game.reads == "logits" else without_logits(view), links.memory)
+
+
+def without_logits(view: GeneratorView) -> GeneratorView:
+  """The view with NaN in place of logits and their slopes: no loss trains them, so they say nothing."""
+  of_logits = ("real_logits", "fake_logits", "held_out_logits", "logit_slope", "real_slope", "between_slope")
+  kept = {name: getattr(view, name) for name in of_logits}
+  return view._replace(**jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), kept))
 
 
 def in_parts(game: Game) -> bool:
@@ -148,7 +156,11 @@ def in_parts(game: Game) -> bool:
 
 
 def pull_back(game: Game, links: Chain, slope: Array) -> Pull:
-  """Logit cotangents -> gradient. If each example has a logit of its own, the known slopes d logit / d image are used."""
+  """Cotangents of what the losses read -> gradient. If each example has a logit of its own, and that is read, the known
+  slopes d logit / d image are used.
+  """
+  if game.reads == "features":
+    return lambda weights: links.pull_to_params(*links.pull_to_images(from_read(game, links.fake, weights)))[0]
   if game.couples_batch or game.spec.packing > 1:
     return lambda weights: links.pull_to_params(links.to_images(weights))[0]
   return lambda weights: links.pull_to_params(slope * weights.reshape((-1, *[1] * (slope.ndim - 1))))[0]
@@ -156,7 +168,7 @@ def pull_back(game: Game, links: Chain, slope: Array) -> Pull:
 
 def through_lens(game: Game, pull: Pull, in_use: Params, links: Chain) -> dict[str, lens.View]:
   chosen = lens.names(game.spec.lens)
-  return lens.look(chosen, pull, in_use, links.real_logits, links.fake_logits) if chosen else {}
+  return lens.look(chosen, pull, in_use, links.real.logits, links.fake.logits) if chosen else {}
 
 
 def held_out_logits(game: Game, hypers: Hypers, params: Params, memory: Memories, batch: Batch) -> Array | None:

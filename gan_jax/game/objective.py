@@ -1,6 +1,9 @@
-"""How a loss enters a gradient: as a cotangent on the logits. The loss may be chosen by a traced index."""
+"""How a loss enters a gradient: as a cotangent on the logits, or on the features that a loss of features reads.
 
-from collections.abc import Callable
+The loss may be chosen by a traced index.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,18 +11,28 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from gan_jax.core.checks import at_least_float32
+from gan_jax.core.errors import BadInput
 from gan_jax.core.types import Output, Params
 from gan_jax.game.batches import PlayerName
+from gan_jax.game.reading import no_features
 from gan_jax.game.rules import Game
 from gan_jax.settings.records import Hypers
 
 MICRO_BATCHES = 8  # largest number of micro-batches
 
 
-def logit_cotangents(
-  game: Game, half: PlayerName, hypers: Hypers, real_logits: Array, fake_logits: Array
-) -> tuple[Array, Array, Array]:
-  """(mean loss, its derivative by real_logits [B], by fake_logits [B]) of the loss that `hypers.loss_index` chooses.
+def read(game: Game, output: Output) -> Array:
+  """What the run's losses are functions of: logits [B], or features [B, F]. Raises `BadInput` where there are none."""
+  if game.reads == "logits":
+    return output.logits
+  if output.features is None:
+    raise BadInput(no_features(game.spec.losses[0]))
+  return at_least_float32(output.features)
+
+
+def loss_slopes(game: Game, half: PlayerName, hypers: Hypers, real: Array, fake: Array) -> tuple[Array, Array, Array]:
+  """(mean loss, its derivative by `real`, by `fake`) of the loss that `hypers.loss_index` chooses; see `read`.
 
   Under `vmap` the switch computes all branches and selects one of the resulting vectors. An inf or NaN in a loss that
   was not chosen cannot reach this member, as it would through the gradient of a `where` over losses.
@@ -36,8 +49,8 @@ def logit_cotangents(
 
   branches = [branch(b, o) for b, o in zip(game.losses, hypers.loss_options, strict=True)]
   if len(branches) == 1:
-    return branches[0](real_logits, fake_logits)
-  return lax.switch(hypers.loss_index, branches, real_logits, fake_logits)
+    return branches[0](real, fake)
+  return lax.switch(hypers.loss_index, branches, real, fake)
 
 
 def undecided_logit(game: Game, hypers: Hypers) -> tuple[Array, Array]:
@@ -68,6 +81,32 @@ def micro_gradients(pull: Callable[..., Params], cotangents: Any) -> Params:
 def from_logits(output: Output, slopes: Array) -> Output:
   """A cotangent of an output: `slopes` by its logits, zero by the rest."""
   return jax.tree.map(jnp.zeros_like, output)._replace(logits=slopes)
+
+
+def from_read(game: Game, output: Output, slopes: Array) -> Output:
+  """A cotangent of an output: `slopes` by what the losses read, zero by the rest."""
+  if game.reads == "logits":
+    return from_logits(output, slopes)
+  assert output.features is not None
+  return jax.tree.map(jnp.zeros_like, output)._replace(features=slopes.astype(output.features.dtype))
+
+
+def cotangents(game: Game, outputs: tuple[Output, Output], slopes: Sequence[Array]) -> tuple[Output, Output]:
+  """Cotangents of the discriminator's outputs (of the reals, of the fakes): see `from_read`.
+
+  Where the last layer is a direction d trained by itself, also those of mean <d, h(fake)> - mean <d, h(real)> by d: what
+  Takida et al. 2024 (SAN, arXiv:2301.12811) add to the discriminator's loss, with weight 1. They weight the examples by
+  the slope of the generator's loss, which is 1 under `wasserstein` and `hinge`. Here it is 1 under every loss.
+  """
+
+  def of(output: Output, slope: Array, sign: int) -> Output:
+    found = from_read(game, output, slope)
+    if output.direction is None:
+      return found
+    return found._replace(direction=jnp.full_like(output.direction, sign / len(output.direction)))
+
+  real, fake = outputs
+  return of(real, slopes[0], -1), of(fake, slopes[1], 1)
 
 
 def class_gradient(of: Callable[[Any], Array], outputs: Any, weight: ArrayLike) -> tuple[Array, Any]:

@@ -1,7 +1,7 @@
 """`Game`: everything static that a step needs, built from the names in a `Spec`; and the rules that a `Spec` must meet."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import optax
@@ -12,13 +12,15 @@ from gan_jax.core.errors import BadInput
 from gan_jax.core.types import Loss, Player
 from gan_jax.data import Dataset
 from gan_jax.data.order import split_sizes
-from gan_jax.game import methods, optimizers
+from gan_jax.game import methods, optimizers, reading
 from gan_jax.losses import transforms
 from gan_jax.losses.classes import ClassLoss
 from gan_jax.models import constraints, coupling
 from gan_jax.models.precision import in_bfloat16
 from gan_jax.probes import lens
 from gan_jax.settings.records import Hypers, Spec, thawed
+
+SAN = "san"  # of the models' option `last_layer`: models/linen.py
 
 
 class Game(NamedTuple):
@@ -36,6 +38,7 @@ class Game(NamedTuple):
   decode: Callable[[Array], Array]  # a stored batch -> float32 images
   image_shape: tuple[int, ...]  # (H, W, C), or (2,)
   num_classes: int
+  reads: str = "logits"  # or "features": what of the discriminator's output the losses are functions of
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
   # Where a batch lies on several devices: the identity, or a hint for the compiler. See runner/population.py.
   spread: Callable[[Array], Array] = lambda x: x
@@ -62,11 +65,14 @@ def second_order(spec: Spec) -> bool:
 
 
 def rough(spec: Spec) -> str:
-  """What makes second derivatives through the players' weights differ from those of the game; '': nothing."""
+  """What makes second derivatives through the players' weights differ from those of the game, and why; '': nothing."""
+  vectors, options = "takes its singular vectors as constants", dict(spec.model_options)
   if not constraints.CONSTRAINTS[spec.weight_constraint]().smooth:
-    return f"weight_constraint {spec.weight_constraint!r}"
-  if dict(spec.model_options).get("spectral", "none") != "none":
-    return f"model_options.spectral {dict(spec.model_options)['spectral']!r}"
+    return f"weight_constraint {spec.weight_constraint!r} {vectors}"
+  if options.get("spectral", "none") != "none":
+    return f"model_options.spectral {options['spectral']!r} {vectors}"
+  if options.get("last_layer") == SAN:
+    return f"model_options.last_layer {SAN!r} is taken as a constant by the loss"
   return ""
 
 
@@ -84,10 +90,16 @@ def check(spec: Spec) -> None:
     losses.get(name)
   if losses.CLASS_LOSSES.get(spec.class_loss).name != "none" and not spec.conditional:
     raise BadInput(f"class_loss {spec.class_loss!r} expected conditional=True, a generator that is given the class")
+  reading.check(spec)
   lens.names(spec.lens)
   probes.requested(spec.probes)
   if spec.hold_out == 1:
     raise BadInput("hold_out expected 0 or at least 2, got 1: every example would be held out")
+  if spec.gradient_normalisation and dict(spec.model_options).get("last_layer") == SAN:
+    raise BadInput(
+      f"gradient_normalisation expected model_options.last_layer 'linear', got {SAN!r}, whose direction is that of logits "
+      "that are not normalised"
+    )
   check_penalties(spec)
   check_turns(spec)
 
@@ -98,8 +110,7 @@ def check_penalties(spec: Spec) -> None:
   data.augmentations.joined(spec.discriminator_augmentation)
   penalties.of_the_generator(spec.generator_penalty)
   chosen = penalties.of_discriminator(spec.penalty)
-  coupled = [p.name for p in chosen if p.kind == "critic"]
-  check_packing(spec, coupled)
+  check_packing(spec)
   augmenting = [p.name for p in chosen if p.augments]
   if spec.augmentation == "none" and augmenting:
     choices = ", ".join(name for name in data.AUGMENTATIONS if name != "none")
@@ -124,14 +135,27 @@ def check_turns(spec: Spec) -> None:
     raise BadInput(f"method {spec.method!r} expected order 'simultaneous', got {spec.order!r}")
   if second_order(spec) and rough(spec):
     raise BadInput(
-      f"{rough(spec)} takes its singular vectors as constants, so second derivatives through it are not the game's; "
-      "expected it to be none, method gradient or extragradient, and unroll_gradient 'stopped'"
+      f"{rough(spec)}, so second derivatives through it are not the game's; "
+      "expected it to be left out, method gradient or extragradient, and unroll_gradient 'stopped'"
+    )
+  again = [name for name in spec.losses if losses.once(name)]
+  if second_order(spec) and again:
+    raise BadInput(
+      f"the derivative of loss {again[0]!r} must not be differentiated again; expected method gradient or extragradient, and "
+      "unroll_gradient 'stopped'"
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")
 
 
-def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
+def per_sample(spec: Spec) -> list[tuple[str, str]]:
+  """(what needs the gradient of a logit by its own example, what to choose instead), as parts of a message."""
+  sloped = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind == "critic"]
+  found = [(f"penalty {name!r}", "penalty none") for name in sloped]
+  return found + [("gradient_normalisation", "gradient_normalisation=False")] * bool(spec.gradient_normalisation)
+
+
+def check_packing(spec: Spec) -> None:
   """Raises `BadInput` for packs of examples where something needs each example for itself."""
   if spec.packing == 1:
     return
@@ -139,10 +163,10 @@ def check_packing(spec: Spec, per_sample: Sequence[str]) -> None:
     raise BadInput(
       f"packing expected a divisor of batch_size={spec.batch_size}, got {spec.packing}: the discriminator takes whole packs"
     )
-  if per_sample:
+  for what, instead in per_sample(spec):
     raise BadInput(
-      f"penalty {per_sample[0]!r} is per sample, but packing={spec.packing} gives several samples one logit, so a sample "
-      "has no gradient of its own; expected packing=1, or penalty none"
+      f"{what} is per sample, but packing={spec.packing} gives several samples one logit, so a sample "
+      f"has no gradient of its own; expected packing=1, or {instead}"
     )
   if spec.conditional:
     raise BadInput(
@@ -203,7 +227,9 @@ def players(spec: Spec, dataset: Dataset) -> tuple[Player, Player]:
     )
   head = losses.CLASS_LOSSES[spec.class_loss].facts
   width = head.width(dataset.num_classes)
-  return models.build(spec, dataset.image_shape, dataset.num_classes, -width if head.cosine else width)
+  pair = models.build(spec, dataset.image_shape, dataset.num_classes, -width if head.cosine else width)
+  reading.check_output(spec, pair[1], dataset.image_shape)
+  return pair
 
 
 def build(spec: Spec, dataset: Dataset) -> Game:
@@ -225,16 +251,15 @@ def assemble(
   """The game of two given players; `couples_batch` as in `Game`, None: it is determined here.
 
   Raises:
-    BadInput: an augmentation that does not suit the data, or a penalty on gradients where the batch is coupled.
+    BadInput: an augmentation that does not suit the data, or gradients of each example where the batch is coupled.
   """
   if couples_batch is None:
     couples_batch = coupling.couples_batch(discriminator, dataset.image_shape, spec.packing)
-  sloped = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind == "critic"]
-  if sloped and couples_batch:
+  for what, instead in per_sample(spec) if couples_batch else ():
     raise BadInput(
-      f"penalty {sloped[0]!r} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
+      f"{what} is per sample, but the discriminator of model {spec.model!r} couples the examples of a "
       "batch (a derivative of one's logit by another is not zero), so a sample has no gradient of its own; expected "
-      f"{uncoupled(spec)}, or penalty none"
+      f"{uncoupled(spec)}, or {instead}"
     )
   if spec.precision == "bfloat16":
     generator, discriminator = in_bfloat16(generator), in_bfloat16(discriminator)
@@ -255,5 +280,6 @@ def assemble(
     decode=dataset.decode,
     image_shape=dataset.image_shape,
     num_classes=dataset.num_classes,
+    reads=reading.reads(spec),
     couples_batch=couples_batch,
   )

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Counts, GanState, LogitMeans, Memories, Params
+from gan_jax.game import controllers
 from gan_jax.game.rules import Game, constraint
 from gan_jax.game.updates import discriminator_optimizer, generator_optimizer
 from gan_jax.settings.records import Hypers
@@ -36,6 +37,7 @@ def initial_state(hypers: Hypers, game: Game) -> GanState:
       logit_means=LogitMeans(jnp.zeros(()), jnp.zeros(())),
       slow=(gen_params, disc_params) if game.spec.lookahead_every else (),
       strength=() if game.disguise is None else jnp.asarray(hypers.augmentation_strength, jnp.float32),
+      balance=controllers.start(game, hypers),
     ),
   )
 

@@ -8,7 +8,7 @@ import optax
 from jax import Array
 
 from gan_jax.core.types import GanState, Memories, Params
-from gan_jax.game import discriminator, optimizers
+from gan_jax.game import controllers, discriminator, optimizers
 from gan_jax.game.objective import add
 from gan_jax.game.rules import Game, constraint
 from gan_jax.penalties.logits import moved_means
@@ -96,7 +96,9 @@ def follow_discriminator(
 ) -> GanState:
   """The state after a discriminator's update: its weights, and the memories that follow them."""
   means = moved_means(state.memory.logit_means, seen.view.real_logits, seen.view.fake_logits)
-  memory = state.memory._replace(logit_means=means, discriminator=seen.memory)
+  logits = seen.view.real_logits, seen.view.fake_logits
+  balance = controllers.follow(game, hypers, state.memory.balance, *logits)
+  memory = state.memory._replace(logit_means=means, discriminator=seen.memory, balance=balance)
   if game.disguise is not None:
     memory = memory._replace(strength=adapted(game, hypers, memory.strength, seen.view.real_logits))
   return follow_constraint(game, hypers, state._replace(disc_params=params, disc_opt=opt, memory=memory))

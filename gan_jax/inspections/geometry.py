@@ -86,8 +86,8 @@ def check(spec: Spec) -> None:
   """Raises `BadInput` for a spec whose second derivatives are not the game's."""
   if rough(spec):
     raise BadInput(
-      f"{rough(spec)} takes its singular vectors as constants, so the update's Jacobian is not what automatic "
-      "differentiation finds; expected it to be none, or probes without 'geometry'"
+      f"{rough(spec)}, so the update's Jacobian is not what automatic "
+      "differentiation finds; expected it to be left out, or probes without 'geometry'"
     )
 
 

@@ -18,7 +18,19 @@ from gan_jax.losses.registry import CARDS, LOSSES, Card, card, halves, register
 from gan_jax.core.registry import import_modules
 from gan_jax.core.types import Loss
 from gan_jax.losses.classes import CLASS_LOSSES
-from gan_jax.losses.compose import TRANSFORMATIONS, builder, default_options, get, optimal_logit, signed, zero_sum
+from gan_jax.losses.compose import (
+  TRANSFORMATIONS,
+  builder,
+  controller,
+  default_options,
+  get,
+  judge,
+  once,
+  optimal_logit,
+  reads,
+  signed,
+  zero_sum,
+)
 
 __all__ = [
   "CARDS",
@@ -29,10 +41,14 @@ __all__ = [
   "Loss",
   "builder",
   "card",
+  "controller",
   "default_options",
   "get",
   "halves",
+  "judge",
+  "once",
   "optimal_logit",
+  "reads",
   "register",
   "signed",
   "zero_sum",

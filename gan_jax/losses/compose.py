@@ -61,6 +61,14 @@ TRANSFORMATIONS.enter(
 TRANSFORMATIONS["mix"] = Entry(  # the only one of two losses
   TRANSFORMATIONS.kind, "mix", transforms.mix, {}, (transforms.mix.__doc__ or "").split("\n")[0], Demand(2)
 )
+TRANSFORMATIONS.enter(
+  "on_features",
+  transforms.on_features,
+  Demand(
+    suits=lambda name: name in CARDS and CARDS[name].of_features,
+    needs="a distance between batches: one of those whose card says of_features, such as energy or mmd_repulsive",
+  ),
+)
 TRANSFORMATIONS.enter("temperature", transforms.temperature, Demand())
 TRANSFORMATIONS.enter(
   "top_k",
@@ -80,6 +88,7 @@ class Composed(NamedTuple):
   judge: str  # the registered loss of the discriminator's half
   # (log p/q, **options) -> the optimal discriminator's logit; None: no closed form, or defined up to a constant only.
   optimal_logit: Callable[..., Array] | None
+  reads: str = "logits"  # or "features": what of the discriminator's output the functions are given
 
   @property
   def defaults(self) -> dict[str, Any]:
@@ -110,6 +119,10 @@ def _transformed(name: str, transformation: Entry, inner: list[Composed]) -> Com
   made, wanted = transformation.name, transformation.facts.losses
   if len(inner) != wanted:
     raise BadInput(f"loss transformation {made!r} expected {wanted} loss{'es' * (wanted > 1)}, got {name!r}")
+  if any(part.reads == "features" for part in inner):
+    raise BadInput(
+      f"loss transformation 'on_features' is applied last, as in on_features(mix(energy, mmd)); got {name!r}"
+    )
   of = inner[0].judge if made == "label_smoothing" else inner[-1].base  # the half that is transformed
   if not transformation.facts.suits(of):
     raise BadInput(f"loss transformation {made!r} expected {transformation.facts.needs}; got {of!r}")
@@ -136,7 +149,8 @@ def _transformed(name: str, transformation: Entry, inner: list[Composed]) -> Com
     best = kept(log_ratio, **{key: given[key] for key in inner[0].options if key in given})
     return given.get("temperature", options["temperature"].default) * best if made == "temperature" else best
 
-  return Composed(build, options, inner[-1].base, inner[0].judge, optimal_logit if kept is not None else None)
+  reads = "features" if made == "on_features" else "logits"
+  return Composed(build, options, inner[-1].base, inner[0].judge, optimal_logit if kept is not None else None, reads)
 
 
 def _split(text: str) -> list[str]:
@@ -205,6 +219,27 @@ def _check_sign(name: str, composed: Composed, given: Mapping[str, Any]) -> None
 def optimal_logit(name: str) -> Callable[..., Array] | None:
   """(log p/q, **options) -> the optimal logit; None: no closed form, or defined up to a constant only."""
   return parse(name).optimal_logit
+
+
+def reads(name: str) -> str:
+  """'logits', or 'features': what of the discriminator's output a loss is a function of. Raises `BadInput` as `parse`."""
+  return parse(name).reads
+
+
+def judge(name: str) -> str:
+  """The registered loss of the discriminator's half of a loss, transformed or not. Raises `BadInput` as `parse`."""
+  return parse(name).judge
+
+
+def controller(name: str) -> registry.Controller | None:
+  """What moves an option of the discriminator's loss while a run trains; None: nothing. Raises `BadInput` as `parse`."""
+  return CARDS[judge(name)].controller if judge(name) in CARDS else None
+
+
+def once(name: str) -> bool:
+  """Whether the derivative of a loss, transformed or not, must not be differentiated again: its card says `once`."""
+  composed = parse(name)
+  return any(part in CARDS and CARDS[part].once for part in (composed.base, composed.judge))
 
 
 def signed(name: str) -> bool:

@@ -14,6 +14,16 @@ from gan_jax.core.types import Loss, LossFn
 Builder = Callable[..., Loss]
 
 
+class Controller(NamedTuple):
+  """How a run moves one option of a loss from update to update of the discriminator, by its logits [B] in that update."""
+
+  option: str  # its value in a config is that of the first step
+  follow: Callable[..., Array]  # (value, real_logits, fake_logits, **options) -> the next value
+  convergence: Callable[
+    ..., Array
+  ]  # (real_logits, fake_logits, **options) -> a measure that falls while the run converges
+
+
 class Card(NamedTuple):
   """Facts about a loss. `r`, `f` are the logits of a real and a fake example, `R`, `F` the means of a batch of them.
 
@@ -41,6 +51,11 @@ class Card(NamedTuple):
   optimal_logit_at: Callable[..., Array] | None = None
   # The loss is the same for -r and -f, so a high logit need not mean "real": no AUC, accuracy or win rate is measured.
   symmetric: bool = False
+  # Its functions also take features [B, F] in place of logits [B]: `on_features(NAME)`.
+  of_features: bool = False
+  # Its derivative takes part of the value for constant: right, but not to be differentiated again.
+  once: bool = False
+  controller: Controller | None = None  # of one of its options; None: all are constants
 
 
 PAIRINGS = {
@@ -68,10 +83,16 @@ MEANINGS = {
   **dict.fromkeys(("dual_contrast", "dual_contrast_loss", "dual_contrastive_loss"), "dual_contrastive"),
   **dict.fromkeys(("kl_wgan", "klwgan", "f_wgan"), "kl_hinge"),
   **dict.fromkeys(("cramer", "cramer_gan", "energy_distance"), "energy"),
-  **dict.fromkeys(("mmd_gan", "mmdgan", "mmd_g"), "mmd"),
+  **dict.fromkeys(("mmd_gan", "mmdgan", "mmd_g"), "mmd, or mmd_gaussian_mixture, or mmd_rational_quadratic"),
+  **dict.fromkeys(("sinkhorn_divergence", "sinkhorn_gan", "ot_gan"), "sinkhorn"),
+  **dict.fromkeys(("uotm", "uot", "unbalanced_optimal_transport"), "uotm_softplus, or uotm_kl, or uotm_chi2"),
+  **dict.fromkeys(("sobolev_gan", "sobolev"), "loss=wasserstein with penalty=sobolev"),
   **dict.fromkeys(("fisher_gan", "fishergan"), "loss=wasserstein with penalty=fisher"),
   "dragan": "loss=non_saturating with penalty=dragan",
   "r3gan": "loss=relativistic with penalty=r1_r2",
+  **dict.fromkeys(("gngan", "gn_gan"), "loss=hinge with gradient_normalisation=True"),
+  "san": "loss=hinge with model_options.last_layer=san",
+  **dict.fromkeys(("ebgan", "eb_gan"), "loss=energy_margin with model=autoencoder"),
   "pacgan": "loss=non_saturating with packing=2",
 }
 LOSSES = Registry("loss", (), traced="always", meanings=MEANINGS)
@@ -118,14 +139,17 @@ def _is_sum(formula: str) -> bool:
   return any(formula[: m.start()].count("(") == formula[: m.start()].count(")") for m in signs)
 
 
-def halves(discriminator: LossFn, generator: LossFn) -> Loss:
-  """A `Loss` of two formulas of `(real, fake)`; they are given vectors of equal length in float32 (or float64) only."""
-  return Loss(_guarded(discriminator), _guarded(generator))
+def halves(discriminator: LossFn, generator: LossFn, of_features: bool = False) -> Loss:
+  """A `Loss` of two formulas of `(real, fake)`; they are given vectors of equal length in float32 (or float64) only.
+
+  With `of_features` they may be given features [B, F] too, and return [B] in either case.
+  """
+  return Loss(_guarded(discriminator, of_features), _guarded(generator, of_features))
 
 
-def _guarded(formula: LossFn) -> LossFn:
+def _guarded(formula: LossFn, of_features: bool) -> LossFn:
   def guarded(real_logits: Array, fake_logits: Array) -> Array:
-    real, fake = check_logits(real_logits, fake_logits)
+    real, fake = check_logits(real_logits, fake_logits, of_features)
     # Back to the logits' dtype: a hyperparameter in float64 must not give one branch of a switch another type.
     return formula(real, fake).astype(fake.dtype)
 

@@ -37,7 +37,8 @@ def temperature(loss: Loss, temperature: Annotated[Number, Option("divisor of th
 
   def warmed(half: LossFn) -> LossFn:
     def of_scaled(real: Array, fake: Array) -> Array:
-      real, fake = check_logits(real, fake)  # into float32 first: a quotient would be rounded in bfloat16
+      # Into float32 first: a quotient would be rounded in bfloat16. The loss itself refuses features if it must.
+      real, fake = check_logits(real, fake, features=True)
       return half((real / temperature).astype(real.dtype), (fake / temperature).astype(fake.dtype))
 
     return of_scaled
@@ -61,6 +62,15 @@ def matched_gain(loss: Loss) -> Loss:
     return values * (-0.5 / slope).astype(values.dtype)
 
   return Loss(loss.discriminator, generator)
+
+
+def on_features(loss: Loss) -> Loss:
+  """The loss of the discriminator's features [B, F] instead of its logits [B]; |x - y| is the Euclidean distance.
+
+  The discriminator is then a network of features: nothing trains its logits, so what is measured of logits is missing.
+  Needs: a distance between two batches, as its card's `of_features` says.
+  """
+  return loss
 
 
 def top_k(

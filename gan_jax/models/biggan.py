@@ -24,6 +24,7 @@ from gan_jax.models.registry import (
   ClassLogits,
   Convolution,
   DiscriminatorNorm,
+  LastLayer,
   PublishedWidth,
   Spectral,
   register,
@@ -88,6 +89,7 @@ def biggan(
   embedding: Annotated[int, Option("width of the class vector that all blocks share", 1, WIDEST)] = 128,
   initial: Annotated[str, Option("weights at the start; see models/initial.py", choices=INITIALS)] = "orthogonal",
   class_logits: ClassLogits = 0,
+  last_layer: LastLayer = "linear",
   convolution: Convolution = "auto",
 ) -> tuple[Player, Player]:
   """(generator, discriminator) of BigGAN, for images of any size that can be halved twice.
@@ -124,7 +126,7 @@ def biggan(
   of_generator = Form(convolution, initial, spectral == "both", "batch")
   of_discriminator = Form(convolution, initial, spectral != "none", discriminator_norm)
   generator = Generator(image_shape, tuple(channels), at, of_generator, embedding, conditional, num_classes)
-  head = of_discriminator.head(conditional, num_classes, class_logits)
+  head = of_discriminator.head(conditional, num_classes, class_logits, last_layer)
   widths = tuple(discriminator_channels(image_shape, discriminator_width, SMALL_WIDTHS[1], WIDTH))
   discriminator = Discriminator(poolings(image_shape), widths, at, "sum", of_discriminator, head)
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

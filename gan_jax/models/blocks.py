@@ -35,10 +35,9 @@ class Form(NamedTuple):
     """A matrix over channels: of vectors, or of images as a 1 x 1 convolution."""
     return Linear(features, self.init(), use_bias, self.spectral, name=name)
 
-  def head(self, conditional: bool, num_classes: int, class_logits: int) -> LogitHead:
-    return LogitHead(
-      conditional, num_classes, class_logits=class_logits, kernel_init=self.init(), spectral=self.spectral
-    )
+  def head(self, conditional: bool, num_classes: int, class_logits: int, last_layer: str) -> LogitHead:
+    head = LogitHead(conditional, num_classes, class_logits=class_logits, last_layer=last_layer)
+    return head.clone(kernel_init=self.init(), spectral=self.spectral)
 
 
 class ConditionalNorm(nn.Module):

@@ -31,6 +31,7 @@ from gan_jax.models.registry import (
   DiscriminatorNorm,
   DiscriminatorWidth,
   GeneratorWidth,
+  LastLayer,
   register,
 )
 from gan_jax.models.sizes import base, check_images, halvings
@@ -71,6 +72,7 @@ class Discriminator(nn.Module):
   conditional: bool
   num_classes: int
   class_logits: int
+  last_layer: str
   convolution: str
 
   @nn.compact
@@ -80,7 +82,7 @@ class Discriminator(nn.Module):
       x = DownConvolution(features, self.convolution, LEAKY_GAIN)(x)
       # The first map is left as it is (as in DCGAN): normalised, it would hide the contrast of the image.
       x = nn.leaky_relu(Norm(self.norm if stage else "none")(x, train), SLOPE)
-    return LogitHead(self.conditional, self.num_classes, class_logits=self.class_logits)(
+    return LogitHead(self.conditional, self.num_classes, class_logits=self.class_logits, last_layer=self.last_layer)(
       x.reshape((len(x), -1)), labels
     )
 
@@ -96,6 +98,7 @@ def dcgan(
   discriminator_width: DiscriminatorWidth = 128,
   discriminator_norm: DiscriminatorNorm = "none",
   class_logits: ClassLogits = 0,
+  last_layer: LastLayer = "linear",
   convolution: Convolution = "auto",
 ) -> tuple[Player, Player]:
   """(generator, discriminator) for images of any size that can be halved twice, with any number of channels.
@@ -115,6 +118,6 @@ def dcgan(
   check_images("dcgan", image_shape)
   generator = Generator(image_shape, generator_width, conditional, num_classes, convolution)
   discriminator = Discriminator(
-    discriminator_width, discriminator_norm, conditional, num_classes, class_logits, convolution
+    discriminator_width, discriminator_norm, conditional, num_classes, class_logits, last_layer, convolution
   )
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -10,7 +10,9 @@ products 444; 116 against 212 for 128 -> 128 at 16 x 16. XLA's own convolution t
 the forms here: 1700 ms against 58 for that one, 1750 against 28 with the mean of 2 x 2 pixels after it or doubling
 before it, 1250 against 58 for 32 groups of 16 channels.
 
-`convolution='auto'` is 'matmul' on every backend for now: it was measured on CPU only.
+`convolution='auto'` is 'matmul' on every backend. On one H200 a DCGAN's step (64 to 256 channels, 64 images of 32 x 32)
+took 1.1 ms with products and 1.8 with XLA's convolutions, and 16 of them 18 and 43 ms, on a host that was busy compiling.
+Wider networks were not compared there; XLA's convolutions compile faster.
 """
 
 import functools

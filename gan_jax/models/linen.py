@@ -7,9 +7,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.nn.initializers import Initializer
 
+from gan_jax.core.checks import at_least_float32
 from gan_jax.core.norms import directions
 from gan_jax.core.types import Key, Memory, Output, Params, Player
 from gan_jax.models.spectral import Linear
@@ -108,12 +109,20 @@ class LogitHead(nn.Module):
   With `class_logits` K a second head gives K logits of classes, `V h + c` [B, K], with -K the cosines of h with the K
   columns of V (a zero vector has cosine 0 with all); losses on classes read them.
   Source: Miyato and Koyama 2018, "cGANs with projection discriminator" (arXiv:1802.05637).
+
+  With `last_layer` 'san' the logit is `<d, h> + b` with the direction d = v / |v|, where v is w, or with a class w +
+  embed(y). The logit has no derivative by d; `Output.direction` is the same number, with a derivative by d alone. So the
+  loss trains h and b, and a term of its own trains d (`game.objective.cotangents`). v is not spectrally normalised: only
+  its direction counts.
+  Source: Takida et al. 2024, "SAN: inducing metrizability of GAN with discriminative normalized linear layer"
+  (arXiv:2301.12811).
   """
 
   conditional: bool
   num_classes: int
   gain: float = LINEAR_GAIN
   class_logits: int = 0
+  last_layer: str = "linear"
   kernel_init: Initializer | None = None  # of all weights; None: `weights`, with `gain` for w
   spectral: bool = False  # w, embed and V are spectrally normalised
   bias: bool = True  # b
@@ -122,24 +131,45 @@ class LogitHead(nn.Module):
 
   @nn.compact
   def __call__(self, features: Array, labels: Array, train: bool = False) -> Output:
+    # In mixed precision too: rounded to 8 bits, a logit f of -20 would be wrong by up to 0.06, and with it e^f by 6 %.
+    features = at_least_float32(features)
     width = features.shape[-1]
 
     def linear(name: str, size: int, init: Initializer, x: Array, bias: bool = True) -> Array:
       return Linear(size, self.kernel_init or init, bias, self.spectral, name=name)(x, train)
 
-    logits = jnp.zeros((), features.dtype)
-    if not (self.conditional and self.class_only):
-      logits = linear("linear", 1, weights(self.gain), features, self.bias)[:, 0]
-    if self.conditional:  # a product with a one-hot matrix: see `class_vectors`
-      chosen, init = (
-        jax.nn.one_hot(labels, self.num_classes, dtype=features.dtype),
-        weights(self.embed_gain * (width**-0.5) ** 2, fan_in=1),
-      )
-      logits += (linear("embed", width, init, chosen, bias=False) * features).sum(-1)
-    classes = None
+    classes, direction = None, None
+    if self.last_layer == "san":
+      logits, direction = self.along_a_direction(features, labels)
+    else:
+      logits = jnp.zeros((), features.dtype)
+      if not (self.conditional and self.class_only):
+        logits = linear("linear", 1, weights(self.gain), features, self.bias)[:, 0]
+      if self.conditional:
+        logits += (linear("embed", width, *self.of_class(labels, features), bias=False) * features).sum(-1)
     if self.class_logits < 0:
       vectors = self.param("classes", weights(LINEAR_GAIN), (width, -self.class_logits))
       classes = directions(features, axis=1) @ directions(vectors, axis=0)
     elif self.class_logits:
-      classes = linear("classes", self.class_logits, weights(LINEAR_GAIN), features).astype(jnp.float32)
-    return Output(logits.astype(jnp.float32), features, classes)
+      classes = linear("classes", self.class_logits, weights(LINEAR_GAIN), features)
+    return Output(logits, features, classes, direction)
+
+  def of_class(self, labels: Array, features: Array) -> tuple[Initializer, Array]:
+    """(initial weights of `embed`, one-hot classes [B, K], with which it is multiplied: see `class_vectors`)."""
+    init = weights(self.embed_gain * (features.shape[-1] ** -0.5) ** 2, fan_in=1)
+    return init, jax.nn.one_hot(labels, self.num_classes, dtype=features.dtype)
+
+  def along_a_direction(self, features: Array, labels: Array) -> tuple[Array, Array]:
+    """The logits [B] twice: with a derivative by features and bias, and with one by the direction."""
+    width, vector = features.shape[-1], jnp.zeros((1, 1))
+    if not (self.conditional and self.class_only):
+      init = self.kernel_init or weights(self.gain, fan_in=width)
+      vector = Linear(width, init, use_bias=False, name="direction")(jnp.ones((1, 1), features.dtype), False)
+    if self.conditional:
+      init, chosen = self.of_class(labels, features)
+      vector = vector + Linear(width, self.kernel_init or init, use_bias=False, name="embed")(chosen, False)
+    along, held = directions(vector, axis=1), at_least_float32(features)
+    bias = self.param("bias", nn.initializers.zeros, (1,)) if self.bias else jnp.zeros(1)
+    bias = at_least_float32(bias)
+    logits = (lax.stop_gradient(along) * held).sum(1) + bias
+    return logits, (along * lax.stop_gradient(held)).sum(1) + lax.stop_gradient(bias)

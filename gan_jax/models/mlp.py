@@ -18,7 +18,15 @@ from gan_jax.models.linen import (
   as_player,
   weights,
 )
-from gan_jax.models.registry import ClassLogits, Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
+from gan_jax.models.registry import (
+  ClassLogits,
+  Depth,
+  DiscriminatorNorm,
+  DiscriminatorWidth,
+  GeneratorWidth,
+  LastLayer,
+  register,
+)
 
 
 class Generator(nn.Module):
@@ -50,6 +58,7 @@ class Discriminator(nn.Module):
   conditional: bool
   num_classes: int
   class_logits: int
+  last_layer: str
 
   @nn.compact
   def __call__(self, images: Array, labels: Array, train: bool) -> Output:
@@ -57,7 +66,9 @@ class Discriminator(nn.Module):
     for _ in range(self.depth):
       x = nn.Dense(self.width, kernel_init=weights(LEAKY_GAIN))(x)
       x = nn.leaky_relu(Norm(self.norm)(x, train), SLOPE)
-    return LogitHead(self.conditional, self.num_classes, class_logits=self.class_logits)(x, labels)
+    return LogitHead(self.conditional, self.num_classes, class_logits=self.class_logits, last_layer=self.last_layer)(
+      x, labels
+    )
 
 
 @register()
@@ -72,8 +83,11 @@ def mlp(
   depth: Depth = 2,
   discriminator_norm: DiscriminatorNorm = "none",
   class_logits: ClassLogits = 0,
+  last_layer: LastLayer = "linear",
 ) -> tuple[Player, Player]:
   """(generator, discriminator), fully connected: for points and for images of any size."""
   generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
-  discriminator = Discriminator(discriminator_width, depth, discriminator_norm, conditional, num_classes, class_logits)
+  discriminator = Discriminator(
+    discriminator_width, depth, discriminator_norm, conditional, num_classes, class_logits, last_layer
+  )
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

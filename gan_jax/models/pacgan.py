@@ -14,7 +14,15 @@ from jax.nn.initializers import Initializer
 from gan_jax.core.norms import largest
 from gan_jax.core.types import Output, Player
 from gan_jax.models.linen import LatentInput, LogitHead, Norm, as_player, weights
-from gan_jax.models.registry import ClassLogits, Depth, DiscriminatorNorm, DiscriminatorWidth, GeneratorWidth, register
+from gan_jax.models.registry import (
+  ClassLogits,
+  Depth,
+  DiscriminatorNorm,
+  DiscriminatorWidth,
+  GeneratorWidth,
+  LastLayer,
+  register,
+)
 
 PIECES = 5  # linear functions of which a maxout unit takes the largest (Goodfellow et al. 2013, arXiv:1302.4389)
 STD, GENERATOR_WIDTH, DISCRIMINATOR_WIDTH = 0.02, 400, 200  # as published: N(0, STD^2) for every weight
@@ -61,6 +69,7 @@ class Discriminator(nn.Module):
   conditional: bool
   num_classes: int
   class_logits: int
+  last_layer: str
 
   @nn.compact
   def __call__(self, images: Array, labels: Array, train: bool) -> Output:
@@ -69,7 +78,7 @@ class Discriminator(nn.Module):
       x = nn.Dense(PIECES * self.width, kernel_init=kernels(self.width, DISCRIMINATOR_WIDTH))(x)
       x = Norm(self.norm)(largest(x.reshape((len(x), PIECES, self.width)), axis=1), train)
     gain = self.width * variance(self.width, DISCRIMINATOR_WIDTH)
-    return LogitHead(self.conditional, self.num_classes, gain, self.class_logits)(x, labels)
+    return LogitHead(self.conditional, self.num_classes, gain, self.class_logits, self.last_layer)(x, labels)
 
 
 @register()
@@ -84,10 +93,11 @@ def pacgan(
   depth: Depth = 2,
   discriminator_norm: DiscriminatorNorm = "none",
   class_logits: ClassLogits = 0,
+  last_layer: LastLayer = "linear",
 ) -> tuple[Player, Player]:
   """(generator of `depth` hidden layers, discriminator of one fewer but at least one): for points and for images."""
   generator = Generator(image_shape, generator_width, depth, conditional, num_classes)
   discriminator = Discriminator(
-    discriminator_width, max(depth - 1, 1), discriminator_norm, conditional, num_classes, class_logits
+    discriminator_width, max(depth - 1, 1), discriminator_norm, conditional, num_classes, class_logits, last_layer
   )
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -16,7 +16,7 @@ from gan_jax.core.registry import Option
 from gan_jax.core.types import Output, Player
 from gan_jax.models.layers import CONVOLUTIONS, NHWC
 from gan_jax.models.linen import LEAKY_GAIN, LINEAR_GAIN, SLOPE, LatentInput, LogitHead, as_player, weights
-from gan_jax.models.registry import ClassLogits, Convolution, DiscriminatorWidth, GeneratorWidth, register
+from gan_jax.models.registry import ClassLogits, Convolution, DiscriminatorWidth, GeneratorWidth, LastLayer, register
 from gan_jax.models.resampling import smooth_down, smooth_up
 from gan_jax.models.spectral import Linear
 from gan_jax.settings import WIDEST
@@ -105,6 +105,7 @@ class Discriminator(nn.Module):
   conditional: bool
   num_classes: int
   class_logits: int
+  last_layer: str
   convolution: str
 
   @nn.compact
@@ -124,7 +125,13 @@ class Discriminator(nn.Module):
       seen = pointwise(channels)(seen, train)
     gain = 1 / max(1, self.num_classes)
     head = LogitHead(
-      self.conditional, self.num_classes, class_logits=self.class_logits, bias=False, class_only=True, embed_gain=gain
+      self.conditional,
+      self.num_classes,
+      class_logits=self.class_logits,
+      last_layer=self.last_layer,
+      bias=False,
+      class_only=True,
+      embed_gain=gain,
     )
     return head(seen, labels, train)
 
@@ -142,6 +149,7 @@ def r3gan(
   blocks: Annotated[int, Option("residual blocks at each size", 1, 64)] = 2,
   group_size: Annotated[int, Option("channels of a group of the 3 x 3 convolutions", 1, WIDEST)] = 16,
   class_logits: ClassLogits = 0,
+  last_layer: LastLayer = "linear",
   convolution: Convolution = "auto",
 ) -> tuple[Player, Player]:
   """(generator, discriminator) of R3GAN, for images whose sides are powers of two from 8 on.
@@ -179,7 +187,14 @@ def r3gan(
       )
   generator = Generator(image_shape, tuple(generator_widths), blocks, group_size, conditional, num_classes, convolution)
   discriminator = Discriminator(
-    tuple(discriminator_widths[::-1]), blocks, group_size, conditional, num_classes, class_logits, convolution
+    tuple(discriminator_widths[::-1]),
+    blocks,
+    group_size,
+    conditional,
+    num_classes,
+    class_logits,
+    last_layer,
+    convolution,
   )
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)
 

@@ -24,6 +24,7 @@ from gan_jax.models.registry import (
   Convolution,
   DiscriminatorNorm,
   GeneratorNorm,
+  LastLayer,
   PublishedWidth,
   Spectral,
   register,
@@ -141,6 +142,7 @@ def resnet(
   pooling: Annotated[str, Option("of the discriminator's last map", choices=("sum", "mean"))] = "sum",
   initial: Annotated[str, Option("weights at the start; see models/initial.py", choices=INITIALS)] = "glorot",
   class_logits: ClassLogits = 0,
+  last_layer: LastLayer = "linear",
   convolution: Convolution = "auto",
 ) -> tuple[Player, Player]:
   """(generator, discriminator) of SNGAN: residual blocks, for images of any size that can be halved twice.
@@ -168,7 +170,7 @@ def resnet(
   at = attended(attention, "resnet", common_maps(image_shape))
   of_generator = Form(convolution, initial, spectral == "both", generator_norm, upsampling)
   of_discriminator = Form(convolution, initial, spectral != "none", discriminator_norm)
-  head = of_discriminator.head(conditional, num_classes, class_logits)
+  head = of_discriminator.head(conditional, num_classes, class_logits, last_layer)
   generator = Generator(image_shape, tuple(channels), at, of_generator, conditional, num_classes)
   widths = tuple(discriminator_channels(image_shape, discriminator_width))
   discriminator = Discriminator(poolings(image_shape), widths, at, pooling, of_discriminator, head)

@@ -22,6 +22,7 @@ from gan_jax.models.registry import (
   Convolution,
   DiscriminatorNorm,
   GeneratorNorm,
+  LastLayer,
   PublishedWidth,
   Spectral,
   register,
@@ -92,6 +93,7 @@ def sndcgan(
   spectral: Spectral = "discriminator",
   initial: Annotated[str, Option("weights at the start; see models/initial.py", choices=INITIALS)] = "normal",
   class_logits: ClassLogits = 0,
+  last_layer: LastLayer = "linear",
   convolution: Convolution = "auto",
 ) -> tuple[Player, Player]:
   """(generator, discriminator) of SNDCGAN, for images of any size that can be halved twice.
@@ -116,6 +118,6 @@ def sndcgan(
   of_generator = Form(convolution, initial, spectral == "both", generator_norm)
   of_discriminator = Form(convolution, initial, spectral != "none", discriminator_norm)
   generator = Generator(image_shape, generator_width or WIDTH, of_generator, conditional, num_classes)
-  head = of_discriminator.head(conditional, num_classes, class_logits)
+  head = of_discriminator.head(conditional, num_classes, class_logits, last_layer)
   discriminator = Discriminator(discriminator_width or WIDTH, of_discriminator, head)
   return as_player(generator, (latent_size,)), as_player(discriminator, image_shape)

@@ -12,6 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from gan_jax.core.checks import at_least_float32
+from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import Option
 from gan_jax.core.types import Critic, Key
 from gan_jax.penalties.critic import squared_norm_per_example
@@ -56,3 +57,21 @@ def zcr_generator(generate: Callable[[Array], Array], noise: Array, key: Key, *,
   """-|G(z) - G(z + s e)|^2, s = `shift`: the generator's half, which rewards variety (Zhao et al. 2021, algorithm 2)."""
   images, nearby = at_least_float32(generate(noise)), at_least_float32(generate(shift_latent(noise, key, shift)))
   return -squared_norm_per_example(images - nearby)
+
+
+@of_generator(1e-3)  # Choi et al. 2023, tau on CIFAR-10
+def transport_cost(generate: Callable[[Array], Array], noise: Array, key: Key) -> Array:
+  """|z - G(z)|^2, by which G maps noise to images nearby: the cost of the losses `uotm_*` (Choi et al. 2023,
+  arXiv:2305.14777, algorithm 1). z is read as an image, value by value.
+
+  Raises:
+    BadInput: noise of another size than the images.
+  """
+  del key
+  images = at_least_float32(generate(noise)).reshape(len(noise), -1)
+  if images.shape != noise.shape:
+    raise BadInput(
+      f"generator_penalty 'transport_cost' expected latent_size={images.shape[1]}, as many numbers as an image has, got "
+      f"{noise.shape[1]}"
+    )
+  return squared_norm_per_example(noise - images)

@@ -123,6 +123,21 @@ def max_gradient(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
   return jnp.broadcast_to(largest(squared, axis=0), squared.shape)
 
 
+@of_critic(None)  # as `fisher`: the paper's rho is that of a term beside a multiplier, which does the work there
+def sobolev(critic: Critic, real: Array, fake: Array, key: Key) -> Array:
+  """(Omega - 1)^2, Omega = 1/2 (mean |grad D(x)|^2 + mean |grad D(G(z))|^2): every entry of [B] is the same.
+
+  With loss=wasserstein it is Sobolev GAN: the difference of means of a D whose squared slope has mean 1 under the mixture of
+  data and model, (p + q) / 2; unlike `gradient_penalty`, no single slope is bounded. As in `fisher` this is the second
+  term of an augmented Lagrangian, lambda (1 - Omega) - rho/2 (Omega - 1)^2, without its multiplier, and the weight is
+  rho/2. At D's optimum 4 weight Omega (Omega - 1) = mean D(x) - mean D(G(z)).
+  Source: Mroueh et al. 2018, "Sobolev GAN", arXiv:1711.04894.
+  """
+  del key
+  omega = 0.5 * sum(squared_norm_per_example(input_gradient(critic, x)).mean() for x in (real, fake))
+  return jnp.broadcast_to(jnp.square(omega - 1), real.shape[:1])
+
+
 def _finite_difference(critic: Critic, images: Array, key: Key, step: ArrayLike) -> Array:
   noise = jnp.asarray(step, images.dtype) * jax.random.normal(key, images.shape, images.dtype)
   difference = at_least_float32(critic(images + noise)) - at_least_float32(critic(images))

@@ -16,7 +16,7 @@ from gan_jax.probes.registry import ALWAYS, EXPLANATIONS, GROUPS, inspection, me
 # isort: on
 from gan_jax.probes.factors import by_layer, gradient_factors, signal
 from gan_jax.probes.lens import LENS, through_lens
-from gan_jax.probes.players import CLASSES, SPECTRAL
+from gan_jax.probes.players import CLASSES, CONTROLLED, SPECTRAL
 from gan_jax.probes.winning import HELD_OUT, area_under_curve, dominance, held_out
 
 __all__ = [
@@ -49,6 +49,7 @@ def explanations(
   layers: Iterable[str] = (),
   spectral: bool = False,
   classes: bool = False,
+  controlled: bool = False,
 ) -> dict[str, str]:
   """The meaning of every column of a row.
 
@@ -58,6 +59,7 @@ def explanations(
     groups: groups of probes that were asked for.
     layers: `gen/<layer>` and `disc/<layer>`, for the probes with one column per layer.
     classes: whether there is a class loss.
+    controlled: whether an option of a loss has a controller.
     spectral: whether the discriminator's weights are spectrally normalised.
   """
   found = dict(EXPLANATIONS[""])
@@ -65,6 +67,7 @@ def explanations(
   found |= HELD_OUT if hold_out else {}
   found |= SPECTRAL if spectral else {}
   found |= CLASSES if classes else {}
+  found |= CONTROLLED if controlled else {}
   for group in groups:
     for name, text in EXPLANATIONS[group].items():
       if not name.endswith("/<layer>"):

@@ -50,7 +50,8 @@ def gradient_factors(trace: Trace) -> dict[str, Array]:
   }
 )
 def signal(trace: Trace) -> dict[str, Array]:
-  slopes = jnp.abs(trace.generator.logit_cotangent) * trace.generator.logit_cotangent.shape[0]
+  cotangent = trace.generator.logit_cotangent
+  slopes = (jnp.abs(cotangent) if cotangent.ndim == 1 else norm_per_example(cotangent)) * cotangent.shape[0]
   at_fakes = norm_per_example(trace.generator.logit_slope)
   return {
     "signal/loss_slope_mean": slopes.mean(),

@@ -45,6 +45,8 @@ def names(text: str) -> tuple[str, ...]:
     raise BadInput(f"lens expected 'none', 'all', or different losses joined by '+', got {text!r}")
   for name in found:
     losses.get(name)
+    if losses.reads(name) == "features":
+      raise BadInput(f"lens expected losses on logits, whose gradients can be compared, got {name!r}")
   return found
 
 

@@ -69,6 +69,18 @@ def classes(trace: Trace) -> dict[str, Array]:
 
 
 OF_CLASSES = ("class_loss", "class_accuracy")
+CONTROLLED = {
+  "disc/balance": "the option of the loss that its controller moves, in this update: how much BEGAN's D minds fakes",
+  "disc/convergence": "BEGAN's M = L(real) + |diversity L(real) - L(fake)|, L the mean reconstruction error",
+}
+
+
+@probe({})
+def controlled(trace: Trace) -> dict[str, Array]:
+  found = {f"disc/{name}": getattr(trace.discriminator, name) for name in ("balance", "convergence")}
+  return {name: value for name, value in found.items() if value is not None}
+
+
 SPECTRAL = {
   "disc/largest_singular_value": "largest singular value of any kernel of the discriminator after spectral normalisation, "
   "estimated from below; 1 where the power iteration has followed the weights",

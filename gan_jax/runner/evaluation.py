@@ -16,7 +16,7 @@ from gan_jax.core.types import Data, GanState, Memory, Params
 from gan_jax.data import Dataset, encode_for_view
 from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
-from gan_jax.game import schedules
+from gan_jax.game import controllers, schedules
 from gan_jax.game.rules import Game
 from gan_jax.inspections import duality, geometry
 from gan_jax.metrics import OF_NEIGHBOURS, Quality
@@ -62,20 +62,20 @@ def build_evaluate(
     noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
     return game.generator.apply(params, memory, noise, labels[indices], False)[0]
 
-  def one(hypers: Hypers, generators: dict[str, tuple[Params, Memory]]) -> dict[str, Any]:
-    samples = group.spec.evaluation_samples
-    return {
-      name: quality.measure(functools.partial(draw, hypers, *mine), samples, name != RAW)
-      for name, mine in generators.items()
-    }
+  @functools.cache
+  def measure(near: bool) -> Callable[[Hypers, tuple[Params, Memory]], Any]:
+    def one(hypers: Hypers, generator: tuple[Params, Memory]) -> Any:
+      return quality.measure(functools.partial(draw, hypers, *generator), group.spec.evaluation_samples, near)
 
-  measure = jax.jit(layout.divide(jax.vmap(one), (DIVIDED, DIVIDED), DIVIDED))
+    return jax.jit(layout.divide(jax.vmap(one), (DIVIDED, DIVIDED), DIVIDED))
 
   def evaluate(hypers: Hypers, state: GanState) -> Columns:
     generators = {"": (state.gen_ema, state.memory.average)}
     if averages(group):
       generators[RAW] = (state.gen_params, state.memory.generator)
-    found = layout.cut(measure(hypers, generators))
+    # One generator after the other, by one program where it can be: a metric's network takes long to compile.
+    seen = {name: measure(quality.neighbours and name != RAW)(hypers, mine) for name, mine in generators.items()}
+    found = layout.cut(seen)
     with np.errstate(over="ignore"):  # values beyond float32 become inf
       columns = {prefix + name: x for prefix, mine in found.items() for name, x in quality.finish(mine).items()}
       return {name: np.asarray(value, np.float32) for name, value in columns.items()}
@@ -139,9 +139,8 @@ def explanations(game: Game) -> dict[str, str]:
     for player, made in (("gen", game.generator), ("disc", game.discriminator)):
       layers += [f"{player}/{layer}" for layer in probes.by_layer(jax.eval_shape(made.init, jax.random.key(0))[0])]
   spectral = spec.weight_constraint == "spectral"
-  found = probes.explanations(
-    lens.names(spec.lens), spec.hold_out > 0, asked, layers, spectral, spec.class_loss != "none"
-  )
+  has = (spectral, spec.class_loss != "none", bool(controllers.controlled(game)))
+  found = probes.explanations(lens.names(spec.lens), spec.hold_out > 0, asked, layers, *has)
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
   return found

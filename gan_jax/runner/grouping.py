@@ -72,7 +72,7 @@ def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
     check_member(config)
     key = spec_of(config, ())
     alone = game_lib.second_order(key)
-    found.setdefault((key, config["loss"] if alone else ""), []).append(config)
+    found.setdefault((key, config["loss"] if alone else losses.reads(config["loss"])), []).append(config)
   groups = []
   for number, ((key, _), members) in enumerate(found.items()):
     names = tuple(dict.fromkeys(member["loss"] for member in members))
@@ -128,6 +128,11 @@ def numbers(options: Mapping[str, Any]) -> dict[str, Any]:
 def check_member(config: Mapping[str, Any]) -> None:
   """Raises `BadInput` for traced fields that cannot be combined with the static ones."""
   losses.get(config["loss"], **config["loss_options"])
+  if config["augmentation_target"] > 0 and not losses.signed(config["loss"]):
+    raise BadInput(
+      f"augmentation_target expected 0 with loss {config['loss']!r}, to which the sign of a logit means nothing, got "
+      f"{config['augmentation_target']:g}"
+    )
   check_schedules(config)
   generator_weight(config)
   verdict.check(config["verdict"])

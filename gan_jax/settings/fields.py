@@ -99,6 +99,9 @@ FIELDS: dict[str, Field] = {
   "generator_penalty_weight": Field(None, "traced", "factor of the generator's penalty; None: as in its paper", 0),
   "weight_constraint": Field("none", "static", "on the discriminator's weights: `none`, `clip` or `spectral`"),
   "weight_constraint_options": options("weight_constraint", "options of the constraint"),
+  "gradient_normalisation": Field(
+    False, "static", "divide each logit by its own size plus that of its gradient by the image (GN-GAN)"
+  ),
   "instance_noise": Field(False, "static", "add Gaussian noise to all inputs of the discriminator"),
   "instance_noise_scale": Field(0.1, "traced", "standard deviation of that noise at the first step", 0),
   "instance_noise_steps": Field(0, "traced", "steps in which it falls linearly to 0; 0: it is constant", 0, 2**31 - 1),

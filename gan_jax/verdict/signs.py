@@ -220,10 +220,11 @@ def decades(rows: Table, window: int) -> tuple[np.ndarray, dict[str, np.ndarray]
 
 
 def largest_logit(rows: Table) -> np.ndarray:
-  """[R]: the larger absolute value of the two mean logits; inf where one is not finite; NaN where there are no columns."""
-  found = [
-    np.asarray(rows.columns[n], np.float64) for n in ("logits/real_mean", "logits/fake_mean") if n in rows.columns
-  ]
+  """[R]: the larger absolute value of the two mean logits; inf where one is not finite; NaN where none was measured, as
+  under a loss of features.
+  """
+  columns = [rows.columns[n] for n in ("logits/real_mean", "logits/fake_mean") if n in rows.columns]
+  found = [x for x in (np.asarray(column, np.float64) for column in columns) if not np.isnan(x).all()]
   if not found:
     return np.full(len(rows.steps), np.nan)
   return np.max([np.where(np.isfinite(x), np.abs(x), np.inf) for x in found], axis=0)

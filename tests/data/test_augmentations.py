@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from gan_jax.core.errors import BadInput
 from gan_jax.data import augmentations
@@ -30,8 +31,25 @@ def moves(length):
   return np.mean([np.eye(length, k=k) for k in range(-reach, reach + 1)], axis=0)
 
 
+def mean_of_maps(image, draws=20_000):
+  """Of ADA's affine maps, by draws and by an interpolation of SciPy's."""
+  rng = np.random.default_rng(5)
+  height, width, _ = image.shape
+  turn = lambda t: np.moveaxis(np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]), 2, 0)  # noqa: E731
+  s, a = 2 ** (0.2 * rng.normal(size=(2, draws)))
+  maps = s[:, None, None] * turn(rng.uniform(-np.pi, np.pi, draws)) * np.stack([1 / a, a], 1)[:, None]
+  maps = maps @ turn(rng.uniform(-np.pi, np.pi, draws))
+  centre = np.array([height - 1, width - 1]) / 2
+  pixels = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1).reshape(-1, 2) - centre
+  moved = pixels[None] - 0.125 * rng.normal(size=(draws, 1, 2)) * [height, width]
+  at = np.einsum("nij,npj->inp", np.linalg.inv(maps), moved) + centre[:, None, None]
+  read = [ndimage.map_coordinates(image[..., c], at, order=1, mode="mirror").mean(0) for c in range(image.shape[2])]
+  return np.stack(read, -1).reshape(image.shape)
+
+
 # Of one image [H, W, C], the mean of its copies over the key; a new augmentation needs a row.
 MEANS = {
+  "affine": lambda x: mean_of_maps(x),
   "none": lambda x: x,
   "jitter": lambda x: x,
   "flip": lambda x: (x + x[:, ::-1]) / 2,
@@ -59,7 +77,7 @@ def test_the_mean_over_the_key(name):
 @pytest.mark.parametrize("shape", [(16, 8, 12, 2), (16, 2)], ids=["images", "points"])
 def test_contract(name, shape):
   """Shape and dtype kept; a function of the key, different per example; a gradient that reaches the images."""
-  if len(shape) == 2 and augmentations.AUGMENTATIONS[name].facts:
+  if len(shape) == 2 and augmentations.AUGMENTATIONS[name].facts.of_images:
     with pytest.raises(
       BadInput, match=rf"augmentation '{name}' expected images \[H, W, C\], got examples of shape \[2\]"
     ):

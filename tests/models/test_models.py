@@ -18,6 +18,7 @@ SHAPES = {  # of examples that each model can make; a new model needs a row
   "dcgan": [(8, 8, 2), (28, 28, 1), (32, 32, 3)],
   "mlp": [(2,), (8, 8, 1)],
   "pacgan": [(8, 8, 1)],
+  "autoencoder": [(8, 8, 1)],
   "resnet": [(8, 8, 2)],
   "sndcgan": [(8, 8, 2)],
   "biggan": [(8, 8, 2)],
@@ -30,7 +31,8 @@ NARROW = {  # options of models whose default widths are as published, too wide 
   "biggan": WIDTHS | {"embedding": 4, "initial": "normal"},  # orthogonal weights take long to compile
   "r3gan": WIDTHS | {"group_size": 4},
 }
-PUBLISHED = {"pacgan", *NARROW}  # whose weights start as published, not level
+# Whose weights start as published, not level, or whose logit is a mean over pixels, of the slope 1 / sqrt(pixels).
+PUBLISHED = {"pacgan", "autoencoder", *NARROW}
 UNBOUNDED = {"r3gan"}  # whose images are not bounded by tanh
 PAIRS = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 SMALL = [("mlp", (8, 8, 1)), ("dcgan", (8, 8, 2))]  # one of each, for what does not depend on the size

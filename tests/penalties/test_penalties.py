@@ -33,6 +33,7 @@ LINEAR = {
   "gradient_penalty_zero_centred": lambda w: w**2,
   "dragan": lambda w: (w - 1) ** 2,
   "max_gradient": lambda w: w**2,
+  "sobolev": lambda w: (w**2 - 1) ** 2,
   "r1_finite_difference": lambda w: 0.5 * w**2,
   "r2_finite_difference": lambda w: 0.5 * w**2,
 }
@@ -62,7 +63,7 @@ WEIGHTS = {
   "weight_decay": 0.5 * (5 + 9 + 25),
 }
 # For the generator G(z) = z W: the mean over its noise, from |W|^2.
-MAPS = {"zcr_generator": lambda w: -(0.07**2) * w}
+MAPS = {"zcr_generator": lambda w: -(0.07**2) * w, "transport_cost": lambda w: None}  # without noise: it has a test
 
 KNOWN = {
   "critic": (LINEAR, "add to LINEAR what it is for D(x) = w.x"),
@@ -377,7 +378,23 @@ def test_consistency_of_a_linear_critic(name):
   np.testing.assert_allclose(found, COPIES[name](*np.asarray(steps @ w)), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", of_kind("generator"))
+def test_transport_cost():
+  """Of noise (1, 2, 3, 4) and an image of zeros but one 2: 1 + 0 + 9 + 16; other sizes are refused."""
+  noise = jnp.asarray([[1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0]])
+  make = lambda z: jnp.zeros((len(z), 2, 2, 1)).at[:, 0, 1, 0].set(2.0)  # noqa: E731
+  np.testing.assert_allclose(consistency.transport_cost(make, noise, KEY), [26, 4])
+  with pytest.raises(BadInput, match="expected latent_size=4, as many numbers as an image has, got 3"):
+    consistency.transport_cost(make, noise[:, :3], KEY)
+
+
+def test_sobolev_is_the_mean_of_both_sides():
+  """D(x) = |x|^2 / 2 has squared slopes 1 and 9 on reals, 16 and 0 on fakes: Omega = 6.5."""
+  real, fake = jnp.asarray([[1.0], [3.0]]), jnp.asarray([[4.0], [0.0]])
+  found = critic.sobolev(lambda x: 0.5 * (x**2).sum(1), real, fake, KEY)
+  np.testing.assert_allclose(found, [5.5**2, 5.5**2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in of_kind("generator") if name != "transport_cost"])
 def test_generator_penalty_of_a_linear_generator(name):
   """In expectation over its noise, whatever z is, and for images of any rank."""
   matrix = jax.random.normal(KEY, (3, 4)) * jnp.array([[1.0], [2.0], [0.5]])

@@ -214,6 +214,23 @@ def test_the_generator_itself_is_measured_beside_its_average(trained):
   assert found.keys() == {"mean", "raw/mean"}
 
 
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_one_program_measures_the_average_and_the_generator(neighbours):
+  """Unless the measure searches for neighbours, which it does of the average alone."""
+  traced = []
+  quality = NO_QUALITY._replace(
+    measure=lambda draw, count, near: (traced.append(near), draw(jax.numpy.arange(4)).mean())[1],
+    finish=lambda value: {"mean": value},
+    neighbours=neighbours,
+  )
+  (group,) = grouping.group(configs({"ema_decay": 0.9}))
+  dataset = data.load("digits")
+  program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+  found = program.evaluate(program.hypers, program.init(program.hypers))
+  assert traced == ([True, False] if neighbours else [False])
+  np.testing.assert_array_equal(found["mean"], found["raw/mean"])  # both start equal
+
+
 @pytest.mark.parametrize(("decays", "measured"), [((0.0, 0.0), False), ((0.0, 0.9), True)])
 def test_nothing_is_measured_twice_where_nothing_is_averaged(decays, measured):
   members = configs(*({"ema_decay": decay, "seed": i} for i, decay in enumerate(decays)))

@@ -4,7 +4,8 @@ A text is `FORMULA[, NAME = FORMULA ...][; remark]`. In a formula products may b
 `3k`), and then bind as `*` and `/` do, from left to right; a function's name takes the parenthesis that follows it at
 once, and otherwise the whole product that follows (`log p/q`, `mean_i e^(-r_i)`); `[a < b]` is 1 where it holds and else
 0. Of a batch: r and f are the logits of one example, R and F the batch means, B its size; r_i, r_j, f_i and f_j those that
-`mean_i`, `mean_j`, `sum_i` and `sum_j` run over, and `mean_pairs` the pairs of which i and j differ.
+`mean_i`, `mean_j`, `sum_i` and `sum_j` run over, and `mean_pairs` the pairs of which i and j differ. `transport(C, n)` and
+`plan(C, n)` are the entropic cost and plan of a matrix of costs.
 """
 
 import re
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from scipy import special
+
+from tests.support import transport
 
 TOKEN = re.compile(r"\s*(?:(?P<number>\d+\.?\d*)|(?P<name>[A-Za-z]\w*)|(?P<sign>[-+*/^()\[\]<>,=]))")
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -29,6 +32,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
   "abs": np.abs,
   "max": np.maximum,
   "min": np.minimum,
+  "transport": transport.cost,
+  "plan": transport.plan,
   "mean_pairs": lambda x: (np.sum(x) - np.trace(x)) / (len(x) * (len(x) - 1)),
   "mean_i": lambda x: np.mean(x, axis=0, keepdims=True),
   "mean_j": lambda x: np.mean(x, axis=1, keepdims=True),

@@ -16,7 +16,7 @@ from scipy import special
 from gan_jax.core.types import Loss
 from gan_jax.losses import Card
 from gan_jax.losses.divergence import Divergence
-from tests.support import formulas
+from tests.support import formulas, transport
 
 Formula = Callable[..., np.ndarray]
 
@@ -38,6 +38,11 @@ class Known(NamedTuple):
   levelled: bool = False  # a loss of another pairing that such a shift changes
   drawn: bool = False  # its optimum is that of the mean over batches drawn from a population, not of a whole population
   cancels: bool = False  # the terms of its slope cancel: right to their rounding, not to the slope's
+  coarse: float = 2e-6  # that rounding in float32 at |logit| 85, relative to the largest slope
+
+  @property
+  def rounding(self) -> float:
+    return self.coarse if self.cancels else 0.0
 
 
 def sg(x):
@@ -207,6 +212,28 @@ def repulsive_mmd(r, f, sigma=1.0, lower=0.25, upper=4.0):
   return np.full_like(f, within(gaussian(sigma, upper=upper), r) - within(gaussian(sigma, lower=lower), f))
 
 
+def mixed_mmd(kernel):
+  def distance(r, f, scale=1.0):
+    k = lambda d: sum(kernel((d / scale) ** 2))  # noqa: E731
+    return np.full_like(f, within(k, r) + within(k, f) - 2 * between(k, r, f))
+
+  return Known(lambda r, f, **o: -distance(r, f, **o), distance, (0, 0), {"scale": 1.7}, cancels=True)
+
+
+def sinkhorn_divergence(r, f, regularisation=10.0):
+  return np.full_like(f, transport.divergence(r[:, None], f[:, None], regularisation))
+
+
+def chi2_conjugate(x):
+  """sup_u of x u - (u - 1)^2 over u >= 0: at u = 1 + x / 2, or at 0 where that is negative."""
+  u = np.maximum(1 + x / 2, 0)
+  return x * u - (u - 1) ** 2
+
+
+def uotm(conjugate, golden):
+  return Known(lambda r, f: conjugate(-r) + conjugate(f), lambda r, f: -f, golden)
+
+
 BOUNDS = {"sigma": 1.7, "lower": 1.1, "upper": 7.0}
 
 KNOWN: dict[str, Known] = {
@@ -282,7 +309,7 @@ KNOWN: dict[str, Known] = {
     (9.769766652662, -7.421670160456),
     {"beta": 0.2, "gamma": 1.3},
   ),
-  # Golden means of these five by 50-digit decimals and plain loops.
+  # Golden means of these, the transport losses included, by 50-digit decimals and plain loops.
   "dual_contrastive": Known(
     dual_contrastive, lambda r, f: dual_contrastive(f, r), (16.119416313839780, 17.913888039211345), drawn=True
   ),
@@ -296,6 +323,29 @@ KNOWN: dict[str, Known] = {
   "energy": Known(lambda r, f: -energy_distance(r, f), energy_distance, (3.125, -3.125), cancels=True),
   "mmd": Known(bounded_mmd, squared_mmd, (0.250454550207580, -0.048530658406785), BOUNDS, cancels=True),
   "mmd_repulsive": Known(repulsive_mmd, squared_mmd, (0.063347430178232, -0.048530658406785), BOUNDS, cancels=True),
+  "mmd_gaussian_mixture": mixed_mmd(lambda d2: [np.exp(-d2 / (2 * s**2)) for s in (1, 2, 4, 8, 16)])._replace(
+    golden=(0.765052240209941, -0.765052240209941)
+  ),
+  "mmd_rational_quadratic": mixed_mmd(lambda d2: [(1 + d2 / (2 * a)) ** -a for a in (0.2, 0.5, 1, 2, 5)])._replace(
+    golden=(0.484039519975836, -0.484039519975836)
+  ),
+  "sinkhorn": Known(
+    lambda r, f, **o: -sinkhorn_divergence(r, f, **o),
+    sinkhorn_divergence,
+    (-2.090151937341943, 2.090151937341943),
+    {"regularisation": 25.0},
+    cancels=True,
+    coarse=3e-5,  # costs of 14,000 are known to 1e-3, and the plan weighs them by the regularisation, 10
+  ),
+  "began": Known(
+    lambda r, f, balance=0.0, diversity=0.5, gain=1e-3: -r - balance * -f,  # L(x) - k L(G(z)), L = -logit
+    lambda r, f, balance=0.0, diversity=0.5, gain=1e-3: -f,
+    (-2.9, -3.125),
+    {"balance": 0.7, "diversity": 0.3, "gain": 0.01},
+  ),
+  "uotm_softplus": uotm(lambda x: np.log(1 + np.exp(x)), (5.833865891654, -3.125)),
+  "uotm_kl": uotm(lambda x: np.exp(x) - 1, (5571.311487498178, -3.125)),
+  "uotm_chi2": uotm(chi2_conjugate, (14.605, -3.125)),
   "f_gan_kl": f_gan("kl", False, (2033.728317272244, -2036.628317272244)),
   "f_gan_kl_practical": f_gan("kl", True, (2033.728317272244, -3.125)),
   "f_gan_reverse_kl": f_gan("reverse_kl", False, (39.306741326478, -2.125)),

@@ -38,6 +38,8 @@ FILES = {
   "relativistic": ["relativistic"],
   "contrastive": ["contrastive"],
   "kernels": ["kernels"],
+  "transport": ["transport"],
+  "equilibrium": ["equilibrium"],
   "tilted": ["tilted"],
   "f_divergences": ["f_divergences", "f_gan"],
   "f_gan": ["f_gan"],

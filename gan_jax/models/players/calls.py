@@ -99,12 +99,16 @@ def as_output(value: Any, batch: int, what: str) -> Output:
   count = shape[0] if shape else 0
   fits = shape in ((count,), (count, 1)) and count > 0 and batch % count == 0
   fits &= all(getattr(array, "ndim", 0) == 2 and array.shape[0] == count for array in heads)
+  fits &= found.direction is None or getattr(found.direction, "shape", ()) == shape
   if not fits or not all(jnp.issubdtype(array.dtype, jnp.floating) for array in (found.logits, *heads)):
     raise BadInput(
       f"discriminator {what} expected to return logits [{batch}] or [{batch}, 1], or (logits, features [{batch}, F]), "
       f"or an Output, got {described(value)}"
     )
-  return jax.tree.map(at_least_float32, found._replace(logits=found.logits.reshape(count)))
+  flat = {
+    name: getattr(found, name).reshape(count) for name in ("logits", "direction") if getattr(found, name) is not None
+  }
+  return jax.tree.map(at_least_float32, found._replace(**flat))
 
 
 def described(value: Any) -> str:
