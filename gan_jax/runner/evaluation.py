@@ -42,9 +42,11 @@ def view(samples: Array) -> Array:
 
 def real_examples(dataset: Dataset) -> np.ndarray:
   """A grid of real examples, sampled from the data; with fewer data, examples are repeated."""
-  size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
-  chosen = scattered(jnp.arange(count) % size, size)
-  return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
+  images, count = dataset.data.images, GRID[len(dataset.image_shape)]
+  chosen = np.asarray(scattered(np.arange(count) % len(images), len(images)))
+  # Data on the host never go to the device as a whole; on the device this is one program, where indexing is six.
+  some = images[chosen] if isinstance(images, np.ndarray) else jnp.take(images, chosen, axis=0)
+  return np.asarray(view(dataset.decode(some)))
 
 
 def build_evaluate(

@@ -36,14 +36,12 @@ def test_the_factors_multiply_to_the_norm(seen):
     assert (seen[bias]["cosine"] > 0.99).all()
 
 
-def test_the_loss_loses_what_the_logit_is_rounded_by(seen):
-  """Between 32 and 64 bfloat16 has every quarter: a logit is off by an eighth at most, and the slope by that share."""
-  near, far = seen[0.0], seen[-60.0]
-  assert (near["by_networks"] < 0.03).all()
-  assert (far["by_networks"] < 0.03).all()  # the bias moves the loss alone
-  assert np.median(far["lost"]) > 5 * np.median(far["by_networks"])
-  assert far["lost"].max() < np.expm1(0.125) + 0.05
-  assert ((near["zero"] == 0) & (far["zero"] == 0)).all()
+def test_a_logit_is_not_rounded_by_its_own_layer(seen):
+  """At -60 bfloat16 has every quarter, so there `lost` would be some 6 %; a bias in float32 moves the loss alone."""
+  for bias in (0.0, -60.0):
+    assert (seen[bias]["by_networks"] < 0.03).all()
+    assert np.median(seen[bias]["lost"]) < 3 * np.median(seen[bias]["by_networks"])
+    assert (seen[bias]["zero"] == 0).all()
 
 
 def test_zero_is_reached_by_both(seen):

@@ -2,8 +2,9 @@
 
 bfloat16 has the exponents of float32 and 8 bits of its digits. Parameters, logits, losses and norms stay float32
 (gan_jax/models/precision.py). So we expect that the gradient reaches zero no sooner; that the networks' factors lose
-about 1 %; and that the loss's loses more, the smaller it is: a logit f comes out of a bfloat16 layer, so it is off by up
-to 2^-8 |f|, and the minimax slope sigmoid(f), there e^f, by that share of itself. At f = -100 it is a quarter.
+about 1 %; and that the loss's loses more, the smaller it is: the layers round the numbers of which a logit f is the sum,
+so it is off by up to about 2^-8 |f|, and the minimax slope sigmoid(f), there e^f, by that share of itself. At f = -100
+it is a quarter. The last layer adds up in float32, so a logit is not rounded once more.
 
 Two comparisons. First, the gradients of runs trained in either precision, each in its own. Second, at the weights of
 the float32 runs, the gradient g in float32, g' in bfloat16, and g'' through bfloat16 networks from the slopes of the
