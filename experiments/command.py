@@ -113,7 +113,7 @@ def deliver(text: str) -> None:
 
 
 def prepare_streams() -> None:
-  """Make output line-buffered, also in a pipe, and ignore a reader that is gone."""
+  """Make output line-buffered, also in a pipe, ignore a reader that is gone, and escape what the encoding does not have."""
   for descriptor in (0, 1, 2):  # a closed descriptor would be given to the next file that is opened
     try:
       os.fstat(descriptor)
@@ -123,7 +123,7 @@ def prepare_streams() -> None:
     stream = getattr(sys, name)
     if stream is not None and not isinstance(stream, Output):
       if hasattr(stream, "reconfigure"):
-        stream.reconfigure(line_buffering=True)
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # names of files may be of any script
       setattr(sys, name, Output(stream))
 
 

@@ -1,5 +1,6 @@
 """The console command: which scripts it finds, how it calls them, and how it was called."""
 
+import io
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import command
 from gan_jax import commands
 from tests.conftest import ROOT
 
@@ -74,6 +76,15 @@ def test_what_is_no_command_is_one_line(name, monkeypatch, capsys):
   said = capsys.readouterr()
   assert (said.out, said.err.count("\n")) == ("", 1)
   assert said.err.startswith("error: unknown command '")
+
+
+def test_what_an_encoding_does_not_have_is_escaped(monkeypatch):
+  """A folder of pictures may have a name that the terminal cannot show; that ends no study."""
+  for name in ("stdout", "stderr"):
+    monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), "ascii"))
+  command.prepare_streams()
+  print("\u6f22.png")
+  assert sys.stdout.buffer.getvalue() == b"\\u6f22.png\n"
 
 
 def test_without_arguments_it_is_the_main_job(monkeypatch):

@@ -2,7 +2,8 @@
 
     ./launch.sh train configs/recipes/r3gan_ffhq64.py --config.dataset_options.path=ffhq-64x64.zip
 
-Published: FID 1.95. Larger pictures are cropped and resized to 64 x 64. As of CIFAR-10, the augmentations are ours.
+Published: FID 1.95. Larger pictures are cropped and resized to 64 x 64. The augmentations differ
+from the published ones as those of r3gan_cifar10 do.
 """
 
 BATCH = 256
@@ -23,7 +24,7 @@ def get_config():
     "model_options": {"generator_width": 768, "discriminator_width": 768, "wide_until": 32},
     "latent_size": 64,
     "batch_size": BATCH,
-    "discriminator_augmentation": "flip + translation + color + cutout",
+    "discriminator_augmentation": "flip + rotation + translation + affine + color + cutout",
     "augmentation_strength": 0.0,
     "optimizer_options": {"beta1": 0.0, "beta2": 0.9},
     "generator_rate": 2e-4,

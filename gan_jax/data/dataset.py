@@ -150,7 +150,8 @@ def _range(name: str, dataset: Dataset) -> tuple[float, float]:
   # The last chunk overlaps the one before, because another length would compile a second program.
   size = min(CHUNK, len(images), at_once(images))
   starts = [*range(0, len(images) - size, size), len(images) - size]
-  found = [jax.device_get(ends(images[start : start + size])) for start in starts]
+  chunks = (images[start : start + size] if len(starts) > 1 else images for start in starts)
+  found = [jax.device_get(ends(chunk)) for chunk in chunks]
   if not all(finite for _, _, finite in found):
     raise BadInput(f"dataset {name!r} expected finite values after decoding, got NaN or infinity")
   return float(min(low for low, _, _ in found)), float(max(high for _, high, _ in found))

@@ -15,6 +15,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 # Each round mixes the key into one half of an index's bits; halves of one or two bits need many rounds. With 12 rounds
@@ -50,13 +51,13 @@ def example_indices(seed: Array | int, first: Array | int, batch_size: int, size
 
 
 @functools.partial(jax.jit, static_argnums=1, inline=True)  # one program, not thirty, where it is called by itself
-def scattered(j: Array, size: int) -> Array:
+def scattered(j: Array | np.ndarray, size: int) -> Array:
   """The j-th example [B] of `size` in one fixed random permutation.
 
   Data may be stored sorted by class, or with classes in turn, so neither the first n nor every n-th are a random
   sample. The first n in this order are.
   """
-  return _permute(j.astype(jnp.uint32), jnp.uint32(SCATTER), jnp.zeros(j.shape, jnp.uint32), size)
+  return _permute(jnp.asarray(j, jnp.uint32), jnp.uint32(SCATTER), jnp.zeros(j.shape, jnp.uint32), size)
 
 
 def split_sizes(size: int, hold_out: int) -> tuple[int, int]:
@@ -77,7 +78,13 @@ def held_out_index(j: Array, hold_out: int, size: int) -> Array:
 
 def _permute(offsets: Array, seed: Array, epochs: Array, size: int) -> Array:
   """The permutation of range(size) of (seed, epochs [B]) at offsets [B]."""
-  keys = _round_keys(seed, epochs, ROUNDS_OF_FEW if size <= FEW else ROUNDS)
+  return _walked(offsets, seed, epochs, size, ROUNDS_OF_FEW if size <= FEW else ROUNDS)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4), inline=True)  # a loop by itself is compiled at each call
+def _walked(offsets: Array, seed: Array, epochs: Array, size: int, rounds: int) -> Array:
+  """Each offset, permuted among the next power of two until it is below `size`."""
+  keys = _round_keys(seed, epochs, rounds)
   bits = (size - 1).bit_length()
 
   def walk(state: tuple[Array, Array]) -> tuple[Array, Array]:

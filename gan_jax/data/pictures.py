@@ -26,6 +26,17 @@ COLOURS = {"auto": "as they are", "gray": "L", "rgb": "RGB"}
 ALPHAS = ("refuse", "white", "black")
 LARGEST = 4096  # of a side after resizing
 ADVICE = "repair it, or remove it"
+BEGINNINGS = (  # of files that are often named as pictures that can be read
+  (rb"\x89PNG", "a PNG file with a damaged header"),
+  (rb"\xff\xd8\xff", "a JPEG file with a damaged header"),
+  (rb"RIFF....WEBP", "a WebP file with a damaged header"),
+  (rb"GIF8", "a GIF file (convert it)"),
+  (rb"II\*\0|MM\0\*", "a TIFF file (convert it)"),
+  (rb"BM", "a BMP file (convert it)"),
+  (rb"....ftyp", "a HEIC or AVIF file, as telephones write them (convert it)"),
+  (rb"version https://git-lfs", "a pointer of Git LFS (`git lfs pull` fetches the file)"),
+  (rb"\s*<", "what looks like an HTML page (a download that failed?)"),
+)
 
 
 class Rules(NamedTuple):
@@ -90,9 +101,8 @@ def _loaded(content: bytes, called: str) -> Image.Image:
 def _describe(content: bytes) -> str:
   if not content:
     return "an empty file"
-  if content.lstrip()[:1] == b"<":
-    return "what looks like an HTML page (a download that failed?)"
-  return f"a file that begins with {content[:8].hex(' ')}"
+  known = (what for beginning, what in BEGINNINGS if re.match(beginning, content, re.DOTALL))
+  return next(known, f"a file that begins with {content[:8].hex(' ')}")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, plural, shown
 from gan_jax.core.files import patiently
+from gan_jax.data.telling import say
 
 READ = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 # Pictures all the same: who has some among the others does not expect that they are passed over.
@@ -173,7 +174,7 @@ def _hidden(name: str) -> bool:
 
 
 def _check_names(place: Path, names: Iterable[str]) -> None:
-  """Raises `BadInput` where there is no picture, or one of a format that is not read."""
+  """Raises `BadInput` where there is no picture, or one of a format that is not read; says which labels are not read."""
   there = list(names)
   other = next((name for name in there if name.lower().endswith(NOT_READ)), None)
   if other is not None:
@@ -182,3 +183,8 @@ def _check_names(place: Path, names: Iterable[str]) -> None:
     what = f"{plural(len(there), 'other file')}, such as {shown(there[0])}" if there else "an empty one"
     kind = "folder" if place.is_dir() else "zip"
     raise BadInput(f"{place}: expected a {kind} with PNG, JPEG or WebP files at any depth, got {what}")
+  below = next((name for name in there if name.endswith(f"/{LABELS}")), None)
+  if below is not None and LABELS not in there:
+    say(
+      f"warning: {place}/{below}: not read, because labels belong at the top; pack or name its own folder for its classes"
+    )

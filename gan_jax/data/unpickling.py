@@ -81,7 +81,9 @@ STANDINS: dict[str, Callable[..., Any]] = {
 }
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):
+  """Python's reader written in Python: the one in C reserves gigabytes when a damaged file says that they follow."""
+
   def find_class(self, module: str, name: str) -> Any:
     if (module, name) == ("_codecs", "encode"):
       return _encode

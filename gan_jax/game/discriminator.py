@@ -59,12 +59,13 @@ def judge(
 
 
 def gradient_normalised(see: Callable[[Array], tuple[Output, Memory]], images: Array) -> tuple[Output, Memory]:
-  """`see(images)` with each logit f(x) replaced by f(x) / (|grad_x f(x)| + |f(x)|), in (-1, 1); 0 where both are 0.
+  """`see(images)` with each logit f(x) replaced by f(x) / (|grad_x f(x)| + |f(x)|), in [-1, 1]; 0 where both are 0.
 
   It is the same for c f, c > 0. Where f is linear, as in each piece of a network of rectifiers, its slope is
   (|grad f| / (|grad f| + |f|))^2 <= 1. Between two pieces |grad f| jumps and so does the normalised logit: the bound
   is one on slopes, not on differences. x is the image as the network sees it, augmented. Features and logits of classes
-  are left as they are.
+  are left as they are. A training step takes one derivative of this by the weights, so that spectral normalisation, whose
+  first derivative is right, goes with it.
 
   Source: Wu et al. 2021, "Gradient normalization for generative adversarial networks" (arXiv:2109.02235).
 

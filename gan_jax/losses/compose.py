@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gan_jax.core.errors import BadInput, shown, unknown
@@ -206,7 +207,8 @@ def _check_sign(name: str, composed: Composed, given: Mapping[str, Any]) -> None
   if composed.optimal_logit is None or not all(isinstance(value, numbers.Real) for value in options.values()):
     return
   with jax.ensure_compile_time_eval():
-    fake, real = (float(x) for x in composed.optimal_logit(jnp.array([-1.0, 1.0]), **options))
+    ends = jnp.asarray(np.array([-1.0, 1.0], jnp.result_type(float)))
+    fake, real = np.asarray(composed.optimal_logit(ends, **options)).tolist()
   if fake >= real:
     raise BadInput(
       f"loss {name!r} expected options by which the best discriminator gives reals the higher logit, got "

@@ -1,5 +1,6 @@
 """Frechet distance between two sets of features, as Gaussians; it is called FID in Inception's features only."""
 
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +30,11 @@ def fit(features: Array) -> Gaussian:
   """
   if features.ndim != 2 or features.shape[0] <= features.shape[1]:
     raise ValueError(f"features: expected shape [N, D] with N > D, got {list(features.shape)}")
-  features = at_least_float32(features)
+  return _fit(at_least_float32(features))
+
+
+@functools.partial(jax.jit, inline=True)  # one program, not six, where it is called by itself
+def _fit(features: Array) -> Gaussian:
   mean = features.mean(axis=0)
   centred = features - mean[None, :]
   return Gaussian(mean, jnp.matmul(centred.T, centred, precision="highest") / (features.shape[0] - 1))

@@ -40,7 +40,7 @@ def _too_few(dataset: Dataset) -> str:
     return ""
   return (
     f"expected more than {classifier.FEATURES} images, for the covariance of {classifier.FEATURES} features in which "
-    f"samples are compared, got {size}"
+    f"samples are compared, got {size}; metric kid can be computed of any number"
   )
 
 
@@ -59,8 +59,8 @@ def build(
 ) -> Quality:
   """Frechet distance, spread, duplicates, nearest real example and classes, by the features of a small classifier."""
   trained = classifier.load_or_train(dataset, cache)
-  warning = classifier.weakness(trained) if trained.convolutional else ""
-  if check_accuracy and warning and trained.by_class:
+  warning = classifier.weakness(trained)
+  if check_accuracy and warning and trained.by_class and trained.convolutional:
     raise BadInput(warning)
   network = classifier.network(trained, dataset)
   classes = dataset.num_classes if trained.by_class else 1
@@ -105,7 +105,7 @@ def build(
 
   notes: dict[str, Any] = {"classifier_accuracy": trained.accuracy, "classifier_cached": trained.cached}
   notes |= {"warning": warning} if warning else {}
-  return of_features(network, judge, finish, explanations(trained, counts, len(real.features)), notes)
+  return of_features(network, judge, finish, explanations(trained, counts, len(real.features)), notes, True)
 
 
 def by_class(found: Statistics) -> dict[str, np.ndarray]:

@@ -5,6 +5,8 @@ double mode, so numbers of different protocols are not comparable. Even the data
 (1 - exp(-4.5) = 98.9 %) and above zero divergence (about (K - 1) / 2N).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from gan_jax.metrics import shares, variety
 RADIUS = 3.0  # standard deviations
 
 
+@functools.partial(jax.jit, static_argnums=2, inline=True)  # one program, not ten, where it is called by itself
 def members(points: Array, modes: Array, std: float) -> Array:
   """[N, K] one-hot: the nearest mode of each high-quality point, which is closer than 3 std to it; zeros for the others.
 

@@ -10,19 +10,25 @@ The neighbourhood of a point is the ball that reaches to its k-th nearest other 
 Precision and recall: Kynkaanniemi et al. 2019 (arXiv:1904.06991, eq. 1 and 2), balls with their surface. Density and
 coverage: Naeem et al. 2020 (arXiv:2002.09797, eq. 3 and 4), balls without it. All depend on the number of points, so
 equally many samples and real examples are compared, and two numbers are comparable where those are.
+
+Precision and density are no measures of quality by themselves: features of an image without content lie in the middle of
+the data's, within most neighbourhoods. Of uniform noise against 100 of CIFAR-10's images, precision is 1 and density 6.3
+in `lite0`'s features (0.96 and 1.2 in those of a classifier), and recall is 0. Read them beside recall and a distance.
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gan_jax.core.registry import Option
 from gan_jax.data import Dataset
 from gan_jax.metrics import features as named
 from gan_jax.metrics.chunks import in_chunks
-from gan_jax.metrics.networks import REFERENCE, Reference, Seen, compared, finite, real_features
+from gan_jax.metrics.networks import REFERENCE, Seen, compared, finite, real_features
 from gan_jax.metrics.registry import Quality, of_features, register
 
 ROWS = 50  # points whose distances to all others are held at once: 2 MB for each member, of 10,000 others
@@ -76,7 +82,9 @@ def build(
   *,
   features: named.Features = "classifier",
   weights: named.Weights = "",
-  reference: Reference = REFERENCE,
+  reference: Annotated[
+    int, Option("largest number of real examples with which samples are compared", FEWEST)
+  ] = REFERENCE,
 ) -> Quality:
   """Precision, recall, density and coverage in the features of a network: fidelity and variety, told apart."""
   network = named.network(features, dataset, cache, weights)

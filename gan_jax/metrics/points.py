@@ -22,7 +22,8 @@ DUPLICATES = (
 def some_points(dataset: Dataset) -> Array:
   """[n, 2], n <= `variety.SAMPLES`: some of the points with which samples are compared."""
   points = dataset.judged.images
-  return points[scattered(jnp.arange(min(len(points), variety.SAMPLES)), len(points))]
+  chosen = scattered(np.arange(min(len(points), variety.SAMPLES)), len(points))
+  return jnp.take(points, chosen, axis=0)  # one program; indexing is six
 
 
 def _no_mixture(dataset: Dataset) -> str:

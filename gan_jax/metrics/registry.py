@@ -34,6 +34,7 @@ class Quality(NamedTuple):
   notes: dict[str, Any]  # facts for the report
   network: Network | None = None  # in whose features samples are compared; None: in none
   judge: Callable[[Seen, bool], Any] | None = None  # what `measure` makes of the features: (seen, near) -> statistics
+  neighbours: bool = True  # whether `measure` depends on its last argument: if not, one program measures all generators
 
 
 # Metrics that need a search for nearest neighbours, about half the cost of an evaluation.
@@ -48,7 +49,12 @@ class Facts(NamedTuple):
   least: Callable[[Mapping[str, Any]], int]  # fewest samples that it can be computed of, by its options
 
 
-METRICS = Registry("metric", ("dataset", "cache"))
+MEANINGS = {  # what metrics are called elsewhere
+  "fid": "frechet with metric_options.frechet.features=inception",
+  "is": "inception_score",
+  **dict.fromkeys(("precision", "recall", "precision_recall", "density", "coverage"), "prdc"),
+}
+METRICS = Registry("metric", ("dataset", "cache"), meanings=MEANINGS)
 
 
 def register(
@@ -119,7 +125,7 @@ def together(parts: list[Quality]) -> Quality:
 
   explained = {name: text for part in parts for name, text in part.explanations.items()}
   notes = {name: fact for part in parts for name, fact in part.notes.items()}
-  return Quality(measure, finish, explained, notes)
+  return Quality(measure, finish, explained, notes, neighbours=any(part.neighbours for part in parts))
 
 
 def of_features(
@@ -128,13 +134,14 @@ def of_features(
   finish: Callable[[Any], dict[str, np.ndarray]],
   explanations: dict[str, str],
   notes: dict[str, Any],
+  neighbours: bool = False,
 ) -> Quality:
   """A metric of what a network makes of the samples; see `Quality`."""
 
   def measure(draw: Callable[[Array], Array], count: int, near: bool) -> Any:
     return judge(look([network], draw, count)[network.key], near)
 
-  return Quality(measure, finish, explanations, notes, network, judge)
+  return Quality(measure, finish, explanations, notes, network, judge, neighbours)
 
 
 def enough(metrics: Iterable[str], options: Mapping[str, Mapping[str, Any]], samples: int) -> None:
@@ -168,7 +175,7 @@ def of_samples(function: Callable[..., dict[str, Array]], name: str) -> Callable
     if not isinstance(found, dict) or any(value.shape != () for value in found.values()):
       raise BadInput(f"metric {name!r} expected to return {{column: number}}, got {shown(found)}")
     meaning = (inspect.getdoc(function) or name).split("\n")[0]
-    return Quality(measure, lambda columns: columns, dict.fromkeys(found, meaning), {})
+    return Quality(measure, lambda columns: columns, dict.fromkeys(found, meaning), {}, neighbours=False)
 
   signature = inspect.signature(function)
   own = [p for p in signature.parameters.values() if p.name not in ("samples", "dataset")]

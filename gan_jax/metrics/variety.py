@@ -21,6 +21,7 @@ RESOLUTION = 1e-4  # relative to the features' length; rounding makes equal poin
 ALIKE = 0.2  # two points nearer than this share of the data's median nearest distance are near-duplicates
 
 
+@functools.partial(jax.jit, inline=True)  # one program, not ten, where it is called by itself
 def within(points: Array, members: Array) -> Array:
   """Mean squared distance of points [N, D] from the mean of their class; `members` [N, K] is one-hot, a row of zeros: none.
 

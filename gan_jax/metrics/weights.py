@@ -94,7 +94,7 @@ class Storage(NamedTuple):
   key: str
 
 
-def _unpickler(file: Any) -> pickle.Unpickler:
+def _unpickler(file: Any) -> pickle._Unpickler:
   """An unpickler of tensors. Its classes and functions are made anew for each file, which may set their attributes."""
 
   class Mapped(dict):  # an ordered mapping; the pickle of a module's weights sets an attribute of it
@@ -117,7 +117,8 @@ def _unpickler(file: Any) -> pickle.Unpickler:
     **{("torch", name): kind.str for name, kind in KINDS.items()},
   }
 
-  class Restricted(pickle.Unpickler):
+  # Written in Python: the one in C reserves gigabytes when a damaged file says that they follow.
+  class Restricted(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
       if (module, name) not in allowed:
         raise BadInput(f"expected a file of tensors, got one that would call {module}.{name}")

@@ -37,11 +37,16 @@ def build(spec: Spec, image_shape: tuple[int, ...], num_classes: int, class_logi
   With `class_logits` (see `registry.ClassLogits`) it has a second head, and is not given the class itself.
 
   Raises:
-    BadInput: an unknown model or option, images of a size that it does not support, or class logits of a model that
-      has no option of that name.
+    BadInput: an unknown model or option, images of a size that it does not support, class logits of a model that has no
+      option of that name, or class logits among the spec's options.
   """
   model, options = get(spec.model), thawed(spec.model_options)
   rest = (num_classes, spec.latent_size, spec.conditional)
+  if options.get("class_logits") and model.options["class_logits"].default == 0:
+    raise BadInput(
+      f"option 'class_logits' of model {spec.model!r} is set by the field class_loss, and trains nothing without one; "
+      f"expected it not to be given, got {options['class_logits']}"
+    )
   generator, discriminator = model(image_shape, *rest, **options)
   if class_logits:
     if "class_logits" not in model.options:

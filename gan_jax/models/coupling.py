@@ -32,12 +32,12 @@ def couples_batch(discriminator: Player, input_shape: tuple[int, ...], packing: 
     discriminator: has one logit for each pack of `packing` examples.
     input_shape: of one example.
   """
-  shapes = jax.eval_shape(discriminator.init, jax.random.key(0))
+  shapes = jax.eval_shape(lambda: discriminator.init(jax.random.key(0)))
   size = UNITS * packing
-  labels = jnp.zeros(size, jnp.int32)
 
   def moved(params: Params, memory: Any, images: Array, direction: Array) -> Array:
     """The derivative of the logits [UNITS] along a direction of the images."""
+    labels = jnp.zeros(size, jnp.int32)
     judged = lambda x: discriminator.apply(params, memory, x, labels, True)[0].logits  # noqa: E731
     return jax.jvp(judged, (images,), (direction,))[1]
 

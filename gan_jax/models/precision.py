@@ -1,7 +1,9 @@
 """Mixed precision: layers compute in bfloat16, everything else stays float32.
 
 bfloat16 has the range of float32 and 8 bits of its precision: a gradient does not underflow sooner, but sums and small
-updates lose their digits. So parameters, optimizer, logits, losses, penalties and norms stay in float32.
+updates lose their digits. So parameters, optimizer, logits, losses, penalties and norms stay in float32. The last layer
+of gan_jax's discriminators adds up in float32 too; what the rounding of its inputs does to a vanishing gradient is
+measured by `launch.sh precision`.
 """
 
 from typing import Any

@@ -11,7 +11,13 @@ from typing import Annotated
 from gan_jax.core.registry import Option, Registry
 from gan_jax.settings import WIDEST
 
-MODELS = Registry("model", ("image_shape", "num_classes", "latent_size", "conditional"))
+MEANINGS = {  # what models are called elsewhere
+  "sngan": "resnet (or sndcgan)",
+  "sagan": "resnet with model_options.attention=16",
+  "wgan": "dcgan with loss=wasserstein",
+  "wgan_gp": "resnet with loss=wasserstein and penalty=gradient_penalty",
+}
+MODELS = Registry("model", ("image_shape", "num_classes", "latent_size", "conditional"), meanings=MEANINGS)
 register = MODELS.register
 
 GeneratorWidth = Annotated[int, Option("hidden units, or channels of the widest convolution", 1, WIDEST)]

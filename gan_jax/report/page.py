@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,28 +64,10 @@ def build(study: Path) -> Path:
     BadInput: no study, or a damaged file (named).
     OSError: the page cannot be written.
   """
-  # Imported here: it takes half a second, which the terminal's table does not need.
-  import jinja2
   from markupsafe import Markup
 
   read = records.read(study)
-  environment = jinja2.Environment(
-    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-  )
-  environment.filters.update(
-    number=wording.number,
-    plus_minus=wording.plus_minus,
-    interval=wording.interval,
-    p_value=wording.short_p_value,
-    percent=lambda x: f"{x:.0%}",
-    counts=wording.counts,
-    decades=wording.decades_sentence,
-    decade=wording.decade,
-    verdict=lambda row: verdicts.majority(row.verdicts),
-    words=verdicts.words,
-  )
-  template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-  text = template.render(
+  text = _template().render(
     title=str(read.manifest["study"]),
     description=read.manifest.get("description", ""),
     facts=_facts(read),
@@ -100,6 +83,29 @@ def build(study: Path) -> Path:
   path = study / "report.html"
   runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
   return path
+
+
+@functools.cache
+def _template() -> Any:
+  """The page's template. To compile it takes longer than to fill it in, where a process writes several pages."""
+  import jinja2  # here: it takes half a second, which the terminal's table does not need
+
+  environment = jinja2.Environment(
+    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+  )
+  environment.filters.update(
+    number=wording.number,
+    plus_minus=wording.plus_minus,
+    interval=wording.interval,
+    p_value=wording.short_p_value,
+    percent=lambda x: f"{x:.0%}",
+    counts=wording.counts,
+    decades=wording.decades_sentence,
+    decade=wording.decade,
+    verdict=lambda row: verdicts.majority(row.verdicts),
+    words=verdicts.words,
+  )
+  return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
 
 def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any]:
@@ -226,7 +232,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     (
       "training",
       f"{_duration(seconds)}, {steps:,} steps over all runs"
-      + (f", {steps / seconds:,.0f} a second" if seconds > 0 else ""),
+      + (f", {wording.number(steps / seconds)} a second" if seconds > 0 else ""),
     ),
     ("hardware", _pairs(manifest.get("layout", {}))),
     ("versions", _pairs(manifest.get("versions", {}))),

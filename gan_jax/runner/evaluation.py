@@ -42,9 +42,11 @@ def view(samples: Array) -> Array:
 
 def real_examples(dataset: Dataset) -> np.ndarray:
   """A grid of real examples, sampled from the data; with fewer data, examples are repeated."""
-  size, count = dataset.data.images.shape[0], GRID[len(dataset.image_shape)]
-  chosen = scattered(jnp.arange(count) % size, size)
-  return np.asarray(view(dataset.decode(dataset.data.images[chosen])))
+  images, count = dataset.data.images, GRID[len(dataset.image_shape)]
+  chosen = np.asarray(scattered(np.arange(count) % len(images), len(images)))
+  # Data on the host never go to the device as a whole; on the device this is one program, where indexing is six.
+  some = images[chosen] if isinstance(images, np.ndarray) else jnp.take(images, chosen, axis=0)
+  return np.asarray(view(dataset.decode(some)))
 
 
 def build_evaluate(
@@ -60,20 +62,20 @@ def build_evaluate(
     noise = jax.random.normal(key, (indices.shape[0], group.spec.latent_size))
     return game.generator.apply(params, memory, noise, labels[indices], False)[0]
 
-  def one(hypers: Hypers, generators: dict[str, tuple[Params, Memory]]) -> dict[str, Any]:
-    samples = group.spec.evaluation_samples
-    return {
-      name: quality.measure(functools.partial(draw, hypers, *mine), samples, name != RAW)
-      for name, mine in generators.items()
-    }
+  @functools.cache
+  def measure(near: bool) -> Callable[[Hypers, tuple[Params, Memory]], Any]:
+    def one(hypers: Hypers, generator: tuple[Params, Memory]) -> Any:
+      return quality.measure(functools.partial(draw, hypers, *generator), group.spec.evaluation_samples, near)
 
-  measure = jax.jit(layout.divide(jax.vmap(one), (DIVIDED, DIVIDED), DIVIDED))
+    return jax.jit(layout.divide(jax.vmap(one), (DIVIDED, DIVIDED), DIVIDED))
 
   def evaluate(hypers: Hypers, state: GanState) -> Columns:
     generators = {"": (state.gen_ema, state.memory.average)}
     if averages(group):
       generators[RAW] = (state.gen_params, state.memory.generator)
-    found = layout.cut(measure(hypers, generators))
+    # One generator after the other, by one program where it can be: a metric's network takes long to compile.
+    seen = {name: measure(quality.neighbours and name != RAW)(hypers, mine) for name, mine in generators.items()}
+    found = layout.cut(seen)
     with np.errstate(over="ignore"):  # values beyond float32 become inf
       columns = {prefix + name: x for prefix, mine in found.items() for name, x in quality.finish(mine).items()}
       return {name: np.asarray(value, np.float32) for name, value in columns.items()}

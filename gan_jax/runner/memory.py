@@ -28,7 +28,7 @@ def available() -> int:
 
 def size(player: Player) -> int:
   """Bytes of one set of parameters."""
-  leaves = jax.tree.leaves(jax.eval_shape(player.init, jax.random.key(0)))
+  leaves = jax.tree.leaves(jax.eval_shape(lambda: player.init(jax.random.key(0))))
   return sum(int(np.prod(leaf.shape, dtype=object)) * leaf.dtype.itemsize for leaf in leaves)
 
 

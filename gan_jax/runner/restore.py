@@ -18,6 +18,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
 from gan_jax.data import Dataset
+from gan_jax.game import outside
 from gan_jax.game.rules import Game
 from gan_jax.runner import best as best_of
 from gan_jax.runner import checkpoint, resume
@@ -35,23 +36,25 @@ class Restored(NamedTuple):
   state: GanState  # numpy, each leaf [members, ...]; of a member that diverged, its last good state
 
 
-def group(study: Path, name: str, step: int | None = None) -> Restored:
+def group(study: Path, name: str, step: int | None = None, folder: Path = Path()) -> Restored:
   """The state of a group after so many steps.
 
   Args:
     study: the study's directory.
     name: of the group, as in its manifest.
     step: after which; None: at the end of the run. A study keeps its last few checkpoints.
+    folder: that of the config, where the user's files of code are that it names; by default the current one.
 
   Raises:
     BadInput: no such study or group; no intact checkpoint of that step, and which steps there are; or a checkpoint of
-      other data or another version of the program.
+      other data, of the user's code before a change, or of another version of the program.
     OSError: the machine could not read it.
   """
   entries = {entry["name"]: entry for entry in runs.read_manifest(study)["groups"]}
   if name not in entries:
     raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
-  (found,) = grouped([member["config"] for member in entries[name]["members"]])
+  configs = [member["config"] for member in entries[name]["members"]]
+  (found,) = grouped(outside.enter(configs, folder))
   found = found._replace(name=name)
   dataset = data.load(found.spec.dataset, **dict(found.spec.dataset_options))
   game = game_lib.build(found.spec, dataset)
@@ -69,13 +72,13 @@ def group(study: Path, name: str, step: int | None = None) -> Restored:
   return Restored(found, dataset, game, state)
 
 
-def best(study: Path, name: str) -> best_of.Best:
+def best(study: Path, name: str, folder: Path = Path()) -> best_of.Best:
   """The generator with which each run of a group measured best, its step and its value.
 
   Raises:
     BadInput: as `group` does, or where none is kept.
   """
-  found = group(study, name)
+  found = group(study, name, folder=folder)
   blank = best_of.blank((found.state.gen_ema, found.state.memory.average), len(found.group.configs))
   kept = best_of.read(study, name, blank)
   if (kept.step < 0).all():

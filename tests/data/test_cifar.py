@@ -162,6 +162,13 @@ def test_damaged_pickles_are_refused():
       assert all(isinstance(array, np.ndarray) for array in found.values())
 
 
+def test_a_pickle_that_claims_more_than_it_has_reserves_nothing():
+  """Bytes of 2^40, and a memo of 2^31 entries. Read in C, the first is a MemoryError, and the second takes 32 GB."""
+  for claim in (b"\x80\x04\x8e" + (2**40).to_bytes(8, "little"), b"\x80\x02]r\xff\xff\xff\x7f."):
+    with pytest.raises(BadInput, match="; nothing in it was run"):
+      loads(claim, "x", ("data",))
+
+
 def test_the_codes_of_text_are_not_any(tmp_path):
   content = (
     b"\x80\x02}q\x00(X\x04\x00\x00\x00dataq\x01c_codecs\nencode\nq\x02X\x01\x00\x00\x00xX\x04\x00\x00\x00zlib\x86Ru."

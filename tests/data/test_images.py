@@ -153,6 +153,14 @@ def test_labels_that_are_asked_for_must_be_there(tmp_path):
   assert load(path).num_classes == 1  # its folders count pictures
   with pytest.raises(BadInput, match=r"dataset.json: expected a file of labels, got none; .*classes=none"):
     load(path, classes="json")
+  said: list[str] = []
+  with data.telling(said.append):
+    assert (
+      load(fill(tmp_path / "deep.zip", {"set/dataset.json": labelled([]), "set/1.png": picture()})).num_classes == 1
+    )
+  assert said[0].startswith(
+    f"warning: {tmp_path}/deep.zip/set/dataset.json: not read, because labels belong at the top"
+  )
   fill(tmp_path / "set", {"dataset.json": labelled(None)})
   with pytest.raises(BadInput, match=r"dataset.json: expected a list of .labels., got null"):
     load(path, classes="json")

@@ -199,7 +199,11 @@ BROKEN = {
   "text": (b"hello, I am no picture", "expected a PNG, JPEG or WebP file, got a file that begins with 68 65 6c"),
   "empty": (b"", "got an empty file"),
   "html": (b"\n<html>404</html>", "HTML page"),
-  "gif": (saved(GRAY, "GIF"), "expected a PNG, JPEG or WebP file"),  # though Pillow could
+  "gif": (saved(GRAY, "GIF"), "expected a PNG, JPEG or WebP file, got a GIF"),  # though Pillow could
+  "tiff": (saved(GRAY, "TIFF"), "got a TIFF file"),
+  "a telephone's": (b"\0\0\0\x18ftypheic", "got a HEIC or AVIF file"),
+  "not fetched": (b"version https://git-lfs.github.com/spec/v1\noid", "got a pointer of Git LFS"),
+  "a header": (png(PHOTO)[:8] + b"\0" * 30, "got a PNG file with a damaged header"),
   "half a png": (png(PHOTO)[:-30], "a damaged or truncated PNG file"),
   "half a jpeg": (saved(np.tile(PHOTO, (9, 9, 1)), "JPEG")[:-300], "a damaged or truncated JPEG file"),
   "half a webp": (saved(PHOTO, "WEBP")[:-20], "WebP|WEBP"),

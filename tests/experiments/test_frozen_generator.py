@@ -189,6 +189,7 @@ def test_standardised_columns_have_unit_quartiles():
     ("--config.retraining=120", "retraining expected 100 steps"),
     ("--config.lens=hinge", "lens expected 'all'"),
     ("--config.seeds=0", "seeds expected at least 1"),
+    ("--config.datasets=images", "'images' expected --config.pictures"),
   ],
 )
 def test_refused(argument, says):
@@ -200,3 +201,11 @@ def test_without_the_files_of_mnist_the_others_remain(tmp_path, capsys):
   arguments = ["--config.datasets=mnist,ring", f"--config.mnist_dir={tmp_path}"]
   assert study.checked(sweeps.read(str(study.CONFIG), arguments))["datasets"] == ["ring"]
   assert "without MNIST" in capsys.readouterr().out
+
+
+def test_pictures_are_a_further_dataset_with_convolutional_players(tmp_path):
+  config = study.checked(sweeps.read(str(study.CONFIG), ["--config.datasets=ring", f"--config.pictures={tmp_path}"]))
+  assert config["datasets"] == ["ring", "images"]
+  runs = {run["dataset"]: run for run in study.generator_runs(config)}
+  assert {name: run["model"] for name, run in runs.items()} == {"ring": "mlp", "images": "dcgan"}
+  assert runs["images"]["dataset_options"]["path"] == str(tmp_path)

@@ -265,6 +265,8 @@ CONSENSUS = {"order": "simultaneous", "method": "consensus", "method_options": {
     ({"method": "concensus"}, "unknown method 'concensus'; did you mean 'consensus'"),
     ({"weight_constraint": "clipp"}, "unknown weight_constraint 'clipp'; did you mean 'clip'"),
     ({"metrics": "image"}, "unknown metric 'image'; did you mean 'images'"),
+    ({"metrics": "FID"}, "unknown metric 'FID'; did you mean frechet with metric_options.frechet.features=inception"),
+    ({"model": "SNGAN"}, "unknown model 'SNGAN'; did you mean resnet (or sndcgan)?"),
     ({"hold_out": 1}, "hold_out expected 0 or at least 2"),
     ({"penalty": "bcr"}, "expected an augmentation to be consistent under"),
     ({"penalty": "r1+r1"}, "different names joined by '+'"),

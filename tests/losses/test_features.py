@@ -116,7 +116,7 @@ def test_sinkhorn_between_its_limits(x64):
     ("temperature(on_features(mmd))", "is applied last"),
     ("on_features(on_features(mmd))", "is applied last"),
     ("matched_gain(sinkhorn)", "a slope where all logits are 0"),
-    ("uotm", "did you mean uotm_softplus, uotm_kl or uotm_chi2"),
+    ("uotm", "did you mean uotm_softplus, or uotm_kl, or uotm_chi2"),
     ("sobolev_gan", "loss=wasserstein with penalty=sobolev"),
   ],
 )

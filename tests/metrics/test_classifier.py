@@ -72,7 +72,7 @@ def test_the_least_accuracy_is_relative_to_chance():
 
 
 def test_pictures_without_labels_are_measured_with_a_warning(tmp_path, monkeypatch):
-  """A poor judge of classes is refused; a poor judge of mirrored images is said to be one, and used."""
+  """A poor convolutional judge of classes is refused; any other poor judge is said to be one, and used."""
   images = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 3)).astype(np.uint8)
   for labels, by_class in ((None, False), (np.arange(80) % 2, True)):
     dataset = data.from_arrays(images, labels)
@@ -86,3 +86,8 @@ def test_pictures_without_labels_are_measured_with_a_warning(tmp_path, monkeypat
     else:
       notes = metrics.build(dataset, tmp_path, "images", {}).notes
       assert notes["warning"].startswith("the small classifier of this data expected an accuracy of at least 32.5%")
+  gray = data.from_arrays(images[..., :1], np.arange(80) % 2)  # random labels, and a fully connected network
+  plan = classifier.task(gray)
+  params = plan.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+  monkeypatch.setattr(classifier, "load_or_train", lambda *_: classifier.judge(plan, params, 0.2, cached=True))
+  assert "at least 60.0%" in metrics.build(gray, tmp_path, "images", {}).notes["warning"]

@@ -203,6 +203,8 @@ def test_what_cannot_be_measured_is_refused(digits, cache):
   few = digits._replace(data=jax.tree.map(lambda x: x[:5], digits.data))
   with pytest.raises(BadInput, match="expected at least 6 images, for metric 'prdc', got 5"):
     metrics.check("mine", few, "prdc")
+  with pytest.raises(BadInput, match="'reference' of metric 'prdc' expected a whole number of at least 6, got 5"):
+    metrics.METRICS["prdc"].complete({"reference": 5})
   with pytest.raises(BadInput, match="expected images, for metric 'kid', got points"):
     metrics.check("ring", data.load("ring"), "kid")
   with pytest.raises(BadInput, match=r"more than 64 real examples.*kid can be computed of any number"):

@@ -168,6 +168,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
     (pickle.dumps({"a": np.ones(2)}), r"would call numpy.*_reconstruct"),
     (pickle.dumps(3), "another kind"),
     (b"\x80\x02\x8a\xff", "got a file of another kind|Error"),
+    (b"\x80\x02]r\xff\xff\xff\x7f.", "another kind"),  # a memo of 2^31 entries, 32 GB if it were reserved
   ):
     path.write_bytes(content)
     with pytest.raises(BadInput, match=message):

@@ -7,6 +7,7 @@ import pytest
 from gan_jax import models
 from gan_jax.core.errors import BadInput
 from gan_jax.models.sizes import base, halvings
+from tests.support.records import spec_of
 
 MAPS = {  # image -> the smallest map
   (8, 8): (2, 2),
@@ -109,3 +110,9 @@ def test_a_second_head_is_linear_in_the_features_and_leaves_all_else_as_it_is(mo
   np.testing.assert_allclose(output.classes, expected, rtol=1e-4, atol=1e-5)
   assert (output.classes.shape, output.classes.dtype) == ((4, 5), np.float32)
   assert np.ptp(output.classes, axis=1).min() > 1e-6
+
+
+def test_the_second_head_is_not_an_option_to_be_given():
+  """The class loss determines it; given beside one it was overridden, and without one it was a head that never learns."""
+  with pytest.raises(BadInput, match="'class_logits' of model 'mlp' is set by the field class_loss"):
+    models.build(spec_of(model_options={"class_logits": 5}), (8, 8, 1), 3)

@@ -63,10 +63,11 @@ import os, sys
 from pathlib import Path
 import jax
 jax.numpy.zeros(1)
-from gan_jax.runner import devices, study; from gan_jax import runs
+from gan_jax.runner import devices, study; from gan_jax import runs; from tests.support.pages import undrawn
 assert devices.initialised()
 out = Path(sys.argv[2])
-study.run(sys.argv[1], [], out, single=False, say=lambda line: None)
+with undrawn():
+  study.run(sys.argv[1], [], out, single=False, say=lambda line: None)
 layout = runs.read_manifest(out)["layout"]
 assert layout["devices"] == len(jax.devices()) == 1, layout
 assert layout["cores"] == devices.cores(), layout

@@ -19,6 +19,7 @@ from gan_jax import report, runs
 from gan_jax.core.errors import BadInput
 from gan_jax.runner import signals
 from tests.conftest import ROOT
+from tests.support.pages import undrawn
 
 FIELDS = {
   "dataset": "ring",
@@ -78,7 +79,7 @@ def handlers():
 def test_in_a_process_that_used_jax_it_is_the_study_of_the_command(config, commanded, tmp_path, capsys):
   jnp.zeros(1).block_until_ready()
   before, devices, said = handlers(), jax.devices(), []
-  with jax.debug_nans(True):
+  with jax.debug_nans(True), undrawn():
     study = gan_jax.run_study(config, tmp_path / "study", say=said.append)
     assert jax.config.jax_debug_nans
   assert (handlers(), jax.devices()) == (before, devices)
@@ -92,7 +93,8 @@ def test_in_a_process_that_used_jax_it_is_the_study_of_the_command(config, comma
   assert study.description == "Four small runs."
   assert runs.read_manifest(study.path)["layout"] == runs.read_manifest(commanded[0])["layout"]
   again: list[str] = []
-  gan_jax.run_study(config, study.path, say=again.append)  # the same call
+  with undrawn():
+    gan_jax.run_study(config, study.path, say=again.append)  # the same call
   assert any("is complete: 4 runs" in line for line in again)
 
 
@@ -104,7 +106,7 @@ def test_a_dict_and_a_list_in_a_thread_with_an_event_loop_are_the_same_study(com
     return gan_jax.run_study(FIELDS, str(tmp_path / "study"), sweep=SWEEP, say=lambda _: during.append(handlers()))
 
   thread = threading.Thread(target=lambda: found.append(asyncio.run(cell())))
-  with jax.disable_jit():
+  with jax.disable_jit(), undrawn():
     thread.start()
     thread.join()
   assert_same(found[0], commanded[0])

@@ -6,8 +6,9 @@ import pytest
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
+from gan_jax.metrics import METRICS
 from gan_jax.report.loading import load_study
-from gan_jax.runner import study
+from gan_jax.runner import restore, study
 from tests.game.test_outside import CODE, untouched
 
 CONFIG = '''
@@ -56,8 +57,12 @@ def test_own_code_of_every_kind_runs_reports_and_resumes(folder):
   again: list[str] = []
   study.run("study.py", [], None, single=False, say=again.append)
   assert any("is complete: 3 runs" in line for line in again)
+  METRICS.pop("mine.py:brightness")  # as in another process, which has not read the config
+  assert (restore.group(directory, "group-0").state.step == 4).all()
   with (folder / "mine.py").open("a") as file:
     file.write("\n# a remark\n")
+  with pytest.raises(BadInput, match="group-0"):
+    restore.group(directory, "group-0", folder=folder)
   with pytest.raises(BadInput, match=rf"mine.py, .* has changed since .* digest {digest}, got \w{{12}}; put it back"):
     study.run("study.py", [], None, single=False, say=again.append)
 

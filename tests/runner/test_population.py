@@ -188,9 +188,11 @@ assert not np.array_equal(first["gen/loss"], last["gen/loss"])
 def test_neither_probing_nor_streaming_changes_a_bit_of_the_training():
   """Six steps probed three times in full, and twice with data on the host: the same state.
 
-  Compiled as users compile, not as this suite does: that is what takes its time.
+  Compiled as users compile, not as this suite does: that is what takes its time. Only a module's code is not split into
+  parts, which would be optimised one by one.
   """
-  environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+  whole = "--xla_cpu_parallel_codegen_split_count=1"
+  environment = os.environ | {"XLA_FLAGS": whole if whole in os.environ["XLA_FLAGS"] else ""}
   done = subprocess.run(
     [sys.executable, "-c", IN_SEVERAL_WAYS],
     cwd=ROOT,
@@ -210,6 +212,23 @@ def test_the_generator_itself_is_measured_beside_its_average(trained):
   np.testing.assert_array_equal(found["raw/mean"], bare["mean"])
   assert (found["mean"] != found["raw/mean"]).all()
   assert found.keys() == {"mean", "raw/mean"}
+
+
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_one_program_measures_the_average_and_the_generator(neighbours):
+  """Unless the measure searches for neighbours, which it does of the average alone."""
+  traced = []
+  quality = NO_QUALITY._replace(
+    measure=lambda draw, count, near: (traced.append(near), draw(jax.numpy.arange(4)).mean())[1],
+    finish=lambda value: {"mean": value},
+    neighbours=neighbours,
+  )
+  (group,) = grouping.group(configs({"ema_decay": 0.9}))
+  dataset = data.load("digits")
+  program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+  found = program.evaluate(program.hypers, program.init(program.hypers))
+  assert traced == ([True, False] if neighbours else [False])
+  np.testing.assert_array_equal(found["mean"], found["raw/mean"])  # both start equal
 
 
 @pytest.mark.parametrize(("decays", "measured"), [((0.0, 0.0), False), ((0.0, 0.9), True)])

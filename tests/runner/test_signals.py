@@ -67,10 +67,16 @@ def config(tmp_path_factory):
 
 @pytest.fixture
 def call(config):
-  def call(directory: Path, what: str | None = None, **streams: object) -> subprocess.CompletedProcess:
+  def call(
+    directory: Path, what: str | None = None, page: bool = True, **streams: object
+  ) -> subprocess.CompletedProcess:
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUMPY_RANK_PROMOTION"}
     env |= {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"}
-    code = ["-m", "experiments.sweep"] if what is None else ["-c", DRIVER.format(what=what)]
+    code = (
+      ["-m", "experiments.sweep" if page else "tests.support.pages"]
+      if what is None
+      else ["-c", DRIVER.format(what=what)]
+    )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     arguments = [sys.executable, *code, str(config), "--out", str(directory)]
     return subprocess.run(arguments, env=env, text=True, cwd=ROOT, timeout=600, check=False, **pipes)
@@ -113,7 +119,7 @@ def test_a_signal_saves_at_the_chunk_end_and_the_same_command_ends_with_the_same
     "stopped by SIGTERM: step 200 of 300 of group-0 is saved, and the same command goes on from there\n"
   )
   assert [p.name for p in (tmp_path / "study" / "checkpoints" / "group-0").iterdir()] == ["200"]
-  done = call(tmp_path / "study")
+  done = call(tmp_path / "study", page=False)
   assert done.returncode == 0, done.stderr
   assert "resuming at step 200" in done.stdout
   assert contents(tmp_path / "study") == contents(whole)

@@ -49,6 +49,9 @@ def sweep(s):
 """
 
 
+UNDRAWN = "tests.support.pages"  # `experiments.sweep`, where the page is not what is tested
+
+
 def write_config(folder: Path, steps: int = 300) -> Path:
   path = folder / "small.py"
   path.write_text(CONFIG.format(steps=steps))
@@ -120,7 +123,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(clean, tmp_path):
   config, whole, _ = clean
   directory, kills = tmp_path / "study", 0
   for threshold in (0, 10, 110, 210):
-    process = start("experiments.sweep", config, "--out", directory)
+    process = start(UNDRAWN, config, "--out", directory)
     while process.poll() is None:
       status = directory / "status.json"
       step = json.loads(status.read_text())["groups"].get("group-0", {}).get("step", 0) if status.exists() else -1
@@ -131,7 +134,7 @@ def test_killed_anywhere_it_ends_with_the_same_bits(clean, tmp_path):
       time.sleep(0.003)
     process.communicate()
   assert kills >= 3
-  code, _, err = call("experiments.sweep", config, "--out", directory)
+  code, _, err = call(UNDRAWN, config, "--out", directory)
   assert code == 0, err
   assert contents(directory) == contents(whole)
 
@@ -148,7 +151,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(clean, tmp_path):
   damaged = bytearray(payload.read_bytes())
   damaged[len(damaged) // 2] ^= 4
   payload.write_bytes(bytes(damaged))
-  code, out, err = call("experiments.sweep", config, "--out", directory)
+  code, out, err = call(UNDRAWN, config, "--out", directory)
   assert code == 0, err
   assert "300 is damaged and set aside as" in out
   assert "resuming at step 250" in out
@@ -291,14 +294,14 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_same_command_goes_on(clea
   try:
     ballast = disk / "ballast"
     ballast.write_bytes(bytes(300_000))
-    code, _, err = call("experiments.sweep", config, "--out", disk / "study")
+    code, _, err = call(UNDRAWN, config, "--out", disk / "study")
     assert code == 1, err
     assert "the disk is full" in err.splitlines()[-1]
     assert "the same command goes on" in err.splitlines()[-1]
     assert "Traceback" not in err
     subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
     ballast.unlink()
-    code, out, err = call("experiments.sweep", config, "--out", disk / "study")
+    code, out, err = call(UNDRAWN, config, "--out", disk / "study")
     assert code == 0, err
     assert "resuming at step" in out
     assert contents(disk / "study") == contents(whole)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gan_jax import losses, penalties, settings
+from gan_jax import game, losses, penalties, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, one_line, plural, unknown
 from gan_jax.losses import registry
@@ -396,7 +396,8 @@ def test_what_they_lead_to_is_there():
   for spelling, meaning in registry.MEANINGS.items():
     assert spelling not in losses.LOSSES
     fields = dict(part.split("=") for part in meaning.split(" with ")) if "=" in meaning else {}
-    settings.resolve({k: type(settings.FIELDS[k].default)(v) for k, v in fields.items()})
+    typed = {k: {"True": True}.get(v, int(v) if v.isdigit() else v) for k, v in fields.items()}
+    game.complete(settings.resolve(typed))
     for name in [fields["loss"]] if fields else meaning.split(", or "):
       assert name in losses.LOSSES
     assert fields.get("penalty", "r1") in penalties.PENALTIES

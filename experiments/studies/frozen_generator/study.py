@@ -10,7 +10,8 @@ loss to 0; minimax down by decades; non-saturating up, in size and in noise; and
 to a Gaussian.
 
 Here the players are fully connected, on digits, on MNIST (the 10,000 images of its test set, where its files are) and
-on the ring of eight Gaussians; every fifth example is held out from both discriminators. There are two ordinary
+on the ring of eight Gaussians; on pictures (`--config.pictures`) they are DCGANs. Every fifth example is held out from
+both discriminators. There are two ordinary
 studies. The first trains the generators, each stage as runs of that length. The second trains discriminators from
 scratch, with a head start longer than the run and the generators of the first. Its first steps are run twice, the
 second time with a row every second step.
@@ -91,6 +92,10 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     expected = "train-images-idx3-ubyte, or one of its test set"
     print(f"without MNIST: expected {expected}, in --config.mnist_dir={config['mnist_dir']}, found none")
     datasets.remove("mnist")
+  if config["pictures"] and "images" not in datasets:
+    datasets.append("images")
+  if "images" in datasets and not config["pictures"]:
+    raise BadInput("dataset 'images' expected --config.pictures, a folder or zip of pictures, got none")
   if not datasets:
     raise BadInput("datasets expected at least one that is there, got none")
   return {**config, "datasets": datasets}
@@ -98,9 +103,11 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def base(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
   """The fields that all runs on a dataset share."""
+  places = {"mnist": {"data_dir": config["mnist_dir"]}, "images": {"path": config["pictures"]}}
   return {
     "dataset": dataset,
-    "dataset_options": {"data_dir": config["mnist_dir"]} if dataset == "mnist" else {},
+    "dataset_options": places.get(dataset, {}),
+    "model": "dcgan" if dataset == "images" else "mlp",
     "hold_out": HOLD_OUT,
     "latent_size": 2 if dataset in ("ring", "grid") else 32,
     "model_options": {"generator_width": config["width"], "discriminator_width": config["width"]},
