@@ -122,7 +122,7 @@ def contenders(work: Work, cores: int) -> list[Contender]:
   """Everything that is timed in a row, ours first."""
   if work.kind == "members":
     counts = [n for n in COUNTS if n <= work.members]
-    return [Contender(f"{n} members", "jax", "ours", members=n, threads=n) for n in counts]
+    return [Contender(f"{n} member{'s' * (n > 1)}", "jax", "ours", members=n, threads=n) for n in counts]
   if work.kind == "plans":
     return [Contender(f"{n:,} runs", "jax", "plans", members=n) for n in RUNS if n <= work.members]
   ours = Contender("ours", "jax", "ours", members=work.members, threads=work.members)

@@ -263,8 +263,9 @@ def test_overheads_are_shares_of_the_bare_step():
 
 
 def test_members_are_compared_with_the_fastest_count_and_their_memory_is_linear():
-  timings = {f"{n} members": [t, 2 * t] for n, t in ((1, 1.0), (2, 1.0), (4, 1.2), (8, 1.1))}
-  facts = {f"{n} members": {"bytes": 100 + 10 * n} for n in (1, 2, 4, 8)}
+  named = lambda n: f"{n} member{'s' * (n > 1)}"  # noqa: E731
+  timings = {named(n): [t, 2 * t] for n, t in ((1, 1.0), (2, 1.0), (4, 1.2), (8, 1.1))}
+  facts = {named(n): {"bytes": 100 + 10 * n} for n in (1, 2, 4, 8)}
   time, memory = table.claims(measured("members", timings, facts, members=8))
   assert (time.spread.value, time.reached) == (pytest.approx(1.2), False)
   assert (memory.spread.value, memory.reached) == (pytest.approx(1.0), True)
