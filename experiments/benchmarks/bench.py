@@ -43,14 +43,16 @@ def chosen(text: str | None, quick: bool) -> list[Work]:
     BadInput: a name that there is not.
   """
   if text is None:
-    return [works.WORKS[name] for name in (works.QUICK if quick else works.WORKS)]
+    text = ",".join(works.QUICK if quick else works.WORKS)
   asked = [name.strip() for name in text.split(",") if name.strip()]
   if not asked:
     raise BadInput(f"--rows expected names joined by commas, got none; known: {', '.join(works.WORKS)}")
   for name in asked:
     if name not in works.WORKS:
       raise unknown("row of the benchmark", name, works.WORKS)
-  return [works.WORKS[name] for name in dict.fromkeys(asked)]
+  found = [works.WORKS[name] for name in dict.fromkeys(asked)]
+  left_out = ("compile",) if quick else ()  # which takes a minute
+  return [work._replace(peers=tuple(p for p in work.peers if p not in left_out)) for work in found]
 
 
 def positive(text: str) -> int:
@@ -167,7 +169,11 @@ def main(arguments: list[str]) -> None:
   parser = Parser("bench")
   parser.add_argument("--rows", help=f"names joined by commas (default: all): {', '.join(works.WORKS)}")
   parser.add_argument("--rounds", type=positive, help=f"timings of everything, alternating (default: {ROUNDS})")
-  parser.add_argument("--quick", action="store_true", help=f"{', '.join(works.QUICK)} alone, with short timings")
+  parser.add_argument(
+    "--quick",
+    action="store_true",
+    help=f"short timings, no torch.compile, and by default only {', '.join(works.QUICK)}",
+  )
   parser.add_argument("--out", type=place, default=Path("bench.json"), help="the JSON file (default: bench.json)")
   known = parser.parse_args(arguments)
   asked = chosen(known.rows, known.quick)
