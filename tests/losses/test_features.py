@@ -263,6 +263,8 @@ def test_a_discriminator_without_features_is_refused_before_anything_is_compiled
 
 def test_its_card_says_what_it_reads():
   assert "features [B, F] instead of its logits" in text_card("on_features(mmd_repulsive)")
+  assert "yes, as on_features(mmd_repulsive)" in text_card("mmd_repulsive")
+  assert "on_features" not in text_card("hinge")
 
 
 def test_logits_that_nothing_trains_are_no_divergence():
