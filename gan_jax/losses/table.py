@@ -83,6 +83,7 @@ def text_card(name: str) -> str:
     "optimal logit": c.optimal_logit,
     "its range": optimal_range(name),
     "its sign": "none, so AUC, accuracy and win rate are not measured" if c.symmetric else 'high means "real"',
+    "of features": f"yes, as on_features({name})" if c.of_features else "no",
     "saturates": c.saturates,
     "overflows at": "nowhere" if c.overflows_at is None else f"|logit| = {c.overflows_at:g} in float32, by its formula",
     "options": options,

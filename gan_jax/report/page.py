@@ -232,7 +232,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     (
       "training",
       f"{_duration(seconds)}, {steps:,} steps over all runs"
-      + (f", {steps / seconds:,.0f} a second" if seconds > 0 else ""),
+      + (f", {wording.number(steps / seconds)} a second" if seconds > 0 else ""),
     ),
     ("hardware", _pairs(manifest.get("layout", {}))),
     ("versions", _pairs(manifest.get("versions", {}))),

@@ -14,7 +14,7 @@ import jax
 
 from gan_jax.runner import resume
 from gan_jax.runner.population import Group, Program
-from gan_jax.runner.progress import Pace, Progress, clock
+from gan_jax.runner.progress import Pace, Progress, clock, speed
 from gan_jax.runner.signals import Stop
 from gan_jax.runs.plan import Chunk, chunks
 from gan_jax.settings.records import Spec
@@ -145,6 +145,6 @@ class _Told:
 
   def step(self, chunk: Chunk) -> None:
     rate, left = self._pace.rate(), self._pace.left(self._steps - chunk.last, self._todo)
-    speed = f"{rate:,.0f} steps/s x {self._members}" if rate else ""
+    pace = speed(rate, self._members) if rate else ""
     remaining = f"  {clock(left)} left" if left is not None and chunk.last < self._steps else ""
-    self._conduct.progress.step(chunk.last, self._steps, speed + remaining)
+    self._conduct.progress.step(chunk.last, self._steps, pace + remaining)

@@ -219,6 +219,11 @@ def _bar(stream: TextIO) -> Any:
   )
 
 
+def speed(rate: float, members: int) -> str:
+  """Steps a second of each member. Below ten with two digits: a slow run is not one that stands still."""
+  return f"{rate:,.0f} steps/s x {members}" if rate >= 10 else f"{rate:.2g} steps/s x {members}"
+
+
 def clock(seconds: float) -> str:
   """Minutes and seconds, and hours where there are any: 0:07, 12:30, 1:02:03."""
   whole = int(seconds)

@@ -98,7 +98,9 @@ def judge(
   if final == "discriminator_dominates":
     factor = least(signs, at) if lost[at] else "none"
   text = evidence.sentence(final, factor, signs, at, quality, limits, diverged)
-  return Verdict(signs.steps, tuple(str(s) for s in states), final, factor, text, columns)
+  # Before quality was measured twice nothing says that a run is healthy, only that no sign of a failure was seen.
+  shown = np.where((states == "healthy") & np.isnan(signs.since_start), "unknown", states)
+  return Verdict(signs.steps, tuple(str(s) for s in shown), final, factor, text, columns)
 
 
 def name_states(signs: Signs, limits: Mapping[str, float], diverged: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -100,7 +100,7 @@ def modes(signs: Signs, at: int, limits: dict[str, float]) -> str:
   known = signs.modes[: at + 1][np.isfinite(signs.modes[: at + 1])]
   return (
     f"the samples have {signs.modes[at]:.0%} of the variety of the data's modes or classes, where a single one counts as "
-    f"0% (at most {known.max():.0%} so far)"
+    f"0% (at most {known.max():.0%} up to step {signs.steps[at]:,})"
   )
 
 
@@ -149,7 +149,7 @@ def samples(quality: Table) -> str:
   ):
     x = column(quality, name)
     if np.isfinite(x[-1:]).any():
-      said.append(f"{words} {x[-1]:.3g}, {x[np.isfinite(x)][0]:.3g} at first")
+      said.append(f"{words} {x[-1]:.3g} at step {quality.steps[-1]:,}, {x[np.isfinite(x)][0]:.3g} at first")
   share = column(quality, "modes/high_quality")
   if np.isfinite(share[-1:]).any():
     said.append(f"{share[-1]:.1%} of the samples of high quality")

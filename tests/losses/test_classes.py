@@ -22,6 +22,9 @@ def drawn(name, seed):
   return Output(logits, features, np.tanh(classes) if head.cosine else 2 * classes)
 
 
+OTHER = {"ac": {"fakes": False}, "contrastive": {"temperature": 0.7}, "d2d_ce": {"temperature": 0.8, "margin": 0.6}}
+
+
 def ce(c, y):
   return np.array([np.log(np.exp(row).sum()) - row[k] for row, k in zip(c, y, strict=True)])
 
@@ -30,28 +33,32 @@ def hinge(c, y):
   return np.array([max(0, 1 - row[k] + max(np.delete(row, k))) for row, k in zip(c, y, strict=True)])
 
 
-def contrast(o, y):
+def contrast(o, y, temperature=1.0):
   h = o.features / np.linalg.norm(o.features, axis=1, keepdims=True)
   found = []
   for i in range(len(y)):
-    own, others = np.exp(o.classes[i, y[i]]), {j: np.exp(h[i] @ h[j]) for j in range(len(y)) if j != i}
+    own = np.exp(o.classes[i, y[i]] / temperature)
+    others = {j: np.exp(h[i] @ h[j] / temperature) for j in range(len(y)) if j != i}
     found.append(-np.log((own + sum(v for j, v in others.items() if y[j] == y[i])) / (own + sum(others.values()))))
   return np.array(found)
 
 
-def to_data(o, y, t=0.5, m=0.98):
+def to_data(o, y, temperature=0.5, margin=0.98):
   h = o.features / np.linalg.norm(o.features, axis=1, keepdims=True)
   found = []
   for i in range(len(y)):
-    p = min(o.classes[i, y[i]] - m, 0) / t
-    rest = [max(h[i] @ h[j] - (1 - m), 0) / t for j in range(len(y)) if y[j] != y[i]]
+    p = min(o.classes[i, y[i]] - margin, 0) / temperature
+    rest = [max(h[i] @ h[j] - (1 - margin), 0) / temperature for j in range(len(y)) if y[j] != y[i]]
     found.append(-p + np.log(np.exp(p) + np.exp(rest).sum()))
   return np.array(found)
 
 
 K = CLASSES
 FORMULAS = {  # (of the discriminator, of the generator), in NumPy from the papers' equations
-  "ac": (lambda r, f, y: ce(r.classes, y) + ce(f.classes, y), lambda f, y: ce(f.classes, y)),
+  "ac": (
+    lambda r, f, y, fakes=True: ce(r.classes, y) + (ce(f.classes, y) if fakes else 0),
+    lambda f, y, fakes=True: ce(f.classes, y),
+  ),
   "tac": (
     lambda r, f, y: ce(r.classes[:, :K], y) + ce(f.classes[:, K:], y),
     lambda f, y: ce(f.classes[:, :K], y) - ce(f.classes[:, K:], y),
@@ -64,20 +71,38 @@ FORMULAS = {  # (of the discriminator, of the generator), in NumPy from the pape
     lambda r, f, y: hinge(r.classes, y) + hinge(f.classes, np.full(len(y), K)),
     lambda f, y: hinge(f.classes, y),
   ),
-  "contrastive": (lambda r, f, y: contrast(r, y), contrast),
-  "d2d_ce": (lambda r, f, y: to_data(r, y), to_data),
+  "contrastive": (lambda r, f, y, **o: contrast(r, y, **o), contrast),
+  "d2d_ce": (lambda r, f, y, **o: to_data(r, y, **o), to_data),
 }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_formulas(name, x64):
   assert name in FORMULAS, f"add to FORMULAS the terms of class loss {name!r}, from its paper"
-  loss, real, fake = CLASS_LOSSES[name](), drawn(name, 0), drawn(name, 1)
-  found = loss.discriminator(real, fake, LABELS), loss.generator(fake, LABELS)
-  for ours, theirs in zip(found, FORMULAS[name], strict=True):
-    arguments = (real, fake, LABELS) if theirs is FORMULAS[name][0] else (fake, LABELS)
-    assert ours.shape == (BATCH,)
-    np.testing.assert_allclose(ours, theirs(*arguments), rtol=1e-9, atol=1e-12)
+  real, fake = drawn(name, 0), drawn(name, 1)
+  for options in {"default": {}, "other": OTHER.get(name, {})}.values():  # defaults are those of the formulas
+    loss = CLASS_LOSSES[name](**options)
+    found = loss.discriminator(real, fake, LABELS), loss.generator(fake, LABELS)
+    for ours, theirs in zip(found, FORMULAS[name], strict=True):
+      arguments = (real, fake, LABELS) if theirs is FORMULAS[name][0] else (fake, LABELS)
+      assert ours.shape == (BATCH,)
+      np.testing.assert_allclose(ours, theirs(*arguments, **options), rtol=1e-9, atol=1e-12)
+
+
+def test_every_option_is_tried_at_another_value():
+  for name in NAMES:
+    entry = CLASS_LOSSES[name]
+    assert set(OTHER.get(name, {})) == set(entry.options), f"add to OTHER a value for each option of {name!r}"
+
+
+HEADS = {"ac": K, "tac": 2 * K, "adc": 2 * K, "multi_hinge": K + 1, "contrastive": K, "d2d_ce": K}
+
+
+def test_heads():
+  """Their widths, and which are cosines; without a class loss there is none."""
+  assert {name: CLASS_LOSSES[name].facts.width(K) for name in CLASS_LOSSES.own} == HEADS | {"none": 0}
+  assert {name for name in NAMES if CLASS_LOSSES[name].facts.cosine} == {"contrastive", "d2d_ce"}
+  assert CLASS_LOSSES["none"]() is None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -38,6 +38,11 @@ def test_the_rate_is_of_the_recent_chunks():
   assert pace.rate() == 10
 
 
+@pytest.mark.parametrize(("rate", "text"), [(0.123, "0.12"), (3, "3"), (12.4, "12"), (1234, "1,234")])
+def test_a_slow_run_has_a_speed(rate, text):
+  assert progress.speed(rate, 8) == f"{text} steps/s x 8"
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (7.9, "0:07"), (750, "12:30"), (3723, "1:02:03")])
 def test_clock(seconds, text):
   assert clock(seconds) == text

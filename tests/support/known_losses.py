@@ -38,6 +38,7 @@ class Known(NamedTuple):
   levelled: bool = False  # a loss of another pairing that such a shift changes
   drawn: bool = False  # its optimum is that of the mean over batches drawn from a population, not of a whole population
   cancels: bool = False  # the terms of its slope cancel: right to their rounding, not to the slope's
+  controller: Formula | None = None  # (r, f, **options) -> (the next value of its option, the measure of convergence)
   coarse: float = 2e-6  # that rounding in float32 at |logit| 85, relative to the largest slope
 
   @property
@@ -224,6 +225,13 @@ def sinkhorn_divergence(r, f, regularisation=10.0):
   return np.full_like(f, transport.divergence(r[:, None], f[:, None], regularisation))
 
 
+def equilibrium(r, f, balance=0.0, diversity=0.5, gain=1e-3):
+  """k_(t+1) and M of BEGAN, from the mean errors of reals and fakes."""
+  of_real, of_fake = np.mean(np.abs(r)), np.mean(np.abs(f))
+  moved = balance + gain * (diversity * of_real - of_fake)
+  return min(max(moved, 0.0), 1.0), of_real + abs(diversity * of_real - of_fake)
+
+
 def chi2_conjugate(x):
   """sup_u of x u - (u - 1)^2 over u >= 0: at u = 1 + x / 2, or at 0 where that is negative."""
   u = np.maximum(1 + x / 2, 0)
@@ -342,6 +350,7 @@ KNOWN: dict[str, Known] = {
     lambda r, f, balance=0.0, diversity=0.5, gain=1e-3: -f,
     (-2.9, -3.125),
     {"balance": 0.7, "diversity": 0.3, "gain": 0.01},
+    controller=equilibrium,
   ),
   "uotm_softplus": uotm(lambda x: np.log(1 + np.exp(x)), (5.833865891654, -3.125)),
   "uotm_kl": uotm(lambda x: np.exp(x) - 1, (5571.311487498178, -3.125)),
@@ -568,6 +577,21 @@ def _defaults(build: Builder) -> dict[str, float]:
   return {key: parameter.default for key, parameter in inspect.signature(build).parameters.items()}
 
 
+def check_controller(name: str, build: Builder, card: Card) -> None:
+  """What moves an option of the loss, from errors both larger and smaller than balance asks for, within its bounds."""
+  known, controller = KNOWN[name].controller, card.controller
+  assert (known is None) == (controller is None), f"{name}: only the card, or only the row, has a controller"
+  if controller is None:
+    return
+  for given in ({}, dict(KNOWN[name].other), {controller.option: 0.9, "gain": 1.0}):
+    options = {**_defaults(build), **given}
+    for real, fake in ((-np.abs(r), -np.abs(f)) for r, f in (*BATCHES, BATCHES[1][::-1], (BATCHES[0][0], LOW[0] / 9))):
+      value = jnp.asarray(options[controller.option])
+      found = controller.follow(value, jnp.asarray(real), jnp.asarray(fake), **options)
+      measured = controller.convergence(jnp.asarray(real), jnp.asarray(fake), **options)
+      close((found, measured), known(real, fake, **given), 1e-12, f"{name} {given}: its controller")
+
+
 CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
   check_values,
   check_slopes,
@@ -577,6 +601,7 @@ CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
   check_symmetry,
   check_overflow,
   check_texts,
+  check_controller,
 )
 
 
