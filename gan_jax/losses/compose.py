@@ -243,8 +243,11 @@ def once(name: str) -> bool:
 
 
 def signed(name: str) -> bool:
-  """Whether a high logit means "real" to the discriminator of a loss, transformed or not: its card is not `symmetric`."""
-  return not symmetric(parse(name).judge)
+  """Whether a high logit means "real" where the game is level, to the discriminator of a loss, transformed or not.
+
+  It does not if the card is `symmetric`, nor if a controller holds the fakes ahead, as BEGAN's does.
+  """
+  return not symmetric(judge(name)) and controller(name) is None
 
 
 def zero_sum(name: str) -> bool:

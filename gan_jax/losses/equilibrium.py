@@ -59,6 +59,9 @@ def began(
   well, D minds them less. In training k is a memory of the run that begins at `balance` (columns `disc/balance`, and
   `disc/convergence` for M = L(real) + |diversity L(real) - L(fake)|). Of this pair of functions it is a constant.
 
+  In balance L(fake) = diversity L(real): fakes are reconstructed better than reals. So a low logit does not mean that D tells
+  a fake from a real, and AUC, accuracy and win rate are not measured.
+
   L(fake) is that of the fakes of D's update; the paper takes those of G's, drawn from the same generator.
   Source: Berthelot et al. 2017, "BEGAN: boundary equilibrium generative adversarial networks" (arXiv:1703.10717).
   """

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gan_jax.core import installation
 from gan_jax.core.registry import Option
-from gan_jax.losses.compose import TRANSFORMATIONS, parse
+from gan_jax.losses.compose import TRANSFORMATIONS, parse, signed
 from gan_jax.losses.registry import LOSSES, PAIRINGS, card
 
 
@@ -82,7 +82,8 @@ def text_card(name: str) -> str:
     "pairing": f"{c.pairing}: {PAIRINGS[c.pairing]}",
     "optimal logit": c.optimal_logit,
     "its range": optimal_range(name),
-    "its sign": "none, so AUC, accuracy and win rate are not measured" if c.symmetric else 'high means "real"',
+    "its sign": 'high means "real"' if signed(name) else "none, so AUC, accuracy and win rate are not measured",
+    "of features": f"yes, as on_features({name})" if c.of_features else "no",
     "saturates": c.saturates,
     "overflows at": "nowhere" if c.overflows_at is None else f"|logit| = {c.overflows_at:g} in float32, by its formula",
     "options": options,

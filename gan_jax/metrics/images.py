@@ -148,7 +148,8 @@ def explanations(trained: classifier.Classifier, counts: np.ndarray, size: int) 
   share = counts / counts.sum()
   entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum()
   return found | {
-    "classes/present": "classes predicted for at least a tenth as large a share of the samples as of the data",
+    "classes/present": "classes predicted for at least a tenth as large a share of the samples as of the data, by a "
+    f"classifier that is {right}: a weak one finds classes in blotches too",
     "classes/in_data": f"classes of the data of which as many samples are expected to contain {shares.EXPECTED} or more",
     "classes/entropy": f"entropy of the class histogram in nats; the data's own: {entropy:.3f}",
     "classes/divergence": "KL divergence of the samples' class histogram from the data's, in nats; 0: the data's own shares",

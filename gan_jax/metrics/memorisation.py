@@ -45,6 +45,6 @@ def build(
 
   text = (
     "median distance of samples to the nearest training example, relative to the same of real examples; 0: copies of what "
-    f"was trained on; {compared(network, len(taught))}"
+    f"was trained on; noise can be near too, so read it beside a distance; {compared(network, len(taught))}"
   )
   return of_features(network, judge, finish, {column: text}, {"memorisation_features": network.protocol})

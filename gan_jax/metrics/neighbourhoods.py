@@ -95,7 +95,8 @@ def build(
     return {f"{features}/{name}": value for name, value in found.items()}
 
   meanings = {
-    "precision": f"share of samples within the distance of a real example to its neighbour {MANIFOLD} (fidelity)",
+    "precision": f"share of samples within the distance of a real example to its neighbour {MANIFOLD} (fidelity); "
+    "noise can have 1, so read it beside a distance",
     "recall": f"share of real examples within the distance of a sample to its neighbour {MANIFOLD} (variety)",
     "density": f"mean number of real examples to which a sample is nearer than their neighbour {DENSITY}, over {DENSITY}; "
     "about 1 for other examples of the data",

@@ -63,7 +63,8 @@ def signed(trace: Trace, value: Array) -> Array:
     "disc/accuracy_fake": "share of generated examples with a logit below the loss's own threshold (a tie is half); NaN "
     "where the loss has none",
     "disc/auc": "chance that a real example scores above a generated one: 0.5 is a level game, 1 is discriminator "
-    "dominance; NaN, as the accuracy and the win rate, where to the loss a high logit does not mean 'real' (energy, mmd)",
+    "dominance; NaN, as the accuracy and the win rate, where to the loss a high logit does not mean 'real', "
+    "as under energy, mmd or began",
     "disc/win_rate": "share of pairs, one real and one generated, in which the real one scores higher",
     "disc/calibration_error": "mean distance of sigmoid(logit) from the share of reals that have it, over ten bins; "
     "NaN where the loss does not make sigmoid(logit) a probability",

@@ -102,7 +102,7 @@ class Writer:
     members, generator = self.program.members, (state.gen_ema, state.memory.average)
     if self.best is None:
       self.best = best.read(self.study, self.group.name, best.blank(generator, members))
-    own = lambda: jax.tree.map(lambda x: np.asarray(x[:members]), generator)  # noqa: E731
+    own = lambda: jax.tree.map(lambda x: np.asarray(x)[:members], generator)  # noqa: E731
     self.best = best.better(self.best, step, found, own)
 
   def _differs(self, what: str) -> None:
@@ -110,7 +110,8 @@ class Writer:
     self.doubt(f"{what} came out otherwise when computed again")
 
   def save(self, state: GanState, step: int) -> None:
-    own = jax.tree.map(lambda x: x[: self.program.members], state)
+    # On one device: of what lies on several, Orbax has each write a part, and compiles a program for every shape.
+    own = jax.tree.map(lambda x: jax.device_put(np.asarray(x)[: self.program.members]), state)
     self.still_there()
     origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
     if self.best is not None:

@@ -59,15 +59,15 @@ def test_running_statistics_follow_the_batches_of_the_own_updates_alone():
   """Three discriminator updates a step: the generator's average moves once, by its own noise; the other's six times."""
   played, h, data, state = case(n_critic=3)
   step = jax.jit(build_resident_step(played))
+  make = jax.jit(lambda s, noise: played.generator.apply(s.gen_params, s.memory.generator, noise, None, True)[0])
   ours, theirs = np.zeros(2), np.zeros(3)
   for _ in range(3):
     before, (state, _) = state, step(h, state, data)
     noise = resident_batch(played, h, before.step, data, "generator", 0).noise
     ours = MOMENTUM * ours + (1 - MOMENTUM) * np.asarray(noise).mean(axis=0)
-    make = lambda noise, s=before: played.generator.apply(s.gen_params, s.memory.generator, noise, None, True)[0]  # noqa: E731
     for index in range(3):
       batch = resident_batch(played, h, before.step, data, "discriminator", index)
-      for seen in (batch.real, make(batch.noise)):
+      for seen in (batch.real, make(before, batch.noise)):
         theirs = MOMENTUM * theirs + (1 - MOMENTUM) * np.asarray(seen).mean(axis=0)
     np.testing.assert_allclose(mean_of(state.memory.generator), ours, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(mean_of(state.memory.discriminator), theirs, rtol=1e-5, atol=1e-6)

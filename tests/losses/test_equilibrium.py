@@ -10,6 +10,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.game import controllers
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
+from gan_jax.losses.table import text_card
 from gan_jax.models.precision import in_bfloat16
 from gan_jax.runner import evaluation, grouping
 from tests.support.records import fitted, hypers_of, spec_of
@@ -64,6 +65,9 @@ def test_only_a_loss_with_a_controller_has_a_memory():
   assert "disc/balance" not in evaluation.explanations(played)
   assert losses.controller("temperature(began)") is losses.CARDS["began"].controller
   assert losses.controller("mix(hinge, began)") is None  # the discriminator's half is hinge's
+  assert losses.signed("mix(hinge, began)")
+  assert not losses.signed("temperature(began)")  # in balance its fakes have the higher logits
+  assert "AUC, accuracy and win rate are not measured" in text_card("began")
 
 
 def test_options_of_the_config_reach_the_run():

@@ -8,6 +8,7 @@ from scipy import optimize
 
 from gan_jax import game, losses, probes, settings
 from gan_jax.core.errors import BadInput
+from gan_jax.core.table import Table
 from gan_jax.core.types import Output
 from gan_jax.game import reading
 from gan_jax.game.batches import resident_batch
@@ -16,6 +17,7 @@ from gan_jax.game.step import build_resident_step
 from gan_jax.losses.table import text_card
 from gan_jax.models.players import plain
 from gan_jax.runner import grouping
+from gan_jax.verdict import signs
 from tests.game.test_views import SHAPE, data, image_of, networks, output_of
 from tests.support import transport
 from tests.support.records import fitted, hypers_of, spec_of
@@ -261,3 +263,12 @@ def test_a_discriminator_without_features_is_refused_before_anything_is_compiled
 
 def test_its_card_says_what_it_reads():
   assert "features [B, F] instead of its logits" in text_card("on_features(mmd_repulsive)")
+  assert "yes, as on_features(mmd_repulsive)" in text_card("mmd_repulsive")
+  assert "on_features" not in text_card("hinge")
+
+
+def test_logits_that_nothing_trains_are_no_divergence():
+  """To the verdict NaN in every row is a column that was not measured; NaN from some row on is a run that is gone."""
+  rows = lambda *values: Table(np.arange(len(values)), {"logits/real_mean": np.asarray(values)})  # noqa: E731
+  np.testing.assert_array_equal(signs.largest_logit(rows(np.nan, np.nan)), [np.nan, np.nan])
+  np.testing.assert_array_equal(signs.largest_logit(rows(-2.0, np.nan)), [2.0, np.inf])

@@ -52,6 +52,12 @@ EQUIVALENT = {
   ("kernels", "1 -> 2", "return jnp.sum(jnp.where(different"): "of a batch of one the sum is 0",
   ("kernels", "fake -> real", "/ max(fake.size - 1, 1)"): "reals and fakes have one shape",
   ("kernels", "fake -> real", "jnp.full_like(fake"): "reals and fakes have one shape and one dtype (the others die)",
+  **{
+    ("transport", change, "return -epsilon * (logsumexp"): "a constant of each of the three costs, which cancels"
+    for change in ("Sub -> Add", "log -> log1p")
+  },
+  ("transport", "8 -> 9", "still = 8"): "it stops a rounding earlier",
+  ("transport", "300 -> 301", "MOST = 300"): "a round more where the iteration has not converged",
   ("equilibrium", "fake -> real", "jnp.ones_like(fake)"): "reals and fakes have one shape and one dtype",
   ("tilted", "fake -> real", "-fake.size * softmax"): "reals and fakes have one shape",
   ("tilted", "1.0 -> 2.0", "safe = jnp.where"): "any number but 0 will do in the branch that is not taken",
