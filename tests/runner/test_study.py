@@ -263,8 +263,8 @@ def test_a_directory_that_cannot_be_written(clean, tmp_path):
 
 
 @pytest.mark.parametrize(("images", "fields", "words"), [
-  (1, "'batch_size': 1", "dataset 'mnist' expected more than 64 images, .*, got 1$"),
-  (64, "'batch_size': 8", "dataset 'mnist' expected more than 64 images, .*, got 64$"),
+  (1, "'batch_size': 1", "dataset 'mnist' expected more than 64 images, .*, got 1; metric kid can"),
+  (64, "'batch_size': 8", "dataset 'mnist' expected more than 64 images, .*, got 64; metric kid can"),
   (70, "'batch_size': 8, 'hold_out': 71", "hold_out expected at most the 70 examples of dataset 'mnist'"),
   (70, "'batch_size': 71", "batch_size expected at most the 70 examples"),
   (70, "'batch_size': 8, 'hold_out': 20", "that are trained on and the 3 held out, got 8"),
