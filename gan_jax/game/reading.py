@@ -1,9 +1,13 @@
 """What the losses of a run read of the discriminator's output, logits or features, and what that rules out."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from jax import Array
 
-from gan_jax import losses, penalties
+from gan_jax import losses, penalties, probes
 from gan_jax.core.errors import BadInput
 from gan_jax.core.types import Player
 from gan_jax.settings.records import Spec
@@ -28,6 +32,10 @@ def check(spec: Spec) -> None:
   name = spec.losses[0]
   if spec.lens != "none":
     raise BadInput(f"lens expected 'none' with loss {name!r}, which does not train logits, got {spec.lens!r}")
+  if "gap" in probes.requested(spec.probes):
+    raise BadInput(
+      f"probes expected none of 'gap', which is a value of logits, with loss {name!r}, which does not train any"
+    )
   if spec.gradient_normalisation:
     raise BadInput(f"gradient_normalisation is of logits, which loss {name!r} does not train; expected False")
   of_logits = [p.name for p in penalties.of_discriminator(spec.penalty) if p.kind != "parameters"]
@@ -39,7 +47,10 @@ def check(spec: Spec) -> None:
 
 
 def check_output(spec: Spec, discriminator: Player, image_shape: tuple[int, ...]) -> None:
-  """Raises `BadInput` where a loss of features is given a discriminator without any. Only shapes are computed."""
+  """Raises `BadInput` where a loss of features is given a discriminator without any, or a class that reaches only logits.
+
+  Only shapes are computed.
+  """
   if reads(spec) == "logits":
     return
   params, memory = jax.eval_shape(discriminator.init, jax.random.key(0))
@@ -54,3 +65,19 @@ def check_output(spec: Spec, discriminator: Player, image_shape: tuple[int, ...]
       f"loss {spec.losses[0]!r} does not train logits, so it has no use for a last layer that is a direction; expected "
       "model_options.last_layer 'linear'"
     )
+  features = lambda *inputs: judge(*inputs).features  # noqa: E731
+  if spec.conditional and spec.class_loss == "none" and not told(features, params, memory, images, labels):
+    raise BadInput(
+      f"conditional=True expected a class_loss with loss {spec.losses[0]!r}: the features of this discriminator do not "
+      "depend on the class, so that nothing would train the generator to follow it"
+    )
+
+
+def told(function: Callable[..., Array], *inputs: Any) -> bool:
+  """Whether the last input can change the value, as far as the operations say through which it passes."""
+  traced = jax.make_jaxpr(function)(*inputs).jaxpr
+  reached = {id(traced.invars[-1])}
+  for equation in traced.eqns:
+    if any(id(x) in reached for x in equation.invars):
+      reached |= {id(x) for x in equation.outvars}
+  return any(id(x) in reached for x in traced.outvars)

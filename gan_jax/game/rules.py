@@ -76,6 +76,11 @@ def rough(spec: Spec) -> str:
   return ""
 
 
+def once(spec: Spec) -> str:
+  """The first loss whose derivative must not be differentiated again (see losses.once); '': none."""
+  return next((name for name in spec.losses if losses.once(name)), "")
+
+
 def check(spec: Spec) -> None:
   """Everything about a spec that can be refused before any data is read.
 
@@ -138,11 +143,10 @@ def check_turns(spec: Spec) -> None:
       f"{rough(spec)}, so second derivatives through it are not the game's; "
       "expected it to be left out, method gradient or extragradient, and unroll_gradient 'stopped'"
     )
-  again = [name for name in spec.losses if losses.once(name)]
-  if second_order(spec) and again:
+  if second_order(spec) and once(spec):
     raise BadInput(
-      f"the derivative of loss {again[0]!r} must not be differentiated again; expected method gradient or extragradient, and "
-      "unroll_gradient 'stopped'"
+      f"the derivative of loss {once(spec)!r} must not be differentiated again; expected method gradient or extragradient, "
+      "and unroll_gradient 'stopped'"
     )
   if spec.unroll_steps and methods.facts(spec.method).second_order:
     raise BadInput(f"method {spec.method!r} expected unroll_steps=0, got {spec.unroll_steps}")

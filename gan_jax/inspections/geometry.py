@@ -30,7 +30,7 @@ from gan_jax.core.spectra import largest_singular_value
 from gan_jax.core.types import Data, GanState, Key, Params
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
-from gan_jax.game.rules import Game, rough
+from gan_jax.game.rules import Game, once, rough
 from gan_jax.game.step import build_resident_step
 from gan_jax.game.updates import lazy
 from gan_jax.inspections.krylov import Krylov, arnoldi, curvature, leading
@@ -89,6 +89,11 @@ def check(spec: Spec) -> None:
       f"{rough(spec)}, so the update's Jacobian is not what automatic "
       "differentiation finds; expected it to be left out, or probes without 'geometry'"
     )
+  if once(spec):
+    raise BadInput(
+      f"the derivative of loss {once(spec)!r} must not be differentiated again, as probes 'geometry' does; expected probes "
+      "without 'geometry'"
+    )
 
 
 def moving(game: Game, state: GanState) -> tuple[list[Array], Callable[[list[Array]], GanState]]:
@@ -99,7 +104,7 @@ def moving(game: Game, state: GanState) -> tuple[list[Array], Callable[[list[Arr
   memory = state.memory
   parts = {name: getattr(state, name) for name in ("gen_params", "gen_opt", "disc_params", "disc_opt")}
   # Only LeCam uses the averages of logits.
-  remembered = {"slow": memory.slow} | (
+  remembered = {"slow": memory.slow, "balance": memory.balance} | (
     {"logit_means": memory.logit_means} if any(penalty.name == "lecam" for penalty in game.penalties) else {}
   )
   leaves, structure = jax.tree.flatten((parts, remembered))
@@ -146,6 +151,7 @@ def units(hypers: Hypers, state: GanState) -> GanState:
     memory=state.memory._replace(
       slow=tuple(fill(tree, rate) for tree, rate in zip(state.memory.slow, rates, strict=False)),
       logit_means=jax.tree.map(jnp.ones_like, state.memory.logit_means),
+      balance=jax.tree.map(jnp.ones_like, state.memory.balance),
     ),
   )
 

@@ -244,6 +244,17 @@ def test_what_does_not_act_in_every_step_is_seen_over_its_whole_cycle(static):
 
 
 @pytest.mark.usefixtures("x64")
+def test_the_balance_of_a_loss_is_part_of_the_game():
+  """Against the dense Jacobian of a step of BEGAN, whose balance moves by the players and they by it."""
+  h = hypers_of(("began",), options={"balance": 0.4, "diversity": 0.7, "gain": 0.5})
+  machine = play(losses=("began",), order="simultaneous")
+  dense = machine.eigenvalues(h, theta=0.3, psi=0.2)
+  values, _ = seen(machine, h, 0.3, 0.2)
+  assert np.abs(values).max() == pytest.approx(np.abs(dense).max(), abs=1e-6)
+  assert len(values) == 3
+
+
+@pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(("optimizer", "numbers"), [("adam", 6), ("rmsprop", 4)])
 def test_the_memory_of_an_optimizer_is_part_of_the_game(optimizer, numbers):
   """Far from the equilibrium, after a few steps, against the dense Jacobian of the same step."""

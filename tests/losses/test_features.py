@@ -10,6 +10,7 @@ from gan_jax import game, losses, probes, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.core.table import Table
 from gan_jax.core.types import Output
+from gan_jax.data import load
 from gan_jax.game import reading
 from gan_jax.game.batches import resident_batch
 from gan_jax.game.state import initial_state
@@ -221,6 +222,8 @@ def test_through_an_unrolled_discriminator():
   [
     ({"lens": "minimax"}, "lens expected 'none' with loss 'on_features"),
     ({"penalty": "r1"}, "penalty 'r1' is of logits"),
+    ({"probes": "layers + gap"}, "probes expected none of 'gap'"),
+    ({"loss": "sinkhorn", "probes": "geometry"}, "must not be differentiated again, as probes 'geometry' does"),
     ({"gradient_normalisation": True}, "gradient_normalisation is of logits"),
     ({"penalty": "orthogonal + lecam"}, "penalty 'lecam' is of logits"),
     ({"loss": "hinge", "lens": "on_features(mmd)"}, "lens expected losses on logits"),
@@ -259,6 +262,23 @@ def test_a_discriminator_without_features_is_refused_before_anything_is_compiled
   with pytest.raises(BadInput, match="last_layer 'linear'"):
     game.players(spec, data())
   reading.check_output(spec._replace(losses=("mmd",)), bare, SHAPE)
+
+
+def test_a_class_must_reach_the_features():
+  """Of the projection discriminator it reaches the logit alone, which is not trained; a head of classes is."""
+  spec = spec_of(("on_features(mmd)",), batch_size=8, conditional=True)
+  digits = load("digits")
+  with pytest.raises(BadInput, match="conditional=True expected a class_loss with loss 'on_features"):
+    game.players(spec, digits)
+  game.players(spec._replace(class_loss="ac"), digits)
+  game.players(spec._replace(losses=("mmd",)), digits)
+
+  def judge(p, x, y):
+    features = x.reshape(len(x), -1) + p[y][:, None]
+    return Output(features.sum(1), features)
+
+  given = plain(lambda key: jnp.zeros(10), judge, discriminator=True)
+  reading.check_output(spec, given, SHAPE)
 
 
 def test_its_card_says_what_it_reads():
