@@ -8,6 +8,9 @@ import pytest
 from experiments.studies.precision import study
 from experiments.sweep import CONFIGS
 from gan_jax import data, game
+from gan_jax.core.norms import global_norm
+from gan_jax.game import generator
+from gan_jax.game.batches import resident_batch
 from gan_jax.game.state import initial_state
 from gan_jax.settings import sweeps
 from tests.support.records import fitted, hypers_of, spec_of
@@ -67,6 +70,30 @@ def test_the_tables(seen):
   first, last = study.same_weights(found).splitlines()[2:]
   assert study.median(seen[0.0]["lost"]) in first
   assert last.count("–") == 3
+
+
+def test_a_study_of_one_precision_has_no_rows_of_the_other(seen):
+  found = {name: np.array([value]) for name, value in seen[0.0].items()} | {"rate": np.array([0.1])}
+  for trained, rows in ((0, 1), (1, 0)):
+    tables = [part(found | {"trained": np.array([trained])}) for part in (study.own, study.same_weights)]
+    assert not any("nan" in table for table in tables)
+    assert [len(table.splitlines()) - 2 for table in tables] == [1, rows]
+
+
+def test_the_gradient_of_a_loss_of_features_is_the_one_that_trains():
+  options = {"generator_width": 4, "discriminator_width": 4, "depth": 1}
+  spec = spec_of(("on_features(energy)",), dataset="ring", latent_size=2, batch_size=8, model_options=options)
+  dataset = data.load("ring")
+  h, played = fitted(hypers_of(spec.losses), spec), game.build(spec, dataset)
+  state = initial_state(h, played)
+
+  def trained(h, state):
+    batch = resident_batch(played, h, jnp.uint32(10_000_000), dataset.data, "generator", 0)
+    point = state.gen_params, state.disc_params
+    return global_norm(generator.gradient(played, h, point, state.memory, batch)[0])
+
+  found = study.build_look(spec, dataset)(h, state, dataset.data)
+  assert float(found["norm"][0, 0]) == pytest.approx(float(jax.jit(trained)(h, state)), rel=1e-5)
 
 
 def test_the_config_pairs_the_precisions():

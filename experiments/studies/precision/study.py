@@ -86,13 +86,14 @@ def build_look(spec: Any, dataset: Any) -> Any:
     point = (state.gen_params, state.disc_params)
 
     def gradient(links: Any, slopes: Any) -> tuple[Any, Any]:
-      images = links.to_images(slopes)
+      (images,) = links.pull_to_images(objective.from_read(full, links.fake, slopes))
       return links.pull_to_params(images)[0], images
 
     def at(step: Any) -> dict[str, Any]:
       batch = resident_batch(full, hypers, step, data, "generator", 0)
       both = [generator.chain(game, hypers, point, state.memory, batch) for game in (full, low)]
-      of = lambda links: objective.loss_slopes(full, "generator", hypers, links.real.logits, links.fake_logits)[2]  # noqa: E731
+      read = lambda links: [objective.read(full, output) for output in (links.real, links.fake)]  # noqa: E731
+      of = lambda links: objective.loss_slopes(full, "generator", hypers, *read(links))[2]  # noqa: E731
       slopes = [of(links) for links in both]
       (g, images), (rounded, rounded_images) = map(gradient, both, slopes)
       through, _ = gradient(both[1], slopes[0])
@@ -144,6 +145,8 @@ def own(found: Mapping[str, np.ndarray]) -> str:
   for rate in np.unique(found["rate"]):
     for index, name in enumerate(PRECISIONS):
       mine = (found["rate"] == rate) & (found["trained"] == index)
+      if not mine.any():  # the command line chose one precision
+        continue
       of = lambda column, mine=mine, index=index: found[column][mine][..., index, :]  # noqa: E731
       shares = f"{of('zero').mean():.0%}, {(of('norm') == 0).mean():.0%}"
       factors = [median(of("factors")[:, i]) for i in range(len(FACTORS))]
@@ -157,6 +160,8 @@ def same_weights(found: Mapping[str, np.ndarray]) -> str:
   rows: list[Sequence[str]] = []
   for rate in np.unique(found["rate"]):
     mine = (found["rate"] == rate) & (found["trained"] == 0)
+    if not mine.any():
+      continue
     cosine = found["cosine"][mine]
     rows.append(
       [
