@@ -25,7 +25,7 @@ LOOKS = {
   "mode_collapse": Look("mode collapse", "collapse", "#5FB7BF", "#111111"),
   "stalled": Look("stalled", "stalled", "#B4B4B4", "#111111"),
   "diverged": Look("diverged", "diverged", "#882255", "#FFFFFF"),
-  "unknown": Look("unknown: too little measured to say", "unknown", "#DEDEDE", "#111111"),
+  "unknown": Look("unknown: nothing measured says yet that it learns", "unknown", "#DEDEDE", "#111111"),
 }
 assert set(LOOKS) == set(verdict.STATES)
 SHORT = {"loss": "loss", "critic": "disc", "generator": "gen"}  # whose factor vanished, for a narrow column

@@ -98,8 +98,9 @@ def judge(
   if final == "discriminator_dominates":
     factor = least(signs, at) if lost[at] else "none"
   text = evidence.sentence(final, factor, signs, at, quality, limits, diverged)
-  # Before quality was measured twice nothing says that a run is healthy, only that no sign of a failure was seen.
-  shown = np.where((states == "healthy") & np.isnan(signs.since_start), "unknown", states)
+  # Before samples were seen to be good, or better than at first, nothing says that a run is healthy: no failure was seen.
+  better = (signs.since_start > limits["flat"]) | ((signs.quality == 1) & ~np.isnan(signs.since_start))
+  shown = np.where((states == "healthy") & ~better, "unknown", states)
   return Verdict(signs.steps, tuple(str(s) for s in shown), final, factor, text, columns)
 
 

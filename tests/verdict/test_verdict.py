@@ -161,6 +161,13 @@ def test_a_run_can_be_dominated_and_recover():
   assert (found.states[5], found.states[60]) == ("unknown", "healthy")  # before and after quality was measured twice
 
 
+def test_a_row_is_not_called_healthy_while_the_samples_get_worse():
+  """A verdict of 'stalled' beside a strip of healthy rows would contradict itself."""
+  found = verdict.judge(run(), images(np.linspace(480, 700, 11)))
+  assert found.final == "stalled"
+  assert "healthy" not in found.states
+
+
 def test_a_state_at_a_row_knows_nothing_of_later_rows():
   rows, quality, *_ = CASES["loss died"]
   fixed = {"long_rows": 30, "long_share": 0.01}  # otherwise a share of all rows
