@@ -137,7 +137,13 @@ def test_every_script_can_be_imported_from_within_the_package(call):
   code = """
 import importlib, pkgutil
 import gan_jax.experiments as scripts
-print(*(importlib.import_module(m.name).__name__ for m in pkgutil.walk_packages(scripts.__path__, scripts.__name__ + ".")))
+for module in pkgutil.walk_packages(scripts.__path__, scripts.__name__ + "."):
+  try:
+    importlib.import_module(module.name)
+  except ModuleNotFoundError as error:
+    if error.name != "torch":  # an extra, which the networks of the benchmark's peer need
+      raise
+  print(module.name)
 """
   done = call("-c", code, program="python")
   assert done.returncode == 0, done.stderr

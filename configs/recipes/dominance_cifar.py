@@ -1,14 +1,13 @@
-"""How strong a discriminator does each loss tolerate on colour pictures? `configs/dominance.py`, smaller, on CIFAR-10.
+"""How strong a discriminator do two losses tolerate on colour pictures? `configs/dominance.py`, smaller, on CIFAR-10.
 
     ./launch.sh dominance --config configs/recipes/dominance_cifar.py --config.dataset_options.path=train.zip
 
-Published: nothing comparable. DCGANs, level or with a discriminator that takes more steps or has a higher rate, under
-plain gradient descent and under Adam, with three seeds. The results are in experiments/README.md.
+Published: nothing comparable. DCGANs under plain gradient descent, level or with a discriminator that has a higher rate
+or takes more steps, with three seeds. The results are in experiments/README.md.
 """
 
-LOSSES = ["minimax", "non_saturating", "wasserstein", "hinge"]
 WIDTH = 64  # of the smallest maps of both players
-RATE, ADAM_RATE = 0.03, 5e-4  # of both players when they are level
+RATE = 0.03  # of both players when they are level
 
 
 def get_config():
@@ -34,10 +33,6 @@ def get_config():
 
 
 def sweep(s):
-  rates = lambda level: s.param("discriminator_rate", [round(level * k, 6) for k in (1, 10)])  # noqa: E731
-  strengths = s.chain(
-    s.product(s.fixed(panel="learning rate"), rates(RATE)),
-    s.product(s.fixed(panel="discriminator steps"), s.param("n_critic", [5])),
-    s.product(s.fixed(panel="learning rate, Adam", optimizer="adam", generator_rate=ADAM_RATE), rates(ADAM_RATE)),
-  )
-  return s.product(strengths, s.param("loss", LOSSES), s.param("seed", range(3)))
+  rates = s.param("discriminator_rate", [RATE, 10 * RATE])
+  steps = s.product(s.fixed(panel="discriminator steps"), s.param("n_critic", [5]))
+  return s.product(s.chain(rates, steps), s.param("loss", ["minimax", "non_saturating"]), s.param("seed", range(3)))

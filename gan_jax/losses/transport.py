@@ -32,6 +32,7 @@ def _costs(real: Array, fake: Array) -> Array:
   return jnp.stack([0.5 * differences(*pair) ** 2 for pair in pairs])
 
 
+@jax.jit  # its loop is compiled once where the loss is called by itself
 def _potentials(costs: Array, epsilon: Number) -> Array:
   """[3, B]: u of the three problems of `_costs`, of Sinkhorn's iteration until it moves by rounding only, or `MOST` times.
 

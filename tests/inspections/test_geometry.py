@@ -16,7 +16,7 @@ from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import geometry, krylov
 from gan_jax.metrics import Quality
 from gan_jax.models.players import plain
-from gan_jax.runner import evaluation, grouping, population
+from gan_jax.runner import evaluation, feeding, grouping, population
 from gan_jax.theory import dirac
 from tests.game.test_step import random_case, stepper
 from tests.support.networks import pure
@@ -378,7 +378,8 @@ def test_a_real_population_gives_finite_numbers_and_explains_them():
   _group, played, program = compiled(**PROBED)
   state = program.init(program.hypers)
   before = program.inspect(program.hypers, state, program.data)
-  state, _ = program.advance(program.hypers, state, program.data, 1, 3)
+  feed = jax.jit(lambda h, s: feeding.draw_feed(played, h, s.step[0], 3, program.data))(program.hypers, state)
+  state = jax.jit(functools.partial(population.steps, played))(program.hypers, state, feed)
   after = program.inspect(program.hypers, state, program.data)
   explained = evaluation.explanations(played)
   assert {name for name in explained if name.startswith(("geometry/", "gap/"))} == after.keys()
