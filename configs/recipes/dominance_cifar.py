@@ -7,7 +7,7 @@ or takes more steps, with three seeds. The results are in experiments/README.md.
 """
 
 WIDTH = 64  # of the smallest maps of both players
-RATE = 0.03  # of both players when they are level
+RATE = 0.005  # of both players when they are level
 
 
 def get_config():
