@@ -1,10 +1,11 @@
-"""SNDCGAN on CIFAR-10 pictures for 20,000 steps, hinge against non-saturating, judged by KID: ten minutes on one GPU.
+"""SNDCGAN on CIFAR-10 pictures for 20,000 steps, hinge against non-saturating, judged by KID: for one GPU.
 
     GAN_JAX_EXTRA=features ./launch.sh sweep configs/recipes/sndcgan_short.py --config.dataset_options.path=train.zip
 
 Published: nothing comparable; the whole recipe is sndcgan_cifar10.py. The pictures are a folder or zip of JPEG copies of
 CIFAR-10, and the features are those of EfficientNet-Lite0, so neither distance is a FID. The results are in
-experiments/README.md. A tenth of the training does not need the slow average of the whole recipe.
+experiments/README.md: 69 steps a second of both on an H200, after some minutes of compilation. A tenth of the training
+does not need the slow average of the whole recipe.
 """
 
 
