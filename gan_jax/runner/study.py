@@ -34,6 +34,7 @@ class Asked(NamedTuple):
   # Asked again whenever a group starts, so it must always give the same.
   begin: Callable[[Any], Mapping[str, Any]] | None = None
   folder: Path = Path()  # the config's folder: user code named by a path or module is looked for there
+  roles: Mapping[str, list[str]] = {}  # what the varying fields are for; see settings/roles.py
 
 
 def run(
@@ -56,13 +57,13 @@ def run(
   Raises as `conduct` does.
   """
   with Progress(say) as reading, reading.phase(f"reading {config}", brief=True):
-    alone, swept = sweeps.load(config, arguments, single, registered)
-  configs = alone if single else swept
+    plan = sweeps.plan(config, arguments, single, registered)
+  configs = plan.single if single else plan.swept
   stem = Path(config).stem
   # A single run's directory is named by the run's id, which the defaults of all options are part of.
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
-  asked = Asked(configs, config, description(config), folder=Path(config).parent)
+  asked = Asked(configs, config, description(config), folder=Path(config).parent, roles={} if single else plan.roles)
   return conduct(asked, default if out is None else out, say, stop)
 
 
@@ -127,6 +128,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[
     with runs.writer_lock(study), standing.truthful(study):
       standing.unchanged(study, configs, manifest)
       runs.mend(study, progress.say)
+      manifest = standing.with_roles(study, manifest, asked.roles)
       if standing.finished(study, manifest):
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
@@ -221,7 +223,9 @@ def _train(
   if manifest is None:
     meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
     digests = {name: origin.data for name, origin in inputs.origins.items()}
-    manifest = describe(asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups))
+    manifest = describe(
+      asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups), roles=asked.roles
+    )
     runs.write_manifest(study, manifest)
   for change in inputs.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
