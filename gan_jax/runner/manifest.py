@@ -36,6 +36,7 @@ def describe(
   digests: Mapping[str, str] | None = None,
   tables: Sequence[str] = runs.TABLES,
   defaults: Mapping[str, Any] | None = None,
+  roles: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
   """The manifest of a new study.
 
@@ -47,6 +48,7 @@ def describe(
     digests: digest of each group's dataset, by the group's name; without them, data are not compared on resuming.
     tables: the tables of `runs.TABLES` that a complete group has.
     defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`; labels leave them out.
+    roles: what the varying fields are for, `{"compared": [field, ...], "drawn", "repeated"}`; {}: the config does not say.
   """
   return {
     "format": runs.FORMAT,
@@ -56,6 +58,7 @@ def describe(
     **platform_facts(),
     "metrics": dict(meanings),
     "defaults": dict(defaults or {}),
+    "roles": dict(roles or {}),
     "groups": [
       {
         "name": group.name,

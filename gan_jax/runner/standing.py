@@ -77,6 +77,15 @@ def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mappi
     raise BadInput(f"{study} has just been written by another process; the same command goes on from there")
 
 
+def with_roles(study: Path, manifest: dict[str, Any] | None, roles: Mapping[str, list[str]]) -> dict[str, Any] | None:
+  """The manifest with these roles of fields, written where they differ: roles change no run, so they may be changed."""
+  if manifest is None or manifest.get("roles", {}) == roles:
+    return manifest
+  changed = {**manifest, "roles": dict(roles)}
+  runs.write_manifest(study, changed)
+  return changed
+
+
 def refuse_other_data(
   study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], digests: Mapping[str, str]
 ) -> None:

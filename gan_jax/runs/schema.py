@@ -33,6 +33,7 @@ MANIFEST = {
   "layout?": Map(SCALAR),
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
+  "roles?": Map([str]),
   "groups": [GROUP],
 }
 GROUP_STATUS = {

@@ -23,8 +23,10 @@ def few(sweep: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
   return sweep
 
 
-def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-  """Runs a config file: (the fields of `get_config()`, the overrides of `sweep(composers)`, at least one).
+def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, Any]], Any]:
+  """Runs a config file: (the fields of `get_config()`, the overrides of `sweep(composers)`, at least one, `roles()`).
+
+  What `roles()` returns is not checked here; None where there is no such function.
 
   Raises:
     BadInput: the file cannot be read or run, or returns something else.
@@ -37,7 +39,8 @@ def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, A
     if not hasattr(module, "get_config"):
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = fields(module.get_config(), f"get_config() of {path}")
-    return base, runs(_call(module.sweep, composers), f"sweep() of {path}") if hasattr(module, "sweep") else [{}]
+    swept = runs(_call(module.sweep, composers), f"sweep() of {path}") if hasattr(module, "sweep") else [{}]
+    return base, swept, module.roles() if hasattr(module, "roles") else None
   except BadInput:
     raise
   except SystemExit as error:

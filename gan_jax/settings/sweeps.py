@@ -6,17 +6,19 @@ def sweep(s):  # s has these functions, so that a config file imports nothing
     s.product(losses, s.param("seed", range(5))),
     s.product(s.fixed(panel="strong discriminator", n_critic=5), losses, s.param("seed", range(5))),
   )
+
+`s` also has the functions of `draws`, for values that are drawn at random.
 """
 
 import itertools
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gan_jax import settings
 from gan_jax.core.errors import BadInput, shown
-from gan_jax.settings import effects, labels
+from gan_jax.settings import draws, effects, labels, roles
 from gan_jax.settings.command_line import overrides
 from gan_jax.settings.config_file import MOST_RUNS, execute, few
 
@@ -43,8 +45,12 @@ def fixed(**fields: Any) -> Sweep:
 
 
 def composers(every: Names) -> types.SimpleNamespace:
-  """The argument of a config's `sweep(s)`: the functions of this module, and `s.every(field)`: all registered names."""
-  return types.SimpleNamespace(param=param, fixed=fixed, product=product, zipit=zipit, chain=chain, every=every)
+  """The argument of a config's `sweep(s)`: the functions of this module and of `draws`, and `s.every(field)`: all
+  registered names.
+  """
+  composed = {f.__name__: f for f in (param, fixed, product, zipit, chain)}
+  drawn = {f.__name__: f for f in (draws.random, draws.sobol, draws.uniform, draws.log_uniform, draws.choice)}
+  return types.SimpleNamespace(every=every, **composed, **drawn)
 
 
 def no_names(field: str) -> list[str]:
@@ -114,13 +120,29 @@ def expand(
   return list({settings.identity(config): config for config in configs}.values())
 
 
+class Plan(NamedTuple):
+  """What a config file asks for."""
+
+  single: list[dict[str, Any]]  # the full config of the run of `get_config()`
+  swept: list[dict[str, Any]]  # the full configs of the runs of its sweep
+  roles: roles.Roles  # what the varying fields are for; {} where the file does not say it
+
+
 def load(
   path: str, arguments: Iterable[str] | Mapping[str, Any] = (), single: bool | None = None, every: Names = no_names
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-  """Read a config file and the `--config.field=value` arguments: (the single run, the runs of its sweep).
+  """(the single run, the runs of the sweep) of `plan`, which lists the arguments and what is raised."""
+  return plan(path, arguments, single, every)[:2]
+
+
+def plan(
+  path: str, arguments: Iterable[str] | Mapping[str, Any] = (), single: bool | None = None, every: Names = no_names
+) -> Plan:
+  """Read a config file and the `--config.field=value` arguments.
 
   A config file defines `get_config() -> ConfigDict | dict` and, for a study, `sweep(s) -> list[dict]` (`s` has the
   functions of this module; a `sweep()` that imports them works too). Without `sweep`, the study is the single run.
+  `roles() -> dict` may say what the varying fields are for (see `roles`).
 
   Args:
     path: of the config file.
@@ -130,15 +152,19 @@ def load(
     every: what the file's `s.every` returns; `game.registered` in a study.
 
   Raises:
-    BadInput: no such file, no `get_config` in it, an unknown field, a value of the wrong type, or a field without effect
-      (see `effects`).
+    BadInput: no such file, no `get_config` in it, an unknown field, a value of the wrong type, a field without effect
+      (see `effects`), or roles that cannot be (see `roles.checked`).
   """
-  base, sweep = execute(path, composers(every))
+  base, sweep, said = execute(path, composers(every))
   if isinstance(arguments, Mapping):
-    return planned(base, sweep, arguments, single)
-  # A field whose default is None can be set to None, whatever its value in the file.
-  typed = {n: None if settings.FIELDS[n].default is None else v for n, v in settings.resolve(base).items()}
-  return planned(base, sweep, overrides(typed, arguments), single)
+    pinned = arguments
+  else:
+    # A field whose default is None can be set to None, whatever its value in the file.
+    typed = {n: None if settings.FIELDS[n].default is None else v for n, v in settings.resolve(base).items()}
+    pinned = overrides(typed, arguments)
+  alone, swept = planned(base, sweep, pinned, single)
+  whole = [settings.resolve(base, override) for override in sweep] if said is not None else []
+  return Plan(alone, swept, roles.checked(said, f"roles() of {path}", whole))
 
 
 def planned(
@@ -180,7 +206,7 @@ def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
   Raises:
     BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
   """
-  base, _ = execute(path, composers(no_names))
+  base, _, _ = execute(path, composers(no_names))
   base = {name: [settings.plain(v) for v in value] if _is_list(value) else value for name, value in base.items()}
   for name, value in overrides(base, arguments).items():
     root, inner = settings.split(name)
