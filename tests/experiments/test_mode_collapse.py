@@ -15,8 +15,8 @@ from tests.support.pages import undrawn
 SMALL = """
 def get_config():
   return {"dataset": "ring", "panel": "ring", "model": "mlp", "latent_size": 2,
-          "model_options": {"generator_width": 8, "discriminator_width": 8},
-          "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250}
+          "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+          "optimizer": "sgd", "ema_decay": 0.0, "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250}
 
 def sweep(s):
   methods = s.chain(s.fixed(loss="non_saturating"), s.fixed(packing=2))
