@@ -1,8 +1,9 @@
 """How many runs of a group fit into memory side by side, by the compiled program's own account of what it needs.
 
-XLA says what a compiled program takes: its arguments, its results, and the temporary arrays of a step. Both grow in
-proportion to the runs: on a CPU, 2, 8 and 32 MLP GANs on digits have 1.41, 5.56 and 22.2 MB of temporary arrays on
-each of two devices, DCGANs 3.98, 16.1 and 64.4 MB. So a program of one run on each device is compiled, and scaled.
+XLA says what a compiled program takes: its arguments, its results, and the temporary arrays of a step. The first two grow
+in proportion to the runs, the last in proportion to those that are trained at the same moment (blocks.py): on a CPU that
+trains all at once, 2, 8 and 32 MLP GANs on digits have 1.41, 5.56 and 22.2 MB of temporary arrays on each of two
+devices, DCGANs 3.98, 16.1 and 64.4 MB. So a program of one run on each device is compiled, and scaled.
 Compiling takes seconds, so it is not done where an estimate from shapes alone is far below the memory.
 """
 
@@ -15,8 +16,9 @@ import numpy as np
 from gan_jax import game as game_lib
 from gan_jax.core.types import Player
 from gan_jax.data import Dataset
+from gan_jax.game.state import initial_state
 from gan_jax.probes import lens
-from gan_jax.runner import feeding, grouping, memory, mesh, population
+from gan_jax.runner import blocks, feeding, grouping, memory, mesh, population
 from gan_jax.runner.grouping import Group
 from gan_jax.settings.records import Spec
 
@@ -33,8 +35,8 @@ class Need(NamedTuple):
   fixed: int  # of the data and the feeds, on all devices together
 
   def of(self, members: int, at_once: int) -> int:
-    """Bytes of a program of so many runs, of which `at_once` are trained at the same moment."""
-    return self.kept * members + self.temporary * at_once + self.fixed
+    """Bytes of a program of so many runs, of which `at_once` are trained at the same moment, in a copy of their state."""
+    return self.kept * (members + at_once) + self.temporary * at_once + self.fixed
 
 
 def most(group: Group, dataset: Dataset, limit: int | None = None) -> int:
@@ -56,10 +58,18 @@ def most(group: Group, dataset: Dataset, limit: int | None = None) -> int:
   limit = memory.available() if limit is None else limit
   if members <= rows or members * estimate(group.spec, game_lib.players(group.spec, dataset)) < SURELY * limit:
     return members
-  need = measured(group, dataset, rows)
-  counts = range(-(-members // rows), 1, -1)  # on each row
-  fitting = (rows * each for each in counts if need.of(rows * each, rows * each) <= SHARE * limit)
+  need, shapes = measured(group, dataset, rows), state_shapes(group, dataset)
+  at_once = lambda count: rows * blocks.size(mesh.build(group.spec, count), shapes)  # noqa: E731
+  counts = (rows * each for each in range(-(-members // rows), 1, -1))
+  fitting = (count for count in counts if need.of(count, at_once(count)) <= SHARE * limit)
   return min(members, next(fitting, rows))
+
+
+def state_shapes(group: Group, dataset: Dataset) -> Any:
+  """The state of one run, as shapes."""
+  played = game_lib.build(group.spec, dataset)
+  first = jax.tree.map(lambda x: x[0], group.hypers)
+  return jax.eval_shape(lambda hypers: initial_state(hypers, played), first)
 
 
 def estimate(spec: Spec, players: tuple[Player, Player]) -> int:
