@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import jax
 
 from gan_jax import data, game, metrics
+from gan_jax.core.errors import plural
 from gan_jax.data import Dataset
 from gan_jax.metrics import Quality
-from gan_jax.runner import devices, evaluation, memory, mesh, resume, standing
+from gan_jax.runner import capacity, devices, evaluation, grouping, memory, mesh, outline, resume, standing
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.manifest import changes, platform_facts
 from gan_jax.settings.records import thawed
@@ -56,24 +57,52 @@ def load(
   Raises:
     BadInput: data that are missing or too few, a group that is too large, or checkpoints of something else.
   """
-  here = platform_facts()
-  found = Inputs(groups, {}, {}, {}, {}, changes(manifest, here))
+  datasets: dict[Key, Dataset] = {}
   for group in groups:
-    dataset = _dataset(group, found.datasets, say)
-    # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.
-    memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, len(group.configs))
-    played = game.build(group.spec, dataset)
-    mesh.build(group.spec, len(group.configs))
-    if not memory.fits(dataset, group.configs[0]["data_memory"]):
-      evaluation.check_resident(group.spec)
-    found.meanings.update(evaluation.explanations(played))
-    found.origins[group.name] = resume.Origin(data.digest(dataset), here, found.changed)
+    _check(group, _dataset(group, datasets, say))
+  groups = _divided(groups, manifest, datasets, say)
+  here = platform_facts()
+  found = Inputs(groups, datasets, {}, {}, {}, changes(manifest, here))
+  for group in groups:
+    found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))
+    found.origins[group.name] = resume.Origin(data.digest(datasets[key(group)]), here, found.changed)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
-    blank = resume.template(group, game.build(group.spec, found.datasets[key(group)]))
+    blank = resume.template(group, game.build(group.spec, datasets[key(group)]))
     found.states[group.name] = sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
     resume.check(study, group, blank, found.origins[group.name])
   return found
+
+
+def _check(group: Group, dataset: Dataset) -> None:
+  """Raises `BadInput` for a group that is too large however it is divided, or that its data or devices do not fit."""
+  rows = mesh.build(group.spec, len(group.configs)).mesh.devices.shape[0]
+  # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.
+  memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, min(len(group.configs), int(rows)))
+  game.build(group.spec, dataset)
+  if not memory.fits(dataset, group.configs[0]["data_memory"]):
+    evaluation.check_resident(group.spec)
+
+
+def _divided(
+  groups: Sequence[Group],
+  manifest: Mapping[str, Any] | None,
+  datasets: Mapping[Key, Dataset],
+  say: Callable[[str], None],
+) -> list[Group]:
+  """The groups as the study began with them; those of a new study cut to what fits into memory."""
+  if manifest is not None:
+    return grouping.recorded(groups, manifest["groups"])
+  found: list[Group] = []
+  for group in groups:
+    most = capacity.most(group, datasets[key(group)])
+    rows = mesh.build(group.spec, most).mesh.devices.shape[0]
+    parts = grouping.cut(group, most, int(rows))
+    if len(parts) > 1:
+      why = "most_members" if group.spec.most_members else f"the {outline.written(memory.available())} of memory"
+      say(f"{plural(len(group.configs), 'run')} of one program are trained in {len(parts)} parts, for {why}")
+    found += parts
+  return grouping.numbered(found)
 
 
 def _dataset(group: Group, datasets: dict[Key, Dataset], say: Callable[[str], None]) -> Dataset:

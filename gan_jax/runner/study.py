@@ -119,7 +119,8 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     manifest = standing.existing(study, configs)
     each = max(config["batch_devices"] for config in configs)
-    devices.configure(len(configs), manifest and manifest["layout"], each)
+    most = max(config["most_members"] or len(configs) for config in configs)
+    devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
@@ -175,6 +176,7 @@ def _train(
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
+  last: Any = None  # (group, its program)
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
     if standing.whole(study, entry):
       continue
@@ -182,7 +184,9 @@ def _train(
     note(study, group.name, quality.notes)
     try:
       runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
-      program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      if not _shared(last, group):
+        last = group, population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))
       later = sum(len(group.configs) * group.spec.steps for group in groups[number:])
@@ -192,6 +196,16 @@ def _train(
       raise failures.explain(error, group, study) from error
     for gap in standing.missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
+
+
+def _shared(last: Any, group: Any) -> bool:
+  """Whether the last (group, program) trains this group too: equal parts of one population, whose data are on the device."""
+  if last is None or last[1].data is None:
+    return False
+  from gan_jax.runner import evaluation
+
+  alike = [(one.spec, len(one.configs), evaluation.averages(one)) for one in (last[0], group)]
+  return alike[0] == alike[1]
 
 
 def _begun(program: Any, given: Mapping[str, Any]) -> Any:
