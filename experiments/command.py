@@ -1,6 +1,6 @@
 """How every command ends: exit codes, and errors as one sentence.
 
-    0    done: everything is written
+    0    done: everything is written, or the plan of a dry run is printed
     1    the machine failed: a full disk, too little memory, a directory that was removed
     2    input that cannot be used
     75   stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 after saving: the same command continues
@@ -129,7 +129,7 @@ def prepare_streams() -> None:
 
 def run(main: Callable[[list[str]], object]) -> None:
   """Call `main` with the command line's arguments and exit with its code; see the top of this file."""
-  from gan_jax.core.errors import BadInput, Failure, Stopped
+  from gan_jax.core.errors import BadInput, Failure, Planned, Stopped
   from gan_jax.runner import signals
 
   prepare_streams()
@@ -138,6 +138,8 @@ def run(main: Callable[[list[str]], object]) -> None:
       main(sys.argv[1:])
       if sys.stdout is not None:
         sys.stdout.flush()
+  except Planned as error:
+    print(error)
   except BadInput as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)

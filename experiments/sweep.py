@@ -1,4 +1,8 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR]`: train a study; the same command again resumes it."""
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--dry-run]`: train a study; again, it goes on.
+
+With `--dry-run` it checks the input and prints the plan (compiled programs, runs of each, devices, memory), and trains
+and writes nothing. So do the commands of the studies.
+"""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -31,13 +35,19 @@ class Parser(argparse.ArgumentParser):
     raise BadInput(f"{message}; {self.format_usage().strip()}")
 
 
+def dry(parser: argparse.ArgumentParser) -> None:
+  """Adds `--dry-run` to the parser of a command that trains."""
+  parser.add_argument("--dry-run", action="store_true", help="print the plan (programs, runs, memory), train nothing")
+
+
 def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = None) -> Path:
   """Run or resume the study of configs/<name>.py for a command that then draws its figure; returns its directory.
 
   Args:
     name: the command, which names the config and, by default, the study's directory too.
-    arguments: of the command line: `--config FILE`, `--out DIR`, `--config.field=value ...`, and `--full` if `full` is
-    given. full: the fields that `--full` sets; such a study has a directory of its own.
+    arguments: of the command line: `--config FILE`, `--out DIR`, `--dry-run`, `--config.field=value ...`, and `--full`
+      if `full` is given.
+    full: the fields that `--full` sets; such a study has a directory of its own.
   """
   parser = Parser(name)
   parser.add_argument(
@@ -46,6 +56,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   parser.add_argument(
     "--out", type=place, help=f"the study's directory (default: runs/{name}, with --full runs/{name}_full)"
   )
+  dry(parser)
   if full is not None:
     parser.add_argument("--full", action="store_true", help="longer, and wider where it matters: for a GPU")
   known, rest = parser.parse_known_args(arguments)
@@ -55,7 +66,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
-  directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop())
+  directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop(), dry=known.dry_run)
   standing.confirm(directory)
   return directory
 
@@ -77,11 +88,12 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser = Parser("train" if single else "sweep")
   parser.add_argument("config", type=installation.config, help="your own file, or one of configs/ by its name")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
+  dry(parser)
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax.runner import standing, study
 
-  standing.confirm(study.run(known.config, rest, known.out, single, stop=command.stop()))
+  standing.confirm(study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from gan_jax import data, game, runs, settings
 from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_bytes
 from gan_jax.game import step as steps_of_the_game
-from gan_jax.runner import feeding, grouping, population
+from gan_jax.game.state import initial_state
+from gan_jax.runner import blocks, feeding, grouping, population
 from gan_jax.runner.mesh import DIVIDED, REPLICATED
 
 from . import operations
@@ -87,16 +88,21 @@ def production(contender: Contender, work: Work) -> Prepared:
 
 def bare(contender: Contender, work: Work) -> Prepared:
   """Steps without rows."""
-  _, built_game, program = built(contender, work)
+  group, built_game, program = built(contender, work)
+  one = jax.tree.map(lambda x: x[0], group.hypers)
+  block = blocks.size(program.layout, jax.eval_shape(lambda h: initial_state(h, built_game), one))
 
   def advance(hypers: Any, state: Any, held: Any) -> tuple[Any, Any]:
-    at_once = feeding.feed_length(built_game, held, program.padded, work.length)
+    at_once = feeding.feed_length(built_game, held, block, work.length)
 
-    def some(s: Any, _: None) -> tuple[Any, None]:
+    def some(hypers: Any, s: Any) -> tuple[Any, None]:
       feed = feeding.draw_feed(built_game, hypers, s.step[0], at_once, held)
       return population.steps(built_game, hypers, s, feed), None
 
-    return lax.scan(some, state, None, length=work.length // at_once)
+    def chunk(hypers: Any, s: Any, _: None) -> tuple[Any, None]:
+      return lax.scan(lambda carry, _: some(hypers, carry), s, None, length=work.length // at_once)
+
+    return blocks.in_turn(chunk, block)(hypers, state)
 
   divided = program.layout.divide(advance, (DIVIDED, DIVIDED, REPLICATED), (DIVIDED, None))
   jitted = jax.jit(divided, donate_argnums=1)

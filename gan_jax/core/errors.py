@@ -34,6 +34,10 @@ class Stopped(Exception):
   """Stopped by a signal at a point where nothing is lost. The message is one sentence. Exit code 75."""
 
 
+class Planned(Exception):
+  """The plan of a dry run is printed; nothing was trained or written. The message is one sentence. Exit code 0."""
+
+
 def one_line(text: str) -> str:
   """The text on one line: each run of white space becomes a space, unprintable characters are escaped.
 

@@ -85,6 +85,50 @@ def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
   return groups
 
 
+def part(group: Group, places: Sequence[int]) -> Group:
+  """The members of a group at these places. The spec is kept, losses included, so parts of one size are one program."""
+  chosen = np.asarray(places)
+  return group._replace(
+    configs=tuple(group.configs[i] for i in places), hypers=jax.tree.map(lambda x: x[chosen], group.hypers)
+  )
+
+
+def cut(group: Group, most: int, rows: int = 1) -> list[Group]:
+  """A group in parts of at most `most` members, in order. All but the last are equal, and multiples of `rows` if they can."""
+  members = len(group.configs)
+  size = -(-members // -(-members // most))
+  size = min(most, -(-size // rows) * rows)
+  return [part(group, range(first, min(first + size, members))) for first in range(0, members, size)]
+
+
+def numbered(groups: Sequence[Group]) -> list[Group]:
+  """The groups with the names that a new study gives them."""
+  return [group._replace(name=f"group-{number}") for number, group in enumerate(groups)]
+
+
+def recorded(groups: Sequence[Group], entries: Sequence[Mapping[str, Any]]) -> list[Group]:
+  """The groups as a study's manifest divides them: what a program trains side by side is part of a run's identity.
+
+  Args:
+    groups: of the same runs.
+    entries: the manifest's `groups`.
+
+  Raises:
+    BadInput: a group of the manifest whose runs this version does not train by one program.
+  """
+  places = {run: (number, i) for number, group in enumerate(groups) for i, run in enumerate(group.ids)}
+  found = []
+  for entry in entries:
+    there = [places[member["id"]] for member in entry["members"]]
+    if len({number for number, _ in there}) > 1:
+      raise BadInput(
+        f"the runs of {entry['name']} expected one program, as when the study began, got runs that this version does not "
+        "train together: go on with the version that began it, or choose another directory with --out"
+      )
+    found.append(part(groups[there[0][0]], [i for _, i in there])._replace(name=entry["name"]))
+  return found
+
+
 def spec_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Spec:
   """The static half of a complete config; `branches` are the losses of its program."""
   static = {name: config[name] for name, field in settings.FIELDS.items() if field.kind == "static"}

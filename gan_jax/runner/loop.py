@@ -32,6 +32,7 @@ class Conduct(NamedTuple):
   stop: Stop
   number: int  # of the group, from 1
   groups: int
+  later: int = 0  # steps that later groups still have to train, each counted once for every run
 
   @property
   def program(self) -> str:
@@ -109,13 +110,14 @@ class _Told:
   """Progress messages of one group's training, and the pace from which the remaining time is estimated."""
 
   def __init__(self, conduct: Conduct, group: Group, members: int, todo: list[Chunk], first: int):
-    self._conduct, self._steps, self._members = conduct, group.spec.steps, members
+    self._conduct, self._name, self._steps, self._members = conduct, group.name, group.spec.steps, members
     self._pace = Pace()
     self._todo = {"measuring": sum(c.evaluate for c in todo), "saving": sum(c.save for c in todo)}
     self._compiled: set[tuple[int, int]] = set()
     self._fresh = True  # this chunk's program was compiled just before it
     self._measured = first == 0  # the measurement's program was compiled at step 0
     self._began = time.monotonic()
+    self._estimated = False
 
   @contextlib.contextmanager
   def compiling(self, chunk: Chunk) -> Iterator[None]:
@@ -148,3 +150,9 @@ class _Told:
     pace = speed(rate, self._members) if rate else ""
     remaining = f"  {clock(left)} left" if left is not None and chunk.last < self._steps else ""
     self._conduct.progress.step(chunk.last, self._steps, pace + remaining)
+    if rate and left and not self._estimated and chunk.last < self._steps:
+      self._estimated = True
+      later = self._conduct.later * left / ((self._steps - chunk.last) * self._members)
+      others = ", if the other programs are as fast for each run" if later else ""
+      whole = f"{speed(rate, self._members)} in {self._name}: {clock(left + later)} left of the study{others}"
+      self._conduct.progress.say(whole)

@@ -1,6 +1,7 @@
 """A population: the runs of a group, trained side by side by one compiled program.
 
-The program is `vmap` over members of `scan` over steps, over a mesh of devices (see mesh.py).
+The program is `vmap` over members of `scan` over steps, over a mesh of devices (mesh.py) and, on each, over blocks of
+members (blocks.py).
 """
 
 import functools
@@ -19,7 +20,7 @@ from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import step
 from gan_jax.metrics import Quality
-from gan_jax.runner import evaluation, feeding, memory, mesh
+from gan_jax.runner import blocks, evaluation, feeding, memory, mesh
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, ROWS
 from gan_jax.settings.records import Hypers, thawed
@@ -117,25 +118,30 @@ def window(game: Game, hypers: Hypers, state: GanState, data: Data, length: int,
   return lax.scan(some, state, None, length=length // size)[0], found
 
 
-def build_advance(game: Game, layout: mesh.Layout) -> Advance:
-  """`Program.advance` with data on the devices: one program for a chunk."""
+def build_advance(game: Game, layout: mesh.Layout, block: int) -> Advance:
+  """`Program.advance` with data on the devices: one program for a chunk. `block`: see blocks.py."""
 
   def advance(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
     def of_row(h: Hypers, s: GanState, d: Data):
-      one = lambda carry, _: window(game, h, carry, d, length, layout.padded)  # noqa: E731
-      return lax.scan(one, s, None, length=windows)
+      def chunk(h: Hypers, s: GanState, _: None) -> tuple[GanState, Rows]:
+        return lax.scan(lambda carry, _: window(game, h, carry, d, length, block), s, None, length=windows)
+
+      return blocks.in_turn(chunk, block)(h, s)
 
     return layout.divide(of_row, (DIVIDED, DIVIDED, REPLICATED), (DIVIDED, ROWS))(hypers, state, data)
 
   return jax.jit(advance, static_argnums=(3, 4), donate_argnums=1)
 
 
-def build_streamed_advance(game: Game, layout: mesh.Layout, data: Data, seeds: Array) -> Advance:
+def build_streamed_advance(game: Game, layout: mesh.Layout, block: int, data: Data, seeds: Array) -> Advance:
   """`Program.advance` with data on the host: one program for a row and one for a feed, called in turn."""
   stream = feeding.build_stream(game, layout, data, seeds)
-  one, several = (functools.partial(part, game) for part in (row, steps))
-  take_row = jax.jit(layout.divide(one, (DIVIDED, DIVIDED, ROWS), DIVIDED))
-  take_steps = jax.jit(layout.divide(several, (DIVIDED, DIVIDED, ROWS), DIVIDED), donate_argnums=1)
+  one = blocks.in_turn(lambda h, s, feed: (s, row(game, h, s, feed)), block, axis=0)
+  several = blocks.in_turn(lambda h, s, feed: (steps(game, h, s, feed), None), block)
+  take_row = jax.jit(layout.divide(lambda h, s, f: one(h, s, f)[1], (DIVIDED, DIVIDED, ROWS), DIVIDED))
+  take_steps = jax.jit(
+    layout.divide(lambda h, s, f: several(h, s, f)[0], (DIVIDED, DIVIDED, ROWS), DIVIDED), donate_argnums=1
+  )
 
   def advance(hypers: Hypers, state: GanState, _: Any, windows: int, length: int) -> tuple[GanState, Rows]:
     first, size = int(state.step[0]), feeding.feed_length(game, data, layout.padded, length)
@@ -159,16 +165,18 @@ def compile_group(
   """The programs of a group on all devices; each is compiled at its first call."""
   layout = layout or mesh.build(group.spec, len(group.configs))
   game = game._replace(spread=layout.spread)
-  init = jax.vmap(lambda hypers: initial_state(hypers, game))
+  one = lambda hypers: initial_state(hypers, game)  # noqa: E731
+  init = jax.vmap(one)
   hypers, resident = layout.place(group.hypers), memory.fits(dataset, group.configs[0]["data_memory"])
+  block = blocks.size(layout, jax.eval_shape(one, jax.tree.map(lambda x: x[0], group.hypers)))
   return Program(
     layout=layout,
     hypers=hypers,
     data=layout.put(dataset.data, REPLICATED) if resident else None,
     init=jax.jit(layout.divide(init, (DIVIDED,), DIVIDED)),
-    advance=build_advance(game, layout)
+    advance=build_advance(game, layout, block)
     if resident
-    else build_streamed_advance(game, layout, dataset.data, hypers.seed),
+    else build_streamed_advance(game, layout, block, dataset.data, hypers.seed),
     evaluate=evaluation.build_evaluate(group, game, dataset, quality, layout),
     inspect=evaluation.build_inspect(game, layout),
     draw_grid=evaluation.build_draw_grid(game, layout),

@@ -43,10 +43,13 @@ def template(group: Group, game: Game) -> GanState:
   return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(init, group.hypers))
 
 
-def check(study: Path, group: Group, game: Game, origin: Origin) -> None:
-  """Raises `BadInput` where existing checkpoints belong to other members, other data, another program or plan."""
+def check(study: Path, group: Group, blank: GanState, origin: Origin) -> None:
+  """Raises `BadInput` where existing checkpoints belong to other members, other data, another program or plan.
+
+  `blank` is the group's `template`.
+  """
   ends = {chunk.last for chunk in plan.of(group.configs[0])}
-  step = checkpoint.check(study / "checkpoints" / group.name, template(group, game), facts(group, origin))
+  step = checkpoint.check(study / "checkpoints" / group.name, blank, facts(group, origin))
   if step and step not in ends:
     raise BadInput(
       f"{study} was saved at step {step}, where no chunk of this version ends; go on with the version that began it"

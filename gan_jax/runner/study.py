@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
-from gan_jax.core.errors import plural
+from gan_jax.core.errors import Planned, plural
 from gan_jax.runner import devices, signals, standing
-from gan_jax.runner.manifest import changes, describe, description, platform_facts
+from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
 from gan_jax.settings import sweeps
-from gan_jax.settings.records import thawed
 
 Say = Callable[[str], None]
 Place = (
@@ -44,6 +43,7 @@ def run(
   single: bool,
   say: Say = print,
   stop: Stop | None = None,
+  dry: bool = False,
 ) -> Path:
   """Run or resume the study of a config file and write its report; returns its directory.
 
@@ -52,7 +52,7 @@ def run(
     arguments: `--config.field=value` overrides, or those fields as a dict.
     out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
     single: train only the run of `get_config()`, not the file's sweep.
-    say, stop: as of `conduct`.
+    say, stop, dry: as of `conduct`.
 
   Raises as `conduct` does.
   """
@@ -64,10 +64,10 @@ def run(
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
   asked = Asked(configs, config, description(config), folder=Path(config).parent, roles={} if single else plan.roles)
-  return conduct(asked, default if out is None else out, say, stop)
+  return conduct(asked, default if out is None else out, say, stop, dry)
 
 
-def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None) -> Path:
+def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None, dry: bool = False) -> Path:
   """Run or resume a study and write its report; returns its directory.
 
   Args:
@@ -76,8 +76,10 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
     say: prints one line of progress; it is also called from a helper thread, never twice at once.
     stop: the request to stop, if the caller handles signals. Without one they are handled here, in the main thread:
       after SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 the current chunk is finished and saved.
+    dry: only check the input and print the plan. Nothing is trained, and the directory is not written.
 
   Raises:
+    Planned: the plan of a dry run is printed.
     BadInput: input that cannot be used. Nothing on disk has been changed.
     Stopped: a signal asked to stop. The message says what is saved; the same call continues from it.
     Failure: the machine could not do it (too little memory, a directory that was removed).
@@ -89,7 +91,7 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
   own = Stop() if stop is None else stop
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
-    study, page = _conduct(asked, out, progress, own)
+    study, page = _conduct(asked, out, progress, own, dry)
   last = Progress(say)  # without the live line, so that the table stays
   last.say(report.terminal_table(study))
   last.say(f"report: {page}")
@@ -104,26 +106,30 @@ def registered(field: str) -> list[str]:
   return game.registered(field)
 
 
-def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[Path, Path]:
+def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool) -> tuple[Path, Path]:
   """`conduct`, reporting to `progress`; returns the study's directory and its report."""
   progress.say(f"{asked.source if callable(out) else out}: {plural(len(asked.configs), 'run')} of {asked.source}")
   with progress.phase("starting jax"):
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import checkpoint, grouping  # imports jax, which makes its devices only when it is configured
+    from gan_jax.runner import checkpoint, grouping, inputs, outline  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     manifest = standing.existing(study, configs)
     each = max(config["batch_devices"] for config in configs)
-    devices.configure(len(configs), manifest and manifest["layout"], each)
+    most = max(config["most_members"] or len(configs) for config in configs)
+    devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
-      inputs = _inputs(study, manifest, groups, progress.say)
+      found = inputs.load(study, manifest, groups, progress.say)
     stop.check()
+    if dry:
+      outline.tell(study, found.groups, found.states, progress.say)
+      raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     standing.prepare(study)
     with runs.writer_lock(study), standing.truthful(study):
       standing.unchanged(study, configs, manifest)
@@ -132,122 +138,74 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop) -> tuple[
       if standing.finished(study, manifest):
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
-        _train(asked, study, manifest, groups, inputs, progress, stop)
+        _train(asked, study, manifest, found, progress, stop)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
         return study, report.build(study)
 
 
-class _Inputs(NamedTuple):
-  """What the groups of a study train on."""
-
-  datasets: dict[tuple[Any, ...], Any]  # by name and options
-  meanings: dict[str, str]  # of the rows and inspections
-  origins: dict[str, Any]  # resume.Origin by group
-  changed: list[str]  # what differs from when the study began
-
-
-def _key(group: Any) -> tuple[Any, ...]:
-  return group.spec.dataset, group.spec.dataset_options
-
-
-def _measured(group: Any) -> tuple[Any, ...]:
-  """The key of a group's metrics: its dataset, the metrics and their options."""
-  return *_key(group), group.spec.metrics, group.spec.metric_options
-
-
-def _qualities(groups: Sequence[Any], datasets: Mapping[tuple[Any, ...], Any]) -> dict[tuple[Any, ...], Any]:
-  """The metrics of a study's groups, by `_measured`."""
-  from gan_jax import metrics
-
-  found: dict[tuple[Any, ...], Any] = {}
-  for group in groups:
-    key, options = _measured(group), thawed(group.spec.metric_options)
-    if key not in found:
-      found[key] = metrics.build(datasets[_key(group)], devices.cache_directory(), group.spec.metrics, options)
-  return found
-
-
-def _inputs(
-  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], say: Callable[[str], None]
-) -> _Inputs:
-  """Load the data and check the groups against them and against what is on disk. Nothing is written."""
-  from gan_jax import data, game, metrics
-  from gan_jax.runner import evaluation, memory, mesh, resume
-
-  here = platform_facts()
-  found = _Inputs({}, {}, {}, changes(manifest, here))
-  for group in groups:
-    key = _key(group)
-    if key not in found.datasets:
-      with data.telling(say):
-        found.datasets[key] = data.load(key[0], **dict(key[1]))
-    options = thawed(group.spec.metric_options)
-    metrics.check(key[0], found.datasets[key], group.spec.metrics, options, group.spec.evaluation_samples)
-    dataset = found.datasets[key]
-    # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.
-    memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, len(group.configs))
-    played = game.build(group.spec, dataset)
-    mesh.build(group.spec, len(group.configs))
-    if not memory.fits(dataset, group.configs[0]["data_memory"]):
-      evaluation.check_resident(group.spec)
-    found.meanings.update(evaluation.explanations(played))
-    found.origins[group.name] = resume.Origin(data.digest(found.datasets[key]), here, found.changed)
-  standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
-  for group in groups:
-    resume.check(study, group, game.build(group.spec, found.datasets[_key(group)]), found.origins[group.name])
-  return found
-
-
 def _train(
   asked: Asked,
   study: Path,
   manifest: dict[str, Any] | None,
-  groups: Sequence[Any],
-  inputs: _Inputs,
+  found: Any,
   progress: Progress,
   stop: Stop,
 ) -> None:
-  """Train the unfinished groups of a study; the lock is held."""
+  """Train the unfinished groups of a study, of which `found` are the inputs; the lock is held."""
   import jax
 
   from gan_jax import game
-  from gan_jax.runner import evaluation, failures, grouping, loop, population
+  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, population
+
+  groups = found.groups
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
-    qualities = _qualities(groups, inputs.datasets)
+    qualities = inputs.qualities(groups, found.datasets)
   for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
     if warning:
       progress.say(f"warning: {warning}")
   if manifest is None:
-    meanings = inputs.meanings | evaluation.all_explanations(qualities, groups)
-    digests = {name: origin.data for name, origin in inputs.origins.items()}
+    meanings = found.meanings | evaluation.all_explanations(qualities, groups)
+    digests = {name: origin.data for name, origin in found.origins.items()}
     manifest = describe(
       asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups), roles=asked.roles
     )
     runs.write_manifest(study, manifest)
-  for change in inputs.changed:
+  for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
-  members = sum(len(group.configs) for group in groups)
-  folders = " to ".join(dict.fromkeys((groups[0].name, groups[-1].name)))  # where each program's files lie
-  progress.say(f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')} ({folders})")
+  outline.tell(study, groups, found.states, progress.say)
+  last: Any = None  # (group, its program)
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
     if standing.whole(study, entry):
       continue
-    dataset, quality = inputs.datasets[_key(group)], qualities[_measured(group)]
+    dataset, quality = found.datasets[inputs.key(group)], qualities[inputs.measured(group)]
     note(study, group.name, quality.notes)
     try:
       runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
-      program = population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      if not _shared(last, group):
+        last = group, population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+      program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))
-      conduct = loop.Conduct(progress, stop, number, len(groups))
-      loop.run_group(study, group, program, inputs.origins[group.name], conduct)
+      later = sum(len(group.configs) * group.spec.steps for group in groups[number:])
+      conduct = loop.Conduct(progress, stop, number, len(groups), later)
+      loop.run_group(study, group, program, found.origins[group.name], conduct)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
     for gap in standing.missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
+
+
+def _shared(last: Any, group: Any) -> bool:
+  """Whether the last (group, program) trains this group too: equal parts of one population, whose data are on the device."""
+  if last is None or last[1].data is None:
+    return False
+  from gan_jax.runner import evaluation
+
+  alike = [(one.spec, len(one.configs), evaluation.averages(one)) for one in (last[0], group)]
+  return alike[0] == alike[1]
 
 
 def _begun(program: Any, given: Mapping[str, Any]) -> Any:

@@ -190,6 +190,13 @@ FIELDS: dict[str, Field] = {
     0,
     4096,
   ),
+  "most_members": Field(
+    0,
+    "static",
+    "most runs that one program trains side by side; 0: as many as fit into memory. A study keeps how it was divided",
+    0,
+    LARGEST_INT,
+  ),
   "data_memory": Field(
     0.25,
     "label",

@@ -34,9 +34,16 @@ ARGUMENTS = [f"--config.{name}={value}" for name, value in SMALL.items()]
 
 @pytest.fixture(scope="module", autouse=True)
 def without_pages():
-  """And a fifth of the coordinates, each of which is fitted by two families of distributions."""
+  """With a fifth of the coordinates, each of which is fitted by two families of distributions; networks of one layer."""
+  base = study.base
+
+  def shallow(config, dataset):
+    found = base(config, dataset)
+    return found | {"model_options": found["model_options"] | ({"depth": 1} if found["model"] == "mlp" else {})}
+
   with pytest.MonkeyPatch.context() as patch, undrawn():
     patch.setattr(gradients, "COORDINATES", 8)
+    patch.setattr(study, "base", shallow)
     yield
 
 

@@ -20,8 +20,8 @@ from tests.support.pages import undrawn
 SMALL = """
 def get_config():
   return {"dataset": "digits", "panel": "no bound", "model": "mlp", "latent_size": 4,
-          "model_options": {"generator_width": 8, "discriminator_width": 8},
-          "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250,
+          "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+          "optimizer": "sgd", "ema_decay": 0.0, "batch_size": 8, "steps": 4, "probe_every": 2, "evaluation_samples": 250,
           "evaluate_every": 4}
 
 def sweep(s):

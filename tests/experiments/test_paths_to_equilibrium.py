@@ -18,7 +18,8 @@ from tests.support.pages import undrawn
 SMALL = """
 def get_config():
   return {"dataset": "line", "panel": "gradient descent", "model": "mlp", "latent_size": 1,
-          "model_options": {"generator_width": 8, "discriminator_width": 8},
+          "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+          "ema_decay": 0.0,
           "batch_size": 8, "steps": 4, "probe_every": 2, "head_start": 2, "optimizer": "sgd",
           "generator_rate": 0.3, "discriminator_rate": 0.3,
           "evaluation_samples": 250, "evaluate_every": 2}

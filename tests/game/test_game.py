@@ -16,6 +16,7 @@ from tests.game.test_step import random_case, random_game, stepper
 from tests.support import records
 from tests.support.networks import pure
 from tests.support.records import fitted
+from tests.support.steps import bare
 from tests.support.theory import hypers_of, play
 
 W = ("wasserstein",)
@@ -124,6 +125,10 @@ def test_lecam_keeps_its_averages():
   assert float(state.memory.logit_means.real) == 0
 
 
+def counted(trace):
+  return trace.counts
+
+
 @pytest.mark.parametrize(
   ("fields", "updates"),
   [
@@ -139,10 +144,10 @@ def test_counters(fields, updates):
   """Per step (discriminator updates, generator updates, images); during the head start the generator's stand still."""
   spec, _, h, data, state = random_case(("hinge",), head_start=1, **fields)
   for _ in range(3):
-    state, trace = stepper(spec)(h, state, data)
+    state, counts = stepper(spec, counted)(h, state, data)
   d, g, images = updates
   assert [int(x) for x in state.counts] == [3 * d, 2 * g, 3 * images]
-  assert [int(x) for x in trace.counts] == [3 * d, 2 * g, 3 * images]
+  assert [int(x) for x in counts] == [3 * d, 2 * g, 3 * images]
 
 
 def drawn(spec, player, index, step=4):
@@ -190,9 +195,10 @@ def test_instance_noise_fades():
 def test_spectral_normalisation_in_the_step():
   """The critic that is trained and traced is the normalised one: its Lipschitz constant is at most 1."""
   spec, _, h, data, state = random_case(W, weight_constraint="spectral", discriminator_rate=0.05)
+  step = stepper(spec, lambda trace: trace.generator.logit_slope)
   for _ in range(5):
-    state, trace = stepper(spec)(h, state, data)
-  slopes = np.linalg.norm(np.asarray(trace.generator.logit_slope), axis=1)
+    state, slope = step(h, state, data)
+  slopes = np.linalg.norm(np.asarray(slope), axis=1)
   assert slopes.max() <= 1 + 1e-3
   assert len(state.memory.constraint) == 2
   for w, v in zip(state.disc_params, state.memory.constraint, strict=True):
@@ -204,7 +210,7 @@ def test_a_generator_penalty_moves_the_generator_only_by_its_gradient():
   spec, _, h, data, state = random_case(
     W, generator_penalty="weight_decay", generator_penalty_weight=0.3, optimizer="sgd"
   )
-  new, trace = stepper(spec)(h, state, data)
+  new, trace = stepper(spec, bare)(h, state, data)
   for old, now, g in zip(state.gen_params, new.gen_params, trace.generator.grads, strict=True):
     np.testing.assert_allclose(now, old - h.generator_rate * (g + 0.3 * old), rtol=1e-4, atol=1e-6)
   half = 0.5 * sum(float((np.asarray(x) ** 2).sum()) for x in state.gen_params)
@@ -218,7 +224,7 @@ def test_unrolled_gradient_is_that_of_the_whole_computation(name):
   Zero-sum, the generator's is minus the discriminator's whole loss: the critic's reply moves the real term too.
   """
   spec, played, h, data, state = random_case((name,), order="simultaneous", unroll_steps=2, unroll_rate=0.3)
-  _, trace = stepper(spec)(h, state, data)
+  _, trace = stepper(spec, bare)(h, state, data)
   draw = resident_batch(played, h, jnp.int32(0), data, "generator", 0)
   judge, generate = pure(played.discriminator).apply, pure(played.generator).apply
 
@@ -320,7 +326,7 @@ def test_losses_may_be_transformed_by_name():
     "fake_target": 0.0,
   }
   spec, _, h, data, state = random_case(("top_k(hinge)", "hinge"))
-  assert np.isfinite(float(stepper(spec)(h, state, data)[1].generator.loss))
+  assert np.isfinite(float(stepper(spec, bare)(h, state, data)[1].generator.loss))
 
 
 def test_every_penalty_of_the_discriminator_trains():
@@ -330,11 +336,11 @@ def test_every_penalty_of_the_discriminator_trains():
   spec, _, h, data, state = random_case(
     W, "+".join(chosen), penalty_weight=(0.01,) * len(chosen), augmentation="jitter"
   )
-  new, trace = stepper(spec)(h, state, data)
+  new, trace = stepper(spec, bare)(h, state, data)
   assert bool(trace.alive)
   assert float(trace.discriminator.penalty) > 0
   plain, _, h, data, state = random_case(W)
-  other, _ = stepper(plain)(h, state, data)
+  other, _ = stepper(plain, bare)(h, state, data)
   assert not np.allclose(new.disc_params[0], other.disc_params[0])
 
 

@@ -23,11 +23,11 @@ from gan_jax.core import types
 from gan_jax.data.dataset import Dataset
 from gan_jax.game import assemble
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_resident_step
 from gan_jax.models.players import plain
 from tests.conftest import ROOT
 from tests.game.test_step import hypers_of, spec_of
 from tests.support.records import fitted
+from tests.support.steps import compiled_step, nothing
 
 TABLE = ROOT / "tests" / "support" / "golden.json"
 STEPS = 7
@@ -109,8 +109,8 @@ def players(spec):
 
 def fingerprint(tree):
   """(norm, inner product with cos 1, cos 2, ...) of all entries in order."""
-  entries = jnp.concatenate([jnp.ravel(x).astype(jnp.float64) for x in jax.tree.leaves(tree)])
-  return [float(jnp.linalg.norm(entries)), float(entries @ jnp.cos(jnp.arange(1.0, len(entries) + 1)))]
+  entries = np.concatenate([np.ravel(x).astype(np.float64) for x in jax.tree.leaves(tree)])
+  return [float(np.linalg.norm(entries)), float(entries @ np.cos(np.arange(1.0, len(entries) + 1)))]
 
 
 def played(name):
@@ -121,7 +121,7 @@ def played(name):
   game = assemble(spec, Dataset(data, lambda x: x, (3,), 1, "points"), *players(spec))
   options = tuple(losses.default_options(n) for n in spec.losses)
   hypers = fitted(hypers_of(**RATES, loss_options=options, **traced), spec)
-  step = functools.partial(jax.jit(build_resident_step(game)), hypers)
+  step = functools.partial(compiled_step(game, nothing), hypers)
   state = initial_state(hypers, game)
   for _ in range(STEPS):
     state, _ = step(state, data)

@@ -1,5 +1,7 @@
 """What players remember: running statistics and singular vectors move with their own player, and with nobody else."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,10 +13,11 @@ from gan_jax.core.types import Batches, Data, Output
 from gan_jax.data.dataset import Dataset, decode_bytes
 from gan_jax.game.batches import draw, resident_batch
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_resident_step, build_step
+from gan_jax.game.step import build_step
 from gan_jax.models.players import from_linen
 from tests.game.test_step import hypers_of, spec_of
 from tests.support.records import fitted
+from tests.support.steps import compiled_step, nothing
 
 MOMENTUM = 0.9
 
@@ -37,18 +40,25 @@ class Discriminator(nn.Module):
     return Output(nn.Dense(1)(x)[:, 0], x, nn.Dense(2, name="classes")(x))
 
 
-def case(**fields):
-  """(game, hypers, data, state) of the two, with labels of two classes and uint8 examples."""
-  traced = {name: fields.pop(name) for name in ("head_start", "ema_decay", "generator_rate") if name in fields}
-  spec = spec_of(batch_size=8, latent_size=2, **fields)
+@functools.cache
+def compiled(spec):
+  """(game, data, its step, what begins it) of the two, with labels of two classes and uint8 examples."""
   stored = np.random.default_rng(0).integers(0, 256, (20, 3)).astype(np.uint8)
   data = Data(jnp.asarray(stored), jnp.arange(20, dtype=jnp.int32) % 2)
   dataset = Dataset(data, decode_bytes, (3,), 2, "points")
   generator, discriminator = from_linen(Generator(), (2,)), from_linen(Discriminator(), (3,), discriminator=True)
   played = game.assemble(spec, dataset, generator, discriminator)
   assert played.couples_batch
+  return played, data, compiled_step(played, nothing), jax.jit(lambda h: initial_state(h, played))
+
+
+def case(**fields):
+  """(game, hypers, step, data, state); games of one spec share a step."""
+  traced = {name: fields.pop(name) for name in ("head_start", "ema_decay", "generator_rate") if name in fields}
+  spec = spec_of(batch_size=8, latent_size=2, **fields)
+  played, data, step, begin = compiled(spec)
   h = fitted(hypers_of(**traced), spec)
-  return played, h, data, initial_state(h, played)
+  return played, h, step, data, begin(h)
 
 
 def mean_of(memory):
@@ -57,8 +67,7 @@ def mean_of(memory):
 
 def test_running_statistics_follow_the_batches_of_the_own_updates_alone():
   """Three discriminator updates a step: the generator's average moves once, by its own noise; the other's six times."""
-  played, h, data, state = case(n_critic=3)
-  step = jax.jit(build_resident_step(played))
+  played, h, step, data, state = case(n_critic=3)
   make = jax.jit(lambda s, noise: played.generator.apply(s.gen_params, s.memory.generator, noise, None, True)[0])
   ours, theirs = np.zeros(2), np.zeros(3)
   for _ in range(3):
@@ -74,8 +83,8 @@ def test_running_statistics_follow_the_batches_of_the_own_updates_alone():
 
 
 def test_evaluation_uses_the_running_statistics_and_moves_nothing():
-  played, h, data, state = case()
-  state, _ = jax.jit(build_resident_step(played))(h, state, data)
+  played, h, step, data, state = case()
+  state, _ = step(h, state, data)
   noise, memory = jax.random.normal(jax.random.key(1), (6, 2)), state.memory.generator
   whole, kept = played.generator.apply(state.gen_params, memory, noise, None, False)
   alone, _ = played.generator.apply(state.gen_params, memory, noise[:1], None, False)
@@ -87,8 +96,7 @@ def test_evaluation_uses_the_running_statistics_and_moves_nothing():
 
 
 def test_the_head_start_and_divergence_keep_the_memory():
-  played, h, data, state = case(head_start=2)
-  step = jax.jit(build_resident_step(played))
+  _, h, step, data, state = case(head_start=2)
   first, _ = step(h, state, data)
   assert not mean_of(first.memory.generator).any()
   assert mean_of(first.memory.discriminator).any()
@@ -102,8 +110,7 @@ def test_the_head_start_and_divergence_keep_the_memory():
 
 def test_the_average_has_a_memory_of_its_own():
   """At the first update the average is the generator; from then on its statistics lag as its weights do."""
-  played, h, data, state = case(ema_decay=0.99)
-  step = jax.jit(build_resident_step(played))
+  _, h, step, data, state = case(ema_decay=0.99)
   state, _ = step(h, state, data)
   np.testing.assert_array_equal(mean_of(state.memory.average), mean_of(state.memory.generator))
   before = mean_of(state.memory.average)
@@ -115,8 +122,7 @@ def test_the_average_has_a_memory_of_its_own():
 
 def test_a_spectrally_normalised_layer_keeps_up_with_its_weights():
   """Its power iteration is part of the discriminator's memory, and its estimate is NumPy's largest singular value."""
-  played, h, data, state = case(generator_rate=0.0)
-  step = jax.jit(build_resident_step(played))
+  _, h, step, data, state = case(generator_rate=0.0)
   for _ in range(60):
     state, _ = step(h, state, data)
   kernel = np.asarray(state.disc_params["Dense_0"]["kernel"])
@@ -132,8 +138,8 @@ def flattened(tree):
 
 def test_a_second_head_is_carried_and_trained_by_nothing():
   """Classes and features come with the logits; a loss on logits alone gives the other head no gradient."""
-  played, h, data, state = case()
-  after, _ = jax.jit(build_resident_step(played))(h, state, data)
+  played, h, step, data, state = case()
+  after, _ = step(h, state, data)
   np.testing.assert_array_equal(after.disc_params["classes"]["kernel"], state.disc_params["classes"]["kernel"])
   output, _ = played.discriminator.apply(state.disc_params, state.memory.discriminator, jnp.ones((4, 3)), None, True)
   assert (output.logits.shape, output.features.shape, output.classes.shape) == ((4,), (4, 5), (4, 2))
@@ -146,14 +152,14 @@ def test_a_second_head_is_carried_and_trained_by_nothing():
 )
 def test_batches_that_a_host_brings_are_those_on_the_device(fields):
   """Picked by NumPy out of an array that the device never sees whole: the same examples, so the same step."""
-  played, h, data, state = case(**fields)
-  resident, streamed = jax.jit(build_resident_step(played)), jax.jit(build_step(played))
+  played, h, step, data, state = case(**fields)
+  streamed = jax.jit(lambda *given: build_step(played)(*given)[0])
   images, labels = np.asarray(data.images), np.asarray(data.labels)
   numbers = Data(jnp.arange(20), jnp.arange(20))  # whose "images" are their own indices
   other = state
   for _ in range(4):
     chosen = jax.tree.map(np.asarray, draw(played.spec, h.seed, other.step, numbers))
     held_out = chosen.held_out and Data(images[chosen.held_out.images], labels[chosen.held_out.labels])
-    other, _ = streamed(h, other, Batches(images[chosen.images], labels[chosen.labels], held_out))
-    state, _ = resident(h, state, data)
+    other = streamed(h, other, Batches(images[chosen.images], labels[chosen.labels], held_out))
+    state, _ = step(h, state, data)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), state, other)

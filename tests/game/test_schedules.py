@@ -9,9 +9,9 @@ from gan_jax import game, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.game import schedules
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_resident_step
 from gan_jax.runner import grouping
 from gan_jax.runs import schema
+from tests.support.steps import bare, compiled_step
 
 
 def runs(*configs, **common):
@@ -63,7 +63,7 @@ def test_a_step_uses_the_value_of_its_step():
   (group,) = runs({"optimizer": "sgd", "generator_rate": 0.1, "schedules": {"generator_rate": {"to": 0.2, "steps": 4}}})
   dataset, h = data.load("digits"), jax.tree.map(lambda x: x[0], group.hypers)
   played = game.build(group.spec, dataset)
-  step, state = jax.jit(build_resident_step(played)), initial_state(h, played)
+  step, state = compiled_step(played, bare), initial_state(h, played)
   for number in range(6):
     state, trace = step(h, state, dataset.data)
     rate = 0.1 + 0.1 * min(number / 4, 1)

@@ -12,12 +12,12 @@ from gan_jax import data as datasets
 from gan_jax import game, losses, settings
 from gan_jax.core import types
 from gan_jax.game.state import early_decay, initial_state, moving_average
-from gan_jax.game.step import build_resident_step
 from gan_jax.models.players import plain
 from gan_jax.theory import dirac
 from tests.support import records
 from tests.support.networks import pure
 from tests.support.records import fitted
+from tests.support.steps import bare, compiled_step, nothing
 
 
 def spec_of(**fields):
@@ -52,9 +52,9 @@ def random_game(spec):
 
 
 @functools.cache
-def stepper(spec):
-  """Compiled once for all tests of one spec; hypers are traced."""
-  return jax.jit(build_resident_step(random_game(spec)))
+def stepper(spec, look=lambda trace: trace):
+  """Compiled once for all tests of one spec that look at the same of the trace; hypers are traced."""
+  return compiled_step(random_game(spec), look)
 
 
 def random_case(names, penalty="none", index=0, **hypers):
@@ -109,7 +109,7 @@ def all_gradients(penalty):
       for name, new_disc in new_discs.items()
     }
 
-  traces = {name: stepper(spec)(h._replace(loss_index=i), state, data)[1] for i, name in enumerate(SEVEN)}
+  traces = {name: stepper(spec, bare)(h._replace(loss_index=i), state, data)[1] for i, name in enumerate(SEVEN)}
   moved = {
     name: jax.tree.map(jnp.add, state.disc_params, trace.discriminator.updates) for name, trace in traces.items()
   }
@@ -129,9 +129,9 @@ def test_gradients_equal_those_of_the_whole_objective(name, penalty):
 def test_a_traced_loss_index_chooses_that_loss(index):
   _, _, _, data, _ = random_case(SEVEN)
   spec, _, h, data, state = random_case(SEVEN, index=index)
-  together = stepper(spec)(h, state, data)[1]
+  together = stepper(spec, bare)(h, state, data)[1]
   spec, _, h, data, state = random_case((SEVEN[index],))
-  alone = stepper(spec)(h, state, data)[1]
+  alone = stepper(spec, bare)(h, state, data)[1]
   assert float(together.generator.loss) == pytest.approx(float(alone.generator.loss), rel=1e-6)
   for player in ("generator", "discriminator"):
     grads = (getattr(trace, player).grads for trace in (together, alone))
@@ -149,7 +149,7 @@ def four_members():
     loss_index=jnp.arange(members) % 2,
     penalty_weights=(jnp.full(members, 0.1),),
   )
-  step = jax.jit(jax.vmap(build_resident_step(played), in_axes=(0, 0, None)))
+  step = jax.jit(jax.vmap(compiled_step(played, lambda trace: trace.alive), in_axes=(0, 0, None)))
   healthy = jax.vmap(lambda one: initial_state(one, played))(h)
   for _ in range(3):
     healthy, _ = step(h, healthy, data)
@@ -166,9 +166,9 @@ def test_a_member_that_diverges_is_frozen_and_its_neighbours_keep_their_bits(fou
   before = jax.tree.map(lambda x: x[2], faulty)
   for _ in range(4):
     healthy, _ = advance(healthy)
-    faulty, trace = advance(faulty)
+    faulty, alive = advance(faulty)
   assert faulty.diverged_at.tolist() == [-1, -1, 3, -1]
-  assert trace.alive.tolist() == [True, True, False, True]
+  assert alive.tolist() == [True, True, False, True]
   others = np.array([0, 1, 3])
   jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[others], b[others]), healthy, faulty)
   frozen = jax.tree.map(lambda x: x[2], faulty)
@@ -178,7 +178,7 @@ def test_a_member_that_diverges_is_frozen_and_its_neighbours_keep_their_bits(fou
 
 def test_head_start_keeps_the_generator_still():
   spec, _, h, data, state = random_case(("hinge",), head_start=3)
-  step = stepper(spec)
+  step = stepper(spec, nothing)
   states = [state]
   for _ in range(4):
     state, _ = step(h, state, data)
@@ -230,7 +230,7 @@ def test_the_ramp_is_a_half_life_of_a_twentieth_of_the_updates():
 def test_the_average_counts_the_generators_own_steps(n_gen):
   """A head start is not counted and moves nothing, and several generator updates of a step are averaged once."""
   spec, _, h, data, state = random_case(("hinge",), n_gen=n_gen, head_start=3, ema_decay=0.9999)
-  step, expected = stepper(spec), jax.device_get(state.gen_params)
+  step, expected = stepper(spec, nothing), jax.device_get(state.gen_params)
   for number in range(3 + 20):
     state, _ = step(h, state, data)
     if number < 3:
@@ -244,7 +244,7 @@ def test_the_average_counts_the_generators_own_steps(n_gen):
 def test_without_averaging_the_average_is_the_generator_to_the_bit():
   spec, _, h, data, state = random_case(("hinge",), head_start=2, ema_decay=0.0)
   for _ in range(6):
-    state, _ = stepper(spec)(h, state, data)
+    state, _ = stepper(spec, nothing)(h, state, data)
     jax.tree.map(np.testing.assert_array_equal, state.gen_ema, state.gen_params)
 
 
@@ -253,7 +253,7 @@ def test_same_seed_same_data_and_noise_for_every_loss():
   images = []
   for name in ("minimax", "least_squares"):
     spec, _, h, data, state = random_case((name,), discriminator_rate=0.0)
-    images.append(stepper(spec)(h, state, data)[1].generator.real_logits)
+    images.append(stepper(spec, bare)(h, state, data)[1].generator.real_logits)
   np.testing.assert_array_equal(*images)
 
 
@@ -263,7 +263,7 @@ def test_every_critic_step_sees_the_next_batch(taken):
   from gan_jax.data.order import example_indices
 
   spec, played, h, data, state = random_case(("hinge",), discriminator_rate=0.0)
-  _, trace = stepper(spec._replace(n_critic=3))(h, state._replace(step=jnp.int32(taken)), data)
+  _, trace = stepper(spec._replace(n_critic=3), bare)(h, state._replace(step=jnp.int32(taken)), data)
   real = data.images[example_indices(0, (3 * taken + 2) * 8, 8, 20)]
   expected = pure(played.discriminator).apply(state.disc_params, real, None)
   np.testing.assert_allclose(trace.generator.real_logits, expected, rtol=1e-5, atol=1e-6)
@@ -271,7 +271,7 @@ def test_every_critic_step_sees_the_next_batch(taken):
 
 def test_no_recompilation_on_the_second_call():
   _spec, played, h, data, state = random_case(SEVEN, "r1")
-  step = jax.jit(build_resident_step(played))
+  step = compiled_step(played, nothing)
   state, _ = step(jax.tree.map(jnp.asarray, h), state, data)
   step(jax.tree.map(jnp.asarray, h)._replace(loss_index=jnp.asarray(3), generator_rate=jnp.asarray(0.1)), state, data)
   assert step._cache_size() == 1

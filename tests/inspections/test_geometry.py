@@ -12,7 +12,6 @@ from gan_jax.core.errors import BadInput
 from gan_jax.game import discriminator, generator
 from gan_jax.game.batches import resident_batch
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import geometry, krylov
 from gan_jax.metrics import Quality
 from gan_jax.models.players import plain
@@ -21,6 +20,7 @@ from gan_jax.theory import dirac
 from tests.game.test_step import random_case, stepper
 from tests.support.networks import pure
 from tests.support.records import fitted
+from tests.support.steps import bare, compiled_step, nothing
 from tests.support.theory import Play, hypers_of, play, roots, same, spec_of
 
 BLOCKS = np.array([[0.9, 0.4], [-0.4, 0.9]])
@@ -280,7 +280,7 @@ def test_a_weight_that_never_had_a_gradient_adds_a_one_and_no_nan():
   h, found = fitted(hypers_of(("non_saturating",)), spec), []
   for player in (generator, idle):
     played = game.assemble(spec, dirac.dataset(), player, discriminator)
-    step, state = jax.jit(build_resident_step(played)), initial_state(h, played)
+    step, state = compiled_step(played, nothing), initial_state(h, played)
     for _ in range(2):
       state = step(h, state, dirac.dataset().data)[0]
     statistics = jax.jit(geometry.build(played))(h, state, dirac.dataset().data)
@@ -331,7 +331,7 @@ def test_a_loss_that_was_not_chosen_does_not_leak():
     many = jax.tree.map(lambda x: jnp.stack([jnp.asarray(x)] * 2), (h, loud))
     statistics = jax.jit(jax.vmap(lambda h, s, m=measure, d=examples: m(h, s, d)))(*many)
     results.append(geometry.finish(jax.device_get(statistics)))
-  assert np.asarray(stepper(spec)(h, loud, examples)[1].generator.fake_logits).max() > 100  # e^(f - 1) is inf
+  assert np.asarray(stepper(spec, bare)(h, loud, examples)[1].generator.fake_logits).max() > 100  # e^(f - 1) is inf
   for name, value in results[0].items():
     assert np.isfinite(value).all(), name
     np.testing.assert_allclose(value, results[1][name], rtol=1e-3, atol=1e-5)

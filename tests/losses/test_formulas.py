@@ -9,7 +9,7 @@ from gan_jax.losses.registry import minus, plus
 from gan_jax.theory import critics
 from gan_jax.theory.gaussians import log_ratio
 from tests.support import formulas
-from tests.support.known_losses import check_texts
+from tests.support.known_losses import at_batches, check_texts, measured
 
 R, F = np.array([0.3, -1.2, 2.5]), np.array([-0.45, 1.6, -2.8])
 NAMES = formulas.of_batch(R, F, {"alpha": 3.0, "pi": 0.3})
@@ -62,9 +62,11 @@ def test_what_is_refused(text):
   ],
 )
 def test_a_card_that_says_something_else_is_noticed(name, field, text, x64):
-  check_texts(name, LOSSES[name].builder, CARDS[name])
+  loss = LOSSES[name].builder, CARDS[name]
+  found = measured({name: loss}, at_batches)[name]
+  check_texts(name, *loss, found)
   with pytest.raises((AssertionError, formulas.Unreadable)):
-    check_texts(name, LOSSES[name].builder, CARDS[name]._replace(**{field: text}))
+    check_texts(name, loss[0], CARDS[name]._replace(**{field: text}), found)
 
 
 @pytest.mark.parametrize(

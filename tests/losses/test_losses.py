@@ -1,5 +1,6 @@
 """Every registered loss against its row in `known_losses.py`, and what a loss owes to the step that calls it."""
 
+import functools
 import inspect
 
 import jax
@@ -13,7 +14,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.losses import CARDS, LOSSES, transforms
 from gan_jax.losses.registry import Card, register
 from gan_jax.losses.table import markdown_table, optimal_range, text_card, text_table
-from tests.support.known_losses import CHECKS, GOLDEN, KNOWN, close, slope_of, spread
+from tests.support.known_losses import CHECKS, GOLDEN, KNOWN, close, measured, slope_of, spread
 
 NAMES = sorted(LOSSES)
 SIGNED = [name for name in NAMES if not CARDS[name].symmetric]
@@ -27,11 +28,17 @@ def test_every_loss_has_a_row():
   assert not unknown, f"KNOWN in tests/support/known_losses.py has rows for losses that are not registered: {unknown}"
 
 
+@functools.cache
+def of_all(part):
+  """What a part of the checks looks at, of every loss that has a row."""
+  return measured({name: (LOSSES[name].builder, CARDS[name]) for name in NAMES if name in KNOWN}, part)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_known(check, name, x64):
   assert name in KNOWN, f"add a row with the paper's formulas to KNOWN in tests/support/known_losses.py for {name!r}"
-  check(name, LOSSES[name].builder, CARDS[name])
+  check(name, LOSSES[name].builder, CARDS[name], of_all(CHECKS[check])[name])
 
 
 def test_slopes_keep_their_tails_in_float32():

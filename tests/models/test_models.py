@@ -48,15 +48,14 @@ def build(model, shape, conditional=True, **fields):
 
 def settled(player):
   """`pure`, with a fresh memory that is computed once: what makes it takes longer to compile than a pass."""
-  init = jax.jit(player.init)
   some = jax.tree.leaves(jax.eval_shape(player.init, jax.random.key(0))[1])
-  memory = init(jax.random.key(0))[1] if some else {}
+  memory = jax.jit(lambda key: player.init(key)[1])(jax.random.key(0)) if some else {}
 
   def apply(params, inputs, labels):
     outputs, _ = player.apply(params, memory, inputs, labels, True)
     return outputs.logits if isinstance(outputs, Output) else outputs
 
-  return Pure(lambda key: init(key)[0], jax.jit(apply))
+  return Pure(jax.jit(lambda key: player.init(key)[0]), jax.jit(apply))
 
 
 @functools.cache
@@ -94,10 +93,10 @@ def test_every_model_has_its_shapes(model):
 
 @pytest.mark.parametrize(("model", "shape"), PAIRS)
 def test_shapes_dtypes_and_range(model, shape):
-  (generator, discriminator), (gen_params, disc_params) = build(model, shape), start(model, shape)
+  (generator, discriminator), (gen_params, disc_params) = build(model, shape), anywhere(model, shape)
   noise, images, labels = batch(shape)
   fakes = generator.apply(gen_params, 100 * noise, labels)
-  logits = discriminator.apply(disc_params, images, labels)
+  logits = jax.eval_shape(discriminator.apply, disc_params, images, labels)
   assert (fakes.shape, fakes.dtype) == ((4, *shape), jnp.float32)
   assert (logits.shape, logits.dtype) == ((4,), jnp.float32)
   # Images are bounded by tanh; points are not bounded at all.

@@ -12,11 +12,11 @@ from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_points
 from gan_jax.data.order import example_indices
 from gan_jax.game.state import initial_state
-from gan_jax.game.step import build_resident_step
 from gan_jax.models.packing import pack, packed
 from gan_jax.runner import grouping
 from gan_jax.settings.records import Spec
 from tests.support.networks import pure
+from tests.support.steps import bare, compiled_step
 
 SMALL = {"latent_size": 2, "batch_size": 8}
 WIDTHS = {"generator_width": 6, "discriminator_width": 5}
@@ -103,7 +103,7 @@ def played(**fields):
 def test_both_players_follow_the_gradient_of_the_packed_objective(loss):
   """Against the objective written out: the discriminator on [B/m, 2m] rows, differentiated in one piece."""
   spec, built, hypers, data, state = played(packing=2, loss=loss, order="simultaneous", hold_out=4)
-  _, trace = jax.jit(build_resident_step(built))(hypers, state, data)
+  _, trace = compiled_step(built, bare)(hypers, state, data)
   assert (
     trace.generator.real_logits.shape
     == trace.generator.fake_logits.shape
@@ -135,7 +135,7 @@ def test_both_players_follow_the_gradient_of_the_packed_objective(loss):
 def test_slopes_and_factors_of_packs():
   """The slope of a pack's logit has a part for each member, and the three factors still multiply to the gradient."""
   _spec, built, hypers, data, state = played(packing=4, lens="minimax+hinge")
-  _, trace = jax.jit(build_resident_step(built))(hypers, state, data)
+  _, trace = compiled_step(built)(hypers, state, data)
   assert trace.generator.logit_cotangent.shape == (2,)
   assert trace.generator.logit_slope.shape == trace.generator.image_cotangent.shape == (8, 2)
   weights = np.repeat(trace.generator.logit_cotangent, 4)[:, None]
@@ -160,9 +160,10 @@ def test_slopes_and_factors_of_packs():
 )
 def test_what_goes_with_packing(fields):
   _spec, built, hypers, data, state = played(packing=2, penalty_weight=0.1, **fields)
-  state, trace = jax.jit(build_resident_step(built))(hypers, state, data)
-  assert bool(trace.alive)
-  assert np.isfinite(trace.discriminator.loss)
+  step = compiled_step(built, lambda trace: (trace.alive, trace.discriminator.loss))
+  _, (alive, loss) = step(hypers, state, data)
+  assert bool(alive)
+  assert np.isfinite(loss)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ import itertools
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import in_chunks
-from gan_jax.runner import evaluation, grouping, loop, population
+from gan_jax.runner import blocks, evaluation, grouping, loop, mesh, population
 from tests.conftest import ROOT
 
 SMALL = {
@@ -101,13 +103,17 @@ def test_a_plan_covers_every_step_once(steps, probe, cadence):
 
 @pytest.fixture(scope="module")
 def trained():
-  """Five members (not a multiple of the four devices) for 6 steps in chunks of 2 windows of 3 steps."""
+  """Five members (not a multiple of the four devices) for 6 steps in chunks of 2 windows of 3 steps.
+
+  A device's two members are trained one after the other (see gan_jax/runner/blocks.py).
+  """
   losses = ["minimax", "hinge", "wasserstein", "relativistic", "least_squares"]
   members = configs(*({"loss": loss, "seed": i, "steps": 6, "probe_every": 3} for i, loss in enumerate(losses)))
   (group,) = grouping.group(members)
   dataset = data.load("digits")
   built = game.build(group.spec, dataset)
-  program = population.compile_group(group, built, dataset, NO_QUALITY)
+  with mock.patch.object(blocks, "CACHE", 0):
+    program = population.compile_group(group, built, dataset, NO_QUALITY)
   state = program.init(program.hypers)
   state, rows = program.advance(program.hypers, state, program.data, 2, 3)
   return group, built, dataset, program, state, rows
@@ -137,6 +143,34 @@ def test_a_member_of_a_population_is_the_run_alone(trained):
     )
 
 
+@pytest.mark.parametrize(("blocks_of", "axis"), [(1, 0), (2, 1), (6, 1)])
+def test_blocks_in_turn_are_all_members_at_once(blocks_of, axis):
+  """Of a function whose members do not mix: states, feeds and rows keep their places."""
+
+  def function(scale, state, feed):
+    assert len(state) == blocks_of
+    rows = {"sum": feed.sum(0), "first": feed[0]}  # [members]
+    return state * scale + feed.sum(0), rows if axis == 0 else {name: jnp.stack([x, -x]) for name, x in rows.items()}
+
+  scale, state, feed = jnp.arange(6.0), jnp.arange(6.0) + 10, jnp.arange(18.0).reshape(3, 6)
+  found, rows = jax.jit(blocks.in_turn(function, blocks_of, axis))(scale, state, feed)
+  total = np.arange(18.0).reshape(3, 6).sum(0)
+  np.testing.assert_array_equal(found, np.arange(6.0) * (np.arange(6.0) + 10) + total)
+  expected = total if axis == 0 else np.stack([total, -total])
+  np.testing.assert_array_equal(rows["sum"], expected)
+  np.testing.assert_array_equal(rows["first"], np.arange(6.0) if axis == 0 else [np.arange(6.0), -np.arange(6.0)])
+
+
+@pytest.mark.parametrize(
+  ("members", "bytes_each", "expected"),
+  [(1, 2**30, 1), (8, 2**30, 1), (72, 2**20, 2), (72, 800_000, 3), (72, 1, 18), (68, 2**20, 1), (5, 100, 2)],
+)
+def test_a_block_divides_the_members_of_a_device_and_fits_the_cache(members, bytes_each, expected):
+  layout = mesh.Layout(jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(4, 1), ("members", "batch")), members, 0)
+  layout = layout._replace(padded=-(-members // 4) * 4)
+  assert blocks.size(layout, jax.ShapeDtypeStruct((bytes_each,), np.uint8)) == expected
+
+
 def test_every_probed_value_is_finite_and_float32_and_counts_are_whole(trained):
   *_, rows = trained
   for name, values in rows.items():
@@ -152,7 +186,7 @@ def test_every_probed_value_is_finite_and_float32_and_counts_are_whole(trained):
 
 IN_SEVERAL_WAYS = """
 import jax, numpy as np
-from gan_jax import data, game, settings; from gan_jax.runner import feeding, grouping, population
+from gan_jax import data, game, settings; from gan_jax.runner import blocks, feeding, grouping, population
 
 losses = ["minimax", "relativistic"]
 small = {"steps": 6, "probe_every": 3, "batch_size": 16,
@@ -166,6 +200,7 @@ def end(windows, length, **asked):
   state, rows = program.advance(program.hypers, program.init(program.hypers), program.data, windows, length)
   return jax.device_get(state), rows
 
+blocks.CACHE = 0  # one member after the other
 full, many = end(3, 2, lens="minimax+hinge", probes="layers+noise")
 
 # From the host, in feeds of one step, stopped on the way, with the usual probes at other steps: the same bits.

@@ -4,6 +4,7 @@
 `mutants.py` uses to catch a loss that was broken on purpose.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -393,19 +394,18 @@ def close(got: Any, expected: Any, rtol: float, what: str, atol: float = 0.0) ->
   np.testing.assert_allclose(np.asarray(got), np.asarray(expected), rtol=rtol, atol=atol, err_msg=what)
 
 
-def check_values(name: str, build: Builder, card: Card) -> None:
-  """Both halves agree with the paper's formula, example by example, at the default and at other hyperparameters."""
-  known = KNOWN[name]
-  for options in ({}, dict(known.other)):
-    loss = build(**options)
-    for real, fake in (*BATCHES, LOW, (LOW[0][:1], LOW[1][:1])) if known.cancels else BATCHES:
-      for half, formula in ((loss.discriminator, known.discriminator), (loss.generator, known.generator)):
-        got = half(jnp.asarray(real), jnp.asarray(fake))
-        assert got.shape == real.shape
-        close(got, formula(real, fake, **options), 1e-9, f"{name} {options}", atol=1e-11)
-  real, fake = GOLDEN
-  means = [float(jnp.mean(half(jnp.asarray(real), jnp.asarray(fake)))) for half in build()]
-  close(means, known.golden, 2e-11, f"{name}: golden means", atol=6e-12)
+# What the checks look at. Each part is a function of arrays, so that `measured` computes it for four losses in one program:
+# alone, every operation of a loss is a program of its own, and half a minute goes into compiling them.
+
+# Two atoms: p = (3/5, 2/5), q = (1/5, 4/5); 25 rows hold every pair of five reals and five fakes, as atoms 0 and 1.
+P1, Q1 = 0.6, 0.2
+REAL_ATOM = np.repeat([0, 0, 0, 1, 1], 5)
+FAKE_ATOM = np.tile([0, 1, 1, 1, 1], 5)
+ATOMS = np.log([P1 / Q1, (1 - P1) / (1 - Q1)])
+LOG_RATIO = np.array([-2.0, -0.7, 0.4, 1.5])
+STEPS = (0.0, 1e-3, -1e-3, 0.3, -0.3, 3.0, -3.0)  # from the optimal logit
+SHIFT = 3.25
+ENDS = (np.array([[-1, 1, 0, 0], [-1, 1, -1, 1]]), np.array([[0, 0, -1, 1], [-1, 1, 1, -1]]))  # of reals, of fakes
 
 
 def spread(limit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -414,42 +414,70 @@ def spread(limit: float) -> tuple[np.ndarray, np.ndarray]:
   return np.roll(fake[::-1], 7) * 0.93, fake
 
 
-def check_slopes(name: str, build: Builder, card: Card) -> None:
-  """The card's slope is the derivative, relatively, from -100 to 100, at the default and at other hyperparameters."""
-  for options in ({}, dict(KNOWN[name].other)):
-    chosen = {**_defaults(build), **options}
-    real, fake = spread(100.0)
-    generator = build(**options).generator
-    got = slope_of(jax.jit(generator) if KNOWN[name].cancels else generator, 1, real, fake)
-    expected = card.slope_at(jnp.asarray(real), jnp.asarray(fake), **chosen)
-    atol = 1e-13 * np.abs(got).max() if KNOWN[name].cancels else 1e-300
-    close(got, expected, 1e-8, f"{name} {options}: slope", atol=atol)
-    if KNOWN[name].cancels and not options:
-      check_few(name, generator, lambda r, f, chosen=chosen: card.slope_at(r, f, **chosen))
+def shapes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """(reals, fakes) [N, B] of each size of batch that is looked at."""
+  shifted, negative = ([tuple(f(x) for x in pair) for pair in BATCHES] for f in (lambda x: x + SHIFT, np.negative))
+  few = BATCHES[1]
+  pairs = {
+    "four": [*BATCHES, LOW, *shifted, *negative],
+    "many": [spread(3.0), spread(100.0)],
+    "one": [tuple(x[:1] for x in LOW), tuple(x[:1] for x in few)],
+    "two": [tuple(x[:2] for x in few)],
+  }
+  return {size: tuple(np.stack(side) for side in zip(*found, strict=True)) for size, found in pairs.items()}
 
 
-def check_few(name: str, generator: Callable[..., jax.Array], slope_at: Callable[..., jax.Array]) -> None:
-  """As `check_slopes`, of batches of one and of two, which have no pairs of different examples, and one."""
-  pull = jax.grad(lambda f, r: jnp.sum(generator(r, f)))
-  both = jax.jit(lambda r, f: (pull(f, r), slope_at(r, f)))
-  for size in (1, 2):
-    close(*both(BATCHES[1][0][:size], BATCHES[1][1][:size]), 1e-8, name, atol=1e-14)
+SHAPES = shapes()
 
 
-def check_zero_sum(name: str, build: Builder, card: Card) -> None:
-  """`zero_sum` says, both ways, whether the generator's slope is minus the discriminator's."""
-  loss = build()
-  differs = False
-  for real, fake in (*BATCHES, LOW):
-    ours, theirs = slope_of(loss.generator, 1, real, fake), slope_of(loss.discriminator, 1, real, fake)
-    differs = differs or not np.allclose(ours, -theirs, rtol=1e-9)
-  assert card.zero_sum != differs, f"{name}: the card says zero_sum={card.zero_sum}"
+class Seen(NamedTuple):
+  """Of one loss at one batch, or at several."""
+
+  discriminator: Any  # [B]
+  generator: Any  # [B]
+  discriminator_slope: Any  # [B]: of the sum, by the fake logits
+  generator_slope: Any
+  card_slope: Any
+
+  def at(self, index: int) -> "Seen":
+    return Seen(*(x[index] for x in self))
 
 
-# Two atoms: p = (3/5, 2/5), q = (1/5, 4/5); 25 rows hold every pair of five reals and five fakes, as atoms 0 and 1.
-P1, Q1 = 0.6, 0.2
-REAL_ATOM = np.repeat([0, 0, 0, 1, 1], 5)
-FAKE_ATOM = np.tile([0, 1, 1, 1, 1], 5)
+def given(name: str) -> list[dict[str, float]]:
+  """The default hyperparameters, and others where the loss has any."""
+  return [{}, dict(KNOWN[name].other)] if KNOWN[name].other else [{}]
+
+
+def _defaults(build: Builder) -> dict[str, float]:
+  return {key: parameter.default for key, parameter in inspect.signature(build).parameters.items()}
+
+
+def at_batches(name: str, build: Builder, card: Card, inputs: Any) -> list[dict[str, Seen]]:
+  """{size: what the loss is at its batches} for each of `given`; of one and of two examples where terms cancel."""
+
+  def at(loss: Loss, options: dict[str, float], real: jax.Array, fake: jax.Array) -> Seen:
+    values, pulls = zip(*(jax.vjp(lambda f, half=half: half(real, f), fake) for half in loss), strict=True)
+    slopes = (pull(jnp.ones_like(value))[0] for pull, value in zip(pulls, values, strict=True))
+    return Seen(*values, *slopes, card.slope_at(real, fake, **options))
+
+  sizes = ("four", "many", "one", "two") if KNOWN[name].cancels else ("four", "many")
+  found = []
+  for options in given(name):
+    looked = jax.vmap(functools.partial(at, build(**options), {**_defaults(build), **options}))
+    if card.pairing == "none":  # the many logits are more batches of four: one trace for both
+      found.append(in_fours(looked, inputs["batches"]))
+    else:
+      found.append({size: looked(*inputs["batches"][size]) for size in sizes})
+  return found
+
+
+def in_fours(looked: Callable[..., Seen], batches: Any) -> dict[str, Seen]:
+  """As `at_batches`, of a loss of which no example meets another: all logits as batches of four."""
+  (n, _), (rows, size) = batches["four"][0].shape, batches["many"][0].shape
+  fours = [jnp.pad(x, ((0, 0), (0, -size % 4)), mode="wrap").reshape(-1, 4) for x in batches["many"]]
+  both = looked(*(jnp.concatenate(pair) for pair in zip(batches["four"], fours, strict=True)))
+  many = Seen(*(x[n:].reshape(rows, -1)[:, :size] for x in both))
+  return {"four": Seen(*(x[:n] for x in both)), "many": many}
 
 
 def batches_of_two(loss: Loss) -> Callable[[jax.Array], jax.Array]:
@@ -459,103 +487,166 @@ def batches_of_two(loss: Loss) -> Callable[[jax.Array], jax.Array]:
   return jax.jit(lambda v: jnp.mean(jax.vmap(loss.discriminator)(v[real], v[fake])))
 
 
-def check_coupled_optimum(name: str, build: Builder, card: Card) -> None:
-  """Where examples meet, the card's optimal logit is stationary on the population of all pairs of two atoms."""
-  for options in ({}, dict(KNOWN[name].other)):
-    loss = build(**options)
-    log_ratio = jnp.log(jnp.asarray([P1 / Q1, (1 - P1) / (1 - Q1)]))
-    best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
-    whole = lambda v, loss=loss: jnp.mean(loss.discriminator(v[REAL_ATOM], v[FAKE_ATOM]))  # noqa: E731
-    slope = jax.grad(batches_of_two(loss) if KNOWN[name].drawn else whole)(best)
-    close(slope, [0, 0], 0, f"{name} {options}: stationary", atol=1e-12)
+def at_optimum(name: str, build: Builder, card: Card, inputs: Any) -> Any:
+  """(optimal logits, the cost of logits `STEPS` from them, its slope) for each of `given`; None without such a logit.
 
-
-def check_optimum(name: str, build: Builder, card: Card) -> None:
-  """At the card's optimal logit v(p/q), p A(v) + q C(v) is stationary and least; A, C: the terms of real and fake."""
+  Where examples meet, the cost is that of the population of all pairs of two atoms, at the optimum alone.
+  """
   if card.optimal_logit_at is None:
-    return
-  if card.pairing != "none":
-    check_coupled_optimum(name, build, card)
-    return
-  known = KNOWN[name]
-  for options in ({}, dict(known.other)):
+    return None
+  known, found = KNOWN[name], []
+  for options in given(name):
     loss = build(**options)
-    log_ratio = jnp.asarray([-2.0, -0.7, 0.4, 1.5])
+    log_ratio = inputs["atoms" if card.pairing != "none" else "log_ratio"]
     best = card.optimal_logit_at(log_ratio, **{**_defaults(build), **options})
     zero = jnp.zeros_like(best)
 
     def cost(v, loss=loss, log_ratio=log_ratio, zero=zero):
       return jnp.exp(log_ratio) * loss.discriminator(v, zero) + loss.discriminator(zero, v)
 
-    assert np.all(best <= known.highest), f"{name}: an optimal logit above {known.highest}"
-    at = np.asarray(cost(best))
-    assert np.all(np.isfinite(at))
-    for step in (1e-3, 0.3, 3.0):
-      for other in (best - step, best + step):
-        other = jnp.minimum(other, known.highest)
-        assert np.all(np.asarray(cost(other)) >= at - 1e-12), f"{name} {options}: v = {other} costs less than {best}"
-    if np.all(np.isfinite(np.asarray(best))) and not known.kinked:
-      close(jax.grad(lambda v: jnp.sum(cost(v)))(best), 0 * at, 0, f"{name} {options}: stationary", atol=1e-9)
-    elif known.kinked:
-      for other in (best - 1e-3, best + 1e-3):  # no flat piece around a kink
-        strict = np.asarray(other <= known.highest)
-        assert np.all(np.asarray(cost(other))[strict] > at[strict] + 1e-5), f"{name}: {best} is no strict minimum"
+    steps = inputs["steps"]
+    if card.pairing != "none":  # over atoms, and the optimum itself alone
+      whole = lambda v, loss=loss: jnp.mean(loss.discriminator(v[REAL_ATOM], v[FAKE_ATOM]))  # noqa: E731
+      cost, steps = batches_of_two(loss) if known.drawn else whole, steps[:1]
+    others = jnp.minimum(best[None] + steps[:, None], known.highest)
+    found.append((best, jax.vmap(cost)(others), jax.grad(lambda v, cost=cost: jnp.sum(cost(v)))(best)))
+  return found
 
 
-def check_overflow(name: str, build: Builder, card: Card) -> None:
-  """In float32 all is finite up to `overflows_at` (up to 1e4 without one), and something is not just beyond it."""
-  limits = (1e4,) if card.overflows_at is None else (0.99 * card.overflows_at, 1.01 * card.overflows_at)
-  finite = []
-  for limit in limits:
+def at_ends(name: str, build: Builder, card: Card, inputs: Any) -> list[jax.Array]:
+  """[number of ends]: for each of `limits`, whether values and slopes of both halves are finite in float32."""
+
+  def finite(real: jax.Array, fake: jax.Array) -> jax.Array:
     numbers = []
-    for real, fake in (([-1, 1, 0, 0], [0, 0, -1, 1]), ([-1, 1, -1, 1], [-1, 1, 1, -1])):
-      ends = (jnp.asarray(real, jnp.float32) * limit, jnp.asarray(fake, jnp.float32) * limit)
-      for half in build():
-        values, pull = jax.vjp(half, *ends)
-        numbers += [values, *pull(jnp.ones_like(values))]
-    finite.append(all(np.all(np.isfinite(np.asarray(x))) for x in numbers))
-  assert finite[0], f"{name}: not finite at |logit| = {limits[0]:g}"
-  assert len(finite) == 1 or not finite[1], f"{name}: still finite at |logit| = {limits[1]:g}, beyond overflows_at"
+    for half in build():
+      values, pull = jax.vjp(half, real, fake)
+      numbers += [values, *pull(jnp.ones_like(values))]
+    return jnp.stack([jnp.isfinite(x).all() for x in numbers]).all()
+
+  return [jax.vmap(finite)(*(x * jnp.float32(limit) for x in inputs["ends"])) for limit in limits(card)]
 
 
-def check_shift(name: str, build: Builder, card: Card) -> None:
+def limits(card: Card) -> tuple[float, ...]:
+  return (1e4,) if card.overflows_at is None else (0.99 * card.overflows_at, 1.01 * card.overflows_at)
+
+
+PARTS = (at_batches, at_optimum, at_ends)
+
+
+def measured(chosen: Mapping[str, tuple[Builder, Card]], part: Callable[..., Any]) -> dict[str, Any]:
+  """{loss: what the part finds}, by one program for every four of them. In double precision, but for `at_ends`."""
+  inputs = {
+    "batches": SHAPES,
+    "atoms": ATOMS,
+    "log_ratio": LOG_RATIO,
+    "steps": np.array(STEPS),
+    "ends": tuple(x.astype(np.float32) for x in ENDS),
+  }
+  found, names = {}, sorted(chosen)
+  for few in (names[i : i + 4] for i in range(0, len(names), 4)):  # one for all is larger than its parts together
+    program = jax.jit(lambda inputs, few=few: {name: part(name, *chosen[name], inputs) for name in few})
+    found |= jax.device_get(program(inputs))
+  return found
+
+
+# The checks.
+
+
+def check_values(name: str, build: Builder, card: Card, found: Any) -> None:
+  """Both halves agree with the paper's formula, example by example, at the default and at other hyperparameters."""
+  known = KNOWN[name]
+  for options, sizes in zip(given(name), found, strict=True):
+    seen = [(pair, sizes["four"].at(i)) for i, pair in enumerate((*BATCHES, LOW)[: 3 if known.cancels else 2])]
+    seen += [(tuple(x[:1] for x in LOW), sizes["one"].at(0))] if known.cancels else []
+    for (real, fake), at in seen:
+      for got, formula in ((at.discriminator, known.discriminator), (at.generator, known.generator)):
+        assert got.shape == real.shape
+        close(got, formula(real, fake, **options), 1e-9, f"{name} {options}", atol=1e-11)
+  golden = found[0]["four"].at(0)
+  means = [np.mean(golden.discriminator), np.mean(golden.generator)]
+  close(means, known.golden, 2e-11, f"{name}: golden means", atol=6e-12)
+
+
+def check_slopes(name: str, build: Builder, card: Card, found: Any) -> None:
+  """The card's slope is the derivative, relatively, from -100 to 100, at the default and at other hyperparameters.
+
+  Where terms cancel also of batches of one and of two, which have no pairs of different examples, and one.
+  """
+  for options, sizes in zip(given(name), found, strict=True):
+    at = sizes["many"].at(1)
+    atol = 1e-13 * np.abs(at.generator_slope).max() if KNOWN[name].cancels else 1e-300
+    close(at.generator_slope, at.card_slope, 1e-8, f"{name} {options}: slope", atol=atol)
+    if KNOWN[name].cancels and not options:
+      for few in (sizes["one"].at(1), sizes["two"].at(0)):
+        close(few.generator_slope, few.card_slope, 1e-8, name, atol=1e-14)
+
+
+def check_zero_sum(name: str, build: Builder, card: Card, found: Any) -> None:
+  """`zero_sum` says, both ways, whether the generator's slope is minus the discriminator's."""
+  ours, theirs = (x[:3] for x in (found[0]["four"].generator_slope, found[0]["four"].discriminator_slope))
+  differs = not np.allclose(ours, -theirs, rtol=1e-9)
+  assert card.zero_sum != differs, f"{name}: the card says zero_sum={card.zero_sum}"
+
+
+def check_optimum(name: str, build: Builder, card: Card, found: Any) -> None:
+  """At the card's optimal logit v(p/q), p A(v) + q C(v) is stationary and least; A, C: the terms of real and fake.
+
+  Where examples meet it is stationary on the population of all pairs of two atoms.
+  """
+  if card.optimal_logit_at is None:
+    return
+  known = KNOWN[name]
+  for options, (best, costs, slope) in zip(given(name), found, strict=True):
+    if card.pairing != "none":
+      close(slope, [0, 0], 0, f"{name} {options}: stationary", atol=1e-12)
+      continue
+    assert np.all(best <= known.highest), f"{name}: an optimal logit above {known.highest}"
+    at = costs[0]
+    assert np.all(np.isfinite(at))
+    for step, other in zip(STEPS[1:], costs[1:], strict=True):
+      assert np.all(other >= at - 1e-12), f"{name} {options}: v = {best + step} costs less than {best}"
+    if np.all(np.isfinite(best)) and not known.kinked:
+      close(slope, 0 * at, 0, f"{name} {options}: stationary", atol=1e-9)
+    elif known.kinked:
+      for step, other in list(zip(STEPS, costs, strict=True))[1:3]:  # no flat piece around a kink
+        strict = best + step <= known.highest
+        assert np.all(other[strict] > at[strict] + 1e-5), f"{name}: {best} is no strict minimum"
+
+
+def check_overflow(name: str, build: Builder, card: Card, found: Any) -> None:
+  """In float32 all is finite up to `overflows_at` (up to 1e4 without one), and something is not just beyond it."""
+  ends, finite = limits(card), [x.all() for x in found]
+  assert finite[0], f"{name}: not finite at |logit| = {ends[0]:g}"
+  assert len(finite) == 1 or not finite[1], f"{name}: still finite at |logit| = {ends[1]:g}, beyond overflows_at"
+
+
+def check_shift(name: str, build: Builder, card: Card, found: Any) -> None:
   """What compares logits does not change when all of them move together; what reads each alone does."""
-  loss, shift = build(), 3.25
+  four = found[0]["four"]
   moves = []
-  for real, fake in BATCHES:
-    before = [loss.discriminator(real, fake), slope_of(loss.generator, 1, real, fake)]
-    after = [
-      loss.discriminator(real + shift, fake + shift),
-      slope_of(loss.generator, 1, real + shift, fake + shift),
-    ]
-    moves += [not np.allclose(np.asarray(a), np.asarray(b), rtol=1e-9) for a, b in zip(before, after, strict=True)]
+  for i in range(len(BATCHES)):
+    before, after = four.at(i), four.at(3 + i)
+    pairs = [(before.discriminator, after.discriminator), (before.generator_slope, after.generator_slope)]
+    moves += [not np.allclose(a, b, rtol=1e-9) for a, b in pairs]
   invariant = (card.pairing != "none" and not KNOWN[name].levelled) or KNOWN[name].unlevelled
   assert any(moves) != invariant, f"{name}: pairing is {card.pairing!r}"
 
 
-def check_symmetry(name: str, build: Builder, card: Card) -> None:
+def check_symmetry(name: str, build: Builder, card: Card, found: Any) -> None:
   """`symmetric` says, both ways, whether logits of opposite sign cost D the same."""
-  loss = build()
-  same = [
-    np.allclose(loss.discriminator(real, fake).mean(), loss.discriminator(-real, -fake).mean(), rtol=1e-9)
-    for real, fake in BATCHES
-  ]
+  means = found[0]["four"].discriminator.mean(axis=1)
+  same = [np.allclose(means[i], means[5 + i], rtol=1e-9) for i in range(len(BATCHES))]
   assert all(same) == card.symmetric, f"{name}: the card says symmetric={card.symmetric}"
 
 
-def check_texts(name: str, build: Builder, card: Card) -> None:
+def check_texts(name: str, build: Builder, card: Card, found: Any) -> None:
   """What the card prints is what is computed: both halves, the slope and the optimal logit, read as formulas."""
-  for given in ({}, dict(KNOWN[name].other)):
-    options = {**_defaults(build), **given}
-    loss = build(**given)
-    for real, fake in (*BATCHES, spread(3.0)):
+  for chosen, sizes in zip(given(name), found, strict=True):
+    options = {**_defaults(build), **chosen}
+    looked = [*((pair, sizes["four"].at(i)) for i, pair in enumerate(BATCHES)), (spread(3.0), sizes["many"].at(0))]
+    for (real, fake), at in looked:
       names = formulas.of_batch(real, fake, options)
-      logits = jnp.asarray(real), jnp.asarray(fake)
-      columns = {
-        "discriminator": loss.discriminator(*logits),
-        "generator": loss.generator(*logits),
-        "slope": card.slope_at(*logits, **options),
-      }
+      columns = {"discriminator": at.discriminator, "generator": at.generator, "slope": at.card_slope}
       for column, computed in columns.items():
         text = getattr(card, column)
         before = "" if column == "discriminator" else card.discriminator
@@ -564,45 +655,42 @@ def check_texts(name: str, build: Builder, card: Card) -> None:
           near = [{**names, **{key: value * x for key, value in options.items()}} for x in (1 - 1e-5, 1 + 1e-5)]
           printed, rtol = sum(formulas.evaluate(text, there, before) for there in near) / 2, 1e-7
         printed = np.broadcast_to(np.ravel(printed), real.shape)
-        close(computed, printed, rtol, f"{name} {given}: {column} is printed as {text!r}", atol=1e-11)
+        close(computed, printed, rtol, f"{name} {chosen}: {column} is printed as {text!r}", atol=1e-11)
     if card.optimal_logit_at is not None:
       log_ratio = np.array([-3.0, -1.1, -0.2, 0.3, 0.9, 2.5])
       computed = card.optimal_logit_at(jnp.asarray(log_ratio), **options)
       text = card.optimal_logit
       printed = formulas.evaluate(text, formulas.of_densities(log_ratio, options))
-      close(computed, printed, 1e-9, f"{name} {given}: optimal_logit is printed as {text!r}", atol=1e-11)
+      close(computed, printed, 1e-9, f"{name} {chosen}: optimal_logit is printed as {text!r}", atol=1e-11)
 
 
-def _defaults(build: Builder) -> dict[str, float]:
-  return {key: parameter.default for key, parameter in inspect.signature(build).parameters.items()}
-
-
-def check_controller(name: str, build: Builder, card: Card) -> None:
+def check_controller(name: str, build: Builder, card: Card, found: Any) -> None:
   """What moves an option of the loss, from errors both larger and smaller than balance asks for, within its bounds."""
   known, controller = KNOWN[name].controller, card.controller
   assert (known is None) == (controller is None), f"{name}: only the card, or only the row, has a controller"
   if controller is None:
     return
-  for given in ({}, dict(KNOWN[name].other), {controller.option: 0.9, "gain": 1.0}):
-    options = {**_defaults(build), **given}
+  for chosen in (*given(name), {controller.option: 0.9, "gain": 1.0}):
+    options = {**_defaults(build), **chosen}
     for real, fake in ((-np.abs(r), -np.abs(f)) for r, f in (*BATCHES, BATCHES[1][::-1], (BATCHES[0][0], LOW[0] / 9))):
       value = jnp.asarray(options[controller.option])
-      found = controller.follow(value, jnp.asarray(real), jnp.asarray(fake), **options)
-      measured = controller.convergence(jnp.asarray(real), jnp.asarray(fake), **options)
-      close((found, measured), known(real, fake, **given), 1e-12, f"{name} {given}: its controller")
+      followed = controller.follow(value, jnp.asarray(real), jnp.asarray(fake), **options)
+      convergence = controller.convergence(jnp.asarray(real), jnp.asarray(fake), **options)
+      close((followed, convergence), known(real, fake, **chosen), 1e-12, f"{name} {chosen}: its controller")
 
 
-CHECKS: tuple[Callable[[str, Builder, Card], None], ...] = (
-  check_values,
-  check_slopes,
-  check_zero_sum,
-  check_optimum,
-  check_shift,
-  check_symmetry,
-  check_overflow,
-  check_texts,
-  check_controller,
-)
+# Each check, and the part of what is measured that it looks at.
+CHECKS: dict[Callable[[str, Builder, Card, Any], None], Callable[..., Any]] = {
+  check_values: at_batches,
+  check_slopes: at_batches,
+  check_zero_sum: at_batches,
+  check_optimum: at_optimum,
+  check_shift: at_batches,
+  check_symmetry: at_batches,
+  check_overflow: at_ends,
+  check_texts: at_batches,
+  check_controller: at_batches,
+}
 
 
 def check_row(name: str, row: Divergence) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 from gan_jax.core.errors import BadInput
 
 from ... import command
-from ...sweep import CONFIGS, Parser, measure_once, place
+from ...sweep import CONFIGS, Parser, dry, measure_once, place
 from .figure import DISCRIMINATORS, FINER
 from .gradients import LOSSES, sample
 
@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> None:
   parser = Parser("frozen_generator")
   parser.add_argument("--full", action="store_true", help="10 seeds, 4,000 steps as published")
   parser.add_argument("--out", type=place, help="where the two studies go (default: runs/frozen_generator[_full])")
+  dry(parser)
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax import runs
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> None:
     raise BadInput(
       f"{out} holds a study, of another command or an earlier version: choose another directory with --out"
     )
-  train(config, out)
+  train(config, out, known.dry_run)
   measure(config, out)
   with command.phase("drawing", brief=True):
     text = findings.write(out)
@@ -155,12 +156,12 @@ def discriminator_runs(config: Mapping[str, Any]) -> dict[tuple[str, int, int, b
   return {key: run(*key) for key in keys}
 
 
-def train(config: Mapping[str, Any], out: Path) -> None:
-  """Train both studies, or resume them."""
+def train(config: Mapping[str, Any], out: Path, dry_run: bool = False) -> None:
+  """Train both studies, or resume them; `dry_run`: print the plan of the first, and end."""
   from gan_jax.runner import standing, study
 
   asked = study.Asked(generator_runs(config), str(CONFIG), "Generators that are going to be frozen.")
-  standing.confirm(study.conduct(asked, out / GENERATORS, stop=command.stop()))
+  standing.confirm(study.conduct(asked, out / GENERATORS, stop=command.stop(), dry=dry_run))
   asked = study.Asked(
     list(discriminator_runs(config).values()),
     str(CONFIG),

@@ -27,7 +27,7 @@ from gan_jax.core.errors import BadInput, unknown
 from gan_jax.verdict import STATES
 
 from ... import command, tables
-from ...sweep import CONFIGS, Parser, place
+from ...sweep import CONFIGS, Parser, dry, place
 
 CONFIG = CONFIGS / "verdicts.py"
 BUILDABLE = tuple(state for state in STATES if state != "unknown")
@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> None:
   parser = Parser("verdicts")
   parser.add_argument("--config", type=installation.config, default=str(CONFIG), help="a file like configs/verdicts.py")
   parser.add_argument("--out", type=place, default=Path("runs/verdicts"), help="the study's directory")
+  dry(parser)
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax.runner import study
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> None:
   for config in sweeps.load(known.config, rest)[1]:
     if config["panel"] not in BUILDABLE:
       raise unknown("state that a run is built to end in (its `panel`)", config["panel"], BUILDABLE)
-  directory = study.run(known.config, rest, known.out, single=False, stop=command.stop())
+  directory = study.run(known.config, rest, known.out, single=False, stop=command.stop(), dry=known.dry_run)
   print(write(directory))
 
 

@@ -1,0 +1,116 @@
+"""What a study trains on: its groups, their data and metrics, checked before anything is written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from gan_jax import data, game, metrics
+from gan_jax.core.errors import plural
+from gan_jax.data import Dataset
+from gan_jax.metrics import Quality
+from gan_jax.runner import capacity, devices, evaluation, grouping, memory, mesh, outline, resume, standing
+from gan_jax.runner.grouping import Group
+from gan_jax.runner.manifest import changes, platform_facts
+from gan_jax.settings.records import thawed
+
+Key = tuple[Any, ...]
+
+
+class Inputs(NamedTuple):
+  """What the groups of a study train on."""
+
+  groups: Sequence[Group]
+  datasets: dict[Key, Dataset]  # by `key`
+  meanings: dict[str, str]  # of the rows and inspections
+  origins: dict[str, resume.Origin]  # by group
+  states: dict[str, int]  # bytes of each group's state
+  changed: list[str]  # what differs from when the study began
+
+
+def key(group: Group) -> Key:
+  """Name and options of a group's dataset."""
+  return group.spec.dataset, group.spec.dataset_options
+
+
+def measured(group: Group) -> Key:
+  """The key of a group's metrics: its dataset, the metrics and their options."""
+  return *key(group), group.spec.metrics, group.spec.metric_options
+
+
+def qualities(groups: Sequence[Group], datasets: Mapping[Key, Dataset]) -> dict[Key, Quality]:
+  """The metrics of a study's groups, by `measured`."""
+  found: dict[Key, Quality] = {}
+  for group in groups:
+    place, options = measured(group), thawed(group.spec.metric_options)
+    if place not in found:
+      found[place] = metrics.build(datasets[key(group)], devices.cache_directory(), group.spec.metrics, options)
+  return found
+
+
+def load(
+  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Group], say: Callable[[str], None]
+) -> Inputs:
+  """Load the data and check the groups against them and against what is on disk. Nothing is written.
+
+  Raises:
+    BadInput: data that are missing or too few, a group that is too large, or checkpoints of something else.
+  """
+  datasets: dict[Key, Dataset] = {}
+  for group in groups:
+    _check(group, _dataset(group, datasets, say))
+  groups = _divided(groups, manifest, datasets, say)
+  here = platform_facts()
+  found = Inputs(groups, datasets, {}, {}, {}, changes(manifest, here))
+  for group in groups:
+    found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))
+    found.origins[group.name] = resume.Origin(data.digest(datasets[key(group)]), here, found.changed)
+  standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
+  for group in groups:
+    blank = resume.template(group, game.build(group.spec, datasets[key(group)]))
+    found.states[group.name] = sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
+    resume.check(study, group, blank, found.origins[group.name])
+  return found
+
+
+def _check(group: Group, dataset: Dataset) -> None:
+  """Raises `BadInput` for a group that is too large however it is divided, or that its data or devices do not fit."""
+  rows = mesh.build(group.spec, len(group.configs)).mesh.devices.shape[0]
+  # Before the game is built, which computes with a discriminator: what is too large for a study is too large for that.
+  memory.check(group.spec, game.players(group.spec, dataset), dataset.image_shape, min(len(group.configs), int(rows)))
+  game.build(group.spec, dataset)
+  if not memory.fits(dataset, group.configs[0]["data_memory"]):
+    evaluation.check_resident(group.spec)
+
+
+def _divided(
+  groups: Sequence[Group],
+  manifest: Mapping[str, Any] | None,
+  datasets: Mapping[Key, Dataset],
+  say: Callable[[str], None],
+) -> list[Group]:
+  """The groups as the study began with them; those of a new study cut to what fits into memory."""
+  if manifest is not None:
+    return grouping.recorded(groups, manifest["groups"])
+  found: list[Group] = []
+  for group in groups:
+    most = capacity.most(group, datasets[key(group)])
+    rows = mesh.build(group.spec, most).mesh.devices.shape[0]
+    parts = grouping.cut(group, most, int(rows))
+    if len(parts) > 1:
+      why = "most_members" if group.spec.most_members else f"the {outline.written(memory.available())} of memory"
+      say(f"{plural(len(group.configs), 'run')} of one program are trained in {len(parts)} parts, for {why}")
+    found += parts
+  return grouping.numbered(found)
+
+
+def _dataset(group: Group, datasets: dict[Key, Dataset], say: Callable[[str], None]) -> Dataset:
+  """A group's dataset, loaded into `datasets` where it is not there, and checked against its metrics."""
+  place = key(group)
+  if place not in datasets:
+    with data.telling(say):
+      datasets[place] = data.load(place[0], **dict(place[1]))
+  options = thawed(group.spec.metric_options)
+  metrics.check(place[0], datasets[place], group.spec.metrics, options, group.spec.evaluation_samples)
+  return datasets[place]
