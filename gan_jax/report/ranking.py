@@ -58,7 +58,7 @@ def _baseline(found: Tournament) -> str:
   others = [place for place in found.places if math.isfinite(place.wins)]
   if not others or found.baseline == found.places[0].entry.label:
     return ""
-  sure = [f"{p.entry.label} (better in {p.wins:.0%} of tunings)" for p in others if p.certain]
+  sure = [f"{p.entry.label} ({ranged(p.ratio)}{' times' if found.log else ' away'})" for p in others if p.certain]
   return (
     f"Surely different from the baseline {found.baseline}: {_listed(sure)} "
     f"(Holm's correction over {plural(len(others), 'comparison')})."
@@ -117,9 +117,9 @@ def ranged(found: Range) -> str:
 
 
 def share(found: Range) -> str:
-  """`81 % [57, 93]`."""
+  """`81% [57, 93]`."""
   mean, low, high = found
-  return f"{100 * mean:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+  return f"{100 * mean:.0f}% [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def correlation(rank: Rank) -> str:
@@ -135,19 +135,28 @@ def _listed(names: Sequence[str]) -> str:
 def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
   """(heading, lines, notes) for the terminal."""
   title, log = found.quality.title, found.log
-  heading = [f"tuned with {found.k} of {found.draws} draws", title, "to the best", "beats baseline", "learnt"]
+  heading = [
+    f"tuned with {found.k} of {found.draws} draws",
+    title,
+    "to the best",
+    "to the baseline",
+    "better",
+    "learnt",
+  ]
   told = []
   for place in found.places:
     behind = "best" if place is found.places[0] else f"{ranged(place.behind)}{' ' if place.tied else '*'}"
-    wins = "baseline" if math.isnan(place.wins) else f"{place.wins:.0%}{'*' if place.certain else ' '}"
-    told.append([place.entry.label, ranged(place.tuned), behind, wins, share(place.learnt)])
+    base = math.isnan(place.wins)
+    versus = "baseline" if base else f"{ranged(place.ratio)}{'*' if place.certain else ' '}"
+    cells = [ranged(place.tuned), behind, versus, "" if base else f"{place.wins:.0%}", f"{place.learnt[0]:.0%}"]
+    told.append([place.entry.label, *cells])
   pairs = len(found.pairs)
   notes = [
     f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality",
     f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %, Holm over {plural(pairs, 'pair')}); "
     "no star: not told apart from it",
-    f"beats baseline: chance that it is better than {found.baseline}, both tuned with the same {found.k} draws; "
-    "*: surely different (Holm)",
+    f"to the baseline {found.baseline}: likewise; *: surely different (Holm over {plural(len(told) - 1, 'comparison')}); "
+    f"better: chance that it is, where both are tuned with the same {found.k} draws",
   ]  # fmt: skip
   if found.runs == 1:
     notes.append("each draw has one run, which both chooses and judges it: every number is too good")

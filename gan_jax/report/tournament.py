@@ -26,9 +26,10 @@ class Place(NamedTuple):
   tuned: Range  # its quality, tuned with k draws
   ratio: Range  # of that to the baseline's; NaN for the baseline itself
   wins: float  # chance that it beats the baseline, both tuned with the same k draws; NaN for the baseline
-  p: float  # of no difference from the baseline, with Holm's correction over all others; NaN for the baseline
+  p: float  # of no difference from the baseline: the larger of the swap test's with Holm's correction over all others, and
+  # of Student's for this ratio alone; NaN for the baseline
   behind: Range  # ratio to the leader's; NaN for the leader
-  behind_p: float  # of no difference from the leader, with Holm's correction over all pairs; NaN for the leader
+  behind_p: float  # likewise from the leader, over all pairs; NaN for the leader
   learnt: Range  # share of the draws' runs that learnt
   typical: Range  # interquartile mean over the draws: untuned
   course: np.ndarray  # [K, 3]: tuned with k = 1 .. K draws, and intervals
@@ -122,12 +123,10 @@ def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mappin
   wins = tuning.wins(scores, k)
   order = np.argsort(mean, kind="stable")
   base, best = labels.index(found.baseline), int(order[0])
-  upper = np.triu_indices(len(labels), 1)
-  every = np.full_like(p, np.nan)
-  every[upper] = every.T[upper] = statistics.adjust(list(p[upper]))
-  against = np.full(len(labels), np.nan)
-  others = np.delete(np.arange(len(labels)), base)
-  against[others] = statistics.adjust(list(p[base, others]))
+  every, against = _corrected(p, base)
+  own = tuning.student_p(pseudo[:, None] - pseudo, mean[:, None] - mean, k)  # of one pair alone
+  every, against = np.fmax(every, own), np.fmax(against, own[base])  # told apart only if both say so
+  against[base] = every[best, best] = np.nan
   courses = [_course(scores, j) for j in range(1, max(2, draws // 2 + 1))]
   sign = found.quality.sign
 
@@ -155,12 +154,22 @@ def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mappin
         ", ".join(f"{name} {value:.3g}" for name, value in chosen.items() if isinstance(value, (int, float))),
       )
     )
-  pairs = {frozenset((labels[i], labels[j])): float(every[i, j]) for i, j in zip(*upper, strict=True)}
+  pairs = {frozenset((a, b)): float(every[i, j]) for i, a in enumerate(labels) for j, b in enumerate(labels[:i])}
   return Tournament(
     k, draws, scores.shape[2], log, found.quality, found.baseline, found.compared, found.drawn,
     tuple(places), pairs,
     effects([labels[i] for i in order], scores[order], where, k),
   )  # fmt: skip
+
+
+def _corrected(p: np.ndarray, base: int) -> tuple[np.ndarray, np.ndarray]:
+  """p [L, L] with Holm's correction over all pairs [L, L], and [L] over the comparisons with one setting."""
+  upper = np.triu_indices(len(p), 1)
+  every, against = np.full_like(p, np.nan), np.full(len(p), np.nan)
+  every[upper] = every.T[upper] = statistics.adjust(list(p[upper]))
+  others = np.delete(np.arange(len(p)), base)
+  against[others] = statistics.adjust(list(p[base, others]))
+  return every, against
 
 
 def _course(scores: np.ndarray, k: int) -> tuning.Interval:

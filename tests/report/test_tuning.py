@@ -233,6 +233,7 @@ def test_a_study_is_ranked_by_its_tuned_quality(tmp_path):
   assert [place.entry.label for place in found.places] == [NAMES[i] for i in np.argsort(expected)]
   last = found.places[-1]
   assert (last.entry.label, last.tied, last.certain) == ("wasserstein", False, True)
+  assert all(place.tied or place.behind[1] > 1 for place in found.places)
   assert last.behind[0] == pytest.approx(expected[2] / expected.min())
   assert last.wins < 0.05
   assert found.effects.numbers == ("generator_rate", "discriminator_rate")
@@ -240,6 +241,16 @@ def test_a_study_is_ranked_by_its_tuned_quality(tmp_path):
   assert set(map(frozenset, found.told_apart())) >= {
     frozenset((name, "wasserstein")) for name in NAMES if name != last.entry.label
   }
+
+
+def test_told_apart_needs_an_interval_without_equality():
+  """Student's p is below 5 % exactly where its interval leaves 0 out."""
+  rng = np.random.default_rng(13)
+  for _ in range(20):
+    pseudo, mean = rng.standard_normal((3, DRAWS)), rng.standard_normal(3)
+    p, found = tuning.student_p(pseudo, mean, BUDGET), tuning.interval(pseudo, mean, BUDGET)
+    assert ((p < 0.05) == ((found.low > 0) | (found.high < 0))).all()
+  assert tuning.student_p(np.zeros((1, 4)), np.zeros(1), 1) == 1
 
 
 def test_a_diverged_run_counts_with_the_untrained_quality(tmp_path):

@@ -23,9 +23,10 @@ from ...sweep import CONFIGS, conduct
 
 FULL = CONFIGS / "tournaments" / "every_loss.py"
 CAPTION = """\
-{quality} of {losses} losses on `{dataset}`, each tuned with {k} draws and judged by runs that the choice has not seen, with
-95 % intervals (lower is better). Filled: the best and those not told apart from it (exact swap test, Holm's correction
-over all {pairs} pairs). Right: the same over the budget of the tuning.
+{losses} losses on `{dataset}`, each tuned with {k} draws and judged by runs that the choice has not seen. Left:
+{quality} over that of `{baseline}` (1, dashed), with 95 % intervals; hollow: surely different from it (exact
+swap test, Holm's correction over {others} comparisons). Right: {quality} over the budget of the tuning, the best
+and the last in colour.
 """
 
 
@@ -60,7 +61,8 @@ def write(directory: Path) -> str:
     losses=len(found.places),
     dataset=panel.variants[0].config["dataset"],
     k=found.k,
-    pairs=len(found.pairs),
+    baseline=found.baseline,
+    others=len(found.places) - 1,
   )
   table = tables.markdown(heading, [[cell.strip() for cell in line] for line in lines])
   said = "\n\n".join(ranking.findings(found))
@@ -71,32 +73,40 @@ def write(directory: Path) -> str:
 
 
 def figure(found: Any) -> bytes:
-  """A PNG: the tuned quality of every loss with its interval, and beside it the course over the budget."""
+  """A PNG: each loss's tuned quality over the baseline's with its interval, and the course over the budget."""
   import numpy as np
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
-  from matplotlib.ticker import FuncFormatter, NullFormatter
+  from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
   from gan_jax.report.canvas import COLOURS, GREY, level_text
 
-  places = found.places
+  places, equal = found.places, 1.0 if found.log else 0.0
   drawing = Figure(figsize=(10, 1.2 + 0.24 * len(places)), layout="constrained")
   left, right = drawing.subplots(1, 2)
   for i, place in enumerate(places):
-    colour = COLOURS[0] if place.tied else COLOURS[4]
-    left.plot(place.tuned[1:], [i, i], color=colour, linewidth=1.6)
-    left.plot(place.tuned[0], i, "o", color=colour, markerfacecolor=colour if place.tied else "white")
-    k = np.arange(1, len(place.course) + 1)
-    right.plot(k, place.course[:, 0], color=colour if i in (0, len(places) - 1) else GREY, linewidth=1.2)
+    known = np.isfinite(place.ratio[0])
+    mean, low, high = place.ratio if known else (equal,) * 3
+    left.plot([low, high], [i, i], color=COLOURS[0], linewidth=1.6)
+    left.plot(mean, i, "o", color=COLOURS[0], markerfacecolor="white" if place.certain else COLOURS[0])
+    k, told = np.arange(1, len(place.course) + 1), i in (0, len(places) - 1)
+    colour = (COLOURS[0] if i == 0 else COLOURS[4]) if told else GREY
+    right.plot(k, place.course[:, 0], color=colour, linewidth=1.8 if told else 0.8, zorder=3 if told else 2)
+    if told:
+      right.annotate(place.entry.label, (k[-1], place.course[-1, 0]), (4, 0), textcoords="offset points", fontsize=8)
+  left.axvline(equal, color=GREY, dashes=(4, 3), linewidth=0.9)
   left.set_yticks(range(len(places)), [place.entry.label for place in places], fontsize=8)
   left.invert_yaxis()
-  left.set_xlabel(f"{found.quality.title}, tuned with {found.k} draws")
-  right.set_xlabel(f"draws that the tuning may try (blue: {places[0].entry.label}, red: {places[-1].entry.label})")
+  left.set_xlabel(f"{'ratio to' if found.log else 'difference from'} {found.baseline}, tuned with {found.k} draws")
+  right.set_xlabel("draws that the tuning may try")
   right.set_ylabel(found.quality.title)
   for axis in (left.xaxis, right.yaxis) if found.log else ():
     axis.axes.set(**{"xscale" if axis is left.xaxis else "yscale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda x, _: level_text(x)))
     axis.set_minor_formatter(NullFormatter())
+  for axes in (left, right):
+    axes.spines[["top", "right"]].set_visible(False)
   buffer = io.BytesIO()
   FigureCanvasAgg(drawing).print_png(buffer)
   return buffer.getvalue()
