@@ -105,7 +105,7 @@ def test_the_command_knows_what_launch_sh_knows(call):
   assert done.stdout == commands.usage()
   done = call("trian")
   assert (done.returncode, done.stdout) == (2, "")
-  assert re.fullmatch(r"error: unknown command 'trian'; known: help .*sweep train verdicts\n", done.stderr)
+  assert re.fullmatch(r"error: unknown command 'trian'; known: help .*sweep tournament train verdicts\n", done.stderr)
   done = call("train", "--help")
   assert done.stdout.startswith("usage: gan-jax train [-h]")
 

@@ -77,7 +77,7 @@ def curves(
       return None
     _dress(axes, log, span, limits, lines, marks)
     if len(variants) > 1:
-      _write_ends(axes, ends)
+      write_ends(axes, ends)
     return svg(figure, name)
 
 
@@ -135,7 +135,7 @@ def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, l
       log_axis(axes, 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 4, 5, 10]))
     axes.set_xlabel("draws", labelpad=1)
-    _write_ends(axes, [(float(values[-1]), plain(label, 20), look.colour) for label, look, values in entries])
+    write_ends(axes, [(float(values[-1]), plain(label, 20), look.colour) for label, look, values in entries])
     return svg(figure, name)
 
 
@@ -190,7 +190,7 @@ def _dress(
   axes.set_xlabel("step", labelpad=1)
 
 
-def _write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
   """Write names (value, text, colour) beside the right ends of their lines, moved apart where they would overlap."""
   transform = axes.transData + axes.transAxes.inverted()
   heights = [float(transform.transform((0, value))[1]) for value, _, _ in ends]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from gan_jax import runs, settings
 from gan_jax.core.errors import plural
-from gan_jax.report import records, selection, verdicts, wording
+from gan_jax.report import ranking, records, search_page, selection, verdicts, wording
 from gan_jax.report.comparison import LEARNT, QUALITIES, Comparison, compare
 from gan_jax.report.records import Panel, Study
-from gan_jax.report.search import Search, search
+from gan_jax.report.search import search
 from gan_jax.report.statistics import FACTORS, TOTAL
 from gan_jax.settings import labels
 
@@ -91,7 +91,11 @@ def _template() -> Any:
   import jinja2  # here: it takes half a second, which the terminal's table does not need
 
   environment = jinja2.Environment(
-    autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
   )
   environment.filters.update(
     number=wording.number,
@@ -102,10 +106,12 @@ def _template() -> Any:
     counts=wording.counts,
     decades=wording.decades_sentence,
     decade=wording.decade,
+    ranged=ranking.ranged,
+    share=ranking.share,
     verdict=lambda row: verdicts.majority(row.verdicts),
     words=verdicts.words,
   )
-  return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+  return environment.get_template("page.html")
 
 
 def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any]:
@@ -121,17 +127,17 @@ def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, An
   styles = _styles(study, some, len(comparison.rows))
   first, last = selection.ends(comparison.rows)
   ranked = [(row.variant, styles[row.place]) for row in some.rows]
+  searched = search_page.shown(found, some, styles, number)
   marks = sorted({v.config["head_start"] for v in shown.variants if v.config.get("head_start")})
   return {
     "title": panel.title,
     "anchor": f"panel-{number}",
-    "findings": wording.search_findings(found) if found else wording.findings(comparison),
+    "findings": searched.findings() if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
     "last": last,
     "some": some.rows,
-    "search": found,
-    "search_chart": _search_chart(found, {row.variant.label: styles[row.place] for row in some.rows}, number),
+    "search": searched,
     "compared": bool(comparison.baseline) and len(comparison.rows) > 1,
     "styles": styles,
     "marks": marks,
@@ -178,18 +184,6 @@ def _sections(
     caption = "change of the gradient and its factors from the first row to the lowest gradient, in decades"
     sections[-1][-1].append(Chart(caption, "below 0: a fall; −1: to a tenth", None, bars))
   return [section for section in sections if section[-1]]
-
-
-def _search_chart(found: Search | None, styles: Mapping[str, Style], number: int) -> Any:
-  from gan_jax.report import figures
-  from gan_jax.report.charts import Chart
-
-  if found is None:
-    return None
-  entries = [(entry.label, styles[entry.label], entry.expected) for entry in found.entries if entry.label in styles]
-  svg = figures.expected_best(entries, f"panel {number}: search", found.quality.log)
-  caption = f"{found.quality.title} of the best of k draws, on average, over k"
-  return Chart(caption, "left end: one draw; right end: the best of all that were made", None, svg)
 
 
 def _styles(study: Study, some: Comparison, count: int) -> dict[int, Style]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.core.errors import plural
-from gan_jax.report import records, selection, verdicts, wording
+from gan_jax.report import ranking, records, selection, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
 from gan_jax.report.search import Search, search
+from gan_jax.report.tournament import tournament
 
 WIDTH = 120
 SHORTEST_LABEL = 12
@@ -22,8 +23,8 @@ def summary(study: Path) -> dict[str, Any]:
   "missing": [{"group", "table", "first", "last", "why"}], "runs": [{"id", "config", "panel", "group", "status",
   "last_step", "bit_exact", "metrics": {name: final value}, "verdict": {"state", "factor", "evidence", "periods":
   [[first step, state]]}}], "searches": [{"panel", "drawn", "compared", "quality", "baseline", "entries": [{"label",
-  "draws", "runs", "learnt", "best", "best_run", "quartiles", "expected_best", "wins", "p"}]}]}`. Every run has every
-  metric of the study; a final value is that of the last row. A search is a panel whose settings were drawn at random.
+  "draws", "runs", "learnt", "best", "best_run", "quartiles", "expected_best", "wins", "p"}], "tournament"}]}`. Every run
+  has every metric of the study; a final value is that of the last row. A search is a panel whose settings were drawn.
   Raises `BadInput` as `records.read` does.
   """
   read = records.read(study)
@@ -57,8 +58,10 @@ def _search(title: str, found: Search) -> dict[str, Any]:
   def known(x: float) -> float | None:
     return float(x) if math.isfinite(x) else None
 
+  played = tournament(found)
   return {
     "panel": title,
+    "tournament": ranking.summary(played) if played else None,
     "drawn": list(found.drawn),
     "compared": list(found.compared),
     "quality": found.quality.metric,
@@ -107,7 +110,8 @@ def terminal_table(study: Path) -> str:
 def _section(panel: records.Panel) -> str:
   found = search(panel)
   if found is not None:
-    heading, lines, notes = _over_draws(found)
+    played = tournament(found)
+    heading, lines, notes = ranking.lines(played) if played else _over_draws(found)
     notes += _diverged(panel.variants)
   else:
     comparison = compare(panel)

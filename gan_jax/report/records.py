@@ -46,6 +46,7 @@ class Variant(NamedTuple):
 class Panel(NamedTuple):
   title: str
   variants: tuple[Variant, ...]
+  roles: Mapping[str, list[str]] = {}  # what the study says its fields are for; see settings/roles.py
 
 
 class Study(NamedTuple):
@@ -88,7 +89,7 @@ def read(path: Path) -> Study:
     reasons = status["groups"].get(group["name"], {}).get("reasons", [])
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
   remarks += [str(gap) for gap in gaps]
-  panels = _panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}))
+  panels = _panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
   return Study(path, manifest, status, tuple(members), panels, tuple(gaps), tuple(remarks))
 
 
@@ -156,11 +157,13 @@ def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
   return runs.Table(table.steps[kept], {metric: column[kept] for metric, column in table.columns.items()})
 
 
-def _panels(members: tuple[Run, ...], study: str, defaults: Mapping[str, Any]) -> tuple[Panel, ...]:
+def _panels(
+  members: tuple[Run, ...], study: str, defaults: Mapping[str, Any], roles: Mapping[str, list[str]]
+) -> tuple[Panel, ...]:
   panels: dict[str, dict[str, list[Run]]] = {}
   for run in members:
     panels.setdefault(run.config["panel"] or study, {}).setdefault(labels.key(run.config), []).append(run)
-  return tuple(Panel(title, _variants(list(found.values()), defaults)) for title, found in panels.items())
+  return tuple(Panel(title, _variants(list(found.values()), defaults), roles) for title, found in panels.items())
 
 
 def _variants(found: list[list[Run]], defaults: Mapping[str, Any]) -> tuple[Variant, ...]:

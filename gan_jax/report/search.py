@@ -1,8 +1,9 @@
 """A random search: which fields were drawn at random, what is compared, and how each compared setting did over its draws.
 
-A panel is a search if some numeric fields differ between variants with (nearly) no repetition. Such a field is *drawn*;
-the other fields, usually the loss, are *compared*. A product of a few values, or one axis with the same values for
-every loss, is a grid instead: its variants are compared one by one.
+A study may say which fields are *drawn* and which, usually the loss, are *compared* (`settings/roles.py`). If it does
+not, a panel is a search if some numeric fields differ between variants with (nearly) no repetition: such a field counts
+as drawn. A product of a few values, or one axis with the same values for every loss, is a grid instead: its variants
+are compared one by one.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +15,7 @@ from scipy.special import gammaln
 
 from gan_jax.report import statistics
 from gan_jax.report.comparison import QUALITIES, Quality, learnt
-from gan_jax.report.records import Panel, Variant, final
+from gan_jax.report.records import Panel, Run, Variant, final
 from gan_jax.settings import labels
 from gan_jax.settings.labels import label
 
@@ -60,18 +61,21 @@ class Search(NamedTuple):
 def search(panel: Panel) -> Search | None:
   """The panel as a comparison over draws; None where it is no search, or nothing has been measured."""
   configs = [flatten(variant.config) for variant in panel.variants]
-  fields = drawn_fields(configs, sum(len(v.runs) for v in panel.variants) / len(panel.variants))
+  if panel.roles:
+    fields = [name for name in panel.roles["drawn"] if name in varying(configs)]
+  else:
+    fields = drawn_fields(configs, sum(len(v.runs) for v in panel.variants) / len(panel.variants))
   if not fields:
     return None
   present = {name for v in panel.variants for run in v.runs for name in run.quality.columns}
   quality = next((q for q in QUALITIES if q.metric in present), None)
   if quality is None:
     return None
-  compared = [name for name in varying(configs) if name not in fields]
+  compared = [name for name in varying(configs) if name not in (*fields, *panel.roles.get("repeated", ()))]
   groups: dict[str, list[int]] = defaultdict(list)
   for i, config in enumerate(configs):
     groups[label({name: config.get(name) for name in compared or ["loss"]}, compared)].append(i)
-  worst = _untrained(panel, quality)
+  worst = _worst(panel, quality)
   if not np.isfinite(worst):  # no run has a quality yet
     return None
   found = [_entry(name, [panel.variants[i] for i in at], fields, quality, worst) for name, at in groups.items()]
@@ -138,15 +142,18 @@ def _balanced(group: Sequence[Mapping[str, Any]], name: str) -> bool:
   return len(set(Counter(c.get(name) for c in group).values())) == 1
 
 
-def _untrained(panel: Panel, quality: Quality) -> float:
-  """The quality that a failed draw counts with: the median first measurement, or the worst final one if that is worse."""
-  runs = [run for v in panel.variants for run in v.runs]
-  first = [
-    float(run.quality.columns[quality.metric][0]) for run in runs if len(run.quality.columns.get(quality.metric, ()))
-  ]
+def untrained(runs: Sequence[Run], quality: Quality) -> float:
+  """The median first measurement of these runs; NaN where there is none."""
+  columns = [run.quality.columns.get(quality.metric, np.zeros(0)) for run in runs]
+  first = [float(column[0]) for column in columns if len(column) and np.isfinite(column[0])]
+  return float(np.median(first)) if first else float("nan")
+
+
+def _worst(panel: Panel, quality: Quality) -> float:
+  """The quality that a failed draw counts with: the untrained one, or the worst final one if that is worse."""
+  first = untrained([run for v in panel.variants for run in v.runs], quality)
   last = [final(run, quality.metric) for v in panel.variants for run in v.counted]
-  first = [x for x in first if np.isfinite(x)]
-  finite = [quality.sign * x for x in (*([float(np.median(first))] if first else []), *last) if np.isfinite(x)]
+  finite = [quality.sign * x for x in (first, *last) if np.isfinite(x)]
   return quality.sign * max(finite) if finite else float("nan")
 
 

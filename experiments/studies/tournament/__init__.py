@@ -1,0 +1,1 @@
+"""The study `tournament`: losses that are tuned with the same budget."""

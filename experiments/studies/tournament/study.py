@@ -1,0 +1,116 @@
+"""`launch.sh tournament [--full] [--config.field=value ...] [--out DIR]`: which loss is best when each is tuned alike?
+
+As published (Lucic et al. 2018, "Are GANs created equal?", arXiv:1711.10337): "most models can reach similar scores
+with enough hyperparameter optimization and random restarts". Expected before the run: of losses that differ at one
+common setting (the main job), most are not told apart once each is tuned with the same few draws, and those that need a
+Lipschitz bound (`wasserstein`) stay behind.
+
+Every loss gets the same draws of both rates, beta1 and the weight of R1, and each draw has runs with seeds of its own. A
+draw is chosen by one run and judged by its others, so no number is too good because it was selected; losses are
+compared draw by draw (`gan_jax/report/tuning.py`). This replaces a second round that trains the best draws again: it
+costs as much, needs no waiting for the first round, and leaves the losses paired.
+
+Writes `tournament.png` and `table.md` beside the study's own report. `--full`: every registered loss, 64 draws of
+three runs, for a GPU.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ... import command, tables
+from ...sweep import CONFIGS, conduct
+
+FULL = CONFIGS / "tournaments" / "every_loss.py"
+CAPTION = """\
+{losses} losses on `{dataset}`, each tuned with {k} draws and judged by runs that the choice has not seen. Left:
+{quality} over that of `{baseline}` (1, dashed), with 95 % intervals; hollow: surely different from it (exact
+swap test, Holm's correction over {others} comparisons). Right: {quality} over the budget of the tuning, the best
+and the last in colour.
+"""
+
+
+def main(arguments: list[str]) -> None:
+  rest = [argument for argument in arguments if argument != "--full"]
+  if len(rest) < len(arguments):  # what the user gives comes later, and wins
+    rest = ["--config", str(FULL), "--out", str(Path("runs") / "tournament_full"), *rest]
+  print(write(conduct("tournament", rest)))
+
+
+def write(directory: Path) -> str:
+  """Figure and table of a study that has been run; returns its findings and where the files are.
+
+  Raises:
+    BadInput: it is no study, or its losses do not share at least eight draws that have been measured.
+  """
+  from gan_jax.core.errors import BadInput
+  from gan_jax.report import ranking, records
+  from gan_jax.report.search import search
+  from gan_jax.report.tournament import tournament
+  from gan_jax.runs.directory import write_atomic
+
+  panel = records.read(directory).panels[0]
+  searched = search(panel)
+  found = tournament(searched) if searched else None
+  if found is None:
+    raise BadInput(f"{directory} expected settings that share at least eight measured draws, found none")
+  write_atomic(directory / "tournament.png", figure(found))
+  heading, lines, notes = ranking.lines(found)
+  caption = CAPTION.format(
+    quality=found.quality.title,
+    losses=len(found.places),
+    dataset=panel.variants[0].config["dataset"],
+    k=found.k,
+    baseline=found.baseline,
+    others=len(found.places) - 1,
+  )
+  table = tables.markdown(heading, [[cell.strip() for cell in line] for line in lines])
+  said = "\n\n".join(ranking.findings(found))
+  text = f"# Tournament\n\n![Tuned losses](tournament.png)\n\n{caption}\n{said}\n\n{table}\n{'; '.join(notes)}.\n"
+  write_atomic(directory / "table.md", text.encode())
+  files = [f"figure: {directory / 'tournament.png'}", f"table:  {directory / 'table.md'}"]
+  return "\n".join([*ranking.findings(found), *files])
+
+
+def figure(found: Any) -> bytes:
+  """A PNG: each loss's tuned quality over the baseline's with its interval, and the course over the budget."""
+  import numpy as np
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+  from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+  from gan_jax.report.canvas import COLOURS, GREY, level_text
+
+  places, equal = found.places, 1.0 if found.log else 0.0
+  drawing = Figure(figsize=(10, 1.2 + 0.24 * len(places)), layout="constrained")
+  left, right = drawing.subplots(1, 2)
+  for i, place in enumerate(places):
+    known = np.isfinite(place.ratio[0])
+    mean, low, high = place.ratio if known else (equal,) * 3
+    left.plot([low, high], [i, i], color=COLOURS[0], linewidth=1.6)
+    left.plot(mean, i, "o", color=COLOURS[0], markerfacecolor="white" if place.certain else COLOURS[0])
+    k, told = np.arange(1, len(place.course) + 1), i in (0, len(places) - 1)
+    colour = (COLOURS[0] if i == 0 else COLOURS[4]) if told else GREY
+    right.plot(k, place.course[:, 0], color=colour, linewidth=1.8 if told else 0.8, zorder=3 if told else 2)
+    if told:
+      right.annotate(place.entry.label, (k[-1], place.course[-1, 0]), (4, 0), textcoords="offset points", fontsize=8)
+  left.axvline(equal, color=GREY, dashes=(4, 3), linewidth=0.9)
+  left.set_yticks(range(len(places)), [place.entry.label for place in places], fontsize=8)
+  left.invert_yaxis()
+  left.set_xlabel(f"{'ratio to' if found.log else 'difference from'} {found.baseline}, tuned with {found.k} draws")
+  right.set_xlabel("draws that the tuning may try")
+  right.set_ylabel(found.quality.title)
+  for axis in (left.xaxis, right.yaxis) if found.log else ():
+    axis.axes.set(**{"xscale" if axis is left.xaxis else "yscale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: level_text(x)))
+    axis.set_minor_formatter(NullFormatter())
+  for axes in (left, right):
+    axes.spines[["top", "right"]].set_visible(False)
+  buffer = io.BytesIO()
+  FigureCanvasAgg(drawing).print_png(buffer)
+  return buffer.getvalue()
+
+
+if __name__ == "__main__":
+  command.run(main)

@@ -1,0 +1,196 @@
+"""A tournament in plain sentences and in lines of a table: the same for the page and the terminal."""
+
+import math
+from collections.abc import Sequence
+
+from gan_jax.core.errors import plural
+from gan_jax.report import wording
+from gan_jax.report.effects import Rank
+from gan_jax.report.tournament import Place, Range, Tournament
+
+MATTERS = 3  # effects, at most, that are told
+PAIRS = 6  # that are told apart, at most, which are named one by one
+
+
+def findings(found: Tournament) -> list[str]:
+  """The ranking with its ties, the baseline, which settings fail, and which drawn number matters."""
+  said = [*_ranking(found), _baseline(found), _learning(found), _overall(found), _single(found)]
+  return [sentence for sentence in said if sentence]
+
+
+def _ranking(found: Tournament) -> list[str]:
+  leader, title, called = found.places[0], found.quality.title, found.called
+  word = "lowest" if found.quality.sign > 0 else "highest"
+  judged = (
+    f"of {found.k} draws the best is chosen by one run, and judged by {'another' if found.runs == 2 else 'its others'}"
+    if found.runs > 1
+    else f"of {found.k} draws the best is chosen and judged by the same run, so every number is too good"
+  )
+  first = (
+    f"Every {called} was given the same {found.draws} draws of {_listed(found.drawn)}: {judged}. "
+    f"Tuned like this, {leader.entry.label} has the {word} {title}, {ranged(leader.tuned)}."
+  )
+  if len(found.places) == 1:
+    return [first]
+  tied = [place.entry.label for place in found.places[1:] if place.tied]
+  behind = [place for place in found.places[1:] if not place.tied]
+  said = [first, f"Not told apart from it: {_listed(tied)}." if tied else "It is told apart from all others."]
+  if behind:
+    said.append(f"Surely worse than it: {'; '.join(_behind(place, found) for place in behind)}.")
+  return [*said, _pairs(found)]
+
+
+def _pairs(found: Tournament) -> str:
+  pairs, apart = len(found.pairs), found.told_apart()
+  rule = f"p below 5 % after Holm's correction over {plural(pairs, 'comparison')}"
+  caution = "A tie is no proof of equality: its interval says how large a difference may be."
+  if not apart:
+    return f"No two are told apart ({rule}). {caution}"
+  named = f": {'; '.join(f'{one} is better than {other}' for one, other in apart)}" if len(apart) <= PAIRS else ""
+  return f"Of {plural(pairs, 'pair')} {len(apart)} {'is' if len(apart) == 1 else 'are'} told apart ({rule}){named}. {caution}"
+
+
+def _behind(place: Place, found: Tournament) -> str:
+  return f"{place.entry.label} ({ranged(place.behind)}{' times' if found.log else ' away'})"
+
+
+def _baseline(found: Tournament) -> str:
+  others = [place for place in found.places if math.isfinite(place.wins)]
+  if not others or found.baseline == found.places[0].entry.label:
+    return ""
+  sure = [f"{p.entry.label} ({ranged(p.ratio)}{' times' if found.log else ' away'})" for p in others if p.certain]
+  return (
+    f"Surely different from the baseline {found.baseline}: {_listed(sure)} "
+    f"(Holm's correction over {plural(len(others), 'comparison')})."
+    if sure
+    else f"None surely differs from the baseline {found.baseline}."
+  )
+
+
+def _learning(found: Tournament) -> str:
+  least, most = (choose(found.places, key=lambda place: place.learnt[0]) for choose in (min, max))
+  if least.learnt[0] == 1:
+    return f"Every run of every {found.called} learns."
+  if least.learnt[0] == most.learnt[0]:
+    return f"Of each {found.called}'s runs, {share(least.learnt)} learn."
+  return (
+    f"The share of runs that learn goes from {share(least.learnt)} ({least.entry.label}) to {share(most.learnt)} "
+    f"({most.entry.label})."
+  )
+
+
+def _overall(found: Tournament) -> str:
+  sure = [(name, rank) for name, rank in zip(found.effects.numbers, found.effects.overall, strict=True) if rank.certain]
+  if not sure:
+    return "Over all of them together, no drawn number surely matters by itself."
+  sure.sort(key=lambda one: -abs(one[1].r))
+  said = [f"a larger {name} is {_better(rank)} (rank correlation {correlation(rank)})" for name, rank in sure]
+  return f"Over all of them together, {_listed(said)}."
+
+
+def _single(found: Tournament) -> str:
+  """The settings that depart most from the others in what matters: effects of single settings that surely exist."""
+  single = [
+    (abs(rank.r), label, name, rank)
+    for label, row in zip(found.effects.labels, found.effects.ranks, strict=True)
+    for name, rank in zip(found.effects.numbers, row, strict=True)
+    if rank.certain
+  ]
+  if not single or len(found.places) == 1:
+    return ""
+  told = sorted(single, key=lambda one: -one[0])[:MATTERS]
+  said = [f"{label} (a larger {name} is {_better(rank)}, {correlation(rank)})" for _, label, name, rank in told]
+  more = f", and {len(single) - len(told)} more below" if len(single) > len(told) else ""
+  return f"Within a single {found.called}, the strongest effects: {'; '.join(said)}{more}."
+
+
+def _better(rank: Rank) -> str:
+  return "worse" if rank.r > 0 else "better"
+
+
+def ranged(found: Range) -> str:
+  """`1.23 [1.10, 1.40]`."""
+  mean, low, high = found
+  if not math.isfinite(mean):
+    return wording.NOTHING
+  return f"{wording.three(mean)} [{wording.three(low)}, {wording.three(high)}]"
+
+
+def share(found: Range) -> str:
+  """`81% [57, 93]`."""
+  mean, low, high = found
+  return f"{100 * mean:.0f}% [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def correlation(rank: Rank) -> str:
+  """`−0.52 [−0.81, −0.03]`."""
+  return f"{rank.r:.2f} [{rank.low:.2f}, {rank.high:.2f}]".replace("-", "−")
+
+
+def _listed(names: Sequence[str]) -> str:
+  """`a, b and c`."""
+  return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"
+
+
+def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
+  """(heading, lines, notes) for the terminal."""
+  title, log = found.quality.title, found.log
+  heading = [
+    f"tuned with {found.k} of {found.draws} draws",
+    title,
+    "to the best",
+    "to the baseline",
+    "better",
+    "learnt",
+  ]
+  told = []
+  for place in found.places:
+    behind = "best" if place is found.places[0] else f"{ranged(place.behind)}{' ' if place.tied else '*'}"
+    base = math.isnan(place.wins)
+    versus = "baseline" if base else f"{ranged(place.ratio)}{'*' if place.certain else ' '}"
+    cells = [ranged(place.tuned), behind, versus, "" if base else f"{place.wins:.0%}", f"{place.learnt[0]:.0%}"]
+    told.append([place.entry.label, *cells])
+  pairs = len(found.pairs)
+  notes = [
+    f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality",
+    f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %, Holm over {plural(pairs, 'pair')}); "
+    "no star: not told apart from it",
+    f"to the baseline {found.baseline}: likewise; *: surely different (Holm over {plural(len(told) - 1, 'comparison')}); "
+    f"better: chance that it is, where both are tuned with the same {found.k} draws",
+  ]  # fmt: skip
+  if found.runs == 1:
+    notes.append("each draw has one run, which both chooses and judges it: every number is too good")
+  return heading, told, notes
+
+
+def summary(found: Tournament) -> dict[str, object]:
+  """For `--json`; what is missing is None."""
+
+  def known(x: float) -> float | None:
+    return float(x) if math.isfinite(x) else None
+
+  return {
+    "budget": found.k,
+    "draws": found.draws,
+    "runs": found.runs,
+    "told_apart": [list(pair) for pair in found.told_apart()],
+    "pairs": len(found.pairs),
+    "places": [
+      {
+        "label": place.entry.label,
+        "tuned": [known(x) for x in place.tuned],
+        "ratio_to_baseline": [known(x) for x in place.ratio],
+        "wins": known(place.wins),
+        "p": known(place.p),
+        "ratio_to_leader": [known(x) for x in place.behind],
+        "p_leader": known(place.behind_p),
+        "learnt": [known(x) for x in place.learnt],
+        "typical": [known(x) for x in place.typical],
+        "by_budget": [[known(x) for x in row] for row in place.course],
+        "rank_correlations": {
+          name: [known(x) for x in rank] for name, rank in zip(found.effects.numbers, ranks, strict=True)
+        },
+      }
+      for place, ranks in zip(found.places, found.effects.ranks, strict=True)
+    ],
+  }

@@ -1,0 +1,183 @@
+"""A tournament: compared settings that share their draws, each tuned with the same budget and compared draw by draw.
+
+`tuning` has the estimates, from a table of scores; here a panel becomes that table, and its numbers get their units.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_jax.report import statistics, tuning
+from gan_jax.report.comparison import Quality
+from gan_jax.report.effects import Effects, effects, iqm, wilson
+from gan_jax.report.records import Run, final
+from gan_jax.report.search import Entry, Search, flatten, untrained
+
+FEWEST = 8  # draws
+
+Range = tuple[float, float, float]  # an estimate and its 95 % interval
+
+
+class Place(NamedTuple):
+  """One setting of a tournament. Ratios are differences where the quality is not positive."""
+
+  entry: Entry
+  tuned: Range  # its quality, tuned with k draws
+  ratio: Range  # of that to the baseline's; NaN for the baseline itself
+  wins: float  # chance that it beats the baseline, both tuned with the same k draws; NaN for the baseline
+  p: float  # of no difference from the baseline: the larger of the swap test's with Holm's correction over all others, and
+  # of Student's for this ratio alone; NaN for the baseline
+  behind: Range  # ratio to the leader's; NaN for the leader
+  behind_p: float  # likewise from the leader, over all pairs; NaN for the leader
+  learnt: Range  # share of the draws' runs that learnt
+  typical: Range  # interquartile mean over the draws: untuned
+  course: np.ndarray  # [K, 3]: tuned with k = 1 .. K draws, and intervals
+  chosen: str  # the draw that all its runs together choose
+
+  @property
+  def certain(self) -> bool:
+    """Whether it surely differs from the baseline."""
+    return self.p < 1 - tuning.CONFIDENCE
+
+  @property
+  def tied(self) -> bool:
+    """Whether it is the leader or not told apart from it."""
+    return not self.behind_p < 1 - tuning.CONFIDENCE
+
+
+class Tournament(NamedTuple):
+  k: int  # draws of the budget at which settings are compared
+  draws: int
+  runs: int  # of each draw; with one, the run that chooses a draw also judges it, which is too good
+  log: bool
+  quality: Quality
+  baseline: str
+  compared: tuple[str, ...]
+  drawn: tuple[str, ...]
+  places: tuple[Place, ...]  # the best first
+  pairs: Mapping[frozenset[str], float]  # p of no difference of two labels, with Holm's correction over all pairs
+  effects: Effects
+
+  @property
+  def called(self) -> str:
+    """What a compared setting is: `loss`, or `setting` where more than the loss is compared."""
+    return "loss" if self.compared in (("loss",), ()) else "setting"
+
+  def told_apart(self) -> list[tuple[str, str]]:
+    """The pairs that surely differ, as (better, worse)."""
+    order = [place.entry.label for place in self.places]
+    pairs = [(one, other) for i, one in enumerate(order) for other in order[i + 1 :]]
+    return [pair for pair in pairs if self.pairs[frozenset(pair)] < 1 - tuning.CONFIDENCE]
+
+
+def tournament(found: Search) -> Tournament | None:
+  """The search as a tournament; None where its settings do not share their draws, or have fewer than `FEWEST`."""
+  cells = [_cells(entry, found.drawn) for entry in found.entries]
+  keys = list(cells[0])
+  if len(keys) < FEWEST or any(set(own) != set(keys) for own in cells):
+    return None
+  start = untrained([run for own in cells for runs in own.values() for run in runs], found.quality)
+  if not np.isfinite(start):
+    return None
+  count = min(len(runs) for own in cells for runs in own.values())
+  values = np.array(
+    [[[_value(run, found.quality, start) for run in own[key][:count]] for key in keys] for own in cells]
+  )
+  log = found.quality.log and bool((values > 0).all())
+  scores = np.log(values) if log else found.quality.sign * values
+  where = [_drawn_values(found.entries[0], found.drawn, key) for key in keys]
+  return _played(found, scores, log, where)
+
+
+def _cells(entry: Entry, drawn: Sequence[str]) -> dict[tuple[Any, ...], list[Run]]:
+  """The runs of each draw, in the order of their seeds."""
+  cells: dict[tuple[Any, ...], list[Run]] = {}
+  for variant in entry.draws:
+    cells.setdefault(_key(variant.config, drawn), []).extend(variant.runs)
+  return {key: sorted(cells[key], key=lambda run: run.seed) for key in sorted(cells, key=repr)}
+
+
+def _key(config: Mapping[str, Any], drawn: Sequence[str]) -> tuple[Any, ...]:
+  flat = flatten(config)
+  return tuple(flat.get(name) for name in drawn)
+
+
+def _drawn_values(entry: Entry, drawn: Sequence[str], key: tuple[Any, ...]) -> dict[str, Any]:
+  """The drawn fields of a draw, from a run's full config: a variant leaves out options at their defaults."""
+  run = next(v.runs[0] for v in entry.draws if _key(v.config, drawn) == key)
+  flat = flatten(run.config)
+  return {name: flat.get(name) for name in drawn}
+
+
+def _value(run: Run, quality: Quality, start: float) -> float:
+  """A run's final quality; the untrained one if it diverged, or ended worse."""
+  value = final(run, quality.metric) if run.status != "diverged" else float("nan")
+  return quality.sign * min(quality.sign * value, quality.sign * start) if np.isfinite(value) else start
+
+
+def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mapping[str, Any]]) -> Tournament:
+  draws, k = scores.shape[1], tuning.budget(scores.shape[1])
+  labels = [entry.label for entry in found.entries]
+  mean, pseudo, p = tuning.tuned(scores, k), tuning.pseudo_values(scores, k), tuning.swap_tests(scores, k)
+  wins = tuning.wins(scores, k)
+  order = np.argsort(mean, kind="stable")
+  base, best = labels.index(found.baseline), int(order[0])
+  every, against = _corrected(p, base)
+  own = tuning.student_p(pseudo[:, None] - pseudo, mean[:, None] - mean, k)  # of one pair alone
+  every, against = np.fmax(every, own), np.fmax(against, own[base])  # told apart only if both say so
+  against[base] = every[best, best] = np.nan
+  courses = [_course(scores, j) for j in range(1, max(2, draws // 2 + 1))]
+  sign = found.quality.sign
+
+  def versus(i: int, other: int) -> Range:
+    if i == other:
+      return (float("nan"),) * 3
+    return _units(tuning.interval(pseudo[i] - pseudo[other], mean[i] - mean[other], k), log, sign)
+
+  places = []
+  for i in order:
+    entry, own = found.entries[i], scores[i].mean(-1)
+    chosen = where[int(np.argmin(own))]
+    places.append(
+      Place(
+        entry,
+        _units(tuning.interval(pseudo[i], mean[i], k), log, sign),
+        versus(i, base),
+        float("nan") if i == base else float(wins[i, base]),
+        float(against[i]),
+        versus(i, best),
+        float(every[i, best]),
+        wilson(entry.learnt / max(entry.runs, 1), draws),
+        _units(iqm(own), log, sign),
+        np.array([_units(tuning.Interval(*(x[i] for x in course)), log, sign) for course in courses]),
+        ", ".join(f"{name} {value:.3g}" for name, value in chosen.items() if isinstance(value, (int, float))),
+      )
+    )
+  pairs = {frozenset((a, b)): float(every[i, j]) for i, a in enumerate(labels) for j, b in enumerate(labels[:i])}
+  return Tournament(
+    k, draws, scores.shape[2], log, found.quality, found.baseline, found.compared, found.drawn,
+    tuple(places), pairs,
+    effects([labels[i] for i in order], scores[order], where, k),
+  )  # fmt: skip
+
+
+def _corrected(p: np.ndarray, base: int) -> tuple[np.ndarray, np.ndarray]:
+  """p [L, L] with Holm's correction over all pairs [L, L], and [L] over the comparisons with one setting."""
+  upper = np.triu_indices(len(p), 1)
+  every, against = np.full_like(p, np.nan), np.full(len(p), np.nan)
+  every[upper] = every.T[upper] = statistics.adjust(list(p[upper]))
+  others = np.delete(np.arange(len(p)), base)
+  against[others] = statistics.adjust(list(p[base, others]))
+  return every, against
+
+
+def _course(scores: np.ndarray, k: int) -> tuning.Interval:
+  return tuning.interval(tuning.pseudo_values(scores, k), tuning.tuned(scores, k), k)
+
+
+def _units(found: tuning.Interval, log: bool, sign: int) -> Range:
+  """Scores as the quality itself, or differences of logarithms as ratios."""
+  with np.errstate(over="ignore"):
+    mean, low, high = (float(np.exp(x) if log else sign * x) for x in found)
+  return mean, min(low, high), max(low, high)

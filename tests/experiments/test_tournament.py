@@ -1,0 +1,59 @@
+"""The study `tournament`: its config, what `--full` asks for, and its figure and table from a study on disk."""
+
+import pytest
+
+from experiments.studies.tournament import study
+from experiments.sweep import CONFIGS
+from gan_jax import losses
+from gan_jax.core.errors import BadInput
+from gan_jax.settings import sweeps
+from tests.report.test_tuning import NAMES, write_tournament
+
+
+def test_every_loss_gets_the_same_draws_and_each_draw_two_runs():
+  plan = sweeps.plan(str(CONFIGS / "tournament.py"))
+  fields = [
+    "generator_rate",
+    "discriminator_rate",
+    "penalty_weight",
+    "seed",
+  ]
+  by_loss = {}
+  for config in plan.swept:
+    key = (*(config[name] for name in fields), config["optimizer_options"]["beta1"])
+    by_loss.setdefault(config["loss"], []).append(key)
+  assert len(by_loss) == 16
+  assert by_loss.keys() <= losses.LOSSES.keys()
+  first = next(iter(by_loss.values()))
+  assert all(own == first for own in by_loss.values())
+  assert len(first) == 32
+  assert len({key[:3] for key in first}) == 16
+  assert len({key[3] for key in first}) == 32
+  assert plan.roles["compared"] == ["loss"]
+
+
+def test_full_is_every_loss_with_a_config_and_a_directory_of_its_own(monkeypatch):
+  asked = []
+  monkeypatch.setattr(study, "conduct", lambda name, arguments: asked.append(arguments))
+  monkeypatch.setattr(study, "write", lambda directory: "")
+  study.main(["--full", "--config.steps=5"])
+  study.main(["--config.steps=5"])
+  assert asked[1] == ["--config.steps=5"]
+  assert asked[0][0::2][:2] == ["--config", "--out"]
+  assert asked[0][-1] == "--config.steps=5"
+  two = ["minimax", "hinge"]  # every loss is expanded by the same two lines, which takes seconds
+  plan = sweeps.plan(asked[0][1], every=lambda field: two if field == "loss" else [])
+  assert len(plan.swept) == 2 * 64 * 3
+  assert len({config["seed"] for config in plan.swept}) == 64 * 3
+
+
+def test_its_figure_and_table_are_made_of_the_files(tmp_path):
+  path, _ = write_tournament(tmp_path / "s")
+  said = study.write(path)
+  assert (path / "tournament.png").read_bytes().startswith(b"\x89PNG")
+  table = (path / "table.md").read_text()
+  assert all(f"| {name} |" in table for name in NAMES)
+  assert "over that of `non_saturating`" in table
+  assert said.split("\n")[0] in table
+  with pytest.raises(BadInput, match="expected a directory with a manifest"):
+    study.write(tmp_path / "nothing")
