@@ -9,7 +9,7 @@ distinguishes three cases:
 - it is damaged: the one before it is used, and the caller sets the damaged one aside;
 - the machine failed to read it: reading is tried again, and raises `OSError` if it keeps failing.
 
-Saves are synchronous: when `save` returns, the checkpoint is on disk.
+When `save` returns, the checkpoint is on disk. It may be called from any thread, one at a time.
 """
 
 import concurrent.futures

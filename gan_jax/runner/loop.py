@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 
 from gan_jax.runner import resume
+from gan_jax.runner.background import Background
 from gan_jax.runner.population import Group, Program
 from gan_jax.runner.progress import Pace, Progress, clock, speed
 from gan_jax.runner.signals import Stop
@@ -62,43 +63,47 @@ def run_group(study: Path, group: Group, program: Program, origin: resume.Origin
   todo = [chunk for chunk in plan(group.spec) if chunk.first >= first]
   for change in origin.changes if todo else ():
     writer.doubt(change)
-  before, began = writer.seconds, time.monotonic()
-  writer.status(first, before, state)  # derived from the state, not from the old status
-  pending: tuple[Chunk, Any] | None = None
-
-  def flush() -> None:
-    nonlocal pending
-    if pending is not None:
-      writer.rows(*pending)
-      pending = None
-
+  # Derived from the state, not from the old status.
+  writer.status(first, writer.seconds, writer.diverged(state))
   if first == 0:
     with progress.phase(f"compiling {conduct.program}: measurement"):
-      writer.measure(state, 0)
+      writer.measured(*writer.measure(state, 0))
   told = _Told(conduct, group, program.members, todo, first)
-  with progress.phase(conduct.program, brief=True):
-    for chunk in todo:
-      with told.compiling(chunk):
-        state, rows = program.advance(program.hypers, state, program.data, chunk.windows, chunk.length)
-      stop.unsaved = True
-      flush()  # write the previous chunk's rows while the devices compute this one
-      pending = chunk, rows
-      jax.block_until_ready(state)
-      told.trained(chunk)
-      if chunk.evaluate:
-        with told.pause("measuring", chunk):
-          writer.measure(state, chunk.last)
-      save = chunk.save or stop.wanted
-      if save:
-        with told.pause("saving", chunk):
-          flush()  # rows first: all rows before a checkpoint are on disk
-          writer.save(state, chunk.last)
-      writer.status(chunk.last, before + time.monotonic() - began, state)
-      told.step(chunk)
-      if save:
-        stop.unsaved = False
-        _tell_kept(stop, group, chunk.last)
-        stop.check()
+  with progress.phase(conduct.program, brief=True), Background() as writing:
+    _train(state, todo, writer, writing, told, stop)
+
+
+def _train(
+  state: Any, todo: list[Chunk], writer: resume.Writer, writing: Background, told: "_Told", stop: Stop
+) -> None:
+  """Train chunk by chunk. The rows of a chunk, its status and checkpoint are written while the next one is trained.
+
+  They are written in this order, so all rows before a checkpoint are on disk.
+  """
+  program, group = writer.program, writer.group
+  before, began = writer.seconds, time.monotonic()
+  for chunk in todo:
+    with told.compiling(chunk):
+      state, rows = program.advance(program.hypers, state, program.data, chunk.windows, chunk.length)
+    stop.unsaved = True
+    jax.block_until_ready(state)
+    told.trained(chunk)
+    writing.do(writer.rows, chunk, rows)
+    if chunk.evaluate:
+      with told.pause("measuring", chunk):
+        writing.do(writer.measured, *writer.measure(state, chunk.last))
+    asked = stop.wanted
+    if chunk.save or asked:
+      with told.pause("saving", chunk):
+        writing.wait()  # for an earlier checkpoint: at most one copy of the state is held
+        writing.do(writer.save, chunk.last, *writer.held(state))
+        writing.do(_tell_kept, stop, group, chunk.last)
+    writing.do(writer.status, chunk.last, before + time.monotonic() - began, writer.diverged(state))
+    told.step(chunk)
+    if asked or chunk is todo[-1]:
+      writing.wait()
+      stop.unsaved = False
+      stop.check()
 
 
 def _tell_kept(stop: Stop, group: Group, step: int) -> None:

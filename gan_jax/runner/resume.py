@@ -86,17 +86,21 @@ class Writer:
     if runs.append(self.study, "rows", self.group.name, chunk.first, chunk.last, table):
       self._differs(f"rows of steps {chunk.first:,} to {chunk.last - 1:,}")
 
-  def measure(self, state: GanState, step: int) -> None:
-    """Measure and write sample quality, inspections and sample grids after `step` steps; of a diverged member, at its last
-    finite state."""
-    program, name = self.program, self.group.name
+  def measure(self, state: GanState, step: int) -> tuple[Any, ...]:
+    """Quality, inspections and sample grids after `step` steps, for `measured`; of a diverged member, at its last finite
+    state."""
+    program = self.program
     found = program.evaluate(program.hypers, state) | program.inspect(program.hypers, state, program.data)
-    columns = {metric: value[None] for metric, value in found.items()}
     self._keep(state, step, found)
-    grids = np.asarray(program.draw_grid(state))[: program.members]
+    return step, found, program.draw_grid(state)
+
+  def measured(self, step: int, found: Mapping[str, np.ndarray], grids: Any) -> None:
+    """Write what `measure` returned."""
+    name = self.group.name
     self.still_there()
-    if tables.write_samples(self.study, name, step, grids):
+    if tables.write_samples(self.study, name, step, np.asarray(grids)[: self.program.members]):
       self._differs(f"samples at step {step:,}")
+    columns = {metric: value[None] for metric, value in found.items()}
     if runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns)):
       self._differs(f"quality at step {step:,}")
 
@@ -112,24 +116,34 @@ class Writer:
     self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits; the former are set aside")
     self.doubt(f"{what} came out otherwise when computed again")
 
-  def save(self, state: GanState, step: int) -> None:
-    # On one device: of what lies on several, Orbax has each write a part, and compiles a program for every shape.
-    own = jax.tree.map(lambda x: jax.device_put(np.asarray(x)[: self.program.members]), state)
+  def held(self, state: GanState) -> tuple[GanState, best.Best | None]:
+    """What `save` takes: copies on the host, since the next step is given the state's memory."""
+    members = self.program.members
+    return jax.tree.map(lambda x: np.array(np.asarray(x)[:members]), state), self.best
+
+  def save(self, step: int, state: GanState, kept: best.Best | None) -> None:
+    """Write a checkpoint of what `held` returned; it is on disk when this returns."""
     self.still_there()
+    # On one device: of what lies on several, Orbax has each write a part, and compiles a program for every shape.
+    own = jax.tree.map(jax.device_put, state)
     origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
-    if self.best is not None:
-      best.write(self.study, self.group.name, self.best)
+    if kept is not None:
+      best.write(self.study, self.group.name, kept)
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
 
-  def status(self, step: int, seconds: float, state: GanState) -> None:
-    """Write the group's status, derived from its state."""
+  def diverged(self, state: GanState) -> dict[str, int]:
+    """The step at which each diverged member of a state diverged, by id."""
+    at = np.asarray(state.diverged_at)[: self.program.members]
+    return {i: int(step) for i, step in zip(self.group.ids, at, strict=True) if step >= 0}
+
+  def status(self, step: int, seconds: float, diverged: Mapping[str, int]) -> None:
+    """Write the group's status; `diverged` is derived from its state."""
     self.still_there()
     status = runs.read_status(self.study)
-    diverged_at = np.asarray(state.diverged_at)[: self.program.members]
     self._entry(status).update(
       step=step,
       seconds=round(seconds, 3),
-      diverged={i: int(at) for i, at in zip(self.group.ids, diverged_at, strict=True) if at >= 0},
+      diverged=dict(diverged),
       complete=step >= self.group.spec.steps,
     )
     self._write(status)
@@ -255,13 +269,13 @@ def _repair(writer: Writer, blank: GanState, step: int) -> None:
         for change in writer.origin.changes:
           writer.doubt(change)
         if source in measured:
-          writer.measure(state, source)
+          writer.measured(*writer.measure(state, source))
         for chunk in plan.of(group.configs[0]):
           if source <= chunk.first and chunk.last <= until:
             state, rows = program.advance(program.hypers, state, program.data, chunk.windows, chunk.length)
             writer.rows(chunk, rows)
             if chunk.last in measured:
-              writer.measure(state, chunk.last)
+              writer.measured(*writer.measure(state, chunk.last))
       return
     except Damaged as error:  # an older checkpoint is damaged: try without it
       _damaged(writer)(error.path, error.reason)

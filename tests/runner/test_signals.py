@@ -1,5 +1,6 @@
 """How a study ends before its end: real processes, real signals, closed pipes, and a directory that is removed."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 
 from gan_jax import runs
 from gan_jax.core.errors import Failure, Stopped
-from gan_jax.runner import signals, study
+from gan_jax.runner import population, signals, study
 from tests.conftest import ROOT
 from tests.support.pages import undrawn
 
@@ -26,35 +27,46 @@ def get_config():
 def sweep(s):
   return s.param("seed", [0, 1])
 """
-# The command line, with something that happens right after the rows of the first chunk are written, while the devices
-# work on the second.
+# The command line, with something that happens once the first chunk is written, while the devices work on the second.
 DRIVER = """
 import os, shutil, signal, sys, time
 from pathlib import Path
 from experiments import command, sweep
 from gan_jax import runs
+from gan_jax.runner import population
 
-append = runs.append
+compile_group, study = population.compile_group, Path(sys.argv[-1])
 
 def asked():
   while command.stop().asked is None:
     time.sleep(0.001)
 
-def then(study, table, group, first, last, rows):
-  append(study, table, group, first, last, rows)
-  if (table, first) == ("rows", 0):
-    {what}
+def written():
+  while runs.read_json(study / "status.copy.json")["groups"]["group-0"].get("step") != 100:
+    time.sleep(0.001)
 
-runs.append = then
+def then(*group):
+  program, calls = compile_group(*group), []
+  def advance(*arguments):
+    found = program.advance(*arguments)
+    calls.append(1)
+    if len(calls) == 2:
+      written()
+      {what}
+    return found
+  return program._replace(advance=advance)
+
+population.compile_group = then
+{first}
 command.run(sweep.main)
 """
 KILL = "os.kill(os.getpid(), signal.{}); "
 SWALLOWED = """
-    try:
-      os.kill(os.getpid(), signal.SIGINT)
-      time.sleep(60)
-    except BaseException:
-      pass
+      try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+      except BaseException:
+        pass
 """
 
 
@@ -68,14 +80,14 @@ def config(tmp_path_factory):
 @pytest.fixture
 def call(config):
   def call(
-    directory: Path, what: str | None = None, page: bool = True, **streams: object
+    directory: Path, what: str | None = None, first: str = "", page: bool = True, **streams: object
   ) -> subprocess.CompletedProcess:
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUMPY_RANK_PROMOTION"}
     env |= {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"}
     code = (
       ["-m", "experiments.sweep" if page else "tests.support.pages"]
       if what is None
-      else ["-c", DRIVER.format(what=what)]
+      else ["-c", DRIVER.format(what=what, first=first)]
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     arguments = [sys.executable, *code, str(config), "--out", str(directory)]
@@ -189,8 +201,8 @@ def test_a_directory_that_is_replaced_while_it_is_written(tmp_path):
 
 
 def test_before_training_a_signal_leaves_at_once(call, tmp_path):
-  code = "from gan_jax import data; data.load = lambda *_: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60))"
-  stopped = call(tmp_path / "study", f"pass\n{code}\ndef unused():\n  if True:\n    pass")
+  first = "from gan_jax import data; data.load = lambda *_: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(60))"
+  stopped = call(tmp_path / "study", "pass", first)
   assert stopped.returncode == 75
   assert stopped.stderr == ("stopped by SIGTERM: it had trained nothing yet, and the same command does so\n")
   assert not (tmp_path / "study").exists()
@@ -199,32 +211,37 @@ def test_before_training_a_signal_leaves_at_once(call, tmp_path):
 def test_in_a_program_of_ones_own_signals_are_noticed_and_handlers_restored(config, tmp_path, monkeypatch):
   """Called from the main thread: SIGTERM, then a Ctrl-C that what was running swallows. Then from a thread."""
   before = [signal.getsignal(number) for number in (signal.SIGINT, *signals.ASKING)]
-  append = runs.append
+  compile_group = population.compile_group
 
-  def sent(number):
-    numbers = [number]
+  def sent(number, chunk):
+    """In this chunk of those that are trained, and swallowed."""
 
-    def then(study, table, group, first, last, rows):
-      append(study, table, group, first, last, rows)
-      if table == "rows" and numbers:
-        try:
-          os.kill(os.getpid(), numbers.pop())
-        except BaseException:
-          return
+    def then(*group):
+      program, calls = compile_group(*group), []
+
+      def advance(*arguments):
+        found = program.advance(*arguments)
+        calls.append(1)
+        with contextlib.suppress(BaseException):
+          if len(calls) == chunk:
+            os.kill(os.getpid(), number)
+        return found
+
+      return program._replace(advance=advance)
 
     return then
 
   def run():
     return study.run(str(config), [], tmp_path / "study", single=True, say=lambda line: None)
 
-  monkeypatch.setattr(runs, "append", sent(signal.SIGTERM))
+  monkeypatch.setattr(population, "compile_group", sent(signal.SIGTERM, 2))
   with pytest.raises(Stopped, match="stopped by SIGTERM: step 200 of 300 of group-0 is saved"):
     run()
-  monkeypatch.setattr(runs, "append", sent(signal.SIGINT))
+  monkeypatch.setattr(population, "compile_group", sent(signal.SIGINT, 1))
   with pytest.raises(KeyboardInterrupt):
     run()
   assert [signal.getsignal(number) for number in (signal.SIGINT, *signals.ASKING)] == before
-  monkeypatch.setattr(runs, "append", append)
+  monkeypatch.setattr(population, "compile_group", compile_group)
   thread = threading.Thread(target=run)
   with undrawn():
     thread.start()
