@@ -302,9 +302,9 @@ def test_a_config_names(kind):
 def outcomes(tmp_path_factory) -> dict[str, str]:
   """'PASSED', 'FAILED' or 'ERROR' of each test that was run in a copy with all additions."""
   copy = tmp_path_factory.mktemp("copy")
-  for part in PARTS:  # with what Python has compiled of it, but for files that it is just writing
+  for part in PARTS:
     if (ROOT / part).is_dir():
-      shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("*.pyc.*", "figures"))
+      shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "figures"))
     else:
       shutil.copy(ROOT / part, copy / part)
   for addition in ADDED.values():

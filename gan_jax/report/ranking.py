@@ -42,12 +42,13 @@ def _ranking(found: Tournament) -> list[str]:
 
 def _pairs(found: Tournament) -> str:
   pairs, apart = len(found.pairs), found.told_apart()
-  rule = f"p below 5 % after Holm's correction over {plural(pairs, 'comparison')}"
+  rule = f"p below 5 % after correction for {plural(found.family, 'comparison')}"
   caution = "A tie is no proof of equality: its interval says how large a difference may be."
   if not apart:
     return f"No two are told apart ({rule}). {caution}"
   named = f": {'; '.join(f'{one} is better than {other}' for one, other in apart)}" if len(apart) <= PAIRS else ""
-  return f"Of {plural(pairs, 'pair')} {len(apart)} {'is' if len(apart) == 1 else 'are'} told apart ({rule}){named}. {caution}"
+  are = "is" if len(apart) == 1 else "are"
+  return f"Of {plural(pairs, 'pair')} that were tested {len(apart)} {are} told apart ({rule}){named}. {caution}"
 
 
 def _behind(place: Place, found: Tournament) -> str:
@@ -150,11 +151,10 @@ def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
     versus = "baseline" if base else f"{ranged(place.ratio)}{'*' if place.certain else ' '}"
     cells = [ranged(place.tuned), behind, versus, "" if base else f"{place.wins:.0%}", f"{place.learnt[0]:.0%}"]
     told.append([place.entry.label, *cells])
-  pairs = len(found.pairs)
   notes = [
     f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality",
-    f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %, Holm over {plural(pairs, 'pair')}); "
-    "no star: not told apart from it",
+    f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %, corrected for "
+    f"{plural(found.family, 'pair')}); no star: not told apart from it",
     f"to the baseline {found.baseline}: likewise; *: surely different (Holm over {plural(len(told) - 1, 'comparison')}); "
     f"better: chance that it is, where both are tuned with the same {found.k} draws",
   ]  # fmt: skip
@@ -175,6 +175,7 @@ def summary(found: Tournament) -> dict[str, object]:
     "runs": found.runs,
     "told_apart": [list(pair) for pair in found.told_apart()],
     "pairs": len(found.pairs),
+    "family": found.family,
     "places": [
       {
         "label": place.entry.label,

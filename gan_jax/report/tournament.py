@@ -15,6 +15,7 @@ from gan_jax.report.records import Run, final
 from gan_jax.report.search import Entry, Search, flatten, untrained
 
 FEWEST = 8  # draws
+MOST_PAIRS = 300  # of more, only those with the baseline and with the leader are tested, which takes seconds
 
 Range = tuple[float, float, float]  # an estimate and its 95 % interval
 
@@ -56,7 +57,7 @@ class Tournament(NamedTuple):
   compared: tuple[str, ...]
   drawn: tuple[str, ...]
   places: tuple[Place, ...]  # the best first
-  pairs: Mapping[frozenset[str], float]  # p of no difference of two labels, with Holm's correction over all pairs
+  pairs: Mapping[frozenset[str], float]  # p of no difference of two labels, corrected for all pairs, of those tested
   effects: Effects
 
   @property
@@ -68,7 +69,12 @@ class Tournament(NamedTuple):
     """The pairs that surely differ, as (better, worse)."""
     order = [place.entry.label for place in self.places]
     pairs = [(one, other) for i, one in enumerate(order) for other in order[i + 1 :]]
-    return [pair for pair in pairs if self.pairs[frozenset(pair)] < 1 - tuning.CONFIDENCE]
+    return [pair for pair in pairs if self.pairs.get(frozenset(pair), 1.0) < 1 - tuning.CONFIDENCE]
+
+  @property
+  def family(self) -> int:
+    """The number of pairs, tested or not, for which p is corrected."""
+    return len(self.places) * (len(self.places) - 1) // 2
 
 
 def tournament(found: Search) -> Tournament | None:
@@ -119,13 +125,13 @@ def _value(run: Run, quality: Quality, start: float) -> float:
 def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mapping[str, Any]]) -> Tournament:
   draws, k = scores.shape[1], tuning.budget(scores.shape[1])
   labels = [entry.label for entry in found.entries]
-  mean, pseudo, p = tuning.tuned(scores, k), tuning.pseudo_values(scores, k), tuning.swap_tests(scores, k)
+  mean, pseudo = tuning.tuned(scores, k), tuning.pseudo_values(scores, k)
   wins = tuning.wins(scores, k)
   order = np.argsort(mean, kind="stable")
   base, best = labels.index(found.baseline), int(order[0])
-  every, against = _corrected(p, base)
+  every, against = _tests(scores, k, base, best)
   own = tuning.student_p(pseudo[:, None] - pseudo, mean[:, None] - mean, k)  # of one pair alone
-  every, against = np.fmax(every, own), np.fmax(against, own[base])  # told apart only if both say so
+  every, against = np.maximum(every, own), np.maximum(against, own[base])  # told apart only if both say so
   against[base] = every[best, best] = np.nan
   courses = [_course(scores, j) for j in range(1, max(2, draws // 2 + 1))]
   sign = found.quality.sign
@@ -154,7 +160,8 @@ def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mappin
         ", ".join(f"{name} {value:.3g}" for name, value in chosen.items() if isinstance(value, (int, float))),
       )
     )
-  pairs = {frozenset((a, b)): float(every[i, j]) for i, a in enumerate(labels) for j, b in enumerate(labels[:i])}
+  named = {(a, b): float(every[i, j]) for i, a in enumerate(labels) for j, b in enumerate(labels[:i])}
+  pairs = {frozenset(pair): p for pair, p in named.items() if np.isfinite(p)}
   return Tournament(
     k, draws, scores.shape[2], log, found.quality, found.baseline, found.compared, found.drawn,
     tuple(places), pairs,
@@ -162,14 +169,19 @@ def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mappin
   )  # fmt: skip
 
 
-def _corrected(p: np.ndarray, base: int) -> tuple[np.ndarray, np.ndarray]:
-  """p [L, L] with Holm's correction over all pairs [L, L], and [L] over the comparisons with one setting."""
-  upper = np.triu_indices(len(p), 1)
-  every, against = np.full_like(p, np.nan), np.full(len(p), np.nan)
-  every[upper] = every.T[upper] = statistics.adjust(list(p[upper]))
-  others = np.delete(np.arange(len(p)), base)
+def _tests(scores: np.ndarray, k: int, base: int, best: int) -> tuple[np.ndarray, np.ndarray]:
+  """p [L, L] corrected for all pairs (Holm's; Bonferroni's where only some are tested), and [L], Holm's, of the baseline."""
+  count = len(scores)
+  family = count * (count - 1) // 2
+  pairs = [(i, j) for i in range(count) for j in range(i) if family <= MOST_PAIRS or {i, j} & {base, best}]
+  p = tuning.swap_tests(scores, k, pairs, family)
+  against, others = np.full(count, np.nan), np.delete(np.arange(count), base)
   against[others] = statistics.adjust(list(p[base, others]))
-  return every, against
+  if len(pairs) < family:
+    return np.minimum(p * family, 1.0), against
+  for (i, j), corrected in zip(pairs, statistics.adjust([p[pair] for pair in pairs]), strict=True):
+    p[i, j] = p[j, i] = corrected
+  return p, against
 
 
 def _course(scores: np.ndarray, k: int) -> tuning.Interval:

@@ -13,16 +13,15 @@ swapping their labels draw by draw, which is exact if they are alike at every dr
 say which is better once tuned, so they count as told apart only if the interval of their difference leaves 0 out too.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln, stdtr, stdtrit
 
 CONFIDENCE = 0.95
-SHARE = 4  # a budget is compared at k = D / SHARE: of more draws, too few independent choices of k are left
-LARGEST = 256  # k
-FIRST, EXCEEDING, SWAPS = 1_000, 20, 20_000  # swaps of every pair; of pairs with fewer exceedances, all of these
+FIRST, EXCEEDING, SWAPS = 1_000, 20, 20_000  # swaps of every pair; of pairs with fewer exceedances, at least these
 SUBSETS = 2_000  # choices of k draws from which chances are estimated
 
 
@@ -99,8 +98,11 @@ def freedom(draws: int, k: int) -> float:
 
 
 def budget(draws: int) -> int:
-  """The k at which settings are compared."""
-  return max(1, draws // SHARE)
+  """The k at which settings are compared: the root of the number of draws.
+
+  4 of 16, 8 of 64. Of a larger share, too few independent choices of k draws are left to tell anything apart.
+  """
+  return max(1, math.isqrt(draws))
 
 
 def wins(scores: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
@@ -123,19 +125,20 @@ def _best(choosing: np.ndarray, some: np.ndarray) -> np.ndarray:
   return np.argmin(choosing[:, some], -1)[..., None]
 
 
-def swap_tests(scores: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
-  """[L, L]: p of no difference between two settings tuned with k draws, two-sided; 1 on the diagonal.
+def swap_tests(scores: np.ndarray, k: int, pairs: Iterable[tuple[int, int]], family: int, seed: int = 0) -> np.ndarray:
+  """[L, L]: p of no difference between two settings tuned with k draws, two-sided; NaN for pairs that are not asked for.
 
   If two settings are alike, their runs at a draw may be swapped: the difference of their tuned qualities is compared
   with that after swapping a random half of the draws. p = (1 + as large a difference) / (1 + swaps), which is below a
-  with chance at most a. Pairs that are far from significant after `FIRST` swaps are not swapped further.
+  with chance at most a. There are enough swaps for a family of that many comparisons; pairs that are far from
+  significant after `FIRST` of them are not swapped further.
   Source: Pitman 1937; for the correction by one, Phipson and Smyth 2010, arXiv:1603.05766.
   """
-  swapped = np.random.default_rng(seed).random((SWAPS, scores.shape[-2])) < 0.5
-  found = np.ones((len(scores), len(scores)))
-  for i in range(len(scores)):
-    for j in range(i):
-      found[i, j] = found[j, i] = _swap_test(scores[i], scores[j], k, swapped)
+  count = max(SWAPS, 2 * FIRST, int(1.25 * family / (1 - CONFIDENCE)))
+  swapped = np.random.default_rng(seed).random((count, scores.shape[-2])) < 0.5
+  found = np.full((len(scores), len(scores)), np.nan)
+  for i, j in pairs:
+    found[i, j] = found[j, i] = _swap_test(scores[i], scores[j], k, swapped)
   return found
 
 
@@ -144,7 +147,8 @@ def _swap_test(ours: np.ndarray, theirs: np.ndarray, k: int, swapped: np.ndarray
   exceeding = int((np.abs(_difference(ours, theirs, k, swapped[:FIRST])) >= seen).sum())
   if exceeding >= EXCEEDING:
     return (1 + exceeding) / (1 + FIRST)
-  exceeding += int((np.abs(_difference(ours, theirs, k, swapped[FIRST:])) >= seen).sum())
+  for part in np.array_split(swapped[FIRST:], max(1, len(swapped) // SWAPS)):  # a part at a time: memory
+    exceeding += int((np.abs(_difference(ours, theirs, k, part)) >= seen).sum())
   return (1 + exceeding) / (1 + len(swapped))
 
 

@@ -29,16 +29,23 @@ def test_every_loss_has_a_row():
 
 
 @functools.cache
-def of_all(part):
-  """What a part of the checks looks at, of every loss that has a row."""
-  return measured({name: (LOSSES[name].builder, CARDS[name]) for name in NAMES if name in KNOWN}, part)
+def of_four(part, first):
+  """What a part of the checks looks at, of the losses that `measured` compiles one program for: who asks for one loss
+  alone waits for no others."""
+  few = [name for name in NAMES if name in KNOWN][first : first + 4]
+  return measured({name: (LOSSES[name].builder, CARDS[name]) for name in few}, part)
+
+
+def of(part, name):
+  place = [other for other in NAMES if other in KNOWN].index(name)
+  return of_four(part, place - place % 4)[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_known(check, name, x64):
   assert name in KNOWN, f"add a row with the paper's formulas to KNOWN in tests/support/known_losses.py for {name!r}"
-  check(name, LOSSES[name].builder, CARDS[name], of_all(CHECKS[check])[name])
+  check(name, LOSSES[name].builder, CARDS[name], of(CHECKS[check], name))
 
 
 def test_slopes_keep_their_tails_in_float32():

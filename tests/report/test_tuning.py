@@ -96,9 +96,9 @@ def alike(rng, count, kind):
 @pytest.mark.parametrize("kind", [noisy, skewed])
 def test_settings_that_are_alike_are_told_apart_in_one_of_twenty_tables(kind, monkeypatch):
   monkeypatch.setattr(tuning, "SWAPS", 1_000)
-  tables = alike(np.random.default_rng(5), 400, kind)
-  wrong = np.mean([tuning.swap_tests(table, BUDGET)[0, 1] < 0.05 for table in tables])
-  assert 0.02 < wrong < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+  tables = alike(np.random.default_rng(5), 300, kind)
+  wrong = np.mean([tuning.swap_tests(table, BUDGET, [(0, 1)], 1)[0, 1] < 0.05 for table in tables])
+  assert 0.02 < wrong < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
 
 
 def test_of_many_settings_that_are_alike_some_pair_is_told_apart_in_one_of_twenty_tables(monkeypatch):
@@ -106,22 +106,24 @@ def test_of_many_settings_that_are_alike_some_pair_is_told_apart_in_one_of_twent
   monkeypatch.setattr(tuning, "SWAPS", 2_000)
   rng, pairs = np.random.default_rng(6), np.triu_indices(5, 1)
   least = []
-  for _ in range(100):
+  for _ in range(80):
     shared = skewed(rng, 1, DRAWS)
-    p = tuning.swap_tests(shared + 0.3 * rng.standard_normal((5, DRAWS, 2)), BUDGET)[pairs]
+    scores = shared + 0.3 * rng.standard_normal((5, DRAWS, 2))
+    p = tuning.swap_tests(scores, BUDGET, list(zip(*pairs, strict=True)), 10)[pairs]
     least.append((min(p), min(statistics.adjust(list(p)))))
   uncorrected, corrected = (np.array(least) < 0.05).mean(0)
   assert uncorrected > 0.1
-  assert corrected < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
+  assert corrected < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 80)
 
 
 def test_settings_that_differ_are_told_apart():
   rng = np.random.default_rng(7)
   shared = skewed(rng, DRAWS)
   better = shared + 0.05 * rng.standard_normal((DRAWS, 2))
-  p = tuning.swap_tests(np.stack([better, better + 0.5, better + 1.5]), BUDGET)
+  p = tuning.swap_tests(np.stack([better, better + 0.5, better + 1.5]), BUDGET, [(0, 1), (2, 0)], 3)
   assert p[0, 1] < 0.05
   assert p[0, 2] < 1e-3
+  assert np.isnan(p[1, 2])
 
 
 def covered(found, truth):
@@ -276,6 +278,18 @@ def test_ties_are_named_on_the_page_the_terminal_and_in_the_object(tmp_path):
   (told,) = summary(path)["searches"]
   assert [place["label"] for place in told["tournament"]["places"]] == [place.entry.label for place in found.places]
   assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_of_very_many_pairs_those_with_the_best_and_the_baseline_are_tested(tmp_path, monkeypatch):
+  path, _ = write_tournament(tmp_path / "s")
+  whole = tournament(search(records.read(path).panels[0]))
+  monkeypatch.setattr("gan_jax.report.tournament.MOST_PAIRS", 5)
+  some = tournament(search(records.read(path).panels[0]))
+  assert (len(whole.pairs), len(some.pairs), some.family) == (6, 5, 6)
+  assert [place.p for place in some.places] == pytest.approx([place.p for place in whole.places], nan_ok=True)
+  bonferroni, holm = ([place.behind_p for place in found.places[1:]] for found in (some, whole))
+  assert all(a >= b for a, b in zip(bonferroni, holm, strict=True))
+  assert build(path).exists()
 
 
 def test_one_run_of_each_draw_is_said_to_be_too_good(tmp_path):
