@@ -259,7 +259,7 @@ def test_every_config_makes_a_program(path, smaller):
   state = jax.eval_shape(program.init, program.hypers)
   after, rows = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)
   assert after == state
-  assert {x.shape for x in rows.values()} == {(2, program.padded)}
+  assert {(x.shape[0] >= 2, *x.shape[1:]) for x in rows.values()} == {(True, program.padded)}
   assert rows.keys() == evaluation.explanations(game.build(group.spec, dataset)).keys()
 
 

@@ -78,9 +78,10 @@ def production(contender: Contender, work: Work) -> Prepared:
   """The program that a study runs, with order, average, check for diverged members, and a row every `length` steps."""
   group, _, program = built(contender, work)
   state = program.init(program.hypers)
-  compiled: Any = program.advance  # of resident data: a jitted function
-  compiled = compiled.lower(program.hypers, state, program.data, work.windows, work.length).compile()
-  clock = clocked(program, lambda state: compiled(program.hypers, state, program.data))
+  advance: Any = program.advance  # of resident data
+  compiled = advance.lower(program.hypers, state, program.data, work.windows, work.length).compile()
+  sizes = advance.sizes(work.windows, work.length)[:2]
+  clock = clocked(program, lambda state: compiled(program.hypers, state, program.data, *sizes))
   counted = operations.count(group.configs[0], dataset(work)) if work.kind == "race" else None
   facts = {"bytes": size(compiled), "operations": counted}
   return Prepared(clock, work.windows * work.length, contender.members, facts)
@@ -135,7 +136,8 @@ def written_rows(contender: Contender, work: Work) -> Prepared:
   """Writing the rows of a chunk to disk, per row."""
   program = built(contender, work)[2]
   state = program.init(program.hypers)
-  taken = program.advance(program.hypers, state, program.data, WINDOWS, 1)[1]
+  found = program.advance(program.hypers, state, program.data, WINDOWS, 1)[1]
+  taken = {name: value[:WINDOWS] for name, value in found.items()}
   return Prepared(_to_disk(functools.partial(_append, taken)), WINDOWS, contender.members)
 
 

@@ -104,8 +104,7 @@ def measured(group: Group, dataset: Dataset, rows: int) -> Need:
   unasked: Any = None  # sample quality is not measured
   program = population.compile_group(few, game_lib.build(group.spec, dataset), small, unasked)
   state = jax.eval_shape(program.init, program.hypers)
-  advance: Any = program.advance  # a jitted function: the data are resident
-  found = advance.lower(program.hypers, state, program.data, 1, 1).compile().memory_analysis()  # of one device
+  found = analysis(program, state)
   columns = program.layout.mesh.devices.shape[1]
   kept = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes - _bytes(some)
   samples = group.spec.evaluation_samples * 4 * min(64, int(np.prod(dataset.image_shape)))
@@ -113,6 +112,12 @@ def measured(group: Group, dataset: Dataset, rows: int) -> Need:
   held = _bytes(dataset.data) if resident else (1 + feeding.AHEAD) * feeding.LARGEST
   fixed = rows * columns * (held + feeding.LARGEST)
   return Need(int(columns * kept) + samples, int(columns * found.temp_size_in_bytes), fixed)
+
+
+def analysis(program: population.Program, state: Any) -> Any:
+  """XLA's account of a program's memory on one device, for a single step; `state` may be shapes. Compiles it."""
+  advance: Any = program.advance  # of resident data
+  return advance.jitted.lower(program.hypers, state, program.data, 1, 1, 1, 1).compile().memory_analysis()
 
 
 def _bytes(tree: Any) -> int:

@@ -83,7 +83,7 @@ def _train(
   program, group = writer.program, writer.group
   before, began = writer.seconds, time.monotonic()
   for chunk in todo:
-    with told.compiling(chunk):
+    with told.compiling():
       state, rows = program.advance(program.hypers, state, program.data, chunk.windows, chunk.length)
     stop.unsaved = True
     jax.block_until_ready(state)
@@ -118,26 +118,22 @@ class _Told:
     self._conduct, self._name, self._steps, self._members = conduct, group.name, group.spec.steps, members
     self._pace = Pace()
     self._todo = {"measuring": sum(c.evaluate for c in todo), "saving": sum(c.save for c in todo)}
-    self._compiled: set[tuple[int, int]] = set()
-    self._fresh = True  # this chunk's program was compiled just before it
+    self._begun = 0  # chunks
     self._measured = first == 0  # the measurement's program was compiled at step 0
     self._began = time.monotonic()
     self._estimated = False
 
   @contextlib.contextmanager
-  def compiling(self, chunk: Chunk) -> Iterator[None]:
-    """Wraps the call of a chunk's program, which compiles it if it is the first of its shape."""
-    shape = (chunk.windows, chunk.length)
-    self._fresh = shape not in self._compiled
-    self._compiled.add(shape)
-    phase = self._conduct.progress.phase
-    what = "training" if len(self._compiled) == 1 else f"training, the chunks of {chunk.windows * chunk.length} steps"
-    with phase(f"compiling {self._conduct.program}: {what}") if self._fresh else contextlib.nullcontext():
+  def compiling(self) -> Iterator[None]:
+    """Wraps the call of a chunk's program, which compiles it if it is the first: it trains chunks of all sizes."""
+    phase = self._conduct.progress.phase(f"compiling {self._conduct.program}: training")
+    with phase if self._begun == 0 else contextlib.nullcontext():
       self._began = time.monotonic()
+      self._begun += 1
       yield
 
   def trained(self, chunk: Chunk) -> None:
-    if not self._fresh:
+    if self._begun > 1:  # the first one was compiled just before
       self._pace.chunk(chunk.windows * chunk.length, time.monotonic() - self._began)
 
   @contextlib.contextmanager

@@ -23,12 +23,14 @@ from gan_jax.metrics import Quality
 from gan_jax.runner import blocks, evaluation, feeding, memory, mesh
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, ROWS
+from gan_jax.runs import plan
+from gan_jax.runs.plan import Chunk
 from gan_jax.settings.records import Hypers, thawed
 
 Rows = dict[str, Array]  # by name, [members]
-# (hypers, state, data, windows, length) -> (state after windows x length steps, rows [windows, padded]); the state is
-# donated.
-Advance = Callable[..., tuple[GanState, Rows]]
+# (hypers, state, data, windows, length) -> (state after windows x length steps, rows [windows or more, padded], of which
+# the first `windows` count); the state is donated.
+Advance = Callable[..., Any]
 
 
 class Program(NamedTuple):
@@ -93,13 +95,13 @@ def row(game: Game, hypers: Hypers, state: GanState, feed: Batches) -> Rows:
   return lax.cond(state.step[0] >= 0, lambda s: probe(hypers, s, feed), lambda s: blank, state)
 
 
-def steps(game: Game, hypers: Hypers, state: GanState, feed: Batches) -> GanState:
-  """The state after the steps of a feed. Their traces are not used, so XLA does not compute them.
+def steps(game: Game, hypers: Hypers, state: GanState, feed: Batches, count: Array | None = None) -> GanState:
+  """The state after `count` steps of a feed, by default all. Their traces are not used, so XLA does not compute them.
 
   The number of steps is made a traced one. XLA would unroll a loop of one or two, and fuse its arithmetic with where
   the batches come from; so it is the same loop whatever surrounds it, and has the same bits.
   """
-  length = jnp.where(state.step[0] >= 0, feed.images.shape[0], 0)
+  length = jnp.where(state.step[0] >= 0, feed.images.shape[0] if count is None else count, 0)
 
   def one(index: Array, s: GanState) -> GanState:
     return step_all(game, hypers, s, jax.tree.map(lambda x: x[index], feed))[0]
@@ -107,30 +109,69 @@ def steps(game: Game, hypers: Hypers, state: GanState, feed: Batches) -> GanStat
   return lax.fori_loop(0, length, one, state)
 
 
-def window(game: Game, hypers: Hypers, state: GanState, data: Data, length: int, members: int) -> tuple[GanState, Rows]:
-  """A row of the first step, then `length` steps, feed by feed, from data on the device."""
+def window(game: Game, hypers: Hypers, state: GanState, data: Data, length: Array, size: int) -> tuple[GanState, Rows]:
+  """A row of the first step, then `length` steps from data on the device, in feeds of at most `size`."""
   found = row(game, hypers, state, feeding.draw_feed(game, hypers, state.step[0], rows_steps(game), data))
-  size = feeding.feed_length(game, data, members, length)
 
-  def some(s: GanState, _: None) -> tuple[GanState, None]:
-    return steps(game, hypers, s, feeding.draw_feed(game, hypers, s.step[0], size, data)), None
+  def some(index: Array, s: GanState) -> GanState:
+    feed = feeding.draw_feed(game, hypers, s.step[0], size, data)
+    return steps(game, hypers, s, feed, jnp.minimum(size, length - index * size))
 
-  return lax.scan(some, state, None, length=length // size)[0], found
+  return lax.fori_loop(0, -(-length // size), some, state), found
 
 
-def build_advance(game: Game, layout: mesh.Layout, block: int) -> Advance:
-  """`Program.advance` with data on the devices: one program for a chunk. `block`: see blocks.py."""
+def windows_of(
+  one: Callable[[GanState], tuple[GanState, Rows]], state: GanState, count: Array, most: int
+) -> tuple[GanState, Rows]:
+  """`count` windows, one after the other; rows [most, members], zero from `count` on."""
+  one = jax.jit(one, inline=True)  # traced once, for the shapes of a row and for the loop
+  blank = jax.tree.map(lambda x: jnp.zeros((most, *x.shape), x.dtype), jax.eval_shape(one, state)[1])
 
-  def advance(hypers: Hypers, state: GanState, data: Data, windows: int, length: int):
-    def of_row(h: Hypers, s: GanState, d: Data):
+  def another(index: Array, carry: tuple[GanState, Rows]) -> tuple[GanState, Rows]:
+    s, found = one(carry[0])
+    put = lambda rows, x: lax.dynamic_update_index_in_dim(rows, x, index, 0)  # noqa: E731
+    return s, jax.tree.map(put, carry[1], found)
+
+  return lax.fori_loop(0, count, another, (state, blank))
+
+
+class ResidentAdvance(NamedTuple):
+  """`Program.advance` with data on the devices: one program for all chunks of a study, whose sizes are traced."""
+
+  jitted: Any  # (hypers, state, data, windows, length, most windows, greatest length), the last two static
+  largest: Chunk  # of the study
+
+  def __call__(self, hypers: Hypers, state: GanState, data: Data, windows: int, length: int) -> tuple[GanState, Rows]:
+    found: tuple[GanState, Rows] = self.jitted(hypers, state, data, *self.sizes(windows, length))
+    return found
+
+  def lower(self, hypers: Hypers, state: GanState, data: Data, windows: int, length: int) -> Any:
+    """The lowered program of a chunk."""
+    return self.jitted.lower(hypers, state, data, *self.sizes(windows, length))
+
+  def sizes(self, windows: int, length: int) -> tuple[Any, Any, int, int]:
+    most = max(windows, self.largest.windows), max(length, self.largest.length)
+    return np.int32(windows), np.int32(length), *most
+
+
+def build_advance(game: Game, layout: mesh.Layout, block: int) -> Any:
+  """`Program.advance` with data on the devices. `block`: see blocks.py."""
+
+  def advance(hypers: Hypers, state: GanState, data: Data, windows: Array, length: Array, most: int, greatest: int):
+    size = feeding.feed_length(game, data, block, greatest)
+
+    def of_row(h: Hypers, s: GanState, d: Data, count: Array, each: Array):
       def chunk(h: Hypers, s: GanState, _: None) -> tuple[GanState, Rows]:
-        return lax.scan(lambda carry, _: window(game, h, carry, d, length, block), s, None, length=windows)
+        return windows_of(lambda carry: window(game, h, carry, d, each, size), s, count, most)
 
       return blocks.in_turn(chunk, block)(h, s)
 
-    return layout.divide(of_row, (DIVIDED, DIVIDED, REPLICATED), (DIVIDED, ROWS))(hypers, state, data)
+    divided = layout.divide(of_row, (DIVIDED, DIVIDED, REPLICATED, REPLICATED, REPLICATED), (DIVIDED, ROWS))
+    return divided(hypers, state, data, windows, length)
 
-  return jax.jit(advance, static_argnums=(3, 4), donate_argnums=1)
+  spec = game.spec
+  largest = plan.chunks(spec.steps, spec.probe_every, spec.evaluate_every, spec.checkpoint_every)[0]
+  return ResidentAdvance(jax.jit(advance, static_argnums=(5, 6), donate_argnums=1), largest)
 
 
 def build_streamed_advance(game: Game, layout: mesh.Layout, block: int, data: Data, seeds: Array) -> Advance:

@@ -80,7 +80,7 @@ class Writer:
 
   def rows(self, chunk: plan.Chunk, rows: Mapping[str, Any]) -> None:
     self.still_there()
-    columns = {name: np.asarray(value)[:, : self.program.members] for name, value in rows.items()}
+    columns = {name: np.asarray(value)[: chunk.windows, : self.program.members] for name, value in rows.items()}
     steps = chunk.first + chunk.length * np.arange(chunk.windows)
     table = runs.Table(steps, columns)
     if runs.append(self.study, "rows", self.group.name, chunk.first, chunk.last, table):

@@ -44,7 +44,7 @@ def test_the_need_of_many_runs_is_that_of_one_times_their_number(monkeypatch):
   need = capacity.measured(group, dataset, 4)
   program = population.compile_group(group, game.build(group.spec, dataset), dataset, None)
   state = jax.eval_shape(program.init, program.hypers)
-  found = program.advance.lower(program.hypers, state, program.data, 1, 1).compile().memory_analysis()
+  found = capacity.analysis(program, state)
   kept = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
   images = dataset.data.images.nbytes + dataset.data.labels.nbytes
   samples = 100 * 4 * 2

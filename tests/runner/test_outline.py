@@ -98,7 +98,7 @@ def test_the_rest_of_the_study_is_estimated_once(monkeypatch):
     todo = [loop.Chunk(first, 2, 50, False, False) for first in (0, 100, 200)]
     told = loop._Told(conduct, group, 10, todo, 0)
     for chunk in todo:
-      with told.compiling(chunk):
+      with told.compiling():
         now[0] += 60 * (chunk.first == 0)
       now[0] += 1
       told.trained(chunk)
