@@ -12,6 +12,7 @@ import pytest
 from gan_jax import data, game, losses, metrics, penalties, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.game import outside, registries
+from gan_jax.settings import sweeps
 from gan_jax.settings.outside import named
 
 CODE = '''
@@ -295,8 +296,12 @@ def test_the_examples_of_the_settings_readme_are_entered_and_can_be_built(tmp_pa
 
 def enter_and_build_examples(tmp_path):
   blocks = re.findall(r"```python\n(.*?)```", (Path(settings.__file__).parent / "README.md").read_text(), re.DOTALL)
-  for name, block in zip(("my_models.py", "mine.py"), blocks, strict=True):
+  for name, block in zip(("draws.py", "my_models.py", "mine.py"), blocks, strict=True):
     (tmp_path / name).write_text(block)
+  text = "def get_config():\n  return {'penalty': 'r1'}\n\n\n" + (tmp_path / "draws.py").read_text()
+  (tmp_path / "draws.py").write_text(text)
+  _, drawn = sweeps.load(str(tmp_path / "draws.py"), [], False, game.registered)
+  assert len(drawn) == 2 * 16 * 2
   text = {"penalty": "mine.py:drift", "metrics": "images + mine.py:brightness", "probes": "mine.py:spread"}
   text |= {"model": "my_models.py:small", "dataset": "my_models.py:noise_images"}
   config = entered(tmp_path, **text, loss="mine.py:twice", penalty_weight=0.01, optimizer="mine.py:lion")
