@@ -87,11 +87,16 @@ def production(contender: Contender, work: Work) -> Prepared:
   return Prepared(clock, work.windows * work.length, contender.members, facts)
 
 
+def block_of(group: Any, built_game: Any, program: Any) -> int:
+  """The members that the program trains at the same time: see runner/blocks.py."""
+  one = jax.tree.map(lambda x: x[0], group.hypers)
+  return blocks.size(program.layout, jax.eval_shape(lambda hypers: initial_state(hypers, built_game), one))
+
+
 def bare(contender: Contender, work: Work) -> Prepared:
   """Steps without rows."""
   group, built_game, program = built(contender, work)
-  one = jax.tree.map(lambda x: x[0], group.hypers)
-  block = blocks.size(program.layout, jax.eval_shape(lambda h: initial_state(h, built_game), one))
+  block = block_of(group, built_game, program)
 
   def advance(hypers: Any, state: Any, held: Any) -> tuple[Any, Any]:
     at_once = feeding.feed_length(built_game, held, block, work.length)
@@ -121,11 +126,15 @@ def without_average(contender: Contender, work: Work) -> Prepared:
 
 def row(contender: Contender, work: Work) -> Prepared:
   """One row of diagnostics by itself, as a call of its own."""
-  _, built_game, program = built(contender, work)
+  group, built_game, program = built(contender, work)
+  block = block_of(group, built_game, program)
 
   def measure(hypers: Any, state: Any, held: Any) -> Any:
-    feed = feeding.draw_feed(built_game, hypers, state.step[0], population.rows_steps(built_game), held)
-    return population.row(built_game, hypers, state, feed)
+    def of_block(hypers: Any, state: Any, _: None) -> tuple[Any, Any]:
+      feed = feeding.draw_feed(built_game, hypers, state.step[0], population.rows_steps(built_game), held)
+      return state, population.row(built_game, hypers, state, feed)
+
+    return blocks.in_turn(of_block, block, axis=0)(hypers, state)[1]
 
   jitted = jax.jit(program.layout.divide(measure, (DIVIDED, DIVIDED, REPLICATED), DIVIDED))
   call = lambda s: (s, jitted(program.hypers, s, program.data))  # noqa: E731
