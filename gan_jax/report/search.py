@@ -58,6 +58,11 @@ class Search(NamedTuple):
   entries: tuple[Entry, ...]  # by median, the best first
 
 
+def drawn_text(value: Any) -> str:
+  """A drawn value for a reader: a number to three digits, anything else as it is."""
+  return f"{value:.3g}" if type(value) in (int, float) else str(value)
+
+
 def search(panel: Panel) -> Search | None:
   """The panel as a comparison over draws; None where it is no search, or nothing has been measured."""
   configs = [flatten(variant.config) for variant in panel.variants]
@@ -174,7 +179,7 @@ def _entry(name: str, draws: list[Variant], fields: Sequence[str], quality: Qual
     sum(len(draw.runs) for draw in draws),
     sum(learnt(run, quality) for draw in draws for run in draw.counted),
     order[0],
-    ", ".join(f"{field}={config[field]:.3g}" for field in fields if field in config),
+    ", ".join(f"{field}={drawn_text(config[field])}" for field in fields if field in config),
     (low, middle, high),
     expected_best(values, quality),
     float("nan"),

@@ -69,6 +69,8 @@ def _log_across(axes: Axes, marks: Sequence[Mark]) -> None:
   ends = np.log([x for m in marks for x in (m.low, m.high) if np.isfinite(x) and x > 0])
   room = max(np.ptp(means), 0.5)
   low, high = max(ends.min(), means.min() - room), min(ends.max(), means.max() + room)
+  if high - low < 1e-9:  # all are equal
+    low, high = low - 0.25, high + 0.25
   axes.set_xscale("log")
   axes.set_xlim(np.exp(low - 0.05 * (high - low)), np.exp(high + 0.05 * (high - low)))
   decades = (high - low) / np.log(10)

@@ -12,7 +12,7 @@ from gan_jax.report import statistics, tuning
 from gan_jax.report.comparison import Quality
 from gan_jax.report.effects import Effects, effects, iqm, wilson
 from gan_jax.report.records import Run, final
-from gan_jax.report.search import Entry, Search, flatten, untrained
+from gan_jax.report.search import Entry, Search, drawn_text, flatten, untrained
 
 FEWEST = 8  # draws
 MOST_PAIRS = 300  # of more, only those with the baseline and with the leader are tested, which takes seconds
@@ -157,7 +157,7 @@ def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mappin
         wilson(entry.learnt / max(entry.runs, 1), draws),
         _units(iqm(own), log, sign),
         np.array([_units(tuning.Interval(*(x[i] for x in course)), log, sign) for course in courses]),
-        ", ".join(f"{name} {value:.3g}" for name, value in chosen.items() if isinstance(value, (int, float))),
+        ", ".join(f"{name} {drawn_text(value)}" for name, value in chosen.items()),
       )
     )
   named = {(a, b): float(every[i, j]) for i, a in enumerate(labels) for j, b in enumerate(labels[:i])}

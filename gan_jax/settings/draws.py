@@ -60,7 +60,8 @@ def log_uniform(low: float, high: float) -> Distribution:
 
 def choice(values: Iterable[Any]) -> Distribution:
   """One of these values, all equally likely. Raises `BadInput` for text, a single value, none, or too many."""
-  if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+  # The order of a set of names is another one in every process.
+  if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not isinstance(values, Iterable):
     raise BadInput(f"choice expected a list of values, got {shown(values)}")
   found = [value for value, _ in zip(values, range(MOST_RUNS + 1), strict=False)]
   if not 0 < len(found) <= MOST_RUNS:
@@ -126,7 +127,9 @@ def _checked(what: str, n: Any, fields: Any, seed: Any, runs: Any, named: Fields
     raise BadInput(f"{what} expected a dict of fields and how each is drawn, got {shown(fields)}")
   found: dict[str, Distribution] = {}
   for name, how in [*(fields or {}).items(), *named.items()]:
-    if not isinstance(name, str) or name in found or (runs and name == "seed"):
+    # A field and an entry of it (`model_options` and `model_options.depth`) count as the same field.
+    twice = [m for m in found if name == m or f"{name}.".startswith(f"{m}.") or f"{m}.".startswith(f"{name}.")]
+    if not isinstance(name, str) or twice or (runs and name == "seed"):
       raise BadInput(f"{what} expected each field once, by its name, got {shown(name)}")
     if not isinstance(how, Distribution):
       kinds = "s.uniform(low, high), s.log_uniform(low, high) or s.choice(values)"

@@ -10,7 +10,7 @@ from scipy import stats
 
 from gan_jax import runs, settings
 from gan_jax.report import build, effects, ranking, records, statistics, summary, terminal_table, tuning
-from gan_jax.report.search import search
+from gan_jax.report.search import drawn_text, search
 from gan_jax.report.tournament import tournament
 
 LEAST_OF_4 = -1.0293754  # mean of the least of four standard normals
@@ -253,6 +253,10 @@ def test_told_apart_needs_an_interval_without_equality():
     p, found = tuning.student_p(pseudo, mean, BUDGET), tuning.interval(pseudo, mean, BUDGET)
     assert ((p < 0.05) == ((found.low > 0) | (found.high < 0))).all()
   assert tuning.student_p(np.zeros((1, 4)), np.zeros(1), 1) == 1
+
+
+def test_a_draw_is_named_by_all_that_was_drawn():
+  assert [drawn_text(value) for value in (0.000123456, 3, "rmsprop", True)] == ["0.000123", "3", "rmsprop", "True"]
 
 
 def test_a_diverged_run_counts_with_the_untrained_quality(tmp_path):

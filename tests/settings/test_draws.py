@@ -97,6 +97,11 @@ RATE = draws.uniform(0, 1)
     (lambda: draws.uniform(-1e308, 1e308), "uniform expected finite numbers"),
     (lambda: draws.log_uniform(0, 1), "log_uniform expected numbers above 0, got 0"),
     (lambda: draws.choice("minimax"), "choice expected a list of values, got 'minimax'"),
+    (lambda: draws.choice({"hinge", "minimax"}), "choice expected a list of values, got {"),
+    (
+      lambda: draws.sobol(4, {"a.b": draws.uniform(0, 1), "a": draws.choice([{"b": 1}])}),
+      "sobol expected each field once, by its name, got 'a'",
+    ),
     (lambda: draws.choice([]), "choice expected 1 to 100,000 values, got none"),
     (lambda: draws.random(0, a=RATE), "random expected n to be a whole number from 1 to 100,000, got 0"),
     (lambda: draws.random(2.0, a=RATE), "random expected n to be a whole number"),
