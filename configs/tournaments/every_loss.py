@@ -2,7 +2,7 @@
 
     ./launch.sh tournament --full           # or: ./launch.sh sweep configs/tournaments/every_loss.py
 
-As configs/tournament.py, with a budget of 16 draws for the comparison, and two runs that judge what one has chosen.
+As configs/tournament.py, with a budget of 8 draws for the comparison, and two runs that judge what one has chosen.
 """
 
 DRAWN = ["generator_rate", "discriminator_rate", "optimizer_options.beta1", "penalty_weight"]

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import stats
 
 from gan_jax import runs, settings
-from gan_jax.report import build, effects, ranking, records, statistics, summary, terminal_table, tuning
+from gan_jax.report import build, effects, ranking, records, search_figures, statistics, summary, terminal_table, tuning
 from gan_jax.report.search import drawn_text, search
 from gan_jax.report.tournament import tournament
 
@@ -253,6 +254,15 @@ def test_told_apart_needs_an_interval_without_equality():
     p, found = tuning.student_p(pseudo, mean, BUDGET), tuning.interval(pseudo, mean, BUDGET)
     assert ((p < 0.05) == ((found.low > 0) | (found.high < 0))).all()
   assert tuning.student_p(np.zeros((1, 4)), np.zeros(1), 1) == 1
+
+
+def test_the_axis_of_equal_results_has_a_length():
+  axes = Figure().subplots()
+  search_figures._log_across(
+    axes, [search_figures.Mark(name, 2.0, 2.0, 2.0, True) for name in "ab"]
+  )  # warnings are errors
+  low, high = axes.get_xlim()
+  assert low < 2.0 < high
 
 
 def test_a_draw_is_named_by_all_that_was_drawn():
