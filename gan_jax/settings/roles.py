@@ -34,8 +34,8 @@ def checked(value: Any, what: str, configs: Sequence[Mapping[str, Any]]) -> Role
     configs: the full configs of the file's runs, before the command line changed them.
 
   Raises:
-    BadInput: not a dict of lists of names; an unknown role or field; a field in two roles, or that no run changes; or
-      nothing drawn.
+    BadInput: not a dict of lists of names; an unknown role or field; a field in two roles, or that no run changes; the
+      loss as repeated; or nothing drawn.
   """
   if value is None:
     return {}
@@ -62,6 +62,8 @@ def _check(name: str, role: str, what: str, changed: Sequence[str], found: Roles
   twice = [other for other, names in found.items() if name in names]
   if twice:
     raise BadInput(f"{what} expected each field once, got {name!r} as {twice[0]} and as {role}")
+  if name == "loss" and role == "repeated":
+    raise BadInput(f"{what} expected the loss to be compared or drawn, since losses are not averaged, got it as {role}")
   if name == "seed":
     if role != "repeated":
       raise BadInput(f"{what} expected the seed to be repeated, which it always is, got it as {role}")

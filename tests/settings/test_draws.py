@@ -164,6 +164,10 @@ def test_a_config_says_what_its_fields_are_for(tmp_path):
     ),
     ({"drawn": ["loss"], "compared": ["loss"]}, "got 'loss' as drawn and as compared"),
     ({"drawn": ["generator_rate", "seed"]}, "expected the seed to be repeated, which it always is, got it as drawn"),
+    (
+      {"drawn": ["generator_rate"], "repeated": ["loss"]},
+      "expected the loss to be compared or drawn, since losses are not averaged, got it as repeated",
+    ),
     ({"compared": ["loss"]}, "expected at least one drawn field, got none"),
   ],
 )
