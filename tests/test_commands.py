@@ -59,7 +59,7 @@ def test_a_new_study_is_a_command_whether_beside_the_package_or_within(package, 
   assert "  gan-jax my_study [--out DIR]\n      what it does.\n" in done.stdout
   assert "  gan-jax sweep CONFIG\n      a study; more.\n" in done.stdout
   assert done.stdout.count("  gan-jax ") == 3  # with help
-  done = call(tmp_path / "gan_jax", "tables")
+  done = call(tmp_path / "gan_jax", "tabels")
   assert (done.returncode, done.stderr) == (2, "error: unknown command 'tables'; known: help my_study sweep\n")
   if package == "experiments":  # within, it is imported as gan_jax.experiments: tests/test_install.py
     done = call(tmp_path / "gan_jax", "my_study", "--out", "x y")
@@ -67,7 +67,7 @@ def test_a_new_study_is_a_command_whether_beside_the_package_or_within(package, 
     assert (done.returncode, done.stdout) == (3, expected), done.stderr
 
 
-@pytest.mark.parametrize("name", ["trian", "tables", "", "sweep\nx", "../sweep", "Sweep", "test", "check"])
+@pytest.mark.parametrize("name", ["trian", "tabels", "", "sweep\nx", "../sweep", "Sweep", "test", "check"])
 def test_what_is_no_command_is_one_line(name, monkeypatch, capsys):
   monkeypatch.setattr(sys, "argv", ["gan-jax", name])
   with pytest.raises(SystemExit) as ended:
