@@ -59,7 +59,7 @@ def test_a_new_study_is_a_command_whether_beside_the_package_or_within(package, 
   assert "  gan-jax my_study [--out DIR]\n      what it does.\n" in done.stdout
   assert "  gan-jax sweep CONFIG\n      a study; more.\n" in done.stdout
   assert done.stdout.count("  gan-jax ") == 3  # with help
-  done = call(tmp_path / "gan_jax", "tabels")
+  done = call(tmp_path / "gan_jax", "tables")
   assert (done.returncode, done.stderr) == (2, "error: unknown command 'tables'; known: help my_study sweep\n")
   if package == "experiments":  # within, it is imported as gan_jax.experiments: tests/test_install.py
     done = call(tmp_path / "gan_jax", "my_study", "--out", "x y")
