@@ -151,7 +151,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any
     "factors": extra.factor_courses(some, styles, f"panel {number}: factors"),
     "lens": extra.lens_maps(some, styles, f"panel {number}: lens"),
     "drawn": markup,
-    "pictures": [(picture, markup(picture.svg)) for picture in pictures.pictures(study.path, ranked)],
+    "pictures": [(picture, markup(picture.svg)) for picture in pictures.pictures(ranked)],
     "common": _common(panel),
   }
 

@@ -32,7 +32,7 @@ class Picture(NamedTuple):
   height_per_width: float
 
 
-def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Picture]:
+def pictures(variants: Sequence[tuple[Variant, Style]]) -> list[Picture]:
   """The real data and one tile per variant: the last samples of its first seed that did not diverge.
 
   All samples of a seed come from the same noise, so tiles can be compared place by place. A group without samples has
@@ -40,15 +40,15 @@ def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Pic
   """
   chosen = [(variant.label, (variant.counted or variant.runs)[0], look) for variant, look in variants]
   read: dict[str, tuple[int, np.ndarray]] = {}  # by run
-  for group in dict.fromkeys(run.group for _, run, _ in chosen):
-    read |= latest(study, [run for _, run, _ in chosen if run.group == group])
+  for place in dict.fromkeys(run.place for _, run, _ in chosen):
+    read |= latest(place[0], [run for _, run, _ in chosen if run.place == place])
   drawn: list[tuple[str, str, Style | None, np.ndarray]] = []
   for name, run, look in chosen:
     if run.id in read:
       step, samples = read[run.id]
       diverged = ", diverged" if run.status == "diverged" else ""
       drawn.append((name, f"seed {run.seed}, step {step:,}{diverged}", look, samples))
-  real = next((x for _, run, _ in chosen if run.id in read and (x := _real(study, run.group)) is not None), None)
+  real = next((x for _, run, _ in chosen if run.id in read and (x := _real(*run.place)) is not None), None)
   if real is not None:
     drawn.insert(0, ("real data", "", None, real))
   box = next((_box(samples) for *_, samples in drawn if samples.ndim == 2), None)
@@ -58,7 +58,7 @@ def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Pic
 def latest(study: Path, members: Sequence[Run]) -> dict[str, tuple[int, np.ndarray]]:
   """By run id, (step, samples [n, ...]) of the last intact sample file of these runs' one group; {} where there is none."""
   last = max(run.member for run in members)
-  for step, path in reversed(runs.sample_steps(study, members[0].group)):
+  for step, path in reversed(runs.sample_steps(study, members[0].place[1])):
     try:
       samples = runs.read_samples(path)
     except runs.Damaged:  # the study's gaps name it
