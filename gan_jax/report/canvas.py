@@ -41,11 +41,12 @@ RC: dict[Any, Any] = {
 class Style(NamedTuple):
   colour: str
   dash: tuple[float, ...]
+  key: str = ""  # what is switched on and off together has one key
 
 
-def style(index: int) -> Style:
+def style(index: int, key: str = "") -> Style:
   """The look of the index-th variant: seven colours, then the same colours dashed."""
-  return Style(COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
+  return Style(COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)], key)
 
 
 def blank(right: float = 0.02) -> tuple[Figure, Axes]:

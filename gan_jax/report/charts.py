@@ -19,6 +19,7 @@ class Strip(NamedTuple):
   words: str  # the most frequent verdict, and how many runs have it
   evidence: str
   svg: str
+  style: Style | None = None
 
 
 class Chart(NamedTuple):
@@ -33,7 +34,7 @@ def last_step(comparison: Comparison) -> int:
   return max((run.config["steps"] for v in comparison.panel.variants for run in v.runs), default=1)
 
 
-def strips(comparison: Comparison, name: str) -> list[Strip]:
+def strips(comparison: Comparison, styles: Mapping[int, Style], name: str) -> list[Strip]:
   """The verdict timeline, best variant first; variants without a row are left out."""
   last, found = last_step(comparison), []
   for row in comparison.rows:
@@ -42,7 +43,7 @@ def strips(comparison: Comparison, name: str) -> list[Strip]:
     end = verdicts.majority(row.verdicts)
     words = f"{verdicts.words(end)} ({end.agree} of {end.runs} run{'s' if end.runs != 1 else ''})"
     svg = timeline.strips(row.verdicts, last, f"{name} {row.place}")
-    found.append(Strip(row.variant.label, words, end.evidence, svg))
+    found.append(Strip(row.variant.label, words, end.evidence, svg, styles.get(row.place)))
   return found
 
 

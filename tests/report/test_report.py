@@ -434,7 +434,7 @@ def test_a_study_without_non_saturating_is_compared_and_no_text_names_it(tmp_pat
   rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
   assert rows["hinge"].versus.n == 5
   page, text = build(path).read_text(), terminal_table(path)
-  body = page[page.index("<main>") : page.index("How to read this")]
+  body = Skeleton(page[page.index("<main>") : page.index('id="words"')]).text
   assert "non_saturating" not in body.replace("lens/cosine_non_saturating", "")
   assert "ratio to minimax, by seed" in body
   assert "baseline: minimax, compared seed by seed" in text
@@ -452,7 +452,7 @@ def test_a_baseline_that_is_not_there_is_refused_or_said(tmp_path):
   assert len(sweeps.load(str(config), ["--config.loss=minimax"])[1]) == 2  # taken out by the command line
   group = [settings.resolve({"steps": 100, "baseline": "gone", "loss": x}) for x in ("minimax", "hinge")]
   path = write_study(tmp_path / "s", [group], until=100, diverged=())
-  assert "the baseline gone is not in this panel" in build(path).read_text()
+  assert "the baseline gone is not in this panel" in Skeleton(build(path).read_text()).text
   assert "baseline: gone is not in this panel" in terminal_table(path)
 
 
@@ -672,25 +672,36 @@ def test_the_best_the_middle_and_the_worst_are_shown():
 
 
 class Skeleton(html.parser.HTMLParser):
-  """The tags and attribute names of a page, and its text."""
+  """The tags and attribute names of a page, and its text as it is read: without the explanations of words."""
 
   def __init__(self, text):
     super().__init__()
     self.tags, self.words, self.loose, self.ids = [], [], [], []
+    self.tip = False
     self.feed(text)
     self.close()
 
   def handle_starttag(self, tag, attributes):
-    self.tags.append((tag, tuple(name for name, _ in attributes)))
+    if tag != "wbr":  # where a name may be broken
+      self.tags.append((tag, tuple(name for name, _ in attributes)))
     self.ids += [value for name, value in attributes if name == "id"]
     self.loose += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+    self.tip = self.tip or ("class", "tip") in attributes
+
+  def handle_endtag(self, tag):
+    self.tip = self.tip and tag != "span"
 
   def handle_data(self, data):
-    self.words.append(data)
+    if not self.tip:
+      self.words.append(data)
+
+  @property
+  def text(self):
+    return " ".join("".join(self.words).split())
 
 
 def test_the_page_shows_what_was_found(page):
-  text = " ".join(" ".join(Skeleton(page).words).split())
+  text = Skeleton(page).text
   for said in (
     "4/5 runs",
     "1 diverged",
