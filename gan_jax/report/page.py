@@ -3,53 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gan_jax import runs
 from gan_jax.report import facts, glossary, ranking, records, search_page, selection, verdicts, wording, words
-from gan_jax.report.comparison import QUALITIES, Comparison, compare
+from gan_jax.report.comparison import compare
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.search import search
-from gan_jax.report.statistics import FACTORS, TOTAL
-
-if TYPE_CHECKING:
-  from gan_jax.report.canvas import Style
-
-LAYOUT = (  # section, explanation, its figures: (metric, caption, log axis, limits, reference lines)
-  (
-    "Sample quality",
-    "",
-    (
-      *((q.metric, q.title, q.log, None, ()) for q in QUALITIES),
-      ("classes/present", "classes present", False, (0, None), ()),
-      ("modes/high_quality", "share of high-quality samples", False, (0, 1.02), ()),
-    ),
-  ),
-  (
-    "Who is winning",
-    "At 0.5 the discriminator cannot tell real from generated examples; at 1 it always can. Accuracy is measured at the "
-    "loss's own threshold, the logit of an undecided discriminator. A loss of differences of logits has none: its "
-    "accuracy is measured midway between the mean logits, and it has no line for real or generated examples alone.",
-    (
-      ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy", "discriminator's accuracy", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_real", "discriminator's accuracy on real examples", False, (0, 1.02), (0.5,)),
-      ("disc/accuracy_fake", "discriminator's accuracy on generated examples", False, (0, 1.02), (0.5,)),
-    ),
-  ),
-  (
-    "The generator's gradient and its factors",
-    "The norm of the gradient is the product of the three factors; all four axes span the same number of decades.",
-    (
-      ("gen/grad_norm", "the generator's gradient norm", True, None, ()),
-      ("factor/loss", "the loss's factor", True, None, ()),
-      ("factor/critic", "the discriminator's factor", True, None, ()),
-      ("factor/generator", "the generator's factor", True, None, ()),
-    ),
-  ),
-)
 
 INTRO = (
   "A GAN is two networks that are trained against each other: a generator makes images or points out of noise, and a "
@@ -80,7 +41,7 @@ def build(study: Path) -> Path:
     facts=facts.facts(read),
     progress=facts.progress(read),
     remarks=read.remarks,
-    panels=[_panel(read, panel, number) for number, panel in enumerate(read.panels, 1)],
+    panels=[parts(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read)[: selection.LINES],
     diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
     losses=loss_cards.shown(read, styles.of_losses(read)),
@@ -135,11 +96,16 @@ def _breakable(name: Any) -> Any:
   return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
-def _panel(study: Study, panel: Panel, number: int) -> dict[str, Any]:
-  from markupsafe import Markup
+def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None) -> dict[str, Any]:
+  """What the page shows of a panel, its pictures drawn.
 
+  Args:
+    study, panel, number: the panel's number counts from 1.
+    markup: marks SVG text as text that is not to be escaped.
+    draw: the module that draws curves: `lines` for the page, or `figures`, whose pictures can be saved.
+  """
   from gan_jax.report import charts as extra
-  from gan_jax.report import pictures, story, styles
+  from gan_jax.report import factors, lines, pictures, sections, story, styles
 
   found = search(panel)
   shown = panel
@@ -152,6 +118,7 @@ def _panel(study: Study, panel: Panel, number: int) -> dict[str, Any]:
   ranked = [(row.variant, looks[row.place]) for row in some.rows]
   searched = search_page.shown(found, some, looks, number)
   marks = sorted({v.config["head_start"] for v in shown.variants if v.config.get("head_start")})
+  course = lines.factors if draw is None else factors.figure
   return {
     "title": panel.title,
     "anchor": f"panel-{number}",
@@ -162,52 +129,22 @@ def _panel(study: Study, panel: Panel, number: int) -> dict[str, Any]:
     "first": first,
     "last": last,
     "some": some.rows,
+    "shown": some,
+    "changes": sections.changes(some, looks),
     "search": searched,
     "compared": bool(comparison.baseline) and len(comparison.rows) > 1,
     "styles": looks,
     "marks": marks,
-    "sections": _sections(comparison, some, looks, marks, number),
+    "sections": sections.sections(comparison, some, looks, marks, number, draw or lines),
     "strips": extra.strips(some, looks, f"panel {number}: verdicts"),
     "states": extra.states_shown(some),
     "last_step": extra.last_step(comparison),
     "phase": None if found else extra.phase_diagram(comparison, f"panel {number}: phase"),
-    "factors": extra.factor_courses(some, looks, f"panel {number}: factors"),
+    "factors": extra.factor_courses(some, looks, f"panel {number}: factors", course),
     "lens": extra.lens_maps(some, looks, f"panel {number}: lens"),
-    "pictures": [(picture, Markup(picture.svg)) for picture in pictures.pictures(study.path, ranked)],
+    "pictures": [(picture, markup(picture.svg)) for picture in pictures.pictures(study.path, ranked)],
     "common": facts.common(panel),
   }
-
-
-def _sections(
-  comparison: Comparison, some: Comparison, looks: Mapping[int, Style], marks: Sequence[int], number: int
-) -> list[tuple[str, str, list[Any]]]:
-  """The curves of `LAYOUT` and the bars of decades: of every variant, or of three where there are too many."""
-  from gan_jax.report import figures
-  from gan_jax.report.charts import Chart
-
-  ranked = [(row.variant, looks[row.place]) for row in some.rows]
-  crowd = [row.variant for row in comparison.rows] if len(comparison.rows) > len(some.rows) else []
-  lines = [ranked[0], ranked[len(ranked) // 2], ranked[-1]] if crowd else ranked
-  span = figures.decades_shown(ranked, [TOTAL, *FACTORS.values()])
-  sections: list[tuple[str, str, list[Chart]]] = []
-  for heading, remark, wanted in LAYOUT:
-    charts = []
-    for metric, caption, log, limits, at in wanted:
-      wide = span if metric in (TOTAL, *FACTORS.values()) else 1.0
-      name = f"panel {number}: {metric}"
-      svg = figures.curves(lines, metric, name, log, wide, limits, at, marks, crowd)
-      if svg:
-        each = "" if crowd else figures.each(ranked, metric, f"{name}, each", log, wide, limits, at, marks)
-        raw = any(f"raw/{metric}" in run.quality.columns for v, _ in lines for run in v.runs)
-        note = "thin dashed line: the generator without averaging its weights" if raw else ""
-        charts.append(Chart(caption, note, None, svg, each or ""))
-    sections.append((heading, remark, charts))
-  changes = [(row.decades, looks[row.place]) for row in some.rows if row.decades is not None]
-  bars = figures.factor_bars(changes, f"panel {number}: decades")
-  if bars:
-    caption = "change of the gradient and its factors from the first row to the lowest gradient, in decades"
-    sections[-1][-1].append(Chart(caption, "below 0: a fall; −1: to a tenth", None, bars))
-  return [section for section in sections if section[-1]]
 
 
 def _diverged(study: Study) -> list[tuple[str, str, str, int, int]]:
