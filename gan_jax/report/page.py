@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_jax import runs
 from gan_jax.report import facts, glossary, ranking, records, search_page, selection, verdicts, wording, words
-from gan_jax.report.comparison import compare
+from gan_jax.report.comparison import Comparison, compare
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.search import search
 
+MOST_ROWS = 20  # of a sheet with a row for each class
 INTRO = (
   "A GAN is two networks that are trained against each other: a generator makes images or points out of noise, and a "
   "discriminator tells them from the real data. The loss says what each of them tries to make small. This page says which "
@@ -105,7 +107,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     draw: the module that draws curves: `lines` for the page, or `figures`, whose pictures can be saved.
   """
   from gan_jax.report import charts as extra
-  from gan_jax.report import factors, lines, pictures, sections, story, styles
+  from gan_jax.report import factors, lines, sections, story, styles
 
   found = search(panel)
   shown = panel
@@ -115,7 +117,6 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
   some = comparison._replace(rows=tuple(selection.shown(comparison.rows)))
   looks = styles.of_variants(study, some, len(comparison.rows), number)
   first, last = selection.ends(comparison.rows)
-  ranked = [(row.variant, looks[row.place]) for row in some.rows]
   searched = search_page.shown(found, some, looks, number)
   marks = sorted({v.config["head_start"] for v in shown.variants if v.config.get("head_start")})
   course = lines.factors if draw is None else factors.figure
@@ -142,8 +143,26 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "phase": None if found else extra.phase_diagram(comparison, f"panel {number}: phase"),
     "factors": extra.factor_courses(some, looks, f"panel {number}: factors", course),
     "lens": extra.lens_maps(some, looks, f"panel {number}: lens"),
-    "pictures": [(picture, markup(picture.svg)) for picture in pictures.pictures(study.path, ranked)],
+    **_drawn(study, some, looks, markup),
     "common": facts.common(panel),
+  }
+
+
+def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any) -> dict[str, Any]:
+  """The samples of a panel: the last ones of each variant's best seed, and the films of its best and its worst."""
+  from gan_jax.report import film, pictures
+
+  chosen = film.chosen(some, looks)
+  found = pictures.frames(study.path, list({run.id: run for *_, run in chosen}.values()), film.FRAMES)
+  rows = {group["name"]: group.get("classes", 0) for group in study.manifest["groups"]}
+  conditional = {run.group for *_, run in chosen if run.config.get("conditional")}
+  classes = {name: count for name, count in rows.items() if name in conditional and 2 <= count <= MOST_ROWS}
+  best = [(row.variant, run, what, look) for row, look, what, run in chosen if not what.startswith("worst")]
+  drawn = pictures.pictures(study.path, best, found, classes)
+  return {
+    "pictures": [(picture, markup(picture.svg)) for picture in drawn],
+    "films": film.reels(chosen, found, classes),
+    "by_class": bool(classes),
   }
 
 
