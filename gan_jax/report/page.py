@@ -21,8 +21,8 @@ INTRO = (
 )
 
 
-def build(study: Path) -> Path:
-  """Write `report.html` into a study's directory, finished or not, and return its path.
+def build(study: Path | Study, out: Path | None = None) -> Path:
+  """Write the page of a study, finished or not, by default as `report.html` into its directory, and return its path.
 
   The page is a function of the study's files alone: the same files give the same bytes.
 
@@ -34,7 +34,7 @@ def build(study: Path) -> Path:
 
   from gan_jax.report import loss_cards, styles
 
-  read = records.read(study)
+  read = records.opened(study)
   text = _template().render(
     sheet=Markup((Path(__file__).parent / "page.css").read_text("utf-8").rstrip()),
     intro=INTRO,
@@ -53,7 +53,7 @@ def build(study: Path) -> Path:
     glossary=_glossary(read),
     lost=wording.LOST,
   )
-  path = study / "report.html"
+  path = read.path / "report.html" if out is None else out
   runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
   return path
 

@@ -35,6 +35,7 @@ MANIFEST = {
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
   "losses?": Map(Map(str)),
+  "references?": Map(str),
   "groups": [GROUP],
 }
 GROUP_STATUS = {
