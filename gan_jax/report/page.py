@@ -79,7 +79,6 @@ def _template() -> Any:
     counts=wording.counts,
     decades=wording.decades_sentence,
     decade=wording.decade,
-    times=wording.times,
     marked=glossary.marked,
     anchor=glossary.anchor,
     breakable=_breakable,
