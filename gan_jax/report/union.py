@@ -106,9 +106,7 @@ def _manifest(studies: Sequence[Study], names: Sequence[str]) -> dict[str, Any]:
     facts[name] = (
       owns[0] if same else {f"{n} {k}": v for n, own in zip(names, owns, strict=True) for k, v in own.items()}
     )
-  merged = {
-    part: _merged([manifest.get(part, {}) for manifest in each]) for part in ("metrics", "defaults", "references")
-  }
+  merged = {part: _merged([manifest.get(part, {}) for manifest in each]) for part in ("metrics", "defaults", "losses")}
   groups = [{**g, "name": f"{n}/{g['name']}"} for m, n in zip(each, names, strict=True) for g in m["groups"]]
   return {
     "format": max(manifest["format"] for manifest in each), "study": " + ".join(titles),

@@ -91,9 +91,9 @@ def test_a_union_has_the_statistics_of_one_study_of_all_runs(whole, halves):
 def test_pictures_come_from_the_run_s_own_directory(whole, halves):
   found = union.choose(halves)
   for run in found.runs[::5]:
-    mine = pictures.latest(run.home, [run])[run.id][1]
+    mine = pictures.latest([run])[run.id][1]
     (same,) = [r for r in records.read(whole).runs if r.id == run.id]
-    np.testing.assert_array_equal(mine, pictures.latest(whole, [same])[run.id][1])
+    np.testing.assert_array_equal(mine, pictures.latest([same])[run.id][1])
   assert {run.place for run in found.runs} == {(half, "group-0") for half in halves}
 
 
