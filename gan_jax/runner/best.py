@@ -64,6 +64,14 @@ def write(study: Path, group: str, best: Best) -> None:
   write_arrays(place(study, group), step=best.step, value=best.value, **leaves)
 
 
+def steps(study: Path, group: str) -> list[int]:
+  """The evaluations at which a group's members were best; none where the file is damaged."""
+  try:
+    return [int(step) for step in read_arrays(place(study, group))["step"]]
+  except (BadInput, KeyError):
+    return []
+
+
 def read(study: Path, group: str, like: Best) -> Best:
   """What `write` wrote; `like`, which gives the structure, where there is nothing, or nothing of these shapes."""
   try:

@@ -55,7 +55,7 @@ def group(study: Path, name: str, step: int | None = None, folder: Path = Path()
     raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
   configs = [member["config"] for member in entries[name]["members"]]
   (found,) = grouped(outside.enter(configs, folder))
-  found = found._replace(name=name)
+  found = found._replace(name=name, begun=tuple(entries[name].get("grown", {}).get("ids", ())))
   dataset = data.load(found.spec.dataset, **dict(found.spec.dataset_options))
   game = game_lib.build(found.spec, dataset)
   at = found.spec.steps if step is None else step

@@ -34,7 +34,7 @@ class Origin(NamedTuple):
 
 def facts(group: Group, origin: Origin) -> dict[str, Any]:
   """What must be equal in a checkpoint that is resumed: members and data."""
-  return {"members": group.ids, "data": origin.data}
+  return {"members": list(group.begun) or group.ids, "data": origin.data}
 
 
 def template(group: Group, game: Game) -> GanState:
@@ -50,7 +50,7 @@ def check(study: Path, group: Group, blank: GanState, origin: Origin) -> None:
   """
   ends = {chunk.last for chunk in plan.of(group.configs[0])}
   step = checkpoint.check(study / "checkpoints" / group.name, blank, facts(group, origin))
-  if step and step not in ends:
+  if step and step not in ends and not group.begun:  # of an extended group `start` sets it aside
     raise BadInput(
       f"{study} was saved at step {step}, where no chunk of this version ends; go on with the version that began it"
     )
@@ -65,7 +65,7 @@ class Writer:
     self.still_there = runs.still_there(study)
     entry = self._entry(runs.read_status(study))
     self.seconds = float(entry.get("seconds", 0.0))
-    self.complete = bool(entry.get("complete"))
+    self.complete = bool(entry.get("complete")) and int(entry.get("step", 0)) >= group.spec.steps
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
     self.best: best.Best | None = None
 
@@ -166,6 +166,7 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
   """
   group, program, say = writer.group, writer.program, writer.say
   blank = jax.tree.map(lambda x: np.zeros((program.members, *x.shape[1:]), x.dtype), _shapes(program))
+  _set_former_end_aside(writer)
   had = checkpoint.steps(writer.directory)
   found = checkpoint.restore(writer.directory, blank, facts(group, writer.origin), group.spec.steps, _damaged(writer))
   _tidy(writer)
@@ -184,6 +185,21 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
     say(f"{group.name}: resuming at step {step:,} of {group.spec.steps:,}")
   _repair(writer, blank, step)
   return step, program.place(found[1])
+
+
+def _set_former_end_aside(writer: Writer) -> None:
+  """Of an extended group, set aside what a run of its new length would not have: from where its former last chunk ended."""
+  group, study = writer.group, writer.study
+  if not group.begun:
+    return
+  config = group.configs[0]
+  ends, measured = {chunk.last for chunk in plan.of(config)}, set(plan.evaluations(config))
+  odd = [writer.directory / str(step) for step in checkpoint.steps(writer.directory) if step not in ends]
+  odd += [path for step, path in runs.sample_steps(study, group.name) if step not in measured]
+  kept = best.place(study, group.name)
+  if kept.exists() and not set(best.steps(study, group.name)) <= {-1, *measured}:
+    odd.append(kept)
+  _aside(writer, dict.fromkeys(odd, "not of this plan"))
 
 
 def _shapes(program: Program) -> Any:

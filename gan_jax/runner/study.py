@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, signals, standing
+from gan_jax.runner import devices, growth, signals, standing
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
@@ -123,10 +123,11 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   checkpoint.quiet()
   with devices.undisturbed(progress.say):
-    groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
-      found = inputs.load(study, manifest, groups, progress.say)
+      found = inputs.load(study, manifest, configs, progress.say)
     stop.check()
+    if manifest and found.growth.grows:
+      progress.say(f"{study} grows: it {found.growth}")
     if dry:
       outline.tell(study, found.groups, found.states, progress.say)
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
@@ -135,7 +136,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       standing.unchanged(study, configs, manifest)
       runs.mend(study, progress.say)
       manifest = standing.with_roles(study, manifest, asked.roles)
-      if standing.finished(study, manifest):
+      if not found.growth.grows and standing.finished(study, manifest):
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
         _train(asked, study, manifest, found, progress, stop)
@@ -167,7 +168,7 @@ def _train(
   for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
     if warning:
       progress.say(f"warning: {warning}")
-  if manifest is None:
+  if manifest is None or found.growth.grows:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     digests = {name: origin.data for name, origin in found.origins.items()}
     told: dict[str, Any] = {
@@ -176,8 +177,8 @@ def _train(
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
-    manifest = describe(asked.description, study.name, groups, meanings, digests, **told)
-    runs.write_manifest(study, manifest)
+    described = describe(asked.description, study.name, groups, meanings, digests, **told)
+    manifest = growth.written(study, manifest, described, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
