@@ -1,5 +1,8 @@
 """`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--dry-run]`: train a study; again, it goes on.
 
+With more seeds, losses or steps than its directory holds, the study grows: what is there is kept, longer runs go on from
+where they ended, new ones are trained.
+
 With `--dry-run` it checks the input and prints the plan (compiled programs, runs of each, devices, memory), and trains
 and writes nothing. So do the commands of the studies.
 """

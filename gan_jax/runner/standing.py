@@ -54,7 +54,10 @@ def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any
   asked = {settings.identity(config): config for config in configs}
   if there.keys() != asked.keys() and growth.asked(manifest, configs) is None:
     _refuse_changed_code(study, there.values(), asked.values())
-    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
+    raise BadInput(
+      f"{study} holds another study ({difference(there, asked)}): it can get more runs or steps if all its runs are still "
+      "asked for; choose another directory with --out"
+    )
   return manifest
 
 
