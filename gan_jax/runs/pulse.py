@@ -1,4 +1,4 @@
-"""Who writes a study, and whether that process still does: read from the lock and from the files' times. No jax import.
+"""Who writes a study, whether that process still does, and how fast: from the lock and from the files' times. No jax import.
 
 Nothing is locked to find it out. Even a shared lock held for a moment would refuse a sweep that starts in that moment.
 """
@@ -11,11 +11,13 @@ from typing import NamedTuple
 from gan_jax.core.errors import BadInput
 from gan_jax.core.files import read_bytes
 from gan_jax.runs.directory import STATUS
+from gan_jax.runs.tables import parts
 
 LOCK = "lock"
+RECENT = 20  # parts of the rows, at most, from which the speed is measured
 SAID = re.compile(r"host (?P<host>[^,]{1,255}), pid (?P<pid>\d{1,10})\b")
-# What a writer touches, newest last: files that it replaces, and folders that get new entries.
-TOUCHED = (STATUS, "report.html", "rows/*", "quality/*", "samples/*", "checkpoints/*")
+# What a writer touches: files that it replaces, and folders (`*` is a group) that get new entries.
+TOUCHED = (LOCK, STATUS, "report.html", "rows/*", "quality/*", "samples/*", "checkpoints/*")
 
 
 class Holder(NamedTuple):
@@ -87,3 +89,21 @@ def _written(path: Path) -> float | None:
     return os.stat(path).st_mtime
   except OSError:
     return None
+
+
+def pace(study: Path, group: str, since: float) -> tuple[float | None, float]:
+  """(steps per second over the last parts of a group's rows, when the last was written); None: fewer than two parts.
+
+  Only parts that were written after `since`, when the present attempt took the lock: the pause before it does not count,
+  nor does the first part, whose time includes compiling.
+  """
+  times: list[tuple[int, float]] = []
+  for _, last, path in parts(study, "rows", group)[-RECENT - 1 :]:
+    try:
+      times.append((last, path.stat().st_mtime))
+    except OSError:  # set aside at this moment
+      continue
+  own = [(last, at) for last, at in times if at >= since]
+  if len(own) < 2 or own[-1][1] <= own[0][1]:
+    return None, own[-1][1] if own else 0.0
+  return (own[-1][0] - own[0][0]) / (own[-1][1] - own[0][1]), own[-1][1]
