@@ -157,12 +157,12 @@ def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any
   from gan_jax.report import film, pictures
 
   chosen = film.chosen(some, looks)
-  found = pictures.frames(study.path, list({run.id: run for *_, run in chosen}.values()), film.FRAMES)
+  found = pictures.frames(list({run.id: run for *_, run in chosen}.values()), film.FRAMES)
   rows = {group["name"]: group.get("classes", 0) for group in study.manifest["groups"]}
   conditional = {run.group for *_, run in chosen if run.config.get("conditional")}
   classes = {name: count for name, count in rows.items() if name in conditional and 2 <= count <= MOST_ROWS}
   best = [(row.variant, run, what, look) for row, look, what, run in chosen if not what.startswith("worst")]
-  drawn = pictures.pictures(study.path, best, found, classes)
+  drawn = pictures.pictures(best, found, classes)
   return {
     "pictures": [(picture, markup(picture.svg)) for picture in drawn],
     "films": film.reels(chosen, found, classes),

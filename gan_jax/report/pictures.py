@@ -38,14 +38,13 @@ Chosen = tuple[Variant, Run, str, Style]  # a variant, one of its runs, which on
 Frames = Mapping[str, Sequence[tuple[int, np.ndarray]]]  # by run, (step, samples [n, ...]) in order
 
 
-def pictures(study: Path, chosen: Sequence[Chosen], found: Frames, classes: Mapping[str, int]) -> list[Picture]:
+def pictures(chosen: Sequence[Chosen], found: Frames, classes: Mapping[str, int]) -> list[Picture]:
   """The real data and one tile for each chosen run: its last samples.
 
   All samples of a seed come from the same noise, so tiles can be compared place by place. A group without samples has
   no tile. Raises `BadInput` naming a damaged file.
 
   Args:
-    study: the directory, for the real data.
     chosen: what is drawn, in order.
     found: the samples; see `frames`.
     classes: by group, the number of classes of a conditional generator, whose images are put in a row for each.
@@ -57,27 +56,27 @@ def pictures(study: Path, chosen: Sequence[Chosen], found: Frames, classes: Mapp
       diverged = ", diverged" if run.status == "diverged" else ""
       which = f"{what}: seed {run.seed}" if what else f"seed {run.seed}"
       drawn.append((variant.label, f"{which}, step {step:,}{diverged}", look, samples, classes.get(run.group, 0)))
-  real = next((x for _, run, _, _ in chosen if found.get(run.id) and (x := _real(study, run.group)) is not None), None)
+  real = next((x for _, run, _, _ in chosen if found.get(run.id) and (x := _real(*run.place)) is not None), None)
   if real is not None:
     drawn.insert(0, ("real data", "", None, real, 0))
   area = next((box(samples) for *_, samples, _ in drawn if samples.ndim == 2), None)
   return [_picture(*one, area) for one in drawn]
 
 
-def frames(study: Path, members: Sequence[Run], count: int) -> dict[str, list[tuple[int, np.ndarray]]]:
+def frames(members: Sequence[Run], count: int) -> dict[str, list[tuple[int, np.ndarray]]]:
   """By run id, (step, samples [n, ...]) at up to `count` steps, the first and the last of those that are intact among them.
 
   Each group's files are read once, and only what is drawn is kept.
   """
   found: dict[str, list[tuple[int, np.ndarray]]] = {}
-  for group in dict.fromkeys(run.group for run in members):
-    own = [run for run in members if run.group == group]
-    there = runs.sample_steps(study, group)
+  for place in dict.fromkeys(run.place for run in members):
+    own = [run for run in members if run.place == place]
+    there = runs.sample_steps(*place)
     wanted = [there[i] for i in sorted({round(i) for i in np.linspace(len(there) - 1, 0, count)})] if there else []
-    for place, samples in _intact(there, wanted, max(run.member for run in own)):
+    for step, samples in _intact(there, wanted, max(run.member for run in own)):
       for run in own:
         # Copies: a view would keep the whole group's samples in memory.
-        found.setdefault(run.id, []).append((place, samples[run.member][:KEPT].copy()))
+        found.setdefault(run.id, []).append((step, samples[run.member][:KEPT].copy()))
   return found
 
 
@@ -107,9 +106,9 @@ def _read(path: Path) -> np.ndarray | None:
     return None
 
 
-def latest(study: Path, members: Sequence[Run]) -> dict[str, tuple[int, np.ndarray]]:
-  """By run id, (step, samples [n, ...]) of the last intact sample file of these runs' group; {} where there is none."""
-  return {name: own[-1] for name, own in frames(study, members, 1).items()}
+def latest(members: Sequence[Run]) -> dict[str, tuple[int, np.ndarray]]:
+  """By run id, (step, samples [n, ...]) of the last intact sample file of these runs' groups; {} where there is none."""
+  return {name: own[-1] for name, own in frames(members, 1).items()}
 
 
 def _real(study: Path, group: str) -> np.ndarray | None:

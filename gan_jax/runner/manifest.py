@@ -39,7 +39,6 @@ def describe(
   roles: Mapping[str, list[str]] | None = None,
   losses: Mapping[str, Mapping[str, str]] | None = None,
   classes: Mapping[str, int] | None = None,
-  references: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
   """The manifest of a new study.
 
@@ -55,7 +54,6 @@ def describe(
     losses: the texts of each loss's card, by name; the report prints them.
     classes: the number of classes of each group's dataset, by the group's name: of n samples in a grid, the i-th of a
       conditional generator has class i modulo that number.
-    references: where each loss is from, as its card says.
   """
   return {
     "format": runs.FORMAT,
@@ -67,7 +65,6 @@ def describe(
     "defaults": dict(defaults or {}),
     "roles": dict(roles or {}),
     "losses": {name: dict(facts) for name, facts in (losses or {}).items()},
-    "references": dict(references or {}),
     "groups": [
       {
         "name": group.name,

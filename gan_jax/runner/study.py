@@ -173,7 +173,6 @@ def _train(
     told: dict[str, Any] = {
       "defaults": grouping.defaults(groups),
       "roles": asked.roles,
-      "references": grouping.references(groups),
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }

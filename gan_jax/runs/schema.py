@@ -35,7 +35,6 @@ MANIFEST = {
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
   "losses?": Map(Map(str)),
-  "references?": Map(str),
   "groups": [GROUP],
 }
 GROUP_STATUS = {

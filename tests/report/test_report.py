@@ -650,7 +650,7 @@ def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatc
   assert len(samples) == len(set(samples)) <= 2
   assert text.count("data:image/png;base64,") <= selection.MOST + 1
   assert "58 are left out of the pictures" in text
-  chosen = pictures.latest(path, records.read(path).runs[:3])
+  chosen = pictures.latest(records.read(path).runs[:3])
   assert all(x.base is None for _, x in chosen.values())  # a view would keep the whole group in memory
 
 
