@@ -691,10 +691,10 @@ class Skeleton(html.parser.HTMLParser):
       self.tags.append((tag, tuple(name for name, _ in attributes)))
     self.ids += [value for name, value in attributes if name == "id"]
     self.loose += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
-    self.tip = self.tip or ("class", "tip") in attributes
+    self.tip = self.tip or tag in ("script", "style") or ("class", "tip") in attributes
 
   def handle_endtag(self, tag):
-    self.tip = self.tip and tag != "span"
+    self.tip = self.tip and tag not in ("span", "script", "style")
 
   def handle_data(self, data):
     if not self.tip:
@@ -1177,7 +1177,7 @@ def test_a_film_shows_best_and_worst_seed_from_the_first_step_to_the_last(tmp_pa
   distance = {run.seed: records.final(run, "frechet/distance") for run in row.variant.counted}
   picked = film.chosen(comparison, {row.place: canvas.style(0)})
   assert [run.seed for *_, run in picked] == [min(distance, key=distance.get), max(distance, key=distance.get)]
-  frames = pictures.frames(path, [run for *_, run in picked], film.FRAMES)
+  frames = pictures.frames([run for *_, run in picked], film.FRAMES)
   best, worst = film.reels(picked, frames, {"group-0": 10})
   assert best.steps == worst.steps
   assert (best.steps[0], best.steps[-1], len(best.steps)) == (0, 6000, film.FRAMES)
@@ -1203,8 +1203,8 @@ def test_a_damaged_frame_is_left_out_and_the_last_good_one_ends_the_film(tmp_pat
   for step in (3000, 9000):
     (path / "samples" / "group-0" / f"{step:09d}.npz").write_bytes(b"no")
   members = records.read(path).runs
-  assert [step for step, _ in pictures.frames(path, members, 6)[members[1].id]] == [0, 6000]
-  assert pictures.latest(path, members)[members[0].id][0] == 6000
+  assert [step for step, _ in pictures.frames(members, 6)[members[1].id]] == [0, 6000]
+  assert pictures.latest(members)[members[0].id][0] == 6000
   assert pictures.by_class(64, 10).tolist()[:7] == [0, 10, 20, 30, 40, 50, 1]
 
 
