@@ -168,9 +168,9 @@ def _train(
       progress.say(f"warning: {warning}")
   if manifest is None:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
-    digests = {name: origin.data for name, origin in found.origins.items()}
+    data = {group.name: inputs.described(group, found) for group in groups}
     manifest = describe(
-      asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups), roles=asked.roles
+      asked.description, study.name, groups, meanings, data, defaults=grouping.defaults(groups), roles=asked.roles
     )
     runs.write_manifest(study, manifest)
   for change in found.changed:

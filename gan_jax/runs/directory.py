@@ -71,7 +71,7 @@ MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
-OWN = (*OUR_JSON, *TABLES, "checkpoints", SET_ASIDE, "lock", "report.html", "error.txt")
+OWN = (*OUR_JSON, *TABLES, "checkpoints", "best", SET_ASIDE, "lock", "report.html", "error.txt")
 # Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
   rf"\.({'|'.join(map(re.escape, (*OUR_JSON, 'report.html')))})\.(\d+\.)?tmp|\.writable|\.\.writable\.tmp"

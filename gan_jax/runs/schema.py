@@ -21,7 +21,7 @@ class Map(NamedTuple):
 SCALAR = (str, int, float, bool, None)
 OPTIONS = Map((*SCALAR, Map(SCALAR)))  # of one entry, or by entry
 MEMBER = {"id": str, "config": Map((*SCALAR, OPTIONS))}
-GROUP = {"name": str, "members": [MEMBER], "data?": {"sha256": str}, "tables?": [str]}
+GROUP = {"name": str, "members": [MEMBER], "data?": {"sha256": str, "shape?": [int], "classes?": int}, "tables?": [str]}
 MANIFEST = {
   "format": int,
   "study": str,

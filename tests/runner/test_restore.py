@@ -9,7 +9,7 @@ import pytest
 from gan_jax.core.errors import BadInput
 from gan_jax.game.state import initial_state
 from gan_jax.metrics import Quality
-from gan_jax.report.loading import load_study
+from gan_jax.runner.loading import load_study
 from gan_jax.runner import best as best_of
 from gan_jax.runner import population, restore, study
 from tests.support.pages import undrawn
