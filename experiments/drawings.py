@@ -48,7 +48,9 @@ def check(path: Path, image_shape: tuple[int, ...], count: int, across: int) -> 
     if image_shape[2] not in (1, 3):
       raise BadInput(f"{path} expected images of 1 or 3 channels, got {image_shape[2]}; expected the ending .npz")
     if count * (image_shape[0] + GAP) * (image_shape[1] + GAP) > MOST_PIXELS:
-      raise BadInput(f"{path} expected a grid of at most {MOST_PIXELS:,} pixels, got {count:,} images; expected a folder")
+      raise BadInput(
+        f"{path} expected a grid of at most {MOST_PIXELS:,} pixels, got {count:,} images; expected a folder"
+      )
   if ending == "" and image_shape[2] not in (1, 3):
     raise BadInput(f"{path} expected images of 1 or 3 channels, got {image_shape[2]}; expected the ending .npz")
 

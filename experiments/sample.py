@@ -1,10 +1,10 @@
-"""`launch.sh sample DIR [--run ID | --loss hinge --seed 0 ...] --out PATH`: samples of a trained generator, or the generator as one file.
+"""`launch.sh sample DIR [--FIELD=value ...] --out PATH`: samples of a trained generator, or itself as one file.
 
-One run of the study in DIR is chosen by its id or by any fields of its config. PATH ends in .png (a grid of images, or a
-scatter of points), .npz (arrays `examples`, `latents` and `labels`, images in [-1, 1]), .csv (points) or .jaxexport (the
-generator, which runs without gan_jax: see gan_jax/runner/portable.py); without an ending it is a folder of one PNG an
-image, of a conditional generator in a folder for each class. The generator is the moving average of the weights, as it
-is evaluated, where it measured best.
+One run of the study in DIR is chosen by fields of its config (`--loss hinge --seed 0`) or by its id (`--run ID`). PATH
+ends in .png (a grid of images, or a scatter of points), .npz (arrays `examples`, `latents` and `labels`, images in [-1,
+1]), .csv (points) or .jaxexport (the generator, which runs without gan_jax: see gan_jax/runner/portable.py). Without an
+ending it is a folder of one PNG an image, of a conditional generator in a folder for each class. The generator is the
+moving average of the weights, as it is evaluated, where it measured best.
 
     --step best|last|N    where it measured best by the metric that the report ranks by (default), or a checkpoint
     --raw                 the weights themselves, not averaged (default step: last)
@@ -115,12 +115,10 @@ def written_here(path: Path, ending: str) -> bool:
   try:
     if ending == ".npz":
       return "about" in runs.read_arrays(path)
-    with path.open("rb") as file:
-      start = file.read(4096)
-  except BadInput:
+    mark = {".png": rb"tEXtgan_jax\0", ".csv": rb"\Ax,y(,label)?\n", EXPORT: rb"gan_jax_generator"}[ending]
+    return re.search(mark, path.read_bytes()) is not None
+  except (BadInput, KeyError):
     return False
-  marks = {".png": rb"tEXtgan_jax\0", ".csv": rb"^x,y(,label)?\n", EXPORT: rb"jax_export|StableHLO|ML\xefR|jax"}
-  return re.search(marks.get(ending, rb"$^"), start) is not None
 
 
 def main(arguments: list[str]) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
   from gan_jax.core.errors import BadInput, Failure, Stopped
   from gan_jax.core.installation import __version__ as __version__
-  from gan_jax.runner.loading import LoadedRun, LoadedStudy, load_study
   from gan_jax.runner.entry import run_study
+  from gan_jax.runner.loading import LoadedRun, LoadedStudy, load_study
 
 __all__ = ["BadInput", "Failure", "LoadedRun", "LoadedStudy", "Stopped", "load_study", "run_study"]
 

@@ -21,7 +21,7 @@ from gan_jax.core.errors import BadInput, shown
 from gan_jax.core.files import Damaged
 from gan_jax.core.types import Key, Player
 from gan_jax.game import rules
-from gan_jax.runner import best, checkpoint, resume, restore
+from gan_jax.runner import best, checkpoint, restore, resume
 from gan_jax.runner.grouping import Group
 from gan_jax.runs.choice import Chosen
 
@@ -96,13 +96,15 @@ def load(
   blank = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(player.init, jax.random.key(0)))
   if step == "best":
     if not average and float(group.hypers.ema_decay[chosen.member]) > 0:
-      raise BadInput("the best generators are kept with averaged weights: expected step 'last' or a number without them")
+      raise BadInput(
+        "the best generators are kept with averaged weights: expected step 'last' or a number without them"
+      )
     at, parameters = _best(study, chosen, blank)
   else:
     at = _at(study, chosen.group, step)
     parameters = _at_checkpoint(study, group, at, digest, blank, chosen.member, average)
   known = classes if group.spec.conditional else 0
-  function = _built(player, group.spec.latent_size, known)
+  function = build(player, group.spec.latent_size, known)
   return Generator(function, parameters, group.spec.latent_size, shape, known, chosen.id, at)
 
 
@@ -170,7 +172,7 @@ def _at_checkpoint(
   return weights, statistics
 
 
-def _built(player: Player, latent_size: int, classes: int) -> Generate:
+def build(player: Player, latent_size: int, classes: int) -> Generate:
   """`Generator.generate`."""
 
   @jax.jit
@@ -185,7 +187,8 @@ def _built(player: Player, latent_size: int, classes: int) -> Generate:
     labels = jnp.asarray(labels)
     if labels.shape != latents.shape[:1] or not jnp.issubdtype(labels.dtype, jnp.integer):
       raise BadInput(f"expected labels int32 {[latents.shape[0]]}, got {labels.dtype} {list(labels.shape)}")
-    return player.apply(*parameters, latents.astype(jnp.float32), labels.astype(jnp.int32), False)[0]
+    weights, statistics = parameters
+    return player.apply(weights, statistics, latents.astype(jnp.float32), labels.astype(jnp.int32), False)[0]
 
   return generate
 

@@ -40,14 +40,14 @@ def exported(generator: Generator, count: int) -> Portable:
     BadInput: jax cannot export it at all; the message has its reason.
   """
 
-  def call(latents: Array, labels: Array) -> Array:
+  def gan_jax_generator(latents: Array, labels: Array) -> Array:  # the file contains its name
     return generator.generate(generator.parameters, latents, labels)
 
   reason: Exception | None = None
   for platforms in (PLATFORMS, (_here(),)):
     for batch in (None, count):
       try:
-        found = export.export(jax.jit(call), platforms=platforms)(*_arguments(generator, batch))
+        found = export.export(jax.jit(gan_jax_generator), platforms=platforms)(*_arguments(generator, batch))
         return Portable(bytes(found.serialize()), platforms, batch)
       except Exception as error:  # what tracing and lowering raise depends on the network's own code
         reason = reason or error
