@@ -15,7 +15,7 @@ from gan_jax.core.files import write_atomic
 
 LEGIBLE = 64  # smaller images of a grid are enlarged by a whole factor, up to about so many pixels a side
 MOST_PIXELS = 10**8  # of a grid
-GAP, GREY = 1, 128  # pixels between images, before they are enlarged, and their value
+GAP, WHITE = 1, 255  # pixels between images, before they are enlarged, and their value
 KINDS = {".png": "a grid", ".npz": "arrays", ".csv": "a table of points", "": "a folder of PNG files"}
 
 
@@ -77,7 +77,7 @@ def grid(images: np.ndarray, across: int) -> np.ndarray:
   """uint8 [n, H, W, C] -> [H', W', C], row by row; small images are enlarged, each pixel to a square of one colour."""
   count, height, width, channels = images.shape
   down = -(-count // across)
-  sheet = np.full((down, height + GAP, across, width + GAP, channels), GREY, np.uint8)
+  sheet = np.full((down, height + GAP, across, width + GAP, channels), WHITE, np.uint8)
   for i, image in enumerate(images):
     sheet[i // across, :height, i % across, :width] = image
   whole = sheet.reshape(down * (height + GAP), across * (width + GAP), channels)[:-GAP, :-GAP]

@@ -133,13 +133,14 @@ def main(arguments: list[str]) -> None:
     step = known.step if known.step is not None else "last" if known.raw else "best"
     with command.phase("reading the generator", brief=True):
       found = generator.load(known.directory, chosen, step, not known.raw, known.folder)
-    said = f"run {found.run} ({chosen.config['loss']}, seed {chosen.config['seed']}) after {found.step:,} steps"
+    said = f"run {found.run} ({chosen.config['loss']}, seed {chosen.config['seed']}) after {plural(found.step, 'step')}"
+    said += ", where it measured best" * (step == "best")
     if ending == EXPORT:
       with command.phase("exporting", brief=True):
         made = portable.exported(found, known.count)
       runs.write_atomic(known.out, made.content)
       sizes = "any number" if made.batch is None else f"{made.batch:,}"
-      print(f"{known.out}: the generator of {said}, {sizes} of samples at a time, on {', '.join(made.platforms)}")
+      print(f"{known.out}: the generator of {said}; {sizes} of samples at a time, on {', '.join(made.platforms)}")
       return
     with command.phase("drawing", brief=True):
       drawings.write(known.out, drawn(found, known))

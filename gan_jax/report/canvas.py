@@ -1,7 +1,10 @@
 """How every figure of a report looks: colours, axes, labels, and its SVG text, the same bytes for the same numbers."""
 
+import contextlib
+import contextvars
 import io
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,10 +110,30 @@ def _hundredths(number: str) -> str:
   return f"{float(number):.2f}".rstrip("0").rstrip(".")
 
 
-def svg(figure: Figure, name: str) -> str:
-  """The figure as an `<svg>` element: no prolog, no ids of groups, coordinates to 0.01 pt.
+Finish = Callable[[Figure, str], str]
+_FINISH: contextvars.ContextVar[Finish] = contextvars.ContextVar("finish")
 
-  The style sheet is removed too: in a page, its `*` selector would apply to all other figures. The page sets line
+
+@contextlib.contextmanager
+def finished_by(finish: Finish) -> Iterator[None]:
+  """While it lasts, `svg` gives each finished figure and its name to `finish`, and returns what that returns.
+
+  So whoever wants the page's pictures as files draws the page, and gets every picture that it has.
+  """
+  token = _FINISH.set(finish)
+  try:
+    yield
+  finally:
+    _FINISH.reset(token)
+
+
+def svg(figure: Figure, name: str) -> str:
+  """The figure as an `<svg>` element: no prolog, no ids of groups, coordinates to 0.01 pt."""
+  return _FINISH.get(_element)(figure, name)
+
+
+def _element(figure: Figure, name: str) -> str:
+  """The style sheet is removed too: in a page, its `*` selector would apply to all other figures. The page sets line
   joins.
   """
   buffer = io.StringIO()

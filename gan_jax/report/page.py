@@ -55,8 +55,8 @@ LAYOUT = (  # section, explanation, its figures: (metric, caption, log axis, lim
 )
 
 
-def build(study: Path) -> Path:
-  """Write `report.html` into a study's directory, finished or not, and return its path.
+def build(study: Path | Study, out: Path | None = None) -> Path:
+  """Write the page of a study, finished or not, by default as `report.html` into its directory, and return its path.
 
   The page is a function of the study's files alone: the same files give the same bytes.
 
@@ -66,21 +66,21 @@ def build(study: Path) -> Path:
   """
   from markupsafe import Markup
 
-  read = records.read(study)
+  read = records.opened(study)
   text = _template().render(
     title=str(read.manifest["study"]),
     description=read.manifest.get("description", ""),
     facts=_facts(read),
     progress=_progress(read),
     remarks=read.remarks,
-    panels=[_panel(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
+    panels=[parts(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read)[: selection.LINES],
     diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
     glossary=_glossary(read),
     lost=wording.LOST,
     learnt=LEARNT,
   )
-  path = study / "report.html"
+  path = read.path / "report.html" if out is None else out
   runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
   return path
 
@@ -114,7 +114,8 @@ def _template() -> Any:
   return environment.get_template("page.html")
 
 
-def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any]:
+def parts(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, Any]:
+  """What the page shows of a panel, its pictures drawn. `markup` marks SVG text as text that is not to be escaped."""
   from gan_jax.report import charts as extra
   from gan_jax.report import pictures
 
@@ -137,6 +138,7 @@ def _panel(study: Study, panel: Panel, number: int, markup: Any) -> dict[str, An
     "first": first,
     "last": last,
     "some": some.rows,
+    "shown": some,
     "search": searched,
     "compared": bool(comparison.baseline) and len(comparison.rows) > 1,
     "styles": styles,

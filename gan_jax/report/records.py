@@ -93,6 +93,11 @@ def read(path: Path) -> Study:
   return Study(path, manifest, status, tuple(members), panels, tuple(gaps), tuple(remarks))
 
 
+def opened(study: Path | Study) -> Study:
+  """The study in a directory, or the one that has been read already: chosen runs, or several studies together."""
+  return study if isinstance(study, Study) else read(study)
+
+
 def final(run: Run, metric: str) -> float:
   """The last measured value of a metric, from the quality rows or the diagnostics (counts: int); NaN for none."""
   for table in (run.quality, run.rows):

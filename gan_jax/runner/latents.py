@@ -63,5 +63,6 @@ def between(starts: np.ndarray, ends: np.ndarray, columns: int) -> np.ndarray:
 
 
 def across(count: int, kinds: int = 1) -> int:
-  """Columns of a grid of `count`: as many as there are classes (2 to 32), so that a column is a class; else a square."""
-  return kinds if 2 <= kinds <= min(32, count) else math.ceil(math.sqrt(count))
+  """Columns of a grid of `count`, about a square; of 2 to 32 classes in turn a multiple, so that a column is a class."""
+  square = math.ceil(math.sqrt(count))
+  return kinds * max(1, round(square / kinds)) if 2 <= kinds <= min(32, count) else square

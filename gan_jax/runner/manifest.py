@@ -37,6 +37,7 @@ def describe(
   tables: Sequence[str] = runs.TABLES,
   defaults: Mapping[str, Any] | None = None,
   roles: Mapping[str, list[str]] | None = None,
+  references: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
   """The manifest of a new study.
 
@@ -50,6 +51,7 @@ def describe(
     tables: the tables of `runs.TABLES` that a complete group has.
     defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`; labels leave them out.
     roles: what the varying fields are for, `{"compared": [field, ...], "drawn", "repeated"}`; {}: the config does not say.
+    references: where each loss is from, as its card says.
   """
   return {
     "format": runs.FORMAT,
@@ -60,6 +62,7 @@ def describe(
     "metrics": dict(meanings),
     "defaults": dict(defaults or {}),
     "roles": dict(roles or {}),
+    "references": dict(references or {}),
     "groups": [
       {
         "name": group.name,

@@ -170,8 +170,9 @@ def _train(
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     data = {group.name: inputs.described(group, found) for group in groups}
     manifest = describe(
-      asked.description, study.name, groups, meanings, data, defaults=grouping.defaults(groups), roles=asked.roles
-    )
+      asked.description, study.name, groups, meanings, data, defaults=grouping.defaults(groups), roles=asked.roles,
+      references=grouping.references(groups),
+    )  # fmt: skip
     runs.write_manifest(study, manifest)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")

@@ -34,6 +34,7 @@ MANIFEST = {
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
+  "references?": Map(str),
   "groups": [GROUP],
 }
 GROUP_STATUS = {
