@@ -3,12 +3,13 @@
 They are printed, or written to PATH. LaTeX needs the package booktabs; the comments at its top are BibTeX of what to
 cite, which `--cite` prints alone. `--columns=frechet/distance,versus` leaves out all other columns; the names are those
 of the CSV. The CSV has a column for each number, rounded as in the report; `export` has every measurement in full.
+Several directories, `--filter`, `--baseline` and `--compare`: as of `report`.
 """
 
+import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
-from . import command
+from . import chosen, command
 from .sweep import Parser, place
 
 FORMATS = ("latex", "markdown", "csv")
@@ -23,7 +24,7 @@ def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def main(arguments: list[str]) -> None:
   parser = Parser("tables")
-  parser.add_argument("directory", type=place, help="a study's directory, such as runs/compare_losses")
+  chosen.arguments(parser)
   parser.add_argument("--format", default="markdown", help="latex, markdown or csv (default: markdown)")
   parser.add_argument("--columns", default="", help="only these, by their first names in the CSV, joined by commas")
   parser.add_argument(
@@ -33,17 +34,18 @@ def main(arguments: list[str]) -> None:
   known = parser.parse_args(arguments)
 
   from gan_jax.core.errors import unknown
-  from gan_jax.report import citation, formats, latex, records, sheets
+  from gan_jax.report import citation, formats, latex, sheets
 
   if known.format not in FORMATS:
     raise unknown("format of tables", known.format, FORMATS)
-  with command.phase("reading", brief=True):
-    study = records.read(known.directory)
+  # A phase prints lines of progress, which would be among those of a printed table.
+  with contextlib.nullcontext() if known.out is None else command.phase("reading", brief=True):
+    study = chosen.study(known)
     if known.cite:
       text = citation.bibtex(study)
     else:
       found = sheets.sheets(study, [name.strip() for name in known.columns.split(",") if name.strip()])
-      name = Path(study.path).resolve().name
+      name = "-".join(dict.fromkeys(place.resolve().name for place in known.directories))
       write = {"markdown": formats.markdown, "csv": formats.as_csv}
       text = write[known.format](found) if known.format in write else latex.tables(found, name, citation.bibtex(study))
   if known.out is None:

@@ -21,19 +21,26 @@ def bibtex(study: Study) -> str:
   """The entry of this software, and one for each source of a loss in the study; ends with a newline."""
   manifest = study.manifest
   losses = dict.fromkeys(run.config["loss"] for run in study.runs)
-  known = manifest.get("references", {})
+  known = {loss: _sources(loss, manifest.get("losses", {})) for loss in losses}
   used: dict[str, list[str]] = {}
   for loss in losses:
-    for source in filter(None, (part.strip() for part in known.get(loss, "").split(";"))):
+    for source in known[loss]:
       if ARXIV.search(source) or SOURCE.search(source):
         used.setdefault(source, []).append(loss)
   entries, keys = [_software(manifest)], {"gan_jax"}
   for source, of in used.items():
     entries.append(_entry(source, of, keys))
-  unknown = [loss for loss in losses if not known.get(loss)]
+  unknown = [loss for loss in losses if not known[loss]]
   if unknown:
     entries.append(f"% not known here: the source of {', '.join(unknown)}; see {installation.typed()} losses NAME\n")
   return "\n".join(entries)
+
+
+def _sources(loss: str, cards: Mapping[str, Mapping[str, str]]) -> list[str]:
+  """The sources of a loss, of a transformed one those of all losses that it names; none for a user's own file."""
+  parts = re.findall(r"\w+", loss) if re.fullmatch(r"[\w(), ]+", loss) else []
+  texts = [cards.get(part, {}).get("reference", "") for part in dict.fromkeys(parts)]
+  return [source for text in texts for part in text.split(";") if (source := part.strip())]
 
 
 def _software(manifest: Mapping[str, Any]) -> str:

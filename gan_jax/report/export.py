@@ -49,14 +49,20 @@ def export(study: Path | Study, format: str, out: Path | None = None) -> Path:
     BadInput: an unknown format, no study, a damaged file, or an `out` of the wrong kind.
     OSError: it cannot be written.
   """
-  if format not in FORMATS:
-    raise unknown("export format", format, FORMATS)
-  name, write = FORMATS[format]
+  path_in = default_name(format)
+  write = FORMATS[format][1]
   read = records.opened(study)
-  path = read.path / name if out is None else out
+  path = read.path / path_in if out is None else out
   place = new_folder if format == "tensorboard" else new_file
   write(read, place(path, f"export to {format}"))
   return path
+
+
+def default_name(format: str) -> str:
+  """What an export is called in a study's directory. Raises `BadInput` for an unknown format."""
+  if format not in FORMATS:
+    raise unknown("export format", format, FORMATS)
+  return FORMATS[format][0]
 
 
 def new_file(path: Path, what: str) -> Path:

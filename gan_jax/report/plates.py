@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, unknown
-from gan_jax.report import canvas, page, timeline, verdicts
+from gan_jax.report import canvas, figures, page, timeline, verdicts
 from gan_jax.report.charts import Chart
 from gan_jax.report.comparison import Comparison
 from gan_jax.report.fitting import fit
@@ -69,7 +69,7 @@ def write(study: Study, format: str, folder: Path, width: float = COLUMN) -> lis
 
   with canvas.finished_by(take):
     for number, panel in enumerate(study.panels, 1):
-      parts = page.parts(study, panel, number, str)
+      parts = page.parts(study, panel, number, str, figures)
       told = dict(_captions(parts)) | dict(_by_hand(parts, number, take))
       captions += [f"{written[n].name}: {panel.title}: {text}\n" for n, text in told.items() if n in written]
   runs.write_atomic(folder / "captions.txt", "".join(captions).encode("utf-8", "backslashreplace"))

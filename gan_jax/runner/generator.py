@@ -122,8 +122,8 @@ def samples(generator: Generator, latents: np.ndarray, labels: np.ndarray) -> np
 def _data(group: Group, entry: dict[str, Any]) -> tuple[str, tuple[int, ...], int]:
   """(digest, shape of an example, number of classes) of a group's data, which are loaded only for an old manifest."""
   said = entry.get("data", {})
-  if {"sha256", "shape", "classes"} <= said.keys():
-    return said["sha256"], tuple(said["shape"]), said["classes"]
+  if {"sha256", "shape"} <= said.keys() and "classes" in entry:
+    return said["sha256"], tuple(said["shape"]), entry["classes"]
   dataset = data.load(group.spec.dataset, **dict(group.spec.dataset_options))
   return data.digest(dataset), tuple(dataset.image_shape), dataset.num_classes
 

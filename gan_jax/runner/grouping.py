@@ -4,7 +4,6 @@ A config is split into a `Spec` and `Hypers` (settings/records.py). Runs of one 
 stacked into arrays with a leading member axis. A difference in any other field splits the group.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -57,13 +56,6 @@ def completed(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def defaults(groups: Sequence[Group]) -> dict[str, Any]:
   """The default options of all entries that the runs of a study name, for the manifest."""
   return registries.defaults([config for group in groups for config in group.configs])
-
-
-def references(groups: Sequence[Group]) -> dict[str, str]:
-  """The source of each loss of a study, of all losses that a transformed one names; '' for a user's own."""
-  names = dict.fromkeys(config["loss"] for group in groups for config in group.configs)
-  parts = {name: dict.fromkeys(re.findall(r"\w+", name) if re.fullmatch(r"[\w(), ]+", name) else ()) for name in names}
-  return {name: "; ".join(losses.CARDS[p].reference for p in own if p in losses.CARDS) for name, own in parts.items()}
 
 
 def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:

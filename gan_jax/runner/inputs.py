@@ -76,9 +76,8 @@ def load(
 
 def described(group: Group, found: Inputs) -> dict[str, Any]:
   """What a manifest says of a group's data. With it the trained generator can be built where the data are not."""
-  dataset = found.datasets[key(group)]
-  shape = [int(length) for length in dataset.image_shape]
-  return {"sha256": found.origins[group.name].data, "shape": shape, "classes": int(dataset.num_classes)}
+  shape = [int(length) for length in found.datasets[key(group)].image_shape]
+  return {"sha256": found.origins[group.name].data, "shape": shape}
 
 
 def _check(group: Group, dataset: Dataset) -> None:

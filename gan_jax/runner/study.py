@@ -157,6 +157,7 @@ def _train(
   import jax
 
   from gan_jax import game
+  from gan_jax.losses import table
   from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, population
 
   groups = found.groups
@@ -169,10 +170,13 @@ def _train(
   if manifest is None:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     data = {group.name: inputs.described(group, found) for group in groups}
-    manifest = describe(
-      asked.description, study.name, groups, meanings, data, defaults=grouping.defaults(groups), roles=asked.roles,
-      references=grouping.references(groups),
-    )  # fmt: skip
+    told: dict[str, Any] = {
+      "defaults": grouping.defaults(groups),
+      "roles": asked.roles,
+      "losses": table.facts(loss for group in groups for loss in group.spec.losses),
+      "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
+    }
+    manifest = describe(asked.description, study.name, groups, meanings, data, **told)
     runs.write_manifest(study, manifest)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
