@@ -214,7 +214,7 @@ def test_both_ways_to_call_a_command_list_the_same():
   assert set(gan_jax_commands.commands()) == set(commands())
 
 
-@pytest.mark.parametrize("name", ["trian", "tables", "command", "__init__", "", "sweep\nx", "../setup", ".", "Sweep"])
+@pytest.mark.parametrize("name", ["trian", "tabels", "command", "__init__", "", "sweep\nx", "../setup", ".", "Sweep"])
 def test_what_is_no_command_is_refused_before_anything_is_set_up(name):
   done = launch(name)
   assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -37,6 +37,8 @@ def describe(
   tables: Sequence[str] = runs.TABLES,
   defaults: Mapping[str, Any] | None = None,
   roles: Mapping[str, list[str]] | None = None,
+  losses: Mapping[str, Mapping[str, str]] | None = None,
+  classes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
   """The manifest of a new study.
 
@@ -49,6 +51,9 @@ def describe(
     tables: the tables of `runs.TABLES` that a complete group has.
     defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`; labels leave them out.
     roles: what the varying fields are for, `{"compared": [field, ...], "drawn", "repeated"}`; {}: the config does not say.
+    losses: the texts of each loss's card, by name; the report prints them.
+    classes: the number of classes of each group's dataset, by the group's name: of n samples in a grid, the i-th of a
+      conditional generator has class i modulo that number.
   """
   return {
     "format": runs.FORMAT,
@@ -59,10 +64,12 @@ def describe(
     "metrics": dict(meanings),
     "defaults": dict(defaults or {}),
     "roles": dict(roles or {}),
+    "losses": {name: dict(facts) for name, facts in (losses or {}).items()},
     "groups": [
       {
         "name": group.name,
         "tables": list(tables),
+        **({"classes": classes[group.name]} if classes else {}),
         **({"data": {"sha256": digests[group.name]}} if digests else {}),
         "members": [{"id": i, "config": dict(c)} for i, c in zip(group.ids, group.configs, strict=True)],
       }

@@ -157,6 +157,7 @@ def _train(
   import jax
 
   from gan_jax import game
+  from gan_jax.losses import table
   from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, population
 
   groups = found.groups
@@ -169,9 +170,13 @@ def _train(
   if manifest is None:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     digests = {name: origin.data for name, origin in found.origins.items()}
-    manifest = describe(
-      asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups), roles=asked.roles
-    )
+    told: dict[str, Any] = {
+      "defaults": grouping.defaults(groups),
+      "roles": asked.roles,
+      "losses": table.facts(loss for group in groups for loss in group.spec.losses),
+      "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
+    }
+    manifest = describe(asked.description, study.name, groups, meanings, digests, **told)
     runs.write_manifest(study, manifest)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")

@@ -21,8 +21,10 @@ from gan_jax.report import (
   factors,
   figures,
   lens_map,
+  lines,
   phase,
   pictures,
+  plot,
   records,
   search,
   selection,
@@ -35,6 +37,7 @@ from gan_jax.report import (
 )  # fmt: skip
 from gan_jax.report.comparison import QUALITIES, compare
 from gan_jax.settings import sweeps
+from tests.conftest import ROOT
 
 LOSSES = (
   "minimax",
@@ -434,7 +437,7 @@ def test_a_study_without_non_saturating_is_compared_and_no_text_names_it(tmp_pat
   rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
   assert rows["hinge"].versus.n == 5
   page, text = build(path).read_text(), terminal_table(path)
-  body = page[page.index("<main>") : page.index("How to read this")]
+  body = Skeleton(page[page.index("<main>") : page.index('id="words"')]).text
   assert "non_saturating" not in body.replace("lens/cosine_non_saturating", "")
   assert "ratio to minimax, by seed" in body
   assert "baseline: minimax, compared seed by seed" in text
@@ -452,7 +455,7 @@ def test_a_baseline_that_is_not_there_is_refused_or_said(tmp_path):
   assert len(sweeps.load(str(config), ["--config.loss=minimax"])[1]) == 2  # taken out by the command line
   group = [settings.resolve({"steps": 100, "baseline": "gone", "loss": x}) for x in ("minimax", "hinge")]
   path = write_study(tmp_path / "s", [group], until=100, diverged=())
-  assert "the baseline gone is not in this panel" in build(path).read_text()
+  assert "the baseline gone is not in this panel" in Skeleton(build(path).read_text()).text
   assert "baseline: gone is not in this panel" in terminal_table(path)
 
 
@@ -565,7 +568,7 @@ def test_a_search_has_a_line_a_loss_on_the_page_the_terminal_and_in_the_object(t
   assert "diverged, left out of every mean: least_squares" in text
   body = page[page.index("<main>") :]
   assert "Comparison over the draws" in body
-  assert body.count('<th scope="row">') == 2 * 4  # over the draws, and the best draw of each
+  assert body.count('<th scope="row">') == 3 * 4  # over the draws, the best draw of each, and its gradient
   (found,) = summary(path)["searches"]
   assert [len(entry["expected_best"]) for entry in found["entries"]] == [16] * 4
   assert {entry["label"]: entry["draws"] for entry in found["entries"]} == dict.fromkeys(LOSSES[:4], 16)
@@ -645,7 +648,7 @@ def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatc
   assert len(samples) == len(set(samples)) <= 2
   assert text.count("data:image/png;base64,") <= selection.MOST + 1
   assert "58 are left out of the pictures" in text
-  chosen = pictures.latest(path, records.read(path).runs[:3])
+  chosen = pictures.latest(records.read(path).runs[:3])
   assert all(x.base is None for _, x in chosen.values())  # a view would keep the whole group in memory
 
 
@@ -672,25 +675,36 @@ def test_the_best_the_middle_and_the_worst_are_shown():
 
 
 class Skeleton(html.parser.HTMLParser):
-  """The tags and attribute names of a page, and its text."""
+  """The tags and attribute names of a page, and its text as it is read: without the explanations of words."""
 
   def __init__(self, text):
     super().__init__()
     self.tags, self.words, self.loose, self.ids = [], [], [], []
+    self.tip = False
     self.feed(text)
     self.close()
 
   def handle_starttag(self, tag, attributes):
-    self.tags.append((tag, tuple(name for name, _ in attributes)))
+    if tag != "wbr":  # where a name may be broken
+      self.tags.append((tag, tuple(name for name, _ in attributes)))
     self.ids += [value for name, value in attributes if name == "id"]
     self.loose += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+    self.tip = self.tip or ("class", "tip") in attributes
+
+  def handle_endtag(self, tag):
+    self.tip = self.tip and tag != "span"
 
   def handle_data(self, data):
-    self.words.append(data)
+    if not self.tip:
+      self.words.append(data)
+
+  @property
+  def text(self):
+    return " ".join("".join(self.words).split())
 
 
 def test_the_page_shows_what_was_found(page):
-  text = " ".join(" ".join(Skeleton(page).words).split())
+  text = Skeleton(page).text
   for said in (
     "4/5 runs",
     "1 diverged",
@@ -854,23 +868,72 @@ def test_strips_cover_the_steps_that_were_measured():
 
 
 def test_no_state_and_no_factor_has_the_colour_of_a_variant():
-  variants = {colour.lower() for colour in canvas.COLOURS}
-  assert not variants & {look.colour.lower() for look in verdicts.LOOKS.values()}
-  assert not variants & {line["color"].lower() for line in factors.LINES.values()}
+  """Nor one that is hard to tell from it: in CIELAB, where a distance of 2 is just seen, all are at least 15 apart."""
+
+  def lab(colour):
+    c = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    c = np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ c
+    f = np.cbrt(xyz / [0.9505, 1, 1.089])
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+  sheet = (ROOT / "gan_jax" / "report" / "page.css").read_text()
+  themes = [dict(re.findall(r"--(f-loss|f-generator|ink): (#\w{6})", part)) for part in sheet.split("@media")[:2]]
+  assert [len(theme) for theme in themes] == [3, 3]
+  others = [look.colour for look in verdicts.LOOKS.values()]
+  others += [colour for theme in themes for colour in theme.values()]
+  for one, other in itertools.product(canvas.COLOURS, others):
+    assert np.linalg.norm(lab(one) - lab(other)) > 15, (one, other)
+  for one, other in itertools.combinations(canvas.COLOURS, 2):
+    assert np.linalg.norm(lab(one) - lab(other)) > 15, (one, other)
   assert len({tuple(line.get("dashes", ())) for line in factors.LINES.values()}) >= 3  # told apart without colour too
 
 
-def test_seven_ranges_are_drawn_one_by_one_and_three_together(study):
+@pytest.mark.parametrize("draw", [lines, figures])
+def test_seven_ranges_are_drawn_one_by_one_and_three_together(study, draw):
+  """On the page and in files."""
+  band = 'class="band"' if draw is lines else "opacity: 0.16"
   panel = records.read(study).panels[0]
-  variants = [(variant, canvas.style(i)) for i, variant in enumerate(panel.variants)]
-  assert "opacity: 0.16" not in figures.curves(variants, "disc/auc", "a")
-  assert figures.curves(variants[:3], "disc/auc", "a").count("opacity: 0.16") == 3
-  each = figures.each(variants, "disc/auc", "a")
-  assert len(re.findall(r"opacity: 0\.3\b", each)) == len(LOSSES)
+  variants = [(variant, canvas.style(i, f"loss-{i}")) for i, variant in enumerate(panel.variants)]
+  assert band not in draw.curves(variants, "disc/auc", "a")
+  assert draw.curves(variants[:3], "disc/auc", "a").count(band) == 3
+  each = draw.each(variants, "disc/auc", "a")
+  assert len(re.findall(band if draw is lines else r"opacity: 0\.3\b", each)) == len(LOSSES)
   for name in LOSSES:
-    assert f">{name}<" in each
-    assert f">{name}<" in figures.curves(variants, "disc/auc", "a")  # at the end of its line
-  assert figures.each(variants[:3], "disc/auc", "a") is None
+    assert f">{name}<" in each.replace("<wbr>", "")
+    assert f">{name[:20]}" in draw.curves(variants, "disc/auc", "a")  # at the end of its line
+  assert draw.each(variants[:3], "disc/auc", "a") is None
+
+
+def test_a_plot_puts_values_where_its_ticks_say(study):
+  """Each line's first point, read back from its pixels by the ticks' text and places, is the mean over seeds."""
+  variant = records.read(study).panels[0].variants[0]
+  for metric, log in (("disc/auc", False), ("gen/grad_norm", True)):
+    svg = lines.curves([(variant, canvas.style(0))], metric, "a", log)
+    ticks = re.findall(r'<text x="38" y="([\d.]+)" text-anchor="end">([^<]+)<', svg)
+    at = np.array([float(y) - 3.5 for y, _ in ticks])
+    value = np.array([labelled_value(text) for _, text in ticks])
+    assert len(ticks) >= 2
+    slope, start = np.polyfit(at, np.log10(value) if log else value, 1)
+    x, y = map(float, re.search(r'class="mean" d="M([\d.]+) ([\d.]+)', svg).groups())
+    found = 10 ** (start + slope * y) if log else start + slope * y
+    first = np.array([run.rows.columns[metric][0] for run in variant.runs], float)
+    assert found == pytest.approx(np.exp(np.log(first).mean()) if log else first.mean(), rel=0.02)
+    assert x == 42  # the left end of the axis
+    assert ">step 0<" in svg
+    assert ">4,000<" in svg
+
+
+def test_a_gap_interrupts_a_line_and_its_band():
+  frame = plot.Frame(
+    plot.Box(100, 100, 0, 0, 0, 0), plot.steps(0, 4), plot.levels(np.array([0.0, 1.0]), False, 1, (0, 1))
+  )
+  values = np.array([0.0, 1.0, np.nan, 1.0, 0.0])
+  assert frame.path(np.arange(5), values) == "M0.0 100.0L25.0 0.0M75.0 0.0L100.0 100.0"
+  assert frame.band(np.arange(5), 0 * values, values).count("Z") == 2
+  assert plot.apart([50, 50.0, 51], 10, 0, 100) == [50, 60, 70]
+  assert plot.apart([99, 99, 99], 10, 0, 100) == [80, 90, 100]
+  assert plot.apart([0.0] * 30, 10, 0, 100)[-1] <= 100
 
 
 def test_the_generator_without_averaging_is_a_column_and_a_thin_line(tmp_path):
@@ -898,7 +961,7 @@ def test_a_lens_of_two_losses_has_a_colour_bar_whose_numbers_do_not_touch(study)
   assert len(found.groups) == 2
   svg = lens_map.norm_figure(found, "a")
   places = sorted(
-    float(y) for y in re.findall(r'text-anchor: start[^"]*" x="[^"]*" y="([^"]*)"[^>]*>[+−]?[\d.]+<', svg)
+    float(y) for y in re.findall(r'text-anchor: start[^"]*" x="[^"]*" y="([^"]*)"[^>]*>[×÷][\d.,]+<', svg)
   )
   assert len(places) == 3
   assert min(np.diff(places)) > 8.5  # the size of the letters
