@@ -22,11 +22,12 @@ from experiments.studies.lesson import digits, page, players, study
 from gan_jax.core.errors import BadInput
 from gan_jax.report import records
 from gan_jax.settings import sweeps
+from tests.conftest import NOTEBOOKS as FOLDER
 from tests.conftest import ROOT
 from tests.support import notebooks
 from tests.support.pages import undrawn
 
-NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST, LARGEST_OUTPUT = 200_000, 60_000  # bytes, as a file; characters of one output
 LN2 = math.log(2)
 

@@ -87,9 +87,7 @@ def first_gan(study: Any, level: Any) -> Section:
       "logit: 0.5 if it cannot tell them apart, 1 if it always can. The losses of D and G at the end say little, as section "
       "6 made us expect; 1.386 and 0.693 would be a D that always answers 0.5 (for `minimax`, whose loss of G has the "
       "opposite sign, -0.693).",
-      Picture(
-        "digits.png", _digits_figure(study.path, level), "Generated digits. A column is one class that was asked for."
-      ),
+      Picture("digits.png", _digits_figure(level), "Generated digits. A column is one class that was asked for."),
     ],
   )
 
@@ -99,9 +97,9 @@ def examples(study: Any) -> int:
   return len(data.load(study.runs[0].config["dataset"]).data.images)
 
 
-def _digits_figure(path: Any, panel: Any) -> bytes:
+def _digits_figure(panel: Any) -> bytes:
   chosen = [(variant.label, variant.runs[0]) for variant in panel.variants]
-  drawn = pictures.latest(path, [run for _, run in chosen])
+  drawn = pictures.latest([run for _, run in chosen])
   drawing = Figure(figsize=(7.2, 2.5), dpi=100, layout="constrained")
   for axes, (label, run) in zip(drawing.subplots(1, len(chosen)), chosen, strict=True):
     images = drawn[run.id][1]
