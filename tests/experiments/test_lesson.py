@@ -1,16 +1,13 @@
 """The command `lesson` and the notebooks: the numbers they print are those of closed forms, and every cell runs.
 
-The notebooks' cells are executed in order in one subprocess by `tests.support.notebooks`: a Jupyter kernel (nbclient
-and ipykernel) would be 31 packages more. It trains no study that the lesson has trained: the first GAN is the same.
+Both are executed by `tests.support.notebooks` in one subprocess, the notebooks' cells in order: a Jupyter kernel (nbclient
+and ipykernel) would be 31 packages more. The first GAN of lesson and notebooks is the same, and is trained once.
 """
 
-import contextlib
-import io
 import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +22,6 @@ from gan_jax.settings import sweeps
 from tests.conftest import NOTEBOOKS as FOLDER
 from tests.conftest import ROOT
 from tests.support import notebooks
-from tests.support.pages import undrawn
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST, LARGEST_OUTPUT = 200_000, 60_000  # bytes, as a file; characters of one output
@@ -42,24 +38,21 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def taught(folder) -> str:
-  """What the lesson prints in its short form."""
-  with contextlib.redirect_stdout(io.StringIO()) as said, undrawn():
-    study.main(["--short", "--out", str(folder / "lesson")])
-  return said.getvalue()
-
-
-@pytest.fixture(scope="module")
-def executed(taught, folder) -> dict[str, str]:
-  """What the cells of each notebook print, by its name."""
-  work = folder / "work"
-  shutil.copytree(folder / "lesson" / "study", work / "runs" / "first_gan")
-  env = {**os.environ, "PYTHONPATH": str(ROOT), "GAN_JAX_SHORT": "1", "MPLBACKEND": "agg", "JAX_NUM_CPU_DEVICES": "1"}
+def executed(folder) -> dict[str, str]:
+  """What the lesson and the cells of each notebook print, by name, in their short forms."""
+  # One device: a program for several takes longer to compile.
+  short = {"GAN_JAX_SHORT": "1", "MPLBACKEND": "agg", "JAX_NUM_CPU_DEVICES": "1"}
   call = [sys.executable, "-m", "tests.support.notebooks", *map(str, NOTEBOOKS)]
-  done = subprocess.run(call, cwd=work, env=env, capture_output=True, text=True, check=False)
+  env = {**os.environ, "PYTHONPATH": str(ROOT), **short}
+  done = subprocess.run(call, cwd=folder, env=env, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr
   parts = re.split(r"^=== (\w+)\n", done.stdout, flags=re.M)
   return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.fixture(scope="module")
+def taught(executed) -> str:
+  return executed["lesson"]
 
 
 def row(text: str, start: str) -> list[float]:
@@ -132,7 +125,7 @@ def test_the_saturating_slope_vanishes_with_d(taught):
 
 
 def test_the_decades_of_the_factors_add_up_and_the_trained_sections_are_there(taught, folder):
-  found = records.read(folder / "lesson" / "study")
+  found = records.read(folder / "runs" / "lesson" / "study")
   for run in found.panels[1].variants[0].runs:
     fall = digits.fall(run)
     assert sum(fall.factors.values()) == pytest.approx(fall.total, abs=1e-5)
@@ -143,13 +136,13 @@ def test_the_decades_of_the_factors_add_up_and_the_trained_sections_are_there(ta
   assert (
     row(section(taught, 9).partition("Then the generator")[2], "minimax")[0] == row(section(taught, 8), "minimax")[0]
   )
-  assert max(len(line) for line in taught.splitlines() if str(folder) not in line) <= 112
+  assert max(len(line) for line in taught.splitlines()) <= 112
 
 
 def test_the_page_holds_everything(taught, folder):
-  text = (folder / "lesson" / "lesson.html").read_text()
+  text = (folder / "runs" / "lesson" / "lesson.html").read_text()
   assert text.count("<h2>") == 10
-  assert text.count("data:image/png;base64,") == 5 == len(list((folder / "lesson").glob("*.png")))
+  assert text.count("data:image/png;base64,") == 5 == len(list((folder / "runs" / "lesson").glob("*.png")))
   assert "<script" not in text
   assert "http" not in text
   drawn = page.html("a < b", [page.Section("c > d", [page.Table(["&"], [["<i>"]])])])

@@ -1,12 +1,15 @@
-"""Executes the code cells of notebooks, with no more than the standard library.
+"""Executes the lesson in its short form and the code cells of notebooks, with no more than the standard library.
 
 A Jupyter kernel would be 31 packages more (nbclient and ipykernel with what they need). The notebooks use one magic
 command, `%%writefile`, and no other feature of IPython.
 
     python -m tests.support.notebooks NOTEBOOK ...    # in the current directory, each with names of its own
+
+The study of the lesson goes to `runs/lesson/study`, and a copy to where two of the notebooks train the same.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,9 +37,13 @@ def execute(path: Path) -> None:
 
 if __name__ == "__main__":
   sys.path.insert(0, "")  # a kernel finds modules beside its notebook
+  from experiments.studies.lesson import study
   from tests.support.pages import undrawn
 
   with undrawn():  # reports have tests of their own
+    print("=== lesson")
+    study.main(["--short"])
+    shutil.copytree("runs/lesson/study", "runs/first_gan")
     for argument in sys.argv[1:]:
       print(f"=== {Path(argument).stem}", flush=True)
       execute(Path(argument))

@@ -44,7 +44,7 @@ def _plain(part: str | Formula | Table | Picture, folder: str) -> str:
   if isinstance(part, Formula):
     return textwrap.indent(part.text, "    ")
   if isinstance(part, Picture):
-    return _wrapped(f"[{folder}/{part.file}] {part.caption}")
+    return paragraph(f"[{folder}/{part.file}] {part.caption}")
   if isinstance(part, Table):
     cells = [part.heading, *part.rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(part.heading))]
@@ -53,10 +53,10 @@ def _plain(part: str | Formula | Table | Picture, folder: str) -> str:
       for line in cells
     ]
     return textwrap.indent("\n".join(line.rstrip() for line in aligned), "    ")
-  return _wrapped(part)
+  return paragraph(part)
 
 
-def _wrapped(text: str) -> str:
+def paragraph(text: str) -> str:
   """The paragraph in lines; a line does not end inside of `y = 1`."""
   joined = re.sub(r" ([=+/-]) ", "\u00a0\\1\u00a0", text)
   return textwrap.fill(joined, COLUMNS, break_on_hyphens=False).replace("\u00a0", " ")

@@ -73,7 +73,7 @@ def teach(found: Sequence[dict[str, Any]], out: Path) -> None:
         if isinstance(part, page.Picture):
           write_atomic(out / part.file, part.png)
 
-  print(f"{ABOUT}\n")
+  print(f"{page.paragraph(ABOUT)}\n")
   show(*uncertainty.sections(), formulas.two_losses(), formulas.best_discriminator())
   show(players.section(), formulas.vanishing_slope())
   print(f"Training {len(found)} small GANs for sections 8 and 9, half a minute on two idle cores ...\n")
