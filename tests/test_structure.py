@@ -16,7 +16,7 @@ from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
 from gan_jax.runner import evaluation, grouping, loop, population, study
 from gan_jax.settings import sweeps
-from tests.conftest import ROOT
+from tests.conftest import NOTEBOOKS, ROOT
 from tests.data.test_idx import write_set
 
 FLOORS = [  # a room may import from the floors below its own, and from itself; rooms of one floor do not meet
@@ -92,7 +92,8 @@ def arrows() -> set[tuple[str, str]]:
 
 
 def house() -> list[Path]:
-  return [path for top in ("gan_jax", "experiments", "configs") for path in sorted((ROOT / top).rglob("*.py"))]
+  found = [path for top in ("gan_jax", "experiments", "configs") for path in sorted((ROOT / top).rglob("*.py"))]
+  return [path for path in found if NOTEBOOKS not in path.parents]
 
 
 def floors(pairs: set[tuple[str, str]]) -> dict[str, int]:
@@ -171,7 +172,7 @@ def test_modules_import_one_another_without_circles():
 
 
 def test_every_folder_of_python_files_is_a_package():
-  folders = {p.parent for top in ("gan_jax", "experiments") for p in (ROOT / top).rglob("*.py")}
+  folders = {path.parent for path in house() if ROOT / "configs" not in path.parents}
   assert all((folder / "__init__.py").exists() for folder in folders)
 
 
