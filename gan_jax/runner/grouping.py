@@ -26,9 +26,10 @@ class Group(NamedTuple):
   spec: Spec
   configs: tuple[Mapping[str, Any], ...]  # with all options
   hypers: Hypers  # numpy, each leaf [P]
-  begun: tuple[
-    str, ...
-  ] = ()  # the ids under which a group began whose runs were made longer; its checkpoints have them
+  # Of a group whose runs were made longer, its former ids: those with which it began, which its checkpoints hold, and
+  # those before it last grew; () for any other group.
+  begun: tuple[str, ...] = ()
+  before: tuple[str, ...] = ()
 
   @property
   def ids(self) -> list[str]:
@@ -120,7 +121,9 @@ def longer(group: Group, entry: Mapping[str, Any]) -> Group:
   for config in configs:
     check_member(config)
   game_lib.check(spec)
-  return group._replace(spec=spec, configs=configs, begun=tuple(entry["grown"]["ids"]))
+  return group._replace(
+    spec=spec, configs=configs, begun=tuple(entry["grown"]["ids"]), before=tuple(entry["grown"]["before"])
+  )
 
 
 def recorded(groups: Sequence[Group], entries: Sequence[Mapping[str, Any]]) -> list[Group]:

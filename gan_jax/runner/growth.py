@@ -9,7 +9,8 @@ a run's identity. Nothing is deleted: what belongs to the former end only (a mea
 steps does not make) is set aside.
 
 The manifest says how it grew: a group's `generation` (absent: it was there from the start), and of an extended group
-under `grown` the ids and the number of steps with which it began. Its checkpoints are named by those ids.
+under `grown` the ids and the number of steps with which it began, and its ids before it last grew. Its checkpoints hold
+the first ones.
 """
 
 import json
@@ -119,9 +120,10 @@ def _longer(entry: Entry, extended: Mapping[str, Config]) -> Entry:
   if entry["members"][0]["id"] not in extended:
     return entry
   configs = [extended[member["id"]] for member in entry["members"]]
-  began = {"steps": entry["members"][0]["config"]["steps"], "ids": [member["id"] for member in entry["members"]]}
+  before = [member["id"] for member in entry["members"]]
+  began = entry.get("grown", {"steps": entry["members"][0]["config"]["steps"], "ids": before})
   members = [{"id": settings.identity(config), "config": dict(config)} for config in configs]
-  return {**entry, "grown": entry.get("grown", began), "members": members}
+  return {**entry, "grown": {**began, "before": before}, "members": members}
 
 
 def began(entry: Entry) -> list[dict[str, Any]]:

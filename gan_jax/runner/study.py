@@ -170,14 +170,14 @@ def _train(
       progress.say(f"warning: {warning}")
   if manifest is None or found.growth.grows:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
-    digests = {name: origin.data for name, origin in found.origins.items()}
+    data = {group.name: inputs.described(group, found) for group in groups}
     told: dict[str, Any] = {
       "defaults": grouping.defaults(groups),
       "roles": asked.roles,
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
-    described = describe(asked.description, study.name, groups, meanings, digests, **told)
+    described = describe(asked.description, study.name, groups, meanings, data, **told)
     manifest = growth.written(study, manifest, described, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")

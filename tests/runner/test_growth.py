@@ -13,7 +13,7 @@ from tests.support.pages import undrawn
 
 CONFIG = """
 def get_config():
-  return {{"dataset": "ring", "model_options": {{"generator_width": 4, "discriminator_width": 4, "depth": 1}},
+  return {{"dataset": "line", "model_options": {{"generator_width": 4, "discriminator_width": 4, "depth": 1}},
           "latent_size": 2, "batch_size": 8, "generator_rate": {rate},
           "steps": 60, "probe_every": 5, "evaluate_every": 20, "checkpoint_every": 20, "evaluation_samples": 100}}
 
@@ -72,15 +72,21 @@ def directory(short, tmp_path):
 
 
 def files(directory, group, newest=100):
-  """Everything that must be the same bits: rows, quality, samples, the best generators, the newest checkpoint's leaves."""
+  """Everything that must be the same bits: rows, quality, samples, the runs' best generators, the newest checkpoint's
+  leaves."""
   tables = {
     str(p.relative_to(directory)): p.read_bytes()
-    for table in (*runs.TABLES, "best")
-    for p in sorted((directory / table).rglob(f"{group}/*.npz" if table != "best" else f"{group}.npz"))
+    for table in runs.TABLES
+    for p in sorted((directory / table / group).glob("*.npz"))
   }
-  assert tables
+  (entry,) = [entry for entry in runs.read_manifest(directory)["groups"] if entry["name"] == group]
+  generators = {m["id"]: directory / "best" / group / f"{m['id']}.npz" for m in entry["members"]}
+  best = {
+    run: path.read_bytes() for run, path in generators.items() if path.exists()
+  }  # that of a diverged run has none
+  assert best
   (meta,) = (directory / "checkpoints" / group).glob(f"{newest}/meta/metadata")
-  return tables | {"checkpoint": json.loads(meta.read_bytes())["leaves"]}  # with a digest of each
+  return tables | best | {"checkpoint": json.loads(meta.read_bytes())["leaves"]}  # with a digest of each
 
 
 def results(directory):
