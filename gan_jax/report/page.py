@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,10 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
   from gan_jax.report import loss_cards, styles
 
   read = records.opened(study)
+  script = (Path(__file__).parent / "page.js").read_text("utf-8")
   text = _template().render(
+    script=Markup(script),
+    script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     sheet=Markup((Path(__file__).parent / "page.css").read_text("utf-8").rstrip()),
     intro=INTRO,
     title=str(read.manifest["study"]),
@@ -123,7 +128,9 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "title": panel.title,
     "anchor": f"panel-{number}",
     "number": number,
-    "story": " ".join([story.compared(panel), *searched.findings()] if searched else story.story(comparison)),
+    "story": " ".join(
+      [story.tuned(panel, searched.search), *searched.findings()] if searched else story.story(comparison)
+    ),
     "findings": [] if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
@@ -160,7 +167,7 @@ def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any
   drawn = pictures.pictures(best, found, classes)
   return {
     "pictures": [(picture, markup(picture.svg)) for picture in drawn],
-    "films": film.reels(chosen, found, classes),
+    "films": film.reels(chosen, found, classes, pictures.real_data(best, found)),
     "by_class": bool(classes),
   }
 
