@@ -22,7 +22,8 @@ def get_config():
           "steps": 8, "probe_every": 2, "checkpoint_every": 4, "evaluate_every": 4, "evaluation_samples": 100}
 
 def sweep(s):
-  return s.product(s.param("loss", ["minimax", "hinge"]), s.zipit(s.param("seed", range(2)), s.param("generator_rate", [5e-4, 0.3])))
+  seeds = s.zipit(s.param("seed", range(2)), s.param("generator_rate", [5e-4, 0.3]))
+  return s.product(s.param("loss", ["minimax", "hinge"]), seeds)
 """
 
 
