@@ -30,7 +30,7 @@ FLOORS = [  # a room may import from the floors below its own, and from itself; 
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
-WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export", "report.spoken")
+WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export", "report.live")
 WITHOUT_JAX += ("commands", "runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
 WITHOUT_JAX += ("runner.loading", "runs.choice")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
@@ -220,7 +220,7 @@ def test_both_ways_to_call_a_command_list_the_same():
 def test_what_is_no_command_is_refused_before_anything_is_set_up(name):
   done = launch(name)
   assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-  assert re.match(r"error: unknown command .*; known: check help test .*bench .*verdicts$", done.stderr)
+  assert re.match(r"error: unknown command .*; known: check help test .*bench .*watch$", done.stderr)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
