@@ -194,3 +194,11 @@ def test_both_parts_of_a_transformed_loss_are_told():
   assert found["minimax"]["generator"] == losses.card("minimax").generator
   assert found["matched_gain"].keys() == {"title"}
   assert formulas.evaluate("f^2", formulas.of_batch(np.zeros(1), np.full(1, 3.0), {})) == 9
+
+
+def test_names_with_commas_are_parted_by_semicolons_and_long_lists_are_counted():
+  assert story._and(["a"]) == "a"
+  assert story._and(["a", "b", "c"]) == "a, b and c"
+  assert story._and(["a, x=1", "b, x=1"]) == "a, x=1; and b, x=1"
+  assert story._and([f"hinge, discriminator_rate={i}" for i in range(12)]).endswith("; and 9 others")
+  assert story._and([str(i) for i in range(40)]) == "0, 1, 2 and 37 others"
