@@ -10,6 +10,9 @@ distinguishes three cases:
 - the machine failed to read it: reading is tried again, and raises `OSError` if it keeps failing.
 
 When `save` returns, the checkpoint is on disk. It may be called from any thread, one at a time.
+
+Of several processes only the first saves and restores: it is given whole arrays on the host, and tells the others what
+it restores. So a checkpoint does not depend on how many processes and devices wrote it, and any number can go on from it.
 """
 
 import concurrent.futures
@@ -76,8 +79,15 @@ def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origi
   Raises:
     SaveFailed: it could not be written, for example because the disk is full.
   """
+  alone = _alone()
+  if alone.active_processes:  # then Orbax does not make it
+    directory.mkdir(parents=True, exist_ok=True)
   options = ocp.CheckpointManagerOptions(
-    max_to_keep=KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    max_to_keep=KEEP,
+    enable_async_checkpointing=False,
+    cleanup_tmp_directories=True,
+    multiprocessing_options=alone,
+    create=not alone.active_processes,
   )
   meta = files.seal(
     {"format": FORMAT, "step": step, "facts": dict(facts), "origin": dict(origin), "leaves": leaves(state)}
@@ -90,6 +100,13 @@ def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origi
   # TensorStore reports a full disk as a ValueError; tasks of Orbax that waited for the failed one are cancelled.
   except (OSError, ValueError, RuntimeError, concurrent.futures.CancelledError) as error:
     raise SaveFailed(f"checkpoint of step {step} could not be written to {directory}: {_first_line(error)}") from error
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+  """Orbax is not to wait for other processes, which do not call it."""
+  if jax.process_count() == 1:
+    return ocp.options.MultiprocessingOptions()
+  return ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="first")
 
 
 def check(directory: Path, template: Any, facts: Mapping[str, Any]) -> int:
@@ -204,7 +221,9 @@ def _load(path: Path, item: str, arguments: Any) -> Any:
   """One item of a checkpoint. Raises `files.Damaged` where the files can be read but Orbax cannot load them."""
 
   def load() -> Any:
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler("state", "meta")) as reader:
+    options = ocp.CompositeOptions(multiprocessing_options=_alone())
+    handler = ocp.CompositeCheckpointHandler("state", "meta", composite_options=options)
+    with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader:
       return reader.restore(path.resolve(), args=ocp.args.Composite(**{item: arguments}))[item]
 
   def attempt() -> Any:
