@@ -119,12 +119,20 @@ def deliver(text: str) -> None:
 
 
 def prepare_streams() -> None:
-  """Make output line-buffered, also in a pipe, ignore a reader that is gone, and escape what the encoding does not have."""
+  """Make output line-buffered, also in a pipe, ignore a reader that is gone, and escape what the encoding does not have.
+
+  Where there are to be several processes, only Python prints on stdout: XLA would print a line for each connection.
+  """
+  from gan_jax.runner import processes
+
   for descriptor in (0, 1, 2):  # a closed descriptor would be given to the next file that is opened
     try:
       os.fstat(descriptor)
     except OSError:
       os.open(os.devnull, os.O_RDWR)
+  if os.environ.get(processes.COORDINATOR) and sys.stdout is not None:
+    sys.stdout = open(os.dup(1), "w", encoding=sys.stdout.encoding)  # noqa: SIM115
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
   for name in ("stdout", "stderr"):
     stream = getattr(sys, name)
     if stream is not None and not isinstance(stream, Output):

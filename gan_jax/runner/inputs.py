@@ -64,6 +64,7 @@ def load(
   here = platform_facts()
   for name in ("source", "versions", "layout"):
     processes.same(name, str(here[name]))
+  processes.same("number of devices", str(jax.local_device_count()))
   found = Inputs(groups, datasets, {}, {}, {}, changes(manifest, here))
   for group in groups:
     found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))

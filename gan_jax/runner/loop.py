@@ -102,7 +102,7 @@ def _train(
     told.step(chunk)
     if asked or chunk is todo[-1]:
       writing.wait()
-      stop.unsaved = False
+      stop.unsaved = not processes.leads()
       stop.check()
 
 

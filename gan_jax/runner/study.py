@@ -95,6 +95,7 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
   if not callable(out) and processes.leads():
     standing.begun(paths.usable(out, "output directory"))
   own = Stop() if stop is None else stop
+  own.unsaved = not processes.leads()  # a signal to another process is answered when all agree on it
   own.outcome = "it had trained nothing yet, and the same command does so"
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(say) as progress:
     study, page = _conduct(asked, out, progress, own, dry)
