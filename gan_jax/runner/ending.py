@@ -19,7 +19,7 @@ from typing import TextIO
 from gan_jax.core.errors import plural
 from gan_jax.runner import processes
 
-FAREWELL = 10  # seconds that the first waits at the end for the others to have noticed
+LAST = 0.2  # seconds by which the first, where jax's service runs, outlives the others
 GRACE = 2.0  # seconds in which the first may find by itself why another process failed: most often all fail alike
 FAILED, ENDED = "gan_jax/failed", "gan_jax/ended"
 
@@ -82,10 +82,9 @@ def _finish(code: int, speak: Callable[[], None]) -> None:
   if not _ending().acquire(blocking=False):
     threading.Event().wait()  # another thread is ending this process
   speak()
-  client = processes.state().client
-  with contextlib.suppress(Exception):  # one of them is dead
-    client.key_value_set(ENDED, str(code))
-    client.wait_at_barrier(ENDED, 1000 * FAREWELL)
+  with contextlib.suppress(Exception):
+    processes.state().client.key_value_set(ENDED, str(code))
+  _part()
   for stream in (sys.stdout, sys.stderr):
     with contextlib.suppress(OSError, ValueError, AttributeError):
       stream.flush()
@@ -108,6 +107,15 @@ def _watch() -> None:
     _finish(
       code, lambda: _print(f"{sentence} (process {index} of {plural(processes.count(), 'process', 'processes')})")
     )
-  with contextlib.suppress(Exception):
-    client.wait_at_barrier(ENDED, 1000 * FAREWELL)
+  _part()
   os._exit(int(found))
+
+
+def _part() -> None:
+  """Wait for the others, and take leave of them: otherwise jax would abort a process at the sight of the first's end."""
+  client = processes.state().client
+  with contextlib.suppress(Exception):  # one of them is dead
+    client.wait_at_barrier(ENDED, 1000 * processes.FAREWELL)
+    client.shutdown()
+    if processes.leads():
+      time.sleep(LAST)

@@ -28,7 +28,8 @@ P = ParamSpec("P")
 
 COORDINATOR, COUNT, INDEX = "GAN_JAX_COORDINATOR", "GAN_JAX_PROCESSES", "GAN_JAX_PROCESS"
 AUTO = "auto"
-HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
+HEARTBEAT = 60  # seconds without a sign of life after which a process counts as dead
+FAREWELL = 10  # seconds that processes wait for one another at the end
 LONG = 86_400_000  # milliseconds to wait for another process; a dead one is noticed by its missing heartbeat
 PIECE = 2**20  # bytes that are sent at once
 
@@ -92,6 +93,7 @@ def join() -> None:
       place.number,
       cluster_detection_method=None if place.coordinator is None else "deactivate",
       heartbeat_timeout_seconds=HEARTBEAT,
+      shutdown_timeout_seconds=FAREWELL,
     )
   except ValueError as error:  # no cluster that jax knows
     raise BadInput(
