@@ -67,7 +67,7 @@ def test_a_new_study_is_a_command_whether_beside_the_package_or_within(package, 
     assert (done.returncode, done.stdout) == (3, expected), done.stderr
 
 
-@pytest.mark.parametrize("name", ["trian", "tables", "", "sweep\nx", "../sweep", "Sweep", "test", "check"])
+@pytest.mark.parametrize("name", ["trian", "tabels", "", "sweep\nx", "../sweep", "Sweep", "test", "check"])
 def test_what_is_no_command_is_one_line(name, monkeypatch, capsys):
   monkeypatch.setattr(sys, "argv", ["gan-jax", name])
   with pytest.raises(SystemExit) as ended:

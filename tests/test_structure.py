@@ -32,6 +32,7 @@ LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
 WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export")
 WITHOUT_JAX += ("commands", "runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
+WITHOUT_JAX += ("runner.loading", "runs.choice")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # As a user would. Studies of mixtures and of the line, and other data, have tests of their own.
@@ -214,7 +215,7 @@ def test_both_ways_to_call_a_command_list_the_same():
   assert set(gan_jax_commands.commands()) == set(commands())
 
 
-@pytest.mark.parametrize("name", ["trian", "tables", "command", "__init__", "", "sweep\nx", "../setup", ".", "Sweep"])
+@pytest.mark.parametrize("name", ["trian", "tabels", "command", "__init__", "", "sweep\nx", "../setup", ".", "Sweep"])
 def test_what_is_no_command_is_refused_before_anything_is_set_up(name):
   done = launch(name)
   assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

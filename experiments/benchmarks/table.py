@@ -33,6 +33,7 @@ def claims(measured: Measured) -> list[Claim]:
     "members": _members,
     "penalty": _penalty,
     "penalties": _penalties,
+    "precision": _precision,
     "overhead": _overhead,
     "plans": _plans,
   }
@@ -96,6 +97,10 @@ def _penalties(measured: Measured) -> list[Claim]:
   plain = measured.timings.get("none")
   cost = {n: ratio(measured.timings[n], plain) for n in PENALTIES if plain and measured.timings.get(n)}
   return [Claim(f"{name} / none", "none", cost.get(name), None, at_least=False) for name in PENALTIES]
+
+
+def _precision(measured: Measured) -> list[Claim]:
+  return [compared("float32 / bfloat16", measured.timings, "bfloat16", ["float32"], None)]
 
 
 def _overhead(measured: Measured) -> list[Claim]:

@@ -58,6 +58,7 @@ ROWS: dict[str, Mapping[str, Any]] = {  # diagnostics of one row
   "layers": {"probes": "layers"},
   "noise": {"probes": "noise"},
 }
+PRECISIONS = ("float32", "bfloat16")
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 RUNS = (1_000, 10_000)
 
@@ -106,6 +107,8 @@ def _works() -> list[Work]:
     Work("gradient_penalty", "the gradient penalty on the DCGAN of width 64", "penalty",
          {**dcgan(64), "penalty": "gradient_penalty"}, IMAGE, targets={"none": 2.5, "torch": 1.0}, peers=("torch",)),
     Work("penalties", "8 MLP GANs on 8 x 8 images under each penalty", "penalties", digits, (8, 8, 1), 8, length=100),
+    Work("precision", "one SNDCGAN 32 x 32, width 128, batch 32, in bfloat16", "precision", published("sndcgan", 128),
+         (32, 32, 3)),
     Work("overhead", "35 MLP GANs on 8 x 8 images under R1: what is done beside the bare step", "overhead",
          {"penalty": "r1", "penalty_weight": 0.5}, (8, 8, 1), 35, length=200,
          targets={"default probes": 5.0, "lens over all losses": 15.0, "average": 2.0, "rows": 1.0, "checkpoint": 2.0}),
@@ -129,6 +132,8 @@ def contenders(work: Work, cores: int) -> list[Contender]:
   if work.kind == "penalties":
     under = {name: ours._replace(name=name, fields=fields) for name, fields in PENALTIES.items()}
     return [ours._replace(name="none"), *under.values()]
+  if work.kind == "precision":
+    return [ours._replace(name=name, fields={"precision": name}) for name in PRECISIONS]
   if work.kind == "overhead":
     rows = [ours._replace(name=name, maker="row", fields=fields) for name, fields in ROWS.items()]
     rest = ("bare step", "bare step without average", "rows", "checkpoint")

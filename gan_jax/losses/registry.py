@@ -28,7 +28,7 @@ class Card(NamedTuple):
   """Facts about a loss. `r`, `f` are the logits of a real and a fake example, `R`, `F` the means of a batch of them.
 
   The text of a formula is `FORMULA[, NAME = FORMULA ...][; remark]`; tests evaluate it (notation:
-  `tests/support/formulas.py`). The generator's formula and the slope may use names that the discriminator's defines.
+  `gan_jax/core/formulas.py`). The generator's formula and the slope may use names that the discriminator's defines.
   `optimal_logit` is such a text if there is an `optimal_logit_at`, and a sentence otherwise.
 
   `slope_at` is, for fake j, the derivative of the *sum* of the generator's terms, sum_i dG_i / df_j: B times the

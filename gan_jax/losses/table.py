@@ -1,14 +1,16 @@
 """The cards as text: one row or one page each, for a terminal and for gan_jax/losses/README.md."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import jax.numpy as jnp
 
 from gan_jax.core import installation
 from gan_jax.core.registry import Option
 from gan_jax.losses.compose import TRANSFORMATIONS, parse, signed
-from gan_jax.losses.registry import LOSSES, PAIRINGS, card
+from gan_jax.losses.registry import CARDS, LOSSES, PAIRINGS, card
+
+TOLD = ("title", "discriminator", "generator", "slope", "saturates", "optimal_logit", "reference")  # in a manifest
 
 
 def signature(name: str) -> str:
@@ -23,6 +25,22 @@ def _arguments(defaults: Mapping[str, float]) -> str:
 def _ordered() -> list[str]:
   """All names; the long f-GAN family last."""
   return sorted(LOSSES, key=lambda name: name.startswith("f_gan_"))
+
+
+def facts(names: Iterable[str]) -> dict[str, dict[str, str]]:
+  """What a report says of the losses of a study, for its manifest: by name, the texts of the card.
+
+  Of a loss with a transformation, `matched_gain(hinge)`, both parts have an entry. A transformation, or a loss without a
+  card, has a title only.
+  """
+  found: dict[str, dict[str, str]] = {}
+  for name in names:
+    for part in [name] if name in LOSSES else re.findall(r"\w+", name):
+      if part in CARDS:
+        found[part] = {key: str(getattr(CARDS[part], key)) for key in TOLD}
+      elif part in LOSSES or part in TRANSFORMATIONS:
+        found[part] = {"title": (LOSSES[part] if part in LOSSES else TRANSFORMATIONS[part]).text}
+  return found
 
 
 def markdown_table() -> str:

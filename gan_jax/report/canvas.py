@@ -1,7 +1,10 @@
 """How every figure of a report looks: colours, axes, labels, and its SVG text, the same bytes for the same numbers."""
 
+import contextlib
+import contextvars
 import io
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +15,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 SIZE = (5.2, 2.9)  # inches
 GREY = "#8C8C8C"
-# Okabe and Ito's colours without black and yellow, which vanish on a dark and on a light page, and a grey.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C8C8C")
+# Okabe and Ito's colours without black and yellow, which vanish on a dark and on a light page, and a purple. No grey: that
+# is what the gradient, the other variants and reference lines are drawn in.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8F5FD0")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
 INK = "#010203"  # replaced by `currentColor`, the page's text colour
 RC: dict[Any, Any] = {
@@ -41,11 +45,12 @@ RC: dict[Any, Any] = {
 class Style(NamedTuple):
   colour: str
   dash: tuple[float, ...]
+  key: str = ""  # what is switched on and off together has one key
 
 
-def style(index: int) -> Style:
+def style(index: int, key: str = "") -> Style:
   """The look of the index-th variant: seven colours, then the same colours dashed."""
-  return Style(COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
+  return Style(COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)], key)
 
 
 def blank(right: float = 0.02) -> tuple[Figure, Axes]:
@@ -89,6 +94,16 @@ def change_text(y: float, _: int = 0) -> str:
   return f"{y:+g}".replace("-", "−") if y else "0"
 
 
+def factor_text(y: float, _: int = 0) -> str:
+  """The label of a change in decades, as the factor that it is, to two digits.
+
+  >>> factor_text(1.0), factor_text(0.0), factor_text(-3.0), factor_text(-0.5), factor_text(-6.0)
+  ('×10', '×1', '÷1,000', '÷3.2', '÷10⁶')
+  """
+  size = float(f"{10 ** abs(y):.2g}")
+  return f"{'÷' if y < 0 and size > 1 else '×'}{f'{size:,g}' if size < 1e4 else level_text(size)}"
+
+
 def step_text(x: float, _: int) -> str:
   return f"{x / 1000:g}k" if abs(x) >= 1000 else f"{x:g}"
 
@@ -107,10 +122,30 @@ def _hundredths(number: str) -> str:
   return f"{float(number):.2f}".rstrip("0").rstrip(".")
 
 
-def svg(figure: Figure, name: str) -> str:
-  """The figure as an `<svg>` element: no prolog, no ids of groups, coordinates to 0.01 pt.
+Finish = Callable[[Figure, str], str]
+_FINISH: contextvars.ContextVar[Finish] = contextvars.ContextVar("finish")
 
-  The style sheet is removed too: in a page, its `*` selector would apply to all other figures. The page sets line
+
+@contextlib.contextmanager
+def finished_by(finish: Finish) -> Iterator[None]:
+  """While it lasts, `svg` gives each finished figure and its name to `finish`, and returns what that returns.
+
+  So whoever wants the page's pictures as files draws the page, and gets every picture that it has.
+  """
+  token = _FINISH.set(finish)
+  try:
+    yield
+  finally:
+    _FINISH.reset(token)
+
+
+def svg(figure: Figure, name: str) -> str:
+  """The figure as an `<svg>` element: no prolog, no ids of groups, coordinates to 0.01 pt."""
+  return _FINISH.get(_element)(figure, name)
+
+
+def _element(figure: Figure, name: str) -> str:
+  """The style sheet is removed too: in a page, its `*` selector would apply to all other figures. The page sets line
   joins.
   """
   buffer = io.StringIO()

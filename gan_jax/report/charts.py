@@ -19,6 +19,7 @@ class Strip(NamedTuple):
   words: str  # the most frequent verdict, and how many runs have it
   evidence: str
   svg: str
+  style: Style | None = None
 
 
 class Chart(NamedTuple):
@@ -26,14 +27,15 @@ class Chart(NamedTuple):
   note: str
   style: Style | None
   svg: str
-  each: str = ""  # the same for each variant, shown on demand
+  each: str = ""  # the same in a plot for each variant, which then comes first
+  folded: bool = False  # shown on demand
 
 
 def last_step(comparison: Comparison) -> int:
   return max((run.config["steps"] for v in comparison.panel.variants for run in v.runs), default=1)
 
 
-def strips(comparison: Comparison, name: str) -> list[Strip]:
+def strips(comparison: Comparison, styles: Mapping[int, Style], name: str) -> list[Strip]:
   """The verdict timeline, best variant first; variants without a row are left out."""
   last, found = last_step(comparison), []
   for row in comparison.rows:
@@ -42,7 +44,7 @@ def strips(comparison: Comparison, name: str) -> list[Strip]:
     end = verdicts.majority(row.verdicts)
     words = f"{verdicts.words(end)} ({end.agree} of {end.runs} run{'s' if end.runs != 1 else ''})"
     svg = timeline.strips(row.verdicts, last, f"{name} {row.place}")
-    found.append(Strip(row.variant.label, words, end.evidence, svg))
+    found.append(Strip(row.variant.label, words, end.evidence, svg, styles.get(row.place)))
   return found
 
 
@@ -52,8 +54,8 @@ def states_shown(comparison: Comparison) -> list[verdicts.Look]:
   return [look for state, look in verdicts.LOOKS.items() if state in there]
 
 
-def factor_courses(comparison: Comparison, styles: Mapping[int, Style], name: str) -> list[Chart]:
-  """One picture per variant, all on one scale."""
+def factor_courses(comparison: Comparison, styles: Mapping[int, Style], name: str, draw: Any) -> list[Chart]:
+  """One picture per variant, all on one scale; `draw` is `lines.factors`, or `factors.figure` for files."""
   found = [(row, course) for row in comparison.rows if (course := factors.course(row.variant.counted)) is not None]
   if not found:
     return []
@@ -63,7 +65,7 @@ def factor_courses(comparison: Comparison, styles: Mapping[int, Style], name: st
       row.variant.label,
       "",
       styles[row.place],
-      factors.figure(course, scale, last, f"{name} {row.place}", wording.LOST),
+      draw(course, scale, last, f"{name} {row.place}", wording.LOST),
     )
     for row, course in found
   ]
@@ -82,7 +84,7 @@ def lens_maps(comparison: Comparison, styles: Mapping[int, Style], name: str) ->
     charts.append(
       Chart(
         f"{row.variant.label}: how much longer or shorter each loss's gradient would have been",
-        "; ".join(s for s in ("decades (+1: ten times as long as the one in use)", note) if s),
+        "; ".join(s for s in ("×10: ten times as long as the one in use", note) if s),
         style,
         lens_map.norm_figure(found, f"{name} {row.place} norm"),
       )

@@ -22,7 +22,7 @@ HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet computes a text cell that begins so
 
 
-def export(study: Path, format: str, out: Path | None = None) -> Path:
+def export(study: Path | Study, format: str, out: Path | None = None) -> Path:
   """Write the rows and the quality of every run in another format, and return where.
 
   `csv` and `jsonl` are wide: one record per run, table and step, with the columns `study`, `panel`, `variant`, `id`,
@@ -49,26 +49,47 @@ def export(study: Path, format: str, out: Path | None = None) -> Path:
     BadInput: an unknown format, no study, a damaged file, or an `out` of the wrong kind.
     OSError: it cannot be written.
   """
+  path_in = default_name(format)
+  write = FORMATS[format][1]
+  read = records.opened(study)
+  path = read.path / path_in if out is None else out
+  place = new_folder if format == "tensorboard" else new_file
+  write(read, place(path, f"export to {format}"))
+  return path
+
+
+def default_name(format: str) -> str:
+  """What an export is called in a study's directory. Raises `BadInput` for an unknown format."""
   if format not in FORMATS:
     raise unknown("export format", format, FORMATS)
-  name, write = FORMATS[format]
-  path = study / name if out is None else out
-  read = records.read(study)
-  if format == "tensorboard" and path.exists() and not path.is_dir():
-    raise BadInput(f"export to {format} expected a folder, got the file {path}")
-  if (
-    format != "tensorboard" and path.exists() and not path.is_file()
-  ):  # a device or a pipe would be replaced by the file
-    raise BadInput(
-      f"export to {format} expected a file, got {'the folder' if path.is_dir() else 'no regular file:'} {path}"
-    )
+  return FORMATS[format][0]
+
+
+def new_file(path: Path, what: str) -> Path:
+  """The path without symbolic links, where a file may be written; an earlier file there is replaced.
+
+  Raises:
+    BadInput: a folder, a device or a pipe, or a file that a sweep or a report writes; `what` is how messages begin.
+  """
+  if path.exists() and not path.is_file():  # a device or a pipe would be replaced by the file
+    raise BadInput(f"{what} expected a file, got {'the folder' if path.is_dir() else 'no regular file:'} {path}")
+  return _not_of_a_study(path)
+
+
+def new_folder(path: Path, what: str) -> Path:
+  """As `new_file`, for a folder."""
+  if path.exists() and not path.is_dir():
+    raise BadInput(f"{what} expected a folder, got the file {path}")
+  return _not_of_a_study(path)
+
+
+def _not_of_a_study(path: Path) -> Path:
   target = path.resolve()  # a symbolic link is kept
   for folder in (target, *target.parents):
     inside = target.relative_to(folder).parts
     if runs.is_study(folder) and (not inside or inside[0] in runs.OWN):
       raise BadInput(f"export expected a place for a new file, got {path}, which is of the study {folder} itself")
-  write(read, target)
-  return path
+  return target
 
 
 def names(study: Study) -> list[str]:

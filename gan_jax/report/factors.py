@@ -17,11 +17,11 @@ from gan_jax.report.statistics import FACTORS, TINY, TOTAL
 from gan_jax.verdict import CALLED
 
 SIZE = (3.5, 2.3)  # inches
-# None of these is a colour of a variant, so that a factor is not mistaken for a loss.
+# None of these is a colour of a variant, so that a factor is not mistaken for a loss; the page has the same in its style.
 LINES: dict[str, dict[str, Any]] = {
   "gradient": {"color": INK, "linewidth": 2.6, "alpha": 0.55},
   "loss": {"color": "#B5121B", "linewidth": 1.5},
-  "critic": {"color": "#7B4FC9", "linewidth": 1.5, "dashes": (5, 1.5)},
+  "critic": {"color": INK, "linewidth": 1.3, "dashes": (5, 1.5)},
   "generator": {"color": "#7A6A00", "linewidth": 1.8, "dashes": (1.2, 1)},
 }
 MARGIN = 0.3  # decades

@@ -60,7 +60,7 @@ def curves(
       _crowd(axes, crowd, metric, log)
     ends = []
     for variant, look in variants:
-      found = _course(variant, metric, log)
+      found = course_of(variant, metric, log)
       if found is None:
         continue
       at, centre, low, high = found
@@ -68,7 +68,7 @@ def curves(
       axes.plot(at, centre, marker="o" if len(at) <= 12 else "", markersize=3, **line)
       if len(variants) <= BANDS and not crowd and len(variant.counted) > 1:
         axes.fill_between(at, low, high, color=look.colour, alpha=0.16, linewidth=0)
-      raw = _course(variant, f"raw/{metric}", log)
+      raw = course_of(variant, f"raw/{metric}", log)
       if raw is not None:
         axes.plot(raw[0], raw[1], color=look.colour, linewidth=0.8, dashes=(4, 2))
       last = centre[np.isfinite(centre)][-1]
@@ -95,7 +95,7 @@ def each(
 
   None where at most `BANDS` variants have a finite value: `curves` draws their bands. Arguments as of `curves`.
   """
-  found = [(v, look, course) for v, look in variants if (course := _course(v, metric, log, SMALL_POINTS)) is not None]
+  found = [(v, look, course) for v, look in variants if (course := course_of(v, metric, log, SMALL_POINTS)) is not None]
   if len(found) <= BANDS or all(len(v.counted) < 2 for v, _, _ in found):
     return None
   across, down = SMALL_ACROSS, -(-len(found) // SMALL_ACROSS)
@@ -142,7 +142,7 @@ def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, l
 Course = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def _course(variant: Variant, metric: str, log: bool, points: int = POINTS) -> Course | None:
+def course_of(variant: Variant, metric: str, log: bool, points: int = POINTS) -> Course | None:
   """(steps, centre, low, high) over a variant's runs, at most `points` of each; None where nothing is finite."""
   steps, values = common_steps(variant.counted, metric)
   if not len(steps):
@@ -152,18 +152,26 @@ def _course(variant: Variant, metric: str, log: bool, points: int = POINTS) -> C
 
 
 def _crowd(axes: Axes, crowd: Sequence[Variant], metric: str, log: bool) -> None:
-  """Grey bands of the variants whose steps are the most frequent ones."""
-  courses = [course for variant in crowd if (course := _course(variant, metric, log)) is not None]
-  if not courses:
+  """Draws the grey bands of many variants."""
+  found = crowd_bands(crowd, metric, log)
+  if found is None:
     return
+  at, low, lower, upper, high = found
+  axes.fill_between(at, low, high, color=GREY, alpha=0.25, linewidth=0)
+  axes.fill_between(at, lower, upper, color=GREY, alpha=0.35, linewidth=0)
+
+
+def crowd_bands(crowd: Sequence[Variant], metric: str, log: bool) -> tuple[np.ndarray, ...] | None:
+  """(steps, and the 10, 25, 75 and 90 % quantiles of the means) of the variants whose steps are the most frequent ones."""
+  courses = [course for variant in crowd if (course := course_of(variant, metric, log)) is not None]
+  if not courses:
+    return None
   kinds = Counter(tuple(course[0]) for course in courses)
   steps = kinds.most_common(1)[0][0]
   centres = np.stack([course[1] for course in courses if tuple(course[0]) == steps])
   there = np.isfinite(centres).any(0)
   at = np.asarray(steps)[there]
-  low, lower, upper, high = np.nanquantile(centres[:, there], (0.1, 0.25, 0.75, 0.9), axis=0)
-  axes.fill_between(at, low, high, color=GREY, alpha=0.25, linewidth=0)
-  axes.fill_between(at, lower, upper, color=GREY, alpha=0.35, linewidth=0)
+  return at, *np.nanquantile(centres[:, there], (0.1, 0.25, 0.75, 0.9), axis=0)
 
 
 def _dress(

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -66,18 +66,18 @@ def look(members: tuple[Run, ...]) -> Map | None:
 
 
 def norm_figure(found: Map, name: str) -> str:
-  """log10(norm / norm in use): blue where a loss would have given less, red where more."""
+  """How many times the norm in use: blue where a loss would have given less, red where more."""
   seen = _finite(found.norms)
   widest = min(WIDEST, max(1.0, float(np.nanmax(np.abs(seen))) if np.isfinite(seen).any() else 1.0))
-  return _figure(found, np.clip(found.norms, -WIDEST, WIDEST), (-widest, widest), "RdBu_r", name)
+  return _figure(found, np.clip(found.norms, -WIDEST, WIDEST), (-widest, widest), "RdBu_r", name, canvas.factor_text)
 
 
 def cosine_figure(found: Map, name: str) -> str:
   """The cosine with the non-saturating gradient: 1, the same direction; 0, perpendicular; -1, the opposite direction."""
-  return _figure(found, found.cosines, (-1.0, 1.0), "PuOr_r", name)
+  return _figure(found, found.cosines, (-1.0, 1.0), "PuOr_r", name, canvas.change_text)
 
 
-def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours: str, name: str) -> str:
+def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours: str, name: str, said: Any) -> str:
   lines = max(LINE * len(found.groups), LEAST)
   height = HEAD + lines + FOOT
   with matplotlib.rc_context({**RC, "svg.hashsalt": name, "axes.grid": False}):
@@ -94,11 +94,11 @@ def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours:
     bar = drawing.colorbar(drawn, cax=drawing.add_axes((1 - BAR, below, 0.025, tall)))
     bar.ax.tick_params(labelsize=8.5)
     if lines > 2 * LEAST:
-      bar.ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+      bar.ax.yaxis.set_major_locator(MaxNLocator(5, integer=scale[1] > 1, steps=[1, 2, 5, 10]))
     else:  # both ends and the middle; rounded towards zero, so that they are on the bar
       end = math.floor(scale[1]) or scale[1]
       bar.ax.yaxis.set_major_locator(FixedLocator([-end, 0, end]))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(canvas.change_text))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(said))
     text = canvas.svg(drawing, name)
   return text.replace("<image ", '<image style="image-rendering: pixelated" ')
 

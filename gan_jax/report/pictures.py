@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +17,13 @@ from gan_jax.report.records import Run, Variant
 SHEET = 64  # images on a sheet
 DOTS = 800  # points of a scatter
 KEPT = max(SHEET, DOTS)  # samples of a run
+HEAVY = 30_000  # bytes of a PNG from which a tile is WebP, which loses what the eye does not see
 SIDE = 200  # of a scatter's viewBox
 DATA = Style("currentColor", ())
 
 
 class Picture(NamedTuple):
-  """What the page shows in one tile: a PNG (`uri`) or an SVG (`svg`), never both."""
+  """What the page shows in one tile: a PNG (`uri`, WebP where it is large) or an SVG (`svg`), never both."""
 
   title: str
   note: str
@@ -30,43 +31,84 @@ class Picture(NamedTuple):
   uri: str
   svg: str
   height_per_width: float
+  classes: int = 0  # rows, if each holds the images of one class
 
 
-def pictures(study: Path, variants: Sequence[tuple[Variant, Style]]) -> list[Picture]:
-  """The real data and one tile per variant: the last samples of its first seed that did not diverge.
+Chosen = tuple[Variant, Run, str, Style]  # a variant, one of its runs, which one that is, and the variant's look
+Frames = Mapping[str, Sequence[tuple[int, np.ndarray]]]  # by run, (step, samples [n, ...]) in order
+
+
+def pictures(chosen: Sequence[Chosen], found: Frames, classes: Mapping[str, int]) -> list[Picture]:
+  """The real data and one tile for each chosen run: its last samples.
 
   All samples of a seed come from the same noise, so tiles can be compared place by place. A group without samples has
-  no tile. Each group's file is read once, and only what is drawn is kept. Raises `BadInput` naming a damaged file.
+  no tile. Raises `BadInput` naming a damaged file.
+
+  Args:
+    chosen: what is drawn, in order.
+    found: the samples; see `frames`.
+    classes: by group, the number of classes of a conditional generator, whose images are put in a row for each.
   """
-  chosen = [(variant.label, (variant.counted or variant.runs)[0], look) for variant, look in variants]
-  read: dict[str, tuple[int, np.ndarray]] = {}  # by run
-  for group in dict.fromkeys(run.group for _, run, _ in chosen):
-    read |= latest(study, [run for _, run, _ in chosen if run.group == group])
-  drawn: list[tuple[str, str, Style | None, np.ndarray]] = []
-  for name, run, look in chosen:
-    if run.id in read:
-      step, samples = read[run.id]
+  drawn: list[tuple[str, str, Style | None, np.ndarray, int]] = []
+  for variant, run, what, look in chosen:
+    if found.get(run.id):
+      step, samples = found[run.id][-1]
       diverged = ", diverged" if run.status == "diverged" else ""
-      drawn.append((name, f"seed {run.seed}, step {step:,}{diverged}", look, samples))
-  real = next((x for _, run, _ in chosen if run.id in read and (x := _real(study, run.group)) is not None), None)
+      which = f"{what}: seed {run.seed}" if what else f"seed {run.seed}"
+      drawn.append((variant.label, f"{which}, step {step:,}{diverged}", look, samples, classes.get(run.group, 0)))
+  real = next((x for _, run, _, _ in chosen if found.get(run.id) and (x := _real(*run.place)) is not None), None)
   if real is not None:
-    drawn.insert(0, ("real data", "", None, real))
-  box = next((_box(samples) for *_, samples in drawn if samples.ndim == 2), None)
-  return [_picture(*one, box) for one in drawn]
+    drawn.insert(0, ("real data", "", None, real, 0))
+  area = next((box(samples) for *_, samples, _ in drawn if samples.ndim == 2), None)
+  return [_picture(*one, area) for one in drawn]
 
 
-def latest(study: Path, members: Sequence[Run]) -> dict[str, tuple[int, np.ndarray]]:
-  """By run id, (step, samples [n, ...]) of the last intact sample file of these runs' one group; {} where there is none."""
-  last = max(run.member for run in members)
-  for step, path in reversed(runs.sample_steps(study, members[0].group)):
-    try:
-      samples = runs.read_samples(path)
-    except runs.Damaged:  # the study's gaps name it
-      continue
-    if last < len(samples):
-      # Copies: a view would keep the whole group's samples in memory.
-      return {run.id: (step, samples[run.member][:KEPT].copy()) for run in members}
-  return {}
+def frames(members: Sequence[Run], count: int) -> dict[str, list[tuple[int, np.ndarray]]]:
+  """By run id, (step, samples [n, ...]) at up to `count` steps, the first and the last of those that are intact among them.
+
+  Each group's files are read once, and only what is drawn is kept.
+  """
+  found: dict[str, list[tuple[int, np.ndarray]]] = {}
+  for place in dict.fromkeys(run.place for run in members):
+    own = [run for run in members if run.place == place]
+    there = runs.sample_steps(*place)
+    wanted = [there[i] for i in sorted({round(i) for i in np.linspace(len(there) - 1, 0, count)})] if there else []
+    for step, samples in _intact(there, wanted, max(run.member for run in own)):
+      for run in own:
+        # Copies: a view would keep the whole group's samples in memory.
+        found.setdefault(run.id, []).append((step, samples[run.member][:KEPT].copy()))
+  return found
+
+
+def _intact(
+  there: Sequence[tuple[int, Path]], wanted: Sequence[tuple[int, Path]], member: int
+) -> Iterator[tuple[int, np.ndarray]]:
+  """The samples of the wanted files that can be read; in the place of the last one, the last that can be."""
+  last: tuple[int, np.ndarray] | None = None
+  for step, path in reversed(there):
+    samples = _read(path)
+    if samples is not None and member < len(samples):
+      last = step, samples
+      break
+  if last is None:
+    return
+  for step, path in wanted:
+    samples = _read(path) if step < last[0] else None
+    if samples is not None and member < len(samples):
+      yield step, samples
+  yield last
+
+
+def _read(path: Path) -> np.ndarray | None:
+  try:
+    return runs.read_samples(path)
+  except runs.Damaged:  # the study's gaps name it
+    return None
+
+
+def latest(members: Sequence[Run]) -> dict[str, tuple[int, np.ndarray]]:
+  """By run id, (step, samples [n, ...]) of the last intact sample file of these runs' groups; {} where there is none."""
+  return {name: own[-1] for name, own in frames(members, 1).items()}
 
 
 def _real(study: Path, group: str) -> np.ndarray | None:
@@ -77,42 +119,70 @@ def _real(study: Path, group: str) -> np.ndarray | None:
     return None
 
 
-def _picture(title: str, note: str, look: Style | None, samples: np.ndarray, box: np.ndarray | None) -> Picture:
-  if samples.ndim == 2 and box is not None:
-    svg, outside = scatter(samples, box, (look or DATA).colour)
+def _picture(
+  title: str, note: str, look: Style | None, samples: np.ndarray, classes: int, area: np.ndarray | None
+) -> Picture:
+  if samples.ndim == 2 and area is not None:
+    svg, outside = scatter(samples, area, (look or DATA).colour)
     note = ", ".join(
       s for s in (note, f"{outside:,} of {min(len(samples), DOTS):,} points outside" if outside else "") if s
     )
     return Picture(title, note, look, "", svg, 1.0)
-  png, (height, width) = sheet(samples)
-  return Picture(title, note, look, "data:image/png;base64," + base64.b64encode(png).decode(), "", height / width)
+  places = by_class(min(len(samples), SHEET), classes) if classes else np.arange(min(len(samples), SHEET))
+  png, (height, width) = sheet(samples[places], len(places) // classes if classes else 0)
+  kind = "png" if len(png) <= HEAVY else "webp"
+  uri = f"data:image/{kind};base64,{base64.b64encode(png if kind == 'png' else _webp(png)).decode()}"
+  return Picture(title, note, look, uri, "", height / width, classes)
 
 
-def sheet(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
+def by_class(count: int, classes: int, most: int = SHEET) -> np.ndarray:
+  """The places of samples whose i-th has class i modulo `classes`, class by class: as many of each, at most `most`.
+
+  >>> by_class(7, 3).tolist()
+  [0, 3, 1, 4, 2, 5]
+  """
+  each = min(count // classes, most)
+  return (np.arange(classes)[:, None] + classes * np.arange(each)).ravel()
+
+
+def sheet(images: np.ndarray, across: int = 0) -> tuple[bytes, tuple[int, int]]:
   """uint8 images [n, H, W] or [n, H, W, C] with 1 or 3 channels -> (PNG of at most 64 in a square, its pixels).
 
-  Neighbours are one grey pixel apart; the page enlarges the PNG without smoothing.
+  Neighbours are one grey pixel apart; the page enlarges the PNG without smoothing. `across`: images of a row.
   """
   from PIL import Image
 
   images = np.asarray(images)[:SHEET]
-  if images.ndim == 4 and images.shape[-1] == 1:
-    images = images[..., 0]
   if images.ndim not in (3, 4) or images.dtype != np.uint8 or not len(images):
     raise BadInput(f"expected uint8 samples [n, H, W] or [n, H, W, C], got {images.dtype} {list(images.shape)}")
-  n, height, width = images.shape[:3]
-  across = math.ceil(math.sqrt(n))
-  down = math.ceil(n / across)
-  canvas = np.full((down * (height + 1) - 1, across * (width + 1) - 1, *images.shape[3:]), 128, np.uint8)
-  for i, image in enumerate(images):
-    top, left = i // across * (height + 1), i % across * (width + 1)
-    canvas[top : top + height, left : left + width] = image
+  canvas = tiled(images, across or math.ceil(math.sqrt(len(images))))
   buffer = io.BytesIO()
   Image.fromarray(canvas).save(buffer, format="PNG", optimize=True)
   return buffer.getvalue(), (canvas.shape[0], canvas.shape[1])
 
 
-def _box(points: np.ndarray) -> np.ndarray:
+def tiled(images: np.ndarray, across: int) -> np.ndarray:
+  """The images [n, H, W(, C)] in rows of `across`, one grey pixel apart; a channel of its own is left out."""
+  if images.ndim == 4 and images.shape[-1] == 1:
+    images = images[..., 0]
+  n, height, width = images.shape[:3]
+  down = math.ceil(n / across)
+  canvas = np.full((down * (height + 1) - 1, across * (width + 1) - 1, *images.shape[3:]), 128, np.uint8)
+  for i, image in enumerate(images):
+    top, left = i // across * (height + 1), i % across * (width + 1)
+    canvas[top : top + height, left : left + width] = image
+  return canvas
+
+
+def _webp(png: bytes) -> bytes:
+  from PIL import Image
+
+  buffer = io.BytesIO()
+  Image.open(io.BytesIO(png)).convert("RGB").save(buffer, "WEBP", quality=80, method=4)
+  return buffer.getvalue()
+
+
+def box(points: np.ndarray) -> np.ndarray:
   """(centre x, centre y, half the side) of a square a third wider than the points."""
   finite = points[np.isfinite(points).all(1)] if len(points) else np.zeros((1, 2))
   low, high = (finite.min(0), finite.max(0)) if len(finite) else (np.zeros(2), np.ones(2))

@@ -16,7 +16,7 @@ WIDTH = 120
 SHORTEST_LABEL = 12
 
 
-def summary(study: Path) -> dict[str, Any]:
+def summary(study: Path | records.Study) -> dict[str, Any]:
   """The study as one object of strict JSON: `null` stands for what is missing or not finite.
 
   `{"study", "path", "description", "groups": {name: {"step", "complete", "seconds", ...}}, "remarks": [sentences],
@@ -27,11 +27,11 @@ def summary(study: Path) -> dict[str, Any]:
   has every metric of the study; a final value is that of the last row. A search is a panel whose settings were drawn.
   Raises `BadInput` as `records.read` does.
   """
-  read = records.read(study)
+  read = records.opened(study)
   names = records.metrics(read)
   return {
     "study": read.manifest["study"],
-    "path": str(study),
+    "path": str(read.path),
     "description": read.manifest.get("description", ""),
     "groups": read.status["groups"],
     "remarks": list(read.remarks),
@@ -95,9 +95,9 @@ def _verdict(run: records.Run) -> dict[str, Any]:
   }
 
 
-def terminal_table(study: Path) -> str:
+def terminal_table(study: Path | records.Study) -> str:
   """One section of plain text per panel, its numbers in columns. Raises `BadInput` as `records.read` does."""
-  read = records.read(study)
+  read = records.opened(study)
   sections = [_section(panel) for panel in read.panels]
   unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
   if unfinished:

@@ -23,10 +23,16 @@ class Run(NamedTuple):
   rows: runs.Table
   quality: runs.Table
   bit_exact: bool = True  # False: computed by different versions, or computed twice with different bits; see the status
+  home: Path = Path()  # its study's directory
 
   @property
   def seed(self) -> int:
     return self.config["seed"]
+
+  @property
+  def place(self) -> tuple[Path, str]:
+    """(its study's directory, the name of its group's files there); of several studies, `group` begins with the study's."""
+    return self.home, self.group.rpartition("/")[2]
 
 
 class Variant(NamedTuple):
@@ -89,8 +95,13 @@ def read(path: Path) -> Study:
     reasons = status["groups"].get(group["name"], {}).get("reasons", [])
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
   remarks += [str(gap) for gap in gaps]
-  panels = _panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
-  return Study(path, manifest, status, tuple(members), panels, tuple(gaps), tuple(remarks))
+  made = panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
+  return Study(path, manifest, status, tuple(members), made, tuple(gaps), tuple(remarks))
+
+
+def opened(study: Path | Study) -> Study:
+  """The study in a directory, or the one that has been read already: chosen runs, or several studies together."""
+  return study if isinstance(study, Study) else read(study)
 
 
 def final(run: Run, metric: str) -> float:
@@ -145,7 +156,7 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
   for index, member in enumerate(members):
     own = [runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in (rows, quality)]
     state, last = runs.run_status(member["config"], member["id"], status)
-    shown.append(Run(member["id"], name, index, member["config"], state, last, own[0], own[1], exact))
+    shown.append(Run(member["id"], name, index, member["config"], state, last, own[0], own[1], exact, path))
   return shown, runs.gaps(path, group, status, found)
 
 
@@ -157,13 +168,14 @@ def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
   return runs.Table(table.steps[kept], {metric: column[kept] for metric, column in table.columns.items()})
 
 
-def _panels(
+def panels(
   members: tuple[Run, ...], study: str, defaults: Mapping[str, Any], roles: Mapping[str, list[str]]
 ) -> tuple[Panel, ...]:
-  panels: dict[str, dict[str, list[Run]]] = {}
+  """The runs by panel and variant, in the order of their first run; a panel without a title has the study's."""
+  by_title: dict[str, dict[str, list[Run]]] = {}
   for run in members:
-    panels.setdefault(run.config["panel"] or study, {}).setdefault(labels.key(run.config), []).append(run)
-  return tuple(Panel(title, _variants(list(found.values()), defaults), roles) for title, found in panels.items())
+    by_title.setdefault(run.config["panel"] or study, {}).setdefault(labels.key(run.config), []).append(run)
+  return tuple(Panel(title, _variants(list(found.values()), defaults), roles) for title, found in by_title.items())
 
 
 def _variants(found: list[list[Run]], defaults: Mapping[str, Any]) -> tuple[Variant, ...]:

@@ -20,16 +20,22 @@ def strips(verdicts: Sequence[Verdict], last: int, name: str) -> str:
   height = len(verdicts) * (THICK + GAP) - GAP
   drawn = []
   for place, found in enumerate(verdicts):
-    steps = [*map(int, found.steps), last]
-    if len(steps) > 2:  # the last row lasts as long as the one before it, so an unfinished run's strip ends early
-      steps[-1] = min(last, 2 * steps[-2] - steps[-3])
-    spans = zip(steps[:-1], steps[1:], found.states, strict=True)
-    for state, members in groupby(spans, key=lambda span: span[2]):
-      stretch = list(members)
-      x, end = (LENGTH * step / max(last, 1) for step in (stretch[0][0], stretch[-1][1]))
+    for state, first, until in spans(found, last):
+      x, end = (LENGTH * step / max(last, 1) for step in (first, until))
       y = place * (THICK + GAP)
       drawn.append(f'<rect x="{x:.1f}" y="{y}" width="{end - x:.1f}" height="{THICK}" fill="{LOOKS[state].colour}"/>')
   return (
     f'<svg role="img" aria-label="{name}" viewBox="0 0 {LENGTH} {height}" preserveAspectRatio="none" '
+    f'data-scales="0 {LENGTH} 0 {max(last, 1)} 0 {height} 0 0 0" '
     f'style="height: {height}px">{"".join(drawn)}</svg>'
   )
+
+
+def spans(found: Verdict, last: int) -> list[tuple[str, int, int]]:
+  """(state, first step, step at which it ends) of each stretch of a run that has one state."""
+  steps = [*map(int, found.steps), last]
+  if len(steps) > 2:  # the last row lasts as long as the one before it, so an unfinished run's strip ends early
+    steps[-1] = min(last, 2 * steps[-2] - steps[-3])
+  rows = zip(steps[:-1], steps[1:], found.states, strict=True)
+  stretches = [(state, list(members)) for state, members in groupby(rows, key=lambda row: row[2])]
+  return [(state, own[0][0], own[-1][1]) for state, own in stretches]

@@ -123,6 +123,16 @@ def decade(x: float) -> str:
   return f"+{text}" if x >= 0.05 else _minus(text)
 
 
+def times(x: float) -> str:
+  """A change in decades as a factor, to two digits: `1/1,300 of`, `2.5 times`.
+
+  >>> times(-3.1), times(0.4)
+  ('1/1,300 of', '2.5 times')
+  """
+  factor = float(f"{10 ** abs(x):.2g}")
+  return f"1/{number(factor)} of" if x < 0 and factor > 1 else f"{number(factor)} times"
+
+
 def findings(comparison: Comparison) -> list[str]:
   """The panel in a few sentences: the best variant and its significance, diverged runs, verdicts, vanished gradients."""
   said = [

@@ -17,12 +17,9 @@ it restores. So a checkpoint does not depend on how many processes and devices w
 
 import concurrent.futures
 import errno
-import functools
 import hashlib
-import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,9 +34,6 @@ from gan_jax.core.errors import BadInput, plural
 KEEP = 3
 FORMAT = 2  # of `meta`; format 1 had no digest
 OS_ERROR = re.compile(r"OS error (\d+)")  # how TensorStore's messages give an errno
-# Messages that Orbax and TensorStore print from their own threads about a failed save, in addition to raising. The last
-# one comes once for every write in progress, also while the program exits.
-ECHOES = ("_SignalingThread.run() raised an exception", "Task exception was never retrieved", "Event loop is closed")
 
 Leaves = dict[str, dict[str, Any]]
 
@@ -153,7 +147,23 @@ def restore_step(directory: Path, step: int, template: Any, facts: Mapping[str, 
   """The state of one checkpoint. Raises `files.Damaged`; `BadInput` and `OSError` as `restore`."""
   path = directory / str(step)
   stored = _read_meta(path, template, facts)["leaves"]
-  state = _load(path, "state", ocp.args.StandardRestore(template))
+  return _verified(path, _load(path, "state", ocp.args.StandardRestore(template)), stored)
+
+
+def restore_part(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) -> Any:
+  """Some leaves of one checkpoint, as numpy arrays; only they are read and verified. Raises as `restore_step`.
+
+  `template` has named tuples with some of the state's fields in the place of the state's own.
+  """
+  path = directory / str(step)
+  stored = _read_meta(path, template, facts, whole=False)["leaves"]
+  as_numpy = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), template)
+  part = ocp.args.PyTreeRestore(item=template, restore_args=as_numpy, partial_restore=True)
+  return _verified(path, _load(path, "state", part), {name: stored[name] for name in leaves(template, digests=False)})
+
+
+def _verified(path: Path, state: Any, stored: Leaves) -> Any:
+  """The state, if its leaves are those that were `stored`. Raises `files.Damaged`."""
   found = leaves(state)
   wrong = [leaf for leaf in stored if found.get(leaf) != stored[leaf]]
   if wrong:
@@ -167,8 +177,11 @@ def origin(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) 
   return found
 
 
-def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-  """The `meta` of a checkpoint. Raises `files.Damaged`, and `BadInput` where it is not the expected one."""
+def _read_meta(path: Path, template: Any, facts: Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
+  """The `meta` of a checkpoint. Raises `files.Damaged`, and `BadInput` where it is not the expected one.
+
+  Without `whole` the state may have leaves that the template has not.
+  """
   meta = _load(path, "meta", ocp.args.JsonRestore())
   if isinstance(meta, dict) and "digests" in meta and "format" not in meta:
     raise BadInput(f"checkpoint {path} is of format 1, of an earlier version: expected format {FORMAT}; see --out")
@@ -176,7 +189,9 @@ def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str,
     raise files.Damaged(path, "its meta does not have the digest that it carries")
   if meta.get("format") != FORMAT:
     raise BadInput(f"checkpoint {path} is of format {meta.get('format')}: expected format {FORMAT}; see --out")
-  found = _difference(meta["facts"], dict(facts)) or _leaf_difference(meta["leaves"], leaves(template, digests=False))
+  here = leaves(template, digests=False)
+  there = {name: leaf for name, leaf in meta["leaves"].items() if whole or name in here}
+  found = _difference(meta["facts"], dict(facts)) or _leaf_difference(there, here)
   if found:
     raise BadInput(f"checkpoint {path} does not fit this command and is left as it is: {found}; choose another --out")
   return meta
@@ -267,25 +282,6 @@ def _machine_failed(error: BaseException) -> int | None:
       return number
     error = error.__cause__ or error.__context__  # type: ignore[assignment]
   return None
-
-
-def quiet() -> None:
-  """Silence Orbax's progress messages and its `ECHOES`; warnings are still printed."""
-  logging.getLogger("absl").setLevel(logging.WARNING)
-  for name in ("absl", "asyncio"):
-    logging.getLogger(name).addFilter(_no_echo)
-  hook = sys.unraisablehook  # called for exceptions that cannot be caught, such as those in TensorStore's threads
-  if getattr(hook, "func", None) is not _unless_echo:
-    sys.unraisablehook = functools.partial(_unless_echo, hook)
-
-
-def _no_echo(record: logging.LogRecord) -> bool:
-  return not any(echo in record.getMessage() for echo in ECHOES)
-
-
-def _unless_echo(hook: Callable[[Any], object], unraisable: Any) -> None:
-  if not any(echo in str(unraisable.exc_value) for echo in ECHOES):
-    hook(unraisable)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from gan_jax import runs
 from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
-from gan_jax.runner import checkpoint, processes
+from gan_jax.runner import best, checkpoint, processes
 from gan_jax.runner.population import Program
 from gan_jax.runner.resume import Writer, facts
 from gan_jax.runs import plan, tables
@@ -31,6 +31,7 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
   group, program, say = writer.group, writer.program, writer.say
   blank = jax.tree.map(lambda x: np.zeros((program.members, *x.shape[1:]), x.dtype), _shapes(program))
   had, step, state = _restored(writer, blank)
+  _recall(writer, blank, group.spec.steps * writer.complete if step is None else step)
   if step is None and writer.complete:
     say(f"{group.name}: is complete, and no checkpoint of it is left")
     _repair(writer, blank, group.spec.steps)
@@ -42,6 +43,7 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
   if step < group.spec.steps:
     say(f"{group.name}: resuming at step {step:,} of {group.spec.steps:,}")
   _repair(writer, blank, step)
+  writer.write_best(writer.best)
   return step, program.place(state)
 
 
@@ -67,6 +69,21 @@ def _restored(writer: Writer, blank: GanState) -> tuple[bool, int | None, GanSta
 
   had, step = processes.told(read)
   return had, step, found if step is None else processes.told_arrays(lambda: found, blank)
+
+
+def _recall(writer: Writer, blank: GanState, until: int) -> None:
+  """Read the best generators up to a step; damaged ones are set aside."""
+  none = best.blank((blank.gen_ema, blank.memory.average), writer.program.members)
+  damaged: dict[Path, str] = {}
+
+  def read() -> best.Best:
+    nonlocal damaged
+    found, damaged = best.read(writer.study, writer.group.name, writer.group.ids, until, none)
+    return found
+
+  writer.best = processes.told_arrays(read, none)
+  writer.best_on_disk = writer.best.step
+  _aside(writer, damaged)
 
 
 def _shapes(program: Program) -> Any:
@@ -124,9 +141,11 @@ def _tasks(writer: Writer, step: int) -> list[Task]:
   chunks = [chunk for chunk in plan.of(config) if chunk.last <= step]
   held = set(runs.survey(writer.study, "rows", name).held)
   wanted = {(chunk.first, chunk.last) for chunk in chunks if (chunk.first, chunk.last) not in held}
-  quality = set(runs.survey(writer.study, "quality", name).table.steps.tolist())
+  table = runs.survey(writer.study, "quality", name).table
+  quality = set(table.steps.tolist())
   samples = {at for at, _ in runs.sample_steps(writer.study, name)}
   measured = {at for at in plan.evaluations(config) if at <= step and at not in quality & samples}
+  measured |= best.lost(writer.best, table, step) if writer.best else set()
   wanted |= {(at, at) for at in measured}
   boundaries = {0, step, *(chunk.last for chunk in chunks)}
   sources = [0, *(s for s in checkpoint.steps(writer.directory) if s <= step and s in boundaries)]

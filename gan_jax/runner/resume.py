@@ -68,7 +68,8 @@ class Writer:
     self.seconds = float(entry.get("seconds", 0.0))
     self.complete = bool(entry.get("complete"))
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
-    self.best: best.Best | None = None
+    self.best: best.Best | None = None  # None: before `repair.start`
+    self.best_on_disk = np.full(len(group.ids), -1)  # its steps
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = status["groups"].setdefault(self.group.name, {})
@@ -110,11 +111,8 @@ class Writer:
   def _keep(self, state: GanState, step: int, found: Mapping[str, np.ndarray]) -> None:
     """Remember each member's generator if it measured better than all before."""
     members, generator = self.program.members, (state.gen_ema, state.memory.average)
-    if self.best is None:
-      blank = best.blank(generator, members)
-      self.best = processes.told_arrays(lambda: best.read(self.study, self.group.name, blank), blank)
     own = lambda: jax.tree.map(lambda x: np.asarray(processes.whole(x))[:members], generator)  # noqa: E731
-    self.best = best.better(self.best, step, found, own)
+    self.best = best.better(self.best or best.blank(generator, members), step, found, own)
 
   def _differs(self, what: str) -> None:
     self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits; the former are set aside")
@@ -132,9 +130,14 @@ class Writer:
     # On one device: of what lies on several, Orbax has each write a part, and compiles a program for every shape.
     own = state if processes.joined() else jax.tree.map(jax.device_put, state)
     origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
-    if kept is not None:
-      best.write(self.study, self.group.name, kept)
+    self.write_best(kept)
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
+
+  @processes.by_the_first
+  def write_best(self, kept: best.Best | None) -> None:
+    if kept is not None:
+      best.write(self.study, self.group.name, self.group.ids, kept, self.best_on_disk)
+      self.best_on_disk = kept.step
 
   def diverged(self, state: GanState) -> dict[str, int]:
     """The step at which each diverged member of a state diverged, by id."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, ending, processes, signals, standing
+from gan_jax.runner import devices, echoes, ending, processes, signals, standing
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
@@ -132,7 +132,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import checkpoint, grouping, inputs, outline  # jax makes its devices when it is configured
+    from gan_jax.runner import grouping, inputs, outline  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
@@ -141,7 +141,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     each = max(config["batch_devices"] for config in configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
-  checkpoint.quiet()
+  echoes.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
@@ -197,6 +197,7 @@ def _train(
   import jax
 
   from gan_jax import game
+  from gan_jax.losses import table
   from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, population
 
   groups = found.groups
@@ -208,10 +209,14 @@ def _train(
       progress.say(f"warning: {warning}")
   if manifest is None:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
-    digests = {name: origin.data for name, origin in found.origins.items()}
-    manifest = describe(
-      asked.description, study.name, groups, meanings, digests, defaults=grouping.defaults(groups), roles=asked.roles
-    )
+    data = {group.name: inputs.described(group, found) for group in groups}
+    told: dict[str, Any] = {
+      "defaults": grouping.defaults(groups),
+      "roles": asked.roles,
+      "losses": table.facts(loss for group in groups for loss in group.spec.losses),
+      "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
+    }
+    manifest = describe(asked.description, study.name, groups, meanings, data, **told)
     if processes.leads():
       runs.write_manifest(study, manifest)
   for change in found.changed:

@@ -21,7 +21,7 @@ class Map(NamedTuple):
 SCALAR = (str, int, float, bool, None)
 OPTIONS = Map((*SCALAR, Map(SCALAR)))  # of one entry, or by entry
 MEMBER = {"id": str, "config": Map((*SCALAR, OPTIONS))}
-GROUP = {"name": str, "members": [MEMBER], "data?": {"sha256": str}, "tables?": [str]}
+GROUP = {"name": str, "members": [MEMBER], "data?": {"sha256": str, "shape?": [int]}, "tables?": [str], "classes?": int}
 MANIFEST = {
   "format": int,
   "study": str,
@@ -34,6 +34,7 @@ MANIFEST = {
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
+  "losses?": Map(Map(str)),
   "groups": [GROUP],
 }
 GROUP_STATUS = {

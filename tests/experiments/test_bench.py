@@ -319,3 +319,8 @@ def test_every_work_is_a_game_of_ours_and_every_contender_is_named_once():
       if contender.library == "jax" and contender.maker != "plans":
         grouping.group([settings.resolve({**work.fields, **contender.fields})])
   assert set(works.QUICK) <= set(works.WORKS)
+
+
+def test_the_claim_on_precision_is_how_many_times_faster_bfloat16_is():
+  found = table.claims(measured("precision", {"float32": [4.0, 6.0, 9.0], "bfloat16": [2.0, 2.0, 3.0]}))
+  assert [(claim.what, claim.spread) for claim in found] == [("float32 / bfloat16", clocks.Spread(3.0, 2.0, 3.0))]

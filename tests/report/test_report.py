@@ -1,5 +1,6 @@
 """The report: its statistics against closed forms and scipy, its page against hostile names, holes and divergence."""
 
+import base64
 import html.parser
 import io
 import itertools
@@ -20,9 +21,12 @@ from gan_jax.report import (
   charts,
   factors,
   figures,
+  film,
   lens_map,
+  lines,
   phase,
   pictures,
+  plot,
   records,
   search,
   selection,
@@ -35,6 +39,7 @@ from gan_jax.report import (
 )  # fmt: skip
 from gan_jax.report.comparison import QUALITIES, compare
 from gan_jax.settings import sweeps
+from tests.conftest import ROOT
 
 LOSSES = (
   "minimax",
@@ -434,7 +439,7 @@ def test_a_study_without_non_saturating_is_compared_and_no_text_names_it(tmp_pat
   rows = {row.variant.label: row for row in compare(records.read(path).panels[0]).rows}
   assert rows["hinge"].versus.n == 5
   page, text = build(path).read_text(), terminal_table(path)
-  body = page[page.index("<main>") : page.index("How to read this")]
+  body = Skeleton(page[page.index("<main>") : page.index('id="words"')]).text
   assert "non_saturating" not in body.replace("lens/cosine_non_saturating", "")
   assert "ratio to minimax, by seed" in body
   assert "baseline: minimax, compared seed by seed" in text
@@ -452,7 +457,7 @@ def test_a_baseline_that_is_not_there_is_refused_or_said(tmp_path):
   assert len(sweeps.load(str(config), ["--config.loss=minimax"])[1]) == 2  # taken out by the command line
   group = [settings.resolve({"steps": 100, "baseline": "gone", "loss": x}) for x in ("minimax", "hinge")]
   path = write_study(tmp_path / "s", [group], until=100, diverged=())
-  assert "the baseline gone is not in this panel" in build(path).read_text()
+  assert "the baseline gone is not in this panel" in Skeleton(build(path).read_text()).text
   assert "baseline: gone is not in this panel" in terminal_table(path)
 
 
@@ -565,7 +570,7 @@ def test_a_search_has_a_line_a_loss_on_the_page_the_terminal_and_in_the_object(t
   assert "diverged, left out of every mean: least_squares" in text
   body = page[page.index("<main>") :]
   assert "Comparison over the draws" in body
-  assert body.count('<th scope="row">') == 2 * 4  # over the draws, and the best draw of each
+  assert body.count('<th scope="row">') == 3 * 4  # over the draws, the best draw of each, and its gradient
   (found,) = summary(path)["searches"]
   assert [len(entry["expected_best"]) for entry in found["entries"]] == [16] * 4
   assert {entry["label"]: entry["draws"] for entry in found["entries"]} == dict.fromkeys(LOSSES[:4], 16)
@@ -645,7 +650,7 @@ def test_each_groups_samples_are_read_once_and_few_are_kept(tmp_path, monkeypatc
   assert len(samples) == len(set(samples)) <= 2
   assert text.count("data:image/png;base64,") <= selection.MOST + 1
   assert "58 are left out of the pictures" in text
-  chosen = pictures.latest(path, records.read(path).runs[:3])
+  chosen = pictures.latest(records.read(path).runs[:3])
   assert all(x.base is None for _, x in chosen.values())  # a view would keep the whole group in memory
 
 
@@ -672,25 +677,36 @@ def test_the_best_the_middle_and_the_worst_are_shown():
 
 
 class Skeleton(html.parser.HTMLParser):
-  """The tags and attribute names of a page, and its text."""
+  """The tags and attribute names of a page, and its text as it is read: without the explanations of words."""
 
   def __init__(self, text):
     super().__init__()
     self.tags, self.words, self.loose, self.ids = [], [], [], []
+    self.tip = False
     self.feed(text)
     self.close()
 
   def handle_starttag(self, tag, attributes):
-    self.tags.append((tag, tuple(name for name, _ in attributes)))
+    if tag != "wbr":  # where a name may be broken
+      self.tags.append((tag, tuple(name for name, _ in attributes)))
     self.ids += [value for name, value in attributes if name == "id"]
     self.loose += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+    self.tip = self.tip or tag in ("script", "style") or ("class", "tip") in attributes
+
+  def handle_endtag(self, tag):
+    self.tip = self.tip and tag not in ("span", "script", "style")
 
   def handle_data(self, data):
-    self.words.append(data)
+    if not self.tip:
+      self.words.append(data)
+
+  @property
+  def text(self):
+    return " ".join("".join(self.words).split())
 
 
 def test_the_page_shows_what_was_found(page):
-  text = " ".join(" ".join(Skeleton(page).words).split())
+  text = Skeleton(page).text
   for said in (
     "4/5 runs",
     "1 diverged",
@@ -723,7 +739,7 @@ def test_the_page_is_self_contained_small_and_the_same_again(study, page):
   assert "url(http" not in page
   assert "default-src 'none'" in page
   assert len(skeleton.ids) == len(set(skeleton.ids))
-  assert "<script" not in page
+  assert page.count("<script") == 1  # its own, which the policy names by its digest: see test_browser
   assert page.count("<style") == 1  # a figure's own style sheet would restyle the whole page
   assert {tag for tag, _ in skeleton.tags} >= {"svg", "img", "table", "figure", "details"}
   assert build(study).read_text() == page
@@ -854,23 +870,72 @@ def test_strips_cover_the_steps_that_were_measured():
 
 
 def test_no_state_and_no_factor_has_the_colour_of_a_variant():
-  variants = {colour.lower() for colour in canvas.COLOURS}
-  assert not variants & {look.colour.lower() for look in verdicts.LOOKS.values()}
-  assert not variants & {line["color"].lower() for line in factors.LINES.values()}
+  """Nor one that is hard to tell from it: in CIELAB, where a distance of 2 is just seen, all are at least 15 apart."""
+
+  def lab(colour):
+    c = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    c = np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ c
+    f = np.cbrt(xyz / [0.9505, 1, 1.089])
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+  sheet = (ROOT / "gan_jax" / "report" / "page.css").read_text()
+  themes = [dict(re.findall(r"--(f-loss|f-generator|ink): (#\w{6})", part)) for part in sheet.split("@media")[:2]]
+  assert [len(theme) for theme in themes] == [3, 3]
+  others = [look.colour for look in verdicts.LOOKS.values()]
+  others += [colour for theme in themes for colour in theme.values()]
+  for one, other in itertools.product(canvas.COLOURS, others):
+    assert np.linalg.norm(lab(one) - lab(other)) > 15, (one, other)
+  for one, other in itertools.combinations(canvas.COLOURS, 2):
+    assert np.linalg.norm(lab(one) - lab(other)) > 15, (one, other)
   assert len({tuple(line.get("dashes", ())) for line in factors.LINES.values()}) >= 3  # told apart without colour too
 
 
-def test_seven_ranges_are_drawn_one_by_one_and_three_together(study):
+@pytest.mark.parametrize("draw", [lines, figures])
+def test_seven_ranges_are_drawn_one_by_one_and_three_together(study, draw):
+  """On the page and in files."""
+  band = 'class="band"' if draw is lines else "opacity: 0.16"
   panel = records.read(study).panels[0]
-  variants = [(variant, canvas.style(i)) for i, variant in enumerate(panel.variants)]
-  assert "opacity: 0.16" not in figures.curves(variants, "disc/auc", "a")
-  assert figures.curves(variants[:3], "disc/auc", "a").count("opacity: 0.16") == 3
-  each = figures.each(variants, "disc/auc", "a")
-  assert len(re.findall(r"opacity: 0\.3\b", each)) == len(LOSSES)
+  variants = [(variant, canvas.style(i, f"loss-{i}")) for i, variant in enumerate(panel.variants)]
+  assert band not in draw.curves(variants, "disc/auc", "a")
+  assert draw.curves(variants[:3], "disc/auc", "a").count(band) == 3
+  each = draw.each(variants, "disc/auc", "a")
+  assert len(re.findall(band if draw is lines else r"opacity: 0\.3\b", each)) == len(LOSSES)
   for name in LOSSES:
-    assert f">{name}<" in each
-    assert f">{name}<" in figures.curves(variants, "disc/auc", "a")  # at the end of its line
-  assert figures.each(variants[:3], "disc/auc", "a") is None
+    assert f">{name}<" in each.replace("<wbr>", "")
+    assert f">{name[:20]}" in draw.curves(variants, "disc/auc", "a")  # at the end of its line
+  assert draw.each(variants[:3], "disc/auc", "a") is None
+
+
+def test_a_plot_puts_values_where_its_ticks_say(study):
+  """Each line's first point, read back from its pixels by the ticks' text and places, is the mean over seeds."""
+  variant = records.read(study).panels[0].variants[0]
+  for metric, log in (("disc/auc", False), ("gen/grad_norm", True)):
+    svg = lines.curves([(variant, canvas.style(0))], metric, "a", log)
+    ticks = re.findall(r'<text x="38" y="([\d.]+)" text-anchor="end">([^<]+)<', svg)
+    at = np.array([float(y) - 3.5 for y, _ in ticks])
+    value = np.array([labelled_value(text) for _, text in ticks])
+    assert len(ticks) >= 2
+    slope, start = np.polyfit(at, np.log10(value) if log else value, 1)
+    x, y = map(float, re.search(r'class="mean" d="M([\d.]+) ([\d.]+)', svg).groups())
+    found = 10 ** (start + slope * y) if log else start + slope * y
+    first = np.array([run.rows.columns[metric][0] for run in variant.runs], float)
+    assert found == pytest.approx(np.exp(np.log(first).mean()) if log else first.mean(), rel=0.02)
+    assert x == 42  # the left end of the axis
+    assert ">step 0<" in svg
+    assert ">4,000<" in svg
+
+
+def test_a_gap_interrupts_a_line_and_its_band():
+  frame = plot.Frame(
+    plot.Box(100, 100, 0, 0, 0, 0), plot.steps(0, 4), plot.levels(np.array([0.0, 1.0]), False, 1, (0, 1))
+  )
+  values = np.array([0.0, 1.0, np.nan, 1.0, 0.0])
+  assert frame.path(np.arange(5), values) == "M0.0 100.0L25.0 0.0M75.0 0.0L100.0 100.0"
+  assert frame.band(np.arange(5), 0 * values, values).count("Z") == 2
+  assert plot.apart([50, 50.0, 51], 10, 0, 100) == [50, 60, 70]
+  assert plot.apart([99, 99, 99], 10, 0, 100) == [80, 90, 100]
+  assert plot.apart([0.0] * 30, 10, 0, 100)[-1] <= 100
 
 
 def test_the_generator_without_averaging_is_a_column_and_a_thin_line(tmp_path):
@@ -898,7 +963,7 @@ def test_a_lens_of_two_losses_has_a_colour_bar_whose_numbers_do_not_touch(study)
   assert len(found.groups) == 2
   svg = lens_map.norm_figure(found, "a")
   places = sorted(
-    float(y) for y in re.findall(r'text-anchor: start[^"]*" x="[^"]*" y="([^"]*)"[^>]*>[+−]?[\d.]+<', svg)
+    float(y) for y in re.findall(r'text-anchor: start[^"]*" x="[^"]*" y="([^"]*)"[^>]*>[×÷][\d.,]+<', svg)
   )
   assert len(places) == 3
   assert min(np.diff(places)) > 8.5  # the size of the letters
@@ -1089,3 +1154,63 @@ def test_findings_say_of_how_many_runs_they_speak(tmp_path):
   ends = next(s for s in others if s.startswith("Verdict"))
   assert "every variant" not in ends
   assert "non_saturating (3 of 5 runs)" in ends
+
+
+# The film
+
+
+def test_a_film_shows_best_and_worst_seed_from_the_first_step_to_the_last(tmp_path):
+  from PIL import Image
+
+  group = [settings.resolve({"steps": 6000, "conditional": True, "loss": LOSSES[0], "seed": s}) for s in range(4)]
+  path = write_study(tmp_path / "s", [group], diverged=((LOSSES[0], 2),))
+  steps = range(0, 6001, 500)
+  for step in steps:  # sample i of run m at this step: a grey of its own
+    grey = step // 100 + 60 * np.arange(4)[:, None] + np.arange(64) % 10
+    runs.write_arrays(
+      path / "samples" / "group-0" / f"{step:09d}.npz",
+      samples=np.broadcast_to(grey[..., None, None], (4, 64, 8, 8)).astype(np.uint8),
+    )
+  study = records.read(path)
+  comparison = compare(study.panels[0])
+  (row,) = comparison.rows
+  distance = {run.seed: records.final(run, "frechet/distance") for run in row.variant.counted}
+  picked = film.chosen(comparison, {row.place: canvas.style(0)})
+  assert [run.seed for *_, run in picked] == [min(distance, key=distance.get), max(distance, key=distance.get)]
+  frames = pictures.frames([run for *_, run in picked], film.FRAMES)
+  best, worst = film.reels(picked, frames, {"group-0": 10})
+  assert best.steps == worst.steps
+  assert (best.steps[0], best.steps[-1], len(best.steps)) == (0, 6000, film.FRAMES)
+  assert set(best.steps) <= set(steps)
+  assert best.note == f"best of 4 seeds, seed {picked[0][-1].seed}"
+  picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(worst.uri.partition(",")[2]))))[..., 0]
+  height, width = picture.shape[0], picture.shape[1] // film.FRAMES
+  assert (height, width) == (10 * 9, 4 * 9)  # a row for each class, an edge after each image
+  assert worst.width_per_height == width / height
+  for frame, step in enumerate(worst.steps):
+    for kind in range(10):
+      cells = picture[9 * kind : 9 * kind + 8, frame * width : frame * width + 8]
+      assert (cells == step // 100 + 60 * picked[1][-1].seed + kind).all()
+  text = build(path).read_text()
+  assert text.count('class="reel"') == 2
+  assert "Each row of a frame is a class" not in text  # the manifest does not say how many classes there are
+
+
+def test_a_damaged_frame_is_left_out_and_the_last_good_one_ends_the_film(tmp_path):
+  path = write_study(tmp_path / "s", [next(configs())[:2]], until=6000, diverged=())
+  for step in (0, 3000, 9000):
+    runs.write_arrays(path / "samples" / "group-0" / f"{step:09d}.npz", samples=np.zeros((2, 64, 8, 8), np.uint8))
+  for step in (3000, 9000):
+    (path / "samples" / "group-0" / f"{step:09d}.npz").write_bytes(b"no")
+  members = records.read(path).runs
+  assert [step for step, _ in pictures.frames(members, 6)[members[1].id]] == [0, 6000]
+  assert pictures.latest(members)[members[0].id][0] == 6000
+  assert pictures.by_class(64, 10).tolist()[:7] == [0, 10, 20, 30, 40, 50, 1]
+
+
+def test_points_are_a_film_of_brightness():
+  box = np.array([0.0, 0.0, 1.0])
+  picture = film._points(np.array([[-0.99, 0.99], [-0.99, 0.99], [0.5, -0.5], [5, 5], [np.nan, 0]], np.float32), box)
+  side = film.GRID
+  assert picture[0, 0] > picture[int(0.75 * side), int(0.75 * side)] > 0  # up is up, and two are brighter than one
+  assert np.count_nonzero(picture[:-1, :-1]) == 2

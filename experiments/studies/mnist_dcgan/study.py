@@ -66,9 +66,7 @@ def figure(directory: Path, runs: Sequence[Any]) -> bytes:
   from gan_jax.report.pictures import latest
   from gan_jax.runs.directory import read_samples
 
-  samples: dict[str, tuple[int, np.ndarray]] = {}  # by run
-  for group in dict.fromkeys(run.group for run in runs):
-    samples |= latest(directory, [run for run in runs if run.group == group])
+  samples = latest(runs)  # by run
   real = read_samples(directory / "samples" / runs[0].group / "real.npz", real=True)
   shown = [*((title(run), samples[run.id][1]) for run in runs if run.id in samples), ("real digits", real)]
   down = -(-len(shown) // 2)

@@ -1,0 +1,101 @@
+"""Which curves the page shows of a panel, in which order, and what it says of the gradient at its lowest."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gan_jax.report import figures, lines
+from gan_jax.report.canvas import Style, factor_text
+from gan_jax.report.charts import Chart
+from gan_jax.report.comparison import QUALITIES, Comparison, Row
+from gan_jax.report.statistics import FACTORS, TOTAL
+
+LAYOUT: tuple[
+  Any, ...
+] = (  # section, explanation, its figures: (metric, caption, log axis, limits, reference lines, folded)
+  (
+    "Sample quality",
+    "",
+    (
+      *((q.metric, q.title, q.log, None, (), False) for q in QUALITIES),
+      ("classes/present", "classes present", False, (0, None), (), False),
+      ("modes/high_quality", "share of high-quality samples", False, (0, 1.02), (), False),
+    ),
+  ),
+  (
+    "Who is winning",
+    "At 0.5 the discriminator cannot tell real from generated examples; at 1 it always can. Accuracy is measured at the "
+    "loss's own threshold, the logit of an undecided discriminator. A loss of differences of logits has none: its "
+    "accuracy is measured midway between the mean logits, and it has no line for real or generated examples alone.",
+    (
+      ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,), False),
+      ("disc/accuracy", "discriminator's accuracy", False, (0, 1.02), (0.5,), False),
+      ("disc/accuracy_real", "discriminator's accuracy on real examples", False, (0, 1.02), (0.5,), True),
+      ("disc/accuracy_fake", "discriminator's accuracy on generated examples", False, (0, 1.02), (0.5,), True),
+    ),
+  ),
+  (
+    "The generator's gradient and its factors",
+    "The norm of the gradient is the product of the three factors; all four axes span the same number of decades.",
+    (
+      (TOTAL, "the generator's gradient norm", True, None, (), False),
+      ("factor/loss", "the loss's factor", True, None, (), True),
+      ("factor/critic", "the discriminator's factor", True, None, (), True),
+      ("factor/generator", "the generator's factor", True, None, (), True),
+    ),
+  ),
+)
+
+
+class Change(NamedTuple):
+  """A line of the table of gradients: how far the gradient and its factors changed where it was lowest."""
+
+  row: Row
+  style: Style
+  cells: tuple[tuple[str, float], ...]  # (`÷1,300`, decades) of the gradient, of each factor, and of the gradient's end
+
+
+def sections(
+  comparison: Comparison, some: Comparison, looks: Mapping[int, Style], marks: Sequence[int], number: int, draw: Any
+) -> list[tuple[str, str, list[Any]]]:
+  """The curves of `LAYOUT`: of every variant, or of three where there are too many.
+
+  With `figures` in the place of `lines` there are bars of the changes in decades too; the page has a table of them.
+  """
+  ranked = [(row.variant, looks[row.place]) for row in some.rows]
+  crowd = [row.variant for row in comparison.rows] if len(comparison.rows) > len(some.rows) else []
+  shown = [ranked[0], ranked[len(ranked) // 2], ranked[-1]] if crowd else ranked
+  span = figures.decades_shown(ranked, [TOTAL, *FACTORS.values()])
+  found: list[tuple[str, str, list[Chart]]] = []
+  for heading, remark, wanted in LAYOUT:
+    charts = []
+    for metric, caption, log, limits, at, folded in wanted:
+      wide = span if metric in (TOTAL, *FACTORS.values()) else 1.0
+      name = f"panel {number}: {metric}"
+      svg = draw.curves(shown, metric, name, log, wide, limits, at, marks, crowd)
+      if svg:
+        each = "" if crowd else draw.each(ranked, metric, f"{name}, each", log, wide, limits, at, marks)
+        charts.append(Chart(caption, _note(shown, metric, log, draw), None, svg, each or "", folded))
+    found.append((heading, remark, charts))
+  bars = [(row.decades, looks[row.place]) for row in some.rows if row.decades is not None]
+  if draw is not lines and bars:
+    caption = "change of the gradient and its factors from the first row to the lowest gradient, in decades"
+    svg = figures.factor_bars(bars, f"panel {number}: decades")
+    found[-1][-1].append(Chart(caption, "below 0: a fall; −1: to a tenth", None, svg or ""))
+  return [section for section in found if section[-1]]
+
+
+def _note(shown: Sequence[tuple[Any, Style]], metric: str, log: bool, draw: Any) -> str:
+  raw = any(f"raw/{metric}" in run.quality.columns for variant, _ in shown for run in variant.runs)
+  said = ["up the axis, equal distances are equal factors"] if log and draw is lines else []
+  return "; ".join([*said, *(["thin dashed line: the generator without averaging its weights"] if raw else [])])
+
+
+def changes(some: Comparison, looks: Mapping[int, Style]) -> list[Change]:
+  """The table of gradients, the deepest fall first."""
+  found = []
+  for row in some.rows:
+    if row.decades is not None:
+      values = [row.decades.total, *row.decades.factors.values(), row.decades.end]
+      cells = tuple((factor_text(x) if x == x else "–", x) for x in values)
+      found.append(Change(row, looks[row.place], cells))
+  return sorted(found, key=lambda change: change.cells[0][1])

@@ -1,0 +1,196 @@
+"""The first paragraph, the words and the losses of the page: no claim beyond the tests, no word without its explanation."""
+
+import html
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gan_jax import losses, runs, settings
+from gan_jax.core import formulas
+from gan_jax.losses import table
+from gan_jax.report import glossary, loss_cards, records, story, verdicts, words
+from gan_jax.report.comparison import compare
+from gan_jax.settings import labels
+
+EMPTY = runs.Table(np.zeros(0, np.int64), {})
+NAMES = ("minimax", "hinge", "wasserstein", "least_squares", "relativistic")
+
+
+def panel(finals, diverged=(), start=500.0, **fields):
+  """A panel whose runs end at these distances, `{loss: [of each seed]}`; `diverged`: (loss, seed)."""
+  variants = []
+  for loss, ends in finals.items():
+    members = []
+    for seed, end in enumerate(ends):
+      config = settings.resolve({"loss": loss, "seed": seed, "steps": 100, **fields})
+      values = np.array([start, 0.9 * start, end], np.float32) if start else np.array([end], np.float32)
+      steps = np.array([0, 50, 100])[-len(values) :]
+      quality = runs.Table(steps, {"frechet/distance": values})
+      status = "diverged" if (loss, seed) in diverged else "done"
+      members.append(records.Run(f"{loss}-{seed}", "g", seed, config, status, 100, EMPTY, quality))
+    said = labels.without(labels.said(members[0].config, {}), "seed")
+    variants.append(records.Variant(loss, said, tuple(members)))
+  return records.Panel("a panel", tuple(variants))
+
+
+def told(found):
+  return " ".join(story.story(compare(found)))
+
+
+def named(text, pattern):
+  """The losses in the sentence that matches."""
+  match = re.search(pattern, text)
+  return {name for name in NAMES if match and re.search(rf"\b{name}\b", match[1])}
+
+
+def test_a_paragraph_says_what_its_tests_say_and_no_more():
+  """80 random studies: what is named as sure or as a tie is what scipy's paired t-tests with Holm's correction say."""
+  rng = np.random.default_rng(0)
+  sides = set()
+  for _ in range(80):
+    level = np.exp(rng.normal(1, 0.5, len(NAMES)))
+    ends = {n: level[i] * np.exp(rng.normal(0, 0.2, 5)) for i, n in enumerate(NAMES)}
+    text = told(panel(ends, baseline="minimax"))
+    logs = {n: np.log(np.float32(x).astype(float)) for n, x in ends.items()}
+    p = {n: stats.ttest_rel(logs[n], logs["minimax"]).pvalue for n in NAMES[1:]}
+    order, adjusted, worst = sorted(p, key=p.get), {}, 0.0
+    for place, name in enumerate(order):
+      worst = adjusted[name] = max(worst, p[name] * (len(p) - place))
+    sure = {n for n in p if adjusted[n] < 0.05}
+    worse = {n for n in sure if logs[n].mean() > logs["minimax"].mean()}
+    best = min(NAMES, key=lambda n: logs[n].mean())
+    assert named(text, r"(?:Surely worse than [^:]*|All others are surely worse): (.*?\))\.") == worse
+    better = named(text, r"Surely better than [^:]*: (.*?\))\.") | ({best} if ", surely lower than" in text else set())
+    assert better == sure - worse
+    tied = named(text, r"\. ([\w, ]+) (?:is|are) not told apart from") | (
+      {best} if "that may be chance" in text else set()
+    )
+    assert tied - {"minimax"} == set(p) - sure
+    assert f"{best} ends lowest" in text
+    assert ("no winner is named" in text) == (best not in sure if best != "minimax" else bool(set(p) - sure))
+    sides |= {"tie" if best not in sure else "winner", "worse" if worse else "none", best == "minimax"}
+  assert sides == {"tie", "winner", "worse", "none", True, False}
+
+
+def test_what_cannot_be_tested_names_no_winner():
+  one_seed = told(panel({n: [float(i + 1)] for i, n in enumerate(NAMES)}))
+  assert "Each has one run, so it cannot be said whether a difference is chance: no winner is named." in one_seed
+  assert "Best first: minimax 1 (1 run), hinge" in one_seed
+  gone = told(panel({n: [1.0 + i, 1.1 + i, 1.2 + i] for i, n in enumerate(NAMES)}, baseline="energy"))
+  assert "The baseline energy is not among them, so nothing was tested and no winner is named." in gone
+  alone = told(panel({"hinge": [2.0, 2.1, 2.2]}))
+  assert alone.startswith("One setting was trained, hinge,")
+  assert "It ends with a Fréchet distance of 2.10 [" in alone
+  assert "baseline" not in alone
+  unmeasured = panel({n: [1.0, 2.0] for n in NAMES[:2]})
+  bare = unmeasured._replace(
+    variants=tuple(v._replace(runs=tuple(r._replace(quality=EMPTY) for r in v.runs)) for v in unmeasured.variants)
+  )
+  assert "has not been measured, so none is said to be best" in told(bare)
+  for text in (one_seed, gone, alone, told(bare)):
+    assert "surely" not in text.lower()
+
+
+def test_what_died_is_told():
+  every = [(n, s) for n in NAMES[:2] for s in range(3)]
+  dead = told(panel({n: [1.0, 2.0, 3.0] for n in NAMES[:2]}, diverged=every))
+  assert "Every run diverged, so nothing can be compared." in dead
+  assert "3 of minimax's 3 runs" in dead
+  assert "No run died" not in dead
+  some = told(panel({"minimax": [1.0, 1.1, 1.2], "hinge": [1.0, 499.0, 1.3]}, diverged=[("minimax", 0)]))
+  assert "Diverged, and left out of every average: 1 of minimax's 3 runs." in some
+  assert "Runs that hardly learnt (their distance did not halve): 1 of hinge's 3." in some
+  assert "No run died" not in some
+
+
+@pytest.mark.parametrize(
+  ("end", "said"),
+  [(-3.1, "and it stayed small"), (-1.7, "later it came back in part"), (0.1, "by the end it was back")],
+)
+def test_a_vanished_gradient_is_told_with_its_cause(end, said):
+  steps = np.arange(0, 1000, 50)
+  loss = 10.0 ** np.concatenate([np.linspace(0, -3.1, 10), np.full(10, end)])
+  columns = {
+    "factor/loss": loss,
+    "factor/critic": 0 * loss + 1,
+    "factor/generator": 0 * loss + 1,
+    "gen/grad_norm": loss,
+  }
+  found = panel({"minimax": [1.0, 1.1], "hinge": [1.0, 1.2]})
+  rows = runs.Table(steps, columns)
+  first = found.variants[0]
+  found = found._replace(
+    variants=(first._replace(runs=tuple(r._replace(rows=rows) for r in first.runs)), found.variants[1])
+  )
+  text = told(found)
+  fallen = re.search(r"Under minimax the generator's gradient vanished: it fell to 1/([\d,]+) of its first value", text)
+  lowest = min(np.median(loss[i : i + 5]) for i in range(len(loss) - 4))
+  assert float(fallen[1].replace(",", "")) == pytest.approx(1 / lowest, rel=0.05)
+  assert "because the loss itself has hardly any slope" in text
+  assert said in text
+  assert "No run died" not in text
+
+
+def test_every_verdict_has_a_word_and_every_word_explains_itself():
+  assert {word.state for word in words.WORDS if word.state} == set(verdicts.LOOKS)
+  anchors = [glossary.anchor(word) for word in words.WORDS]
+  assert len(set(anchors)) == len(anchors)
+  for look in verdicts.LOOKS.values():
+    assert 'class="tip"' in str(glossary.marked(look.words)), look.words
+  for wanted in (
+    "AUC",
+    "Fréchet distance",
+    "logit",
+    "R1",
+    "factor",
+    "decade",
+    "lens",
+    "seed",
+    "95 % interval",
+    "surely worse",
+  ):
+    found = str(glossary.marked(f"the {wanted} of"))
+    tip = re.search(r'class="word" tabindex="0">([^<]*)<span class="tip" role="tooltip">([^<]+)<', found)
+    assert tip, wanted
+    assert tip[1] == wanted
+  assert "lower is better" in next(w.short for w in words.WORDS if w.title == "Fréchet distance")
+
+
+@pytest.mark.parametrize(
+  "text", ["AUC & <b>logit</b>", "hinge_loss of my_seed", "the gradient's gradient", "&lt; 5 &#39;R1&#39;"]
+)
+def test_marking_changes_nothing_that_is_read(text):
+  found = str(glossary.marked(text))
+  read = re.sub(r'<span class="tip".*?</span>', "", found)
+  assert html.unescape(re.sub(r"</?span[^>]*>", "", read)) == text
+  assert "<b>" not in found
+  assert found.count('class="word"') == {"A": 2, "h": 0, "t": 1, "&": 1}[text[0]]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "non_saturating", "relativistic_average", "kl_hinge"])
+def test_the_push_that_is_drawn_is_minus_the_slope_of_the_loss(name):
+  card = losses.CARDS[name]
+  facts = table.facts([name])[name]
+  logits, pushed = loss_cards.push(facts["slope"], facts["discriminator"], losses.default_options(name))
+  for i in range(0, len(logits), 30):
+    real, fake = np.zeros(1, np.float32), np.full(1, logits[i], np.float32)
+    expected = -float(np.ravel(card.slope_at(real, fake, **losses.default_options(name)))[0])
+    assert pushed[i] == pytest.approx(expected, abs=1e-6), (name, logits[i])
+  assert loss_cards.figure(logits, pushed, name).count("<svg") == 2
+
+
+@pytest.mark.parametrize(
+  "text", ["", "f; " + "x" * 2000, "(" * 500, "__import__('os')", "f(f", "9^9^9^9^f", "nonsense f"]
+)
+def test_a_text_that_is_no_formula_has_no_picture(text):
+  assert loss_cards.push(text, "", {}) is None or text == "9^9^9^9^f"
+
+
+def test_both_parts_of_a_transformed_loss_are_told():
+  found = table.facts(["matched_gain(hinge)", "minimax"])
+  assert list(found) == ["matched_gain", "hinge", "minimax"]
+  assert found["minimax"]["generator"] == losses.card("minimax").generator
+  assert found["matched_gain"].keys() == {"title"}
+  assert formulas.evaluate("f^2", formulas.of_batch(np.zeros(1), np.full(1, 3.0), {})) == 9
