@@ -28,9 +28,10 @@ P = ParamSpec("P")
 
 COORDINATOR, COUNT, INDEX = "GAN_JAX_COORDINATOR", "GAN_JAX_PROCESSES", "GAN_JAX_PROCESS"
 AUTO = "auto"
-HEARTBEAT = 60  # seconds without a sign of life after which a process counts as dead
+HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
 FAREWELL = 10  # seconds that processes wait for one another at the end
 LONG = 86_400_000  # milliseconds to wait for another process; a dead one is noticed by its missing heartbeat
+COPIED = 2**26  # bytes of arrays that are copied to all devices at once
 PIECE = 2**20  # bytes that are sent at once
 
 
@@ -269,17 +270,23 @@ def own(members: Any) -> Any:
 def whole(tree: Any) -> Any:
   """A pytree of arrays on the devices of all processes, for the host to read: numpy arrays, the same at each process.
 
-  One program copies all leaves to all devices, so of a large state the leaves are given one by one. To be called by the
-  main thread, as everything that the processes do together.
+  For that they are copied to all devices, at most `COPIED` bytes at once or a single array. To be called by the main
+  thread, as everything that the processes do together.
   """
   if not joined():
     return tree
   import jax
   from jax.sharding import NamedSharding, PartitionSpec
 
-  mesh = jax.tree.leaves(tree)[0].sharding.mesh
-  copied = jax.jit(_itself, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)
-  return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), copied)
+  leaves, structure = jax.tree.flatten(tree)
+  everywhere = NamedSharding(leaves[0].sharding.mesh, PartitionSpec())
+  found: list[np.ndarray] = []
+  while rest := leaves[len(found) :]:
+    sizes = np.cumsum([leaf.nbytes for leaf in rest])
+    some = rest[: max(1, int(np.searchsorted(sizes, COPIED, side="right")))]
+    copied = jax.jit(_itself, out_shardings=everywhere)(some)
+    found += [np.asarray(leaf.addressable_data(0)) for leaf in copied]
+  return jax.tree.unflatten(structure, found)
 
 
 def _itself(tree: Any) -> Any:

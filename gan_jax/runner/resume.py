@@ -111,7 +111,7 @@ class Writer:
   def _keep(self, state: GanState, step: int, found: Mapping[str, np.ndarray]) -> None:
     """Remember each member's generator if it measured better than all before."""
     members, generator = self.program.members, (state.gen_ema, state.memory.average)
-    own = lambda: jax.tree.map(lambda x: np.asarray(processes.whole(x))[:members], generator)  # noqa: E731
+    own = lambda: jax.tree.map(lambda x: np.asarray(x)[:members], processes.whole(generator))  # noqa: E731
     self.best = best.better(self.best or best.blank(generator, members), step, found, own)
 
   def _differs(self, what: str) -> None:
@@ -121,7 +121,7 @@ class Writer:
   def held(self, state: GanState) -> tuple[GanState, best.Best | None]:
     """What `save` takes: copies on the host, since the next step is given the state's memory."""
     members = self.program.members
-    return jax.tree.map(lambda x: np.array(np.asarray(processes.whole(x))[:members]), state), self.best
+    return jax.tree.map(lambda x: np.array(np.asarray(x)[:members]), processes.whole(state)), self.best
 
   @processes.by_the_first
   def save(self, step: int, state: GanState, kept: best.Best | None) -> None:

@@ -18,21 +18,22 @@ import pytest
 from experiments import command, sweep
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
-from gan_jax.runner import ending, mesh, processes, restore
+from gan_jax.runner import ending, mesh, processes, restore, study
 from tests.support.pages import undrawn
 
 # Three members on four devices: one of them trains a copy.
 CONFIG = """
 def get_config():
   return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
-          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 2400, "ema_decay": 0.9,
-          "probe_every": 100, "evaluation_samples": 100, "evaluate_every": 1200, "checkpoint_every": 300}
+          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 600,
+          "probe_every": 50, "evaluation_samples": 100, "evaluate_every": 300, "checkpoint_every": 100}
 
 def sweep(s):
   return s.param("discriminator_rate", [1e-4, 1e-3, 1e25])
 """
-LAST = 2400
+LAST = 600
 TOGETHER = 2  # processes
+DYING = "DYING"  # in the environment of a process that is killed once all have met
 
 
 def run_as(place: dict[str, str], arguments: list[str], said: str) -> None:
@@ -43,6 +44,8 @@ def run_as(place: dict[str, str], arguments: list[str], said: str) -> None:
   for descriptor, name in ((1, "out"), (2, "err")):
     os.dup2(os.open(f"{said}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
   sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+  if DYING in place:
+    processes.agree = lambda stop: os.kill(os.getpid(), signal.SIGKILL)
   sys.argv = ["sweep", *arguments]
   with undrawn():
     command.run(sweep.main)
@@ -59,7 +62,7 @@ def forked():
 class Pair:
   """Both processes of a study."""
 
-  def __init__(self, forked, folder: Path, *arguments: object, **environment: str):
+  def __init__(self, forked, folder: Path, *arguments: object, dying: int | None = None, **environment: str):
     self.folder = folder
     with socket.socket() as free:
       free.bind(("127.0.0.1", 0))
@@ -68,6 +71,7 @@ class Pair:
     self.children = []
     for index in range(TOGETHER):
       place = environment | {"SLURM_PROCID": str(index)} if environment else common | {processes.INDEX: str(index)}
+      place |= {DYING: ""} if index == dying else {}
       self.children.append(
         forked.Process(target=run_as, args=(place, [str(a) for a in arguments], str(folder / str(index))))
       )
@@ -116,11 +120,11 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(config):
-  """The study by one process with four devices."""
-  directory = config.parent / "alone"
+  """The study by one process with four devices, and what it said."""
+  directory, said = config.parent / "alone", []
   with undrawn():
-    sweep.main([str(config), "--out", str(directory)])
-  return directory
+    study.run(str(config), [], directory, single=False, say=said.append)
+  return directory, "\n".join(said)
 
 
 @pytest.fixture(scope="module")
@@ -151,33 +155,36 @@ def test_a_signal_to_one_stops_both_at_the_same_step_and_all_is_saved(stopped):
   assert "Gloo" not in pair.said(0, "out")
 
 
-def test_killed_and_started_again_two_processes_end_with_the_bits_of_one(stopped, alone, config, forked, tmp_path):
-  """The second dies: the first says so and ends. The first dies: jax ends the second. Then nobody dies."""
+@pytest.mark.parametrize(("victim", "survivor"), [(1, 1), (0, -signal.SIGABRT)])
+def test_where_one_is_killed_the_other_ends(victim, survivor, config, forked, tmp_path):
+  """At the next sum over both where the second dies, with a sentence; jax ends the second where the first dies."""
+  pair = Pair(forked, tmp_path, config, "--out", tmp_path / "study", dying=victim)
+  began = time.monotonic()
+  codes = pair.ended(within=50)
+  assert (codes[victim], codes[1 - victim]) == (-signal.SIGKILL, survivor), pair.said(0, "err")
+  assert time.monotonic() - began < 50
+  if victim:
+    assert re.match("error: jax failed: .*Gloo.*\n", pair.said(0, "err"))
+
+
+def test_started_again_two_processes_end_with_the_bits_of_one(stopped, alone, config, forked, tmp_path):
   directory = copied(stopped[0], tmp_path / "study")
-  for victim, survivor in ((1, 1), (0, -signal.SIGABRT)):
-    pair = Pair(forked, tmp_path, config, "--out", directory)
-    pair.signalled(victim, signal.SIGKILL, directory, runs.read_status(directory)["groups"]["group-0"]["step"])
-    began = time.monotonic()
-    codes = pair.ended(within=60)
-    assert (codes[victim], codes[1 - victim]) == (-signal.SIGKILL, survivor), pair.said(0, "err")
-    assert time.monotonic() - began < 30
-    if victim:
-      assert "if another process died, the same command goes on from the last checkpoint" in pair.said(0, "err")
   pair = Pair(forked, tmp_path, config, "--out", directory)
   assert pair.ended() == [0, 0], pair.said(0, "err")
   assert "resuming at step" in pair.said(0, "out")
-  assert contents(directory) == contents(alone)
-  status = runs.read_status(directory)["groups"]["group-0"]
-  assert status["bit_exact"]
-  assert list(status["diverged"].values()) == list(runs.read_status(alone)["groups"]["group-0"]["diverged"].values())
-  table = re.compile(r"^ +runs .*?^report", re.M | re.S)
-  assert table.search(pair.said(0, "out"))
-  assert pair.said(1, "out") == ""
+  assert (pair.said(1, "out"), pair.said(1, "err")) == ("", "")
+  assert contents(directory) == contents(alone[0])
+  here, there = (runs.read_status(path)["groups"]["group-0"] for path in (directory, alone[0]))
+  assert here["bit_exact"]
+  assert here["diverged"] == there["diverged"]
+  assert here["diverged"]
+  table = re.compile(r"^ +runs .*(?=^report)", re.M | re.S)
+  assert table.search(pair.said(0, "out"))[0] == table.search(alone[1])[0]
 
 
-def test_one_process_goes_on_from_what_two_saved(stopped, alone, config, tmp_path, capsys):
-  """With four devices to the same bits; and one device gets the same state as four."""
-  directory = copied(stopped[0], tmp_path / "study")
+def test_one_process_goes_on_from_what_two_saved(stopped, alone, config, tmp_path):
+  """Onto one device and onto four; with four to the same bits."""
+  directory, *_ = stopped
   at = runs.read_status(directory)["groups"]["group-0"]["step"]
   found = restore.group(directory, "group-0", at)
   for count in (1, 4):
@@ -186,10 +193,11 @@ def test_one_process_goes_on_from_what_two_saved(stopped, alone, config, tmp_pat
     assert all(len(x.sharding.device_set) == count for x in jax.tree.leaves(placed))
     for x, y in zip(jax.tree.leaves(layout.cut(placed)), jax.tree.leaves(found.state), strict=True):
       assert x.tobytes() == y.tobytes()
+  directory, said = copied(directory, tmp_path / "study"), []
   with undrawn():
-    sweep.main([str(config), "--out", str(directory)])
-  assert f"resuming at step {at:,}" in capsys.readouterr().out
-  assert contents(directory) == contents(alone)
+    study.run(str(config), [], directory, single=False, say=said.append)
+  assert f"group-0: resuming at step {at:,} of {LAST:,}" in said
+  assert contents(directory) == contents(alone[0])
   assert runs.read_status(directory)["groups"]["group-0"]["bit_exact"]
 
 
