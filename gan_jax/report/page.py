@@ -128,7 +128,9 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "title": panel.title,
     "anchor": f"panel-{number}",
     "number": number,
-    "story": " ".join([story.compared(panel), *searched.findings()] if searched else story.story(comparison)),
+    "story": " ".join(
+      [story.tuned(panel, searched.search), *searched.findings()] if searched else story.story(comparison)
+    ),
     "findings": [] if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
@@ -165,7 +167,7 @@ def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any
   drawn = pictures.pictures(best, found, classes)
   return {
     "pictures": [(picture, markup(picture.svg)) for picture in drawn],
-    "films": film.reels(chosen, found, classes),
+    "films": film.reels(chosen, found, classes, pictures.real_data(best, found)),
     "by_class": bool(classes),
   }
 

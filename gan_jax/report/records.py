@@ -150,7 +150,7 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
   name, members = group["name"], group["members"]
   found = {table: runs.survey(path, table, name, len(members)) for table in ("rows", "quality")}
   until = int(status["step"]) if "step" in status else None
-  rows, quality = (_until(found[table].table, until, table == "quality") for table in found)
+  rows, quality = (rows_until(found[table].table, until, table == "quality") for table in found)
   exact = bool(status.get("bit_exact", True))
   shown = []
   for index, member in enumerate(members):
@@ -160,7 +160,7 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
   return shown, runs.gaps(path, group, status, found)
 
 
-def _until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
+def rows_until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:
   """The rows up to a step. A row of diagnostics is measured during the step it names, one of quality before it."""
   if step is None:
     return table

@@ -47,6 +47,7 @@ from gan_jax.runs.tables import (
   append,
   damaged_samples,
   parts,
+  read_part,
   read_samples,
   read_table,
   row_gaps,
@@ -56,8 +57,9 @@ from gan_jax.runs.tables import (
   write_samples,
 )
 
-__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_samples"]
+__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_part"]
 __all__ += [
+  "read_samples",
   "read_table",
   "sample_steps",
   "set_aside",

@@ -1178,7 +1178,7 @@ def test_a_film_shows_best_and_worst_seed_from_the_first_step_to_the_last(tmp_pa
   picked = film.chosen(comparison, {row.place: canvas.style(0)})
   assert [run.seed for *_, run in picked] == [min(distance, key=distance.get), max(distance, key=distance.get)]
   frames = pictures.frames([run for *_, run in picked], film.FRAMES)
-  best, worst = film.reels(picked, frames, {"group-0": 10})
+  best, worst = film.reels(picked, frames, {"group-0": 10}, None)
   assert best.steps == worst.steps
   assert (best.steps[0], best.steps[-1], len(best.steps)) == (0, 6000, film.FRAMES)
   assert set(best.steps) <= set(steps)
