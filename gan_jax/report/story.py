@@ -1,6 +1,6 @@
 """A panel in a paragraph of plain words: what was compared, on what, who won and how sure, what died and why.
 
-It is made of the same numbers as the tables, and says no more than their tests do: settings are compared with the
+It is made of the same numbers as the tables, and says no more than their tests do: variants are compared with the
 baseline and not with one another, a difference is named only where the test is sure of it, and the others are ties.
 """
 
@@ -27,7 +27,7 @@ RECOVERED, PARTLY = 0.3, 0.5  # decades: so near to the first value, or so much 
 
 
 def story(comparison: Comparison) -> list[str]:
-  """The paragraph of a panel whose settings are compared over seeds, as sentences."""
+  """The paragraph of a panel whose variants are compared over seeds, as sentences."""
   said = [compared(comparison.panel), *_judged(comparison), *_died(comparison)]
   return [sentence for sentence in said if sentence]
 
@@ -37,11 +37,11 @@ def compared(panel: Panel) -> str:
   fields = labels.varying([variant.config for variant in panel.variants])
   count = len(panel.variants)
   if count == 1:
-    what = f"One setting was trained, {panel.variants[0].label},"
+    what = f"One variant was trained, {panel.variants[0].label},"
   elif fields == ["loss"]:
     what = f"{count:,} losses were compared"
   else:
-    what = f"{count:,} settings were compared, which differ in {selection.named(fields)},"
+    what = f"{count:,} variants were compared, which differ in {selection.named(fields)},"
   seeds = {len(variant.runs) for variant in panel.variants}
   each = f"{plural(next(iter(seeds)), 'seed')} each" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)} seeds each"
   return _in_common(panel, what, each)
@@ -143,7 +143,7 @@ def _first(best: Row, comparison: Comparison) -> str:
 
 def _base(comparison: Comparison) -> str:
   several = len({id(row.baseline) for row in comparison.rows if row.baseline is not None}) > 1
-  return f"the baseline {comparison.baseline}{' of the same setting' if several else ''}"
+  return f"the baseline {comparison.baseline}{' that differs in the loss alone' if several else ''}"
 
 
 def _side(row: Row) -> str:
@@ -254,4 +254,4 @@ def _vanished(rows: Sequence[Row]) -> list[str]:
       f"{WHY[cause]}; {back}."
     )
   others = len(lost) - len(said)
-  return [*said, f"It vanished under {plural(others, 'other setting')} too." if others else ""]
+  return [*said, f"It vanished under {plural(others, 'other variant')} too." if others else ""]

@@ -81,7 +81,7 @@ def test_what_cannot_be_tested_names_no_winner():
   gone = told(panel({n: [1.0 + i, 1.1 + i, 1.2 + i] for i, n in enumerate(NAMES)}, baseline="energy"))
   assert "The baseline energy is not among them, so nothing was tested and no winner is named." in gone
   alone = told(panel({"hinge": [2.0, 2.1, 2.2]}))
-  assert alone.startswith("One setting was trained, hinge,")
+  assert alone.startswith("One variant was trained, hinge,")
   assert "It ends with a Fréchet distance of 2.10 [" in alone
   assert "baseline" not in alone
   unmeasured = panel({n: [1.0, 2.0] for n in NAMES[:2]})
