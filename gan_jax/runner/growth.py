@@ -132,14 +132,16 @@ def began(entry: Entry) -> list[dict[str, Any]]:
   return [{**config, "steps": entry["grown"]["steps"]} for config in configs] if "grown" in entry else configs
 
 
-def manifest(before: Mapping[str, Any], described: Mapping[str, Any], growth: Growth) -> dict[str, Any]:
-  """The manifest of the grown study.
+def manifest(before: Mapping[str, Any] | None, described: Mapping[str, Any], growth: Growth) -> dict[str, Any]:
+  """The manifest of a new or a grown study.
 
   Args:
-    before: as the study was.
+    before: as the study was; None: it is new.
     described: a manifest of all its groups, as of a new study.
     growth: what is asked for.
   """
+  if before is None:
+    return dict(described)
   old = {entry["name"]: entry for entry in with_longer(before["groups"], growth)}
   number = 1 + max(int(entry.get("generation", 0)) for entry in old.values())
   here = {name: described[name] for name in ("commit", "source", "versions", "layout")}
@@ -152,20 +154,16 @@ def manifest(before: Mapping[str, Any], described: Mapping[str, Any], growth: Gr
   return {**before, **merged, "defaults": defaults, "groups": groups}
 
 
-def written(
-  study: Path, before: Mapping[str, Any] | None, described: Mapping[str, Any], growth: Growth
-) -> dict[str, Any]:
-  """Write the manifest of a new or a grown study, and the new ids of extended runs into its status; returns the manifest.
+def write(study: Path, now: Mapping[str, Any], growth: Growth) -> None:
+  """Write the manifest of a new or a grown study, and the new ids of extended runs into its status.
 
   After a kill between the two, the same command goes on: whoever trains a group writes its status from its state.
   """
-  now = dict(described) if before is None else manifest(before, described, growth)
   runs.write_manifest(study, now)
   if growth.extended:
     status = runs.read_status(study)
     _rename(status["groups"], now["groups"], growth)
     runs.write_status(study, status)
-  return now
 
 
 def _rename(status: dict[str, Any], groups: Sequence[Entry], growth: Growth) -> None:

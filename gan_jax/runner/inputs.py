@@ -11,7 +11,19 @@ from gan_jax import data, game, metrics
 from gan_jax.core.errors import BadInput, plural
 from gan_jax.data import Dataset
 from gan_jax.metrics import Quality
-from gan_jax.runner import capacity, devices, evaluation, grouping, growth, memory, mesh, outline, resume, standing
+from gan_jax.runner import (
+  capacity,
+  devices,
+  evaluation,
+  grouping,
+  growth,
+  memory,
+  mesh,
+  outline,
+  processes,
+  resume,
+  standing,
+)
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.manifest import changes, platform_facts
 from gan_jax.settings.records import thawed
@@ -66,21 +78,25 @@ def load(
   datasets: dict[Key, Dataset] = {}
   groups = _grouped(entries, asked.new, configs, datasets, say)
   here = platform_facts()
+  for name in ("source", "versions", "layout"):
+    processes.same(name, str(here[name]))
+  processes.same("number of devices", str(jax.local_device_count()))
   # A group that was added later began with other software and hardware than the study; a new one begins now.
   since = {entry["name"]: changes({**(manifest or {}), **entry.get("platform", {})}, here) for entry in entries}
-  unfinished = [entry["name"] for entry in entries if _unfinished(study, entry)]
-  found = Inputs(
-    groups, datasets, {}, {}, {}, list(dict.fromkeys(c for name in unfinished for c in since[name])), asked
-  )
+  unfinished = processes.told(lambda: [entry["name"] for entry in entries if _unfinished(study, entry)])
+  changed = list(dict.fromkeys(change for name in unfinished for change in since[name]))
+  found = Inputs(groups, datasets, {}, {}, {}, changed, asked)
   for group in groups:
     found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))
     digest = data.digest(datasets[key(group)])
     found.origins[group.name] = resume.Origin(digest, here, since.get(group.name, ()))
+    processes.same(f"data of {group.spec.dataset}", digest)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
     blank = resume.template(group, game.build(group.spec, datasets[key(group)]))
     found.states[group.name] = sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
-    resume.check(study, group, blank, found.origins[group.name])
+    if processes.leads():
+      resume.check(study, group, blank, found.origins[group.name])
   return found
 
 
