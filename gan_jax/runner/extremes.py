@@ -55,7 +55,7 @@ def text(names: list[str], row: Mapping[str, np.ndarray], quality: Mapping[str, 
     row: the last value of each diagnostic, [members]; those of a diverged member are not finite, and it is left out.
     quality: the last measurement, [members].
   """
-  measure = next((q for q in QUALITIES if q.metric in quality), None)
+  measure = next((q for q in QUALITIES if np.isfinite(quality.get(q.metric, np.nan)).any()), None)
   if measure is None:
     return ""
   values = measure.sign * np.asarray(quality[measure.metric], np.float64)
