@@ -19,7 +19,7 @@ MOST_ROWS = 20  # of a sheet with a row for each class
 INTRO = (
   "A GAN is two networks that are trained against each other: a generator makes images or points out of noise, and a "
   "discriminator tells them from the real data. The loss says what each of them tries to make small. This page says which "
-  "settings gave the better samples, how sure that is, and where the generator stopped learning and why."
+  "variants gave the better samples, how sure that is, and where the generator stopped learning and why."
 )
 
 
@@ -59,7 +59,7 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
     lost=wording.LOST,
   )
   path = read.path / "report.html" if out is None else out
-  runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
+  runs.write_atomic(path, glossary.in_order(text).encode("utf-8", "backslashreplace"))
   return path
 
 

@@ -739,6 +739,8 @@ def test_the_page_is_self_contained_small_and_the_same_again(study, page):
   assert "url(http" not in page
   assert "default-src 'none'" in page
   assert len(skeleton.ids) == len(set(skeleton.ids))
+  first = page[page.index('id="panel-1"') : page.index('id="panel-2"')]
+  assert first.count('class="word" tabindex="0"') < 25 < first.count('class="word"')  # few stops of the tab key
   assert page.count("<script") == 1  # its own, which the policy names by its digest: see test_browser
   assert page.count("<style") == 1  # a figure's own style sheet would restyle the whole page
   assert {tag for tag, _ in skeleton.tags} >= {"svg", "img", "table", "figure", "details"}
