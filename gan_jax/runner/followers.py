@@ -4,19 +4,14 @@ None of them is part of a study: it trains the same bits with and without them, 
 No jax import.
 """
 
-import contextlib
-import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gan_jax import runs
-from gan_jax.core.errors import BadInput, one_line, unknown
-from gan_jax.runner.progress import Progress
-
-SINKS = ("tensorboard", "wandb")
+from gan_jax.core.errors import one_line
 
 
 class Follower(Protocol):
@@ -64,40 +59,6 @@ class Followers:
 
 
 NOBODY = Followers((), lambda line: None)
-
-
-def check(log: Sequence[str]) -> None:
-  """Raises `BadInput` for a sink that there is not, or whose package is not installed."""
-  for name in log:
-    if name not in SINKS:
-      raise unknown("sink of --log", name, SINKS)
-  if "wandb" in log and importlib.util.find_spec("wandb") is None:
-    raise BadInput(
-      "--log=wandb expected the package wandb, found none: pip install wandb, or GAN_JAX_EXTRA=wandb ./launch.sh ..."
-    )
-
-
-@contextlib.contextmanager
-def following(log: Sequence[str], study: Path, progress: Progress) -> Iterator[Followers]:
-  """Those who follow the training of a study: the sinks of `log` and, on a terminal, the live line."""
-  each: list[Follower] = []
-  if progress.live:
-    from gan_jax.runner.extremes import Extremes
-
-    each.append(Extremes(study, progress.note))
-  if "tensorboard" in log:
-    from gan_jax.runner.tensorboard import TensorBoard
-
-    each.append(TensorBoard(study, progress.say))
-  if "wandb" in log:
-    from gan_jax.runner.tracking import Tracking
-
-    each.append(Tracking(study, progress.say))
-  told = Followers(each, progress.say)
-  try:
-    yield told
-  finally:
-    told.end()
 
 
 class Past(NamedTuple):

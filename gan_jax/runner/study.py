@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, followers, signals, standing
+from gan_jax.runner import devices, signals, sinks, standing
+from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
@@ -90,7 +91,7 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
     OSError: something could not be written. What was saved is valid, and the same call continues from it; the error's
       notes say from which step, or that nothing is saved yet.
   """
-  followers.check(asked.log)
+  sinks.check(asked.log)
   if not callable(out):
     standing.begun(paths.usable(out, "output directory"))
   own = Stop() if stop is None else stop
@@ -143,7 +144,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       if standing.finished(study, manifest):
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
-        with followers.following(asked.log, study, progress) as following:
+        with sinks.following(asked.log, study, progress) as following:
           _train(asked, study, manifest, found, progress, stop, following)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
@@ -158,7 +159,7 @@ def _train(
   found: Any,
   progress: Progress,
   stop: Stop,
-  following: followers.Followers,
+  following: Followers,
 ) -> None:
   """Train the unfinished groups of a study, of which `found` are the inputs; the lock is held."""
   import jax

@@ -16,7 +16,7 @@ from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.report import records
 from gan_jax.report.export import export
-from gan_jax.runner import extremes, followers, study, tensorboard, tracking
+from gan_jax.runner import extremes, followers, sinks, study, tensorboard, tracking
 from gan_jax.runner.progress import Progress
 from tests.report.test_export import events
 from tests.runner.test_progress import Terminal
@@ -55,7 +55,7 @@ def wandb():
   stub = Stub()
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(sys.modules, "wandb", stub)
-    patch.setattr(followers.importlib.util, "find_spec", lambda name: stub)
+    patch.setattr(sinks.importlib.util, "find_spec", lambda name: stub)
     patch.setenv("WANDB_MODE", "offline")
     yield stub
 
@@ -236,7 +236,7 @@ def test_what_cannot_be_logged_to_is_refused_before_anything_is_written(config, 
   out = tmp_path / "none"
   with pytest.raises(BadInput, match=r"unknown sink of --log 'tensorbord'; did you mean 'tensorboard'\?"):
     sweep_command.main([str(config), f"--out={out}", "--log=tensorbord"])
-  monkeypatch.setattr(followers.importlib.util, "find_spec", lambda name: None)
+  monkeypatch.setattr(sinks.importlib.util, "find_spec", lambda name: None)
   with pytest.raises(BadInput, match="--log=wandb expected the package wandb, found none"):
     sweep_command.main([str(config), f"--out={out}", "--log", "tensorboard,wandb"])
   assert not out.exists()
