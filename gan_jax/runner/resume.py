@@ -15,7 +15,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.core.types import GanState
 from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
-from gan_jax.runner import best, checkpoint, processes
+from gan_jax.runner import best, checkpoint, followers, processes
 from gan_jax.runner.population import Group, Program
 from gan_jax.runs import plan, tables
 
@@ -70,6 +70,7 @@ class Writer:
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
     self.best: best.Best | None = None  # None: before `repair.start`
     self.best_on_disk = np.full(len(group.ids), -1)  # its steps
+    self.followers = followers.NOBODY  # who is told what is written
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = status["groups"].setdefault(self.group.name, {})
@@ -88,6 +89,7 @@ class Writer:
     table = runs.Table(steps, columns)
     if runs.append(self.study, "rows", self.group.name, chunk.first, chunk.last, table):
       self._differs(f"rows of steps {chunk.first:,} to {chunk.last - 1:,}")
+    self.followers.rows(table)
 
   def measure(self, state: GanState, step: int) -> tuple[Any, ...]:
     """Quality, inspections and sample grids after `step` steps, for `measured`; of a diverged member, at its last finite
@@ -102,11 +104,13 @@ class Writer:
     """Write what `measure` returned."""
     name = self.group.name
     self.still_there()
-    if tables.write_samples(self.study, name, step, np.asarray(grids)[: self.program.members]):
+    samples = np.asarray(grids)[: self.program.members]
+    if tables.write_samples(self.study, name, step, samples):
       self._differs(f"samples at step {step:,}")
     columns = {metric: value[None] for metric, value in found.items()}
     if runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns)):
       self._differs(f"quality at step {step:,}")
+    self.followers.measured(step, found, samples)
 
   def _keep(self, state: GanState, step: int, found: Mapping[str, np.ndarray]) -> None:
     """Remember each member's generator if it measured better than all before."""
