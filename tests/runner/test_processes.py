@@ -25,13 +25,13 @@ from tests.support.pages import undrawn
 CONFIG = """
 def get_config():
   return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
-          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 600,
-          "probe_every": 50, "evaluation_samples": 100, "evaluate_every": 300, "checkpoint_every": 100}
+          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 400,
+          "probe_every": 50, "evaluation_samples": 100, "evaluate_every": 400, "checkpoint_every": 100}
 
 def sweep(s):
   return s.param("discriminator_rate", [1e-4, 1e-3, 1e25])
 """
-LAST = 600
+LAST = 400
 TOGETHER = 2  # processes
 DYING = "DYING"  # in the environment of a process that is killed once all have met
 
