@@ -8,7 +8,7 @@ import pytest
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput, Planned
 from gan_jax.report.records import read
-from gan_jax.runner import growth, inputs, population, restore, resume, study
+from gan_jax.runner import growth, inputs, population, restore, study
 from tests.support.pages import undrawn
 
 CONFIG = """
@@ -169,7 +169,7 @@ def test_a_group_keeps_its_program_when_a_loss_is_added(directory):
   assert found.groups[0].ids != list(found.groups[0].begun) == [settings.identity(config) for config in there]
 
 
-@pytest.mark.parametrize("at", ["manifest", "aside", "save"])
+@pytest.mark.parametrize("at", ["manifest", "aside"])
 def test_a_kill_while_it_grows_is_survived(at, short, fresh, tmp_path, monkeypatch):
   """`aside`: from 50 steps. A run of 50 is measured and saved at its end, which a run of 100 is not: that is set aside."""
   directory = tmp_path / "study"
@@ -192,7 +192,6 @@ def test_a_kill_while_it_grows_is_survived(at, short, fresh, tmp_path, monkeypat
   killed(*{
     "manifest": (runs, "write_manifest", True),
     "aside": (runs, "set_aside", True),
-    "save": (resume.Writer, "held", True),
   }[at])  # fmt: skip
   with pytest.raises(Killed):
     train(directory, "--config.steps=100")
