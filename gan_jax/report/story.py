@@ -49,6 +49,16 @@ def compared(panel: Panel) -> str:
   return _in_common(panel, what, each)
 
 
+def search_story(panel: Panel, found: Search, said: Sequence[str]) -> list[str]:
+  """The paragraph of a panel whose settings were tuned: its findings, without those of single settings."""
+  return [tuned(panel, found), *(sentence for sentence in said if sentence not in details(said))]
+
+
+def details(said: Sequence[str]) -> list[str]:
+  """The findings that are told on demand: which number matters within a single setting."""
+  return [sentence for sentence in said if sentence.startswith("Within a single")]
+
+
 def tuned(panel: Panel, found: Search) -> str:
   """The same of settings that were tuned: `16 losses were compared, each with 16 draws of its rates ...`."""
   count, draws = len(found.entries), {len(entry.draws) for entry in found.entries}
