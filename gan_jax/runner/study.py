@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, echoes, ending, processes, signals, sinks, standing
+from gan_jax.runner import devices, echoes, ending, growth, processes, signals, sinks, standing
 from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
@@ -149,17 +149,18 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()
   with devices.undisturbed(progress.say):
-    groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
-      found = inputs.load(study, manifest, groups, progress.say)
+      found = inputs.load(study, manifest, configs, progress.say)
     processes.agree(stop)
     stop.check()
+    if manifest and found.growth.grows:
+      progress.say(f"{study} grows: it {found.growth}")
     if dry:
       outline.tell(study, found.groups, found.states, progress.say)
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     with _written(study), standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
-      if finished:
+      if finished and not found.growth.grows:
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
         with sinks.following(asked.log if processes.leads() else (), study, progress) as following:
@@ -215,7 +216,7 @@ def _train(
   for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
     if warning:
       progress.say(f"warning: {warning}")
-  if manifest is None:
+  if manifest is None or found.growth.grows:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     data = {group.name: inputs.described(group, found) for group in groups}
     told: dict[str, Any] = {
@@ -224,9 +225,10 @@ def _train(
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
-    manifest = describe(asked.description, study.name, groups, meanings, data, **told)
+    described = describe(asked.description, study.name, groups, meanings, data, **told)
+    manifest = growth.manifest(manifest, described, found.growth)
     if processes.leads():
-      runs.write_manifest(study, manifest)
+      growth.write(study, manifest, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
