@@ -1,0 +1,169 @@
+"""A study that is started as a process, stopped and judged: what all faults share.
+
+A fault is done to a copy of a started study, and the same command then goes on. Its evidence is every table, picture and
+best generator byte for byte, the digests of the last state, and the comparison table. It must be the undisturbed one's.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+LIMIT = 600.0  # seconds after which a process counts as hung
+POLL = 0.002  # seconds between two looks
+TABLES = ("rows", "quality", "samples", "best")
+
+
+class Program(NamedTuple):
+  """How a study and a report are called, and how a study's comparison table is read."""
+
+  sweep: Sequence[str]  # then CONFIG --out DIR
+  report: Sequence[str]  # then DIR
+  environment: Mapping[str, str]
+  table: Callable[[Path], str]
+
+
+class Bench(NamedTuple):
+  """What a fault is given."""
+
+  program: Program
+  folder: Path  # everything that is written lies below it
+  config: Path
+  whole: Path  # the undisturbed study
+  started: Path  # one that was killed after its second checkpoint
+  seconds: float  # that an undisturbed launch takes
+  random: random.Random
+  say: Callable[[str], None]
+
+
+class Row(NamedTuple):
+  """One line of the table."""
+
+  fault: str
+  tried: int
+  survived: int
+  detail: str
+
+  @property
+  def holds(self) -> bool:
+    return 0 < self.tried == self.survived
+
+
+class Launch(NamedTuple):
+  process: subprocess.Popen
+  output: Path  # its two streams are OUTPUT.out and OUTPUT.err
+  begun: float
+
+
+class Ended(NamedTuple):
+  code: int  # negative: killed by that signal
+  said: str
+  error: str
+  seconds: float
+
+
+def launch(bench: Bench, study: Path, *arguments: str, config: Path | None = None) -> Launch:
+  """Start or continue `study`."""
+  return start(bench, [*bench.program.sweep, str(config or bench.config), "--out", str(study), *arguments], study)
+
+
+def start(bench: Bench, command: Sequence[str], study: Path) -> Launch:
+  """Start a process that works on `study`; what it says is kept beside the study."""
+  study.parent.mkdir(parents=True, exist_ok=True)
+  output = study.parent / f"launch-{len(list(study.parent.glob('launch-*.out')))}"
+  with output.with_suffix(".out").open("wb") as said, output.with_suffix(".err").open("wb") as error:
+    process = subprocess.Popen(
+      command,
+      stdin=subprocess.DEVNULL,
+      stdout=said,
+      stderr=error,
+      env=dict(bench.program.environment),
+      cwd=bench.folder,
+      preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # `nohup` would hand down that it is ignored
+    )
+  return Launch(process, output, time.monotonic())
+
+
+def finish(started: Launch, limit: float = LIMIT) -> Ended:
+  """Wait for the end. A process that does not end within `limit` seconds is killed, which is its code."""
+  try:
+    started.process.wait(limit)
+  except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+    started.process.kill()
+    started.process.wait()
+    if isinstance(error, KeyboardInterrupt):
+      raise
+  said, error_text = (started.output.with_suffix(s).read_text("utf-8", "replace") for s in (".out", ".err"))
+  return Ended(started.process.returncode, said, error_text, time.monotonic() - started.begun)
+
+
+def until(started: Launch, condition: Callable[[], bool], limit: float = LIMIT) -> bool:
+  """Wait until `condition` holds; False if the process ended before."""
+  end = time.monotonic() + limit
+  while started.process.poll() is None and time.monotonic() < end:
+    if condition():
+      return started.process.poll() is None
+    time.sleep(POLL)
+  return False
+
+
+def steps(study: Path) -> list[int]:
+  """The steps of the checkpoints on disk."""
+  return sorted(int(path.name) for path in study.glob("checkpoints/*/*") if path.name.isdecimal())
+
+
+def copy(bench: Bench, name: str, source: Path | None = None) -> Path:
+  """A copy of the started study in a folder of its own. All copies have the same name, which their tables show."""
+  shutil.copytree(source or bench.started, study := bench.folder / name / "study")
+  return study
+
+
+def done(bench: Bench, study: Path, holds: bool) -> None:
+  """Remove a copy, unless it is wanted as evidence of what went wrong. It was made by this command."""
+  if holds:
+    shutil.rmtree(bench.folder / study.relative_to(bench.folder).parts[0])
+
+
+def contents(study: Path) -> dict[str, str]:
+  """The digest of every regular file, by its path in the study."""
+  found = (path for path in sorted(study.rglob("*")) if path.is_file())
+  return {str(path.relative_to(study)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def evidence(bench: Bench, study: Path) -> dict[str, str]:
+  """What must be equal to the bit, by name."""
+  found = {name: digest for name, digest in contents(study).items() if name.split(os.sep)[0] in TABLES}
+  for group in sorted(study.glob("checkpoints/*")):
+    last = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0)
+    meta = json.loads((group / str(last) / "meta" / "metadata").read_text())
+    found[f"state of {group.name} after {last} steps"] = json.dumps(meta["leaves"], sort_keys=True)
+  return found | {"the comparison table": bench.program.table(study)}
+
+
+def wrong(bench: Bench, study: Path, ended: Ended) -> str:
+  """Why a study that should be whole is not the undisturbed one; '' if it is, to the bit."""
+  if ended.code != 0:
+    return f"exit code {ended.code}: {(ended.error.strip().splitlines() or ['without a word'])[-1][:160]}"
+  try:
+    found, expected = evidence(bench, study), evidence(bench, bench.whole)
+  except (OSError, ValueError, KeyError) as error:
+    return f"cannot be read: {str(error)[:160]}"
+  different = [name for name in dict.fromkeys([*expected, *found]) if found.get(name) != expected.get(name)]
+  return f"differs in {different[0]} and {len(different) - 1} more" if different else ""
+
+
+def one_sentence(ended: Ended) -> bool:
+  """Whether it ended as an error should: code 1 or 2, one line, no stack trace."""
+  return ended.code in (1, 2) and ended.error.startswith("error: ") and ended.error.strip().count("\n") == 0
+
+
+def told(reasons: Sequence[str], otherwise: str) -> str:
+  """The detail of a row: the first reasons why something failed, or what there is to say otherwise."""
+  return "; ".join(dict.fromkeys(reasons[:2])) or otherwise
