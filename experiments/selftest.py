@@ -24,6 +24,7 @@ from .faults import bench, damage, hostile, stops
 from .sweep import Parser, place
 
 HEALTHY = 2  # members beside the one that diverges
+# Its checkpoints are three, as many as are kept, so that none of them may disappear.
 CONFIG = """\"\"\"A study to be disturbed. {mark} ../../outside\"\"\"
 
 
@@ -32,7 +33,7 @@ def get_config():
     "dataset": "ring",
     "model_options": {{"generator_width": 16, "discriminator_width": 16, "depth": 1}},
     "latent_size": 2, "batch_size": 16, "steps": 600, "probe_every": 20, "evaluate_every": 100,
-    "checkpoint_every": 100, "evaluation_samples": 200,
+    "checkpoint_every": 200, "evaluation_samples": 200,
   }}
 
 

@@ -44,14 +44,18 @@ def judged(bench: Bench, study: Path, before: dict[str, str], damaged: Sequence[
   if lost:
     return str(ended.code), f"{lost[0]} was deleted"
   if ended.code == 0:
-    return "healed", wrong(bench, study, ended)
+    return "healed", wrong(bench, study, ended, exact=False)
   return str(ended.code), unequal(bench, before, after, ended)
 
 
 def gone(before: dict[str, str], after: dict[str, str], damaged: Sequence[str]) -> list[str]:
-  """The files whose contents are nowhere any more. Intact checkpoints may go: the last three are kept."""
+  """The files whose contents are nowhere any more: neither in their place nor set aside.
+
+  Not asked of what a launch rightly replaces while it is intact: the status, the page, the best generators.
+  """
   kept = set(after.values())
-  mine = [n for n in before if n in damaged or not (n in REPLACED or n.startswith((".", "checkpoints")))]
+  replaced = [name for name in before if name in REPLACED or name.startswith((".", "best")) or "tmp" in name]
+  mine = [name for name in before if name in damaged or name not in replaced]
   return [name for name in mine if before[name] not in kept and before[name] != hashlib.sha256(b"").hexdigest()]
 
 

@@ -1,11 +1,12 @@
 """Processes that are killed, asked to stop, or started twice; each then goes on to the bits of the undisturbed study."""
 
+import contextlib
 import shutil
 import signal
 import time
 from pathlib import Path
 
-from .bench import Bench, Launch, Row, copy, done, finish, launch, one_sentence, steps, told, until, wrong
+from .bench import Bench, Ended, Launch, Row, copy, done, finish, launch, one_sentence, steps, told, until, wrong
 
 GRACE = 20.0  # seconds that a signal leaves, of the 30 that Slurm gives
 CHAIN = 5  # kills of one study, at most, before it may finish
@@ -13,28 +14,30 @@ ATTEMPTS = 4  # to send something before a study is over
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
-def saving(study: Path) -> bool:
-  """Whether a checkpoint is being written, or was when its process was killed."""
-  return any("tmp" in path.name for path in study.glob("checkpoints/*/*"))
+def torn(study: Path) -> set[tuple[str, int, int]]:
+  """The checkpoints that are being written, or were when their process was killed: name, inode and time."""
+  found = set()
+  for path in study.glob("checkpoints/*/*tmp*"):
+    with contextlib.suppress(FileNotFoundError):  # it was renamed meanwhile
+      found.add((path.name, path.stat().st_ino, path.stat().st_ctime_ns))
+  return found
 
 
-def killed(bench: Bench, study: Path, within: bool) -> bool:
-  """Launch and SIGKILL it at a random moment, or `within` a save; False if it ended before."""
-  pause = bench.random.uniform(0, 0.05 if within else bench.seconds)
+def killed(bench: Bench, study: Path, within: bool) -> tuple[bool, bool]:
+  """Launch and SIGKILL it at a random moment, or `within` a save: whether it still ran, and whether a save was torn."""
+  before = torn(study)
   started = launch(bench, study)
   if within:
-    until(started, lambda: not saving(study))  # what an earlier kill left is removed first
-    until(started, lambda: saving(study))
-  at = time.monotonic() + pause
-  hit = until(started, lambda: time.monotonic() >= at)
+    until(started, lambda: bool(torn(study) - before))
+  hit = lasts(started, bench.random.uniform(0, 0.05 if within else bench.seconds))
   started.process.kill()
-  return finish(started).code == -signal.SIGKILL and hit
+  return finish(started).code == -signal.SIGKILL and hit, bool(torn(study) - before)
 
 
 def kills(bench: Bench, count: int) -> list[Row]:
   """`count` SIGKILLs, every second one within a save, up to five in a row in one study, which then finishes."""
-  reasons, left, number, torn, survived = [], count, 0, 0, 0
-  launches = 0
+  reasons: list[str] = []
+  left, number, launches, within, survived = count, 0, 0, 0, 0
   while left and launches < ATTEMPTS * count:
     study = copy(bench, f"kills-{number}")
     if number % 2:
@@ -42,15 +45,16 @@ def kills(bench: Bench, count: int) -> list[Row]:
     number, chain = number + 1, 0
     while chain < min(CHAIN, left):
       launches += 1
-      if not killed(bench, study, within=launches % 2 == 0):
+      hit, tore = killed(bench, study, within=launches % 2 == 0)
+      if not hit:
         break
-      chain, torn = chain + 1, torn + saving(study)
+      chain, within = chain + 1, within + tore
       bench.say(f"killed {count - left + chain} of {count}")
     reason = wrong(bench, study, finish(launch(bench, study)))
     reasons += [reason] if reason else []
     left, survived = left - chain, survived + chain * (not reason)
     done(bench, study, not reason)
-  detail = f"{torn} within a save; every bit as in the undisturbed study"
+  detail = f"{within} within a save; every bit as in the undisturbed study"
   return [Row("SIGKILL, also during saves", count - left, survived, told(reasons, detail))]
 
 
@@ -71,13 +75,23 @@ def signals(bench: Bench, rounds: int) -> list[Row]:
   return rows
 
 
+def lasts(started: Launch, seconds: float) -> bool:
+  """Whether a process still runs after so many seconds more."""
+  at = time.monotonic() + seconds
+  return until(started, lambda: time.monotonic() >= at)
+
+
+def speaks(started: Launch) -> bool:
+  """Wait for the first line of output: from then on it answers signals."""
+  return until(started, lambda: started.output.with_suffix(".out").stat().st_size > 0)
+
+
 def asked(bench: Bench, study: Path, number: int) -> tuple[float, str]:
   """Seconds until a study left that was sent a signal, and what was wrong with that."""
   for attempt in range(ATTEMPTS):
     started = launch(bench, study)
-    until(started, lambda started=started: started.output.with_suffix(".out").stat().st_size > 0)
-    at = time.monotonic() + bench.random.uniform(0, bench.seconds / 2 ** (attempt + 1))
-    if until(started, lambda at=at: time.monotonic() >= at):
+    speaks(started)
+    if lasts(started, bench.random.uniform(0, bench.seconds / 2 ** (attempt + 1))):
       started.process.send_signal(number)
       sent = time.monotonic()
       ended = finish(started, GRACE)
@@ -108,7 +122,7 @@ def twice(bench: Bench, count: int) -> list[Row]:
   ]
 
 
-def pair(bench: Bench, study: Path):
+def pair(bench: Bench, study: Path) -> tuple[Ended, Ended]:
   """How two launches ended that began together. Where one was over before the other began to write, again."""
   for attempt in range(ATTEMPTS):
     first, second = launch(bench, study), launch(bench, study)
