@@ -18,7 +18,7 @@ class Run(NamedTuple):
   group: str
   member: int
   config: dict[str, Any]
-  status: str  # 'diverged', 'done', 'unfinished' or 'waiting'
+  status: str  # 'diverged', 'stopped', 'done', 'unfinished' or 'waiting'
   last_step: int
   rows: runs.Table
   quality: runs.Table
@@ -45,8 +45,8 @@ class Variant(NamedTuple):
 
   @property
   def counted(self) -> tuple[Run, ...]:
-    """The runs that count in means and bands: all but the diverged ones."""
-    return tuple(run for run in self.runs if run.status != "diverged")
+    """The runs that count in means and bands: all but those that diverged or were stopped."""
+    return tuple(run for run in self.runs if run.status not in ("diverged", "stopped"))
 
 
 class Panel(NamedTuple):
@@ -155,6 +155,8 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
   shown = []
   for index, member in enumerate(members):
     own = [runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in (rows, quality)]
+    end = status.get("stopped", {}).get(member["id"])
+    own = [_until(table, end, table is own[1]) for table in own]
     state, last = runs.run_status(member["config"], member["id"], status)
     shown.append(Run(member["id"], name, index, member["config"], state, last, own[0], own[1], exact, path))
   return shown, runs.gaps(path, group, status, found)

@@ -134,9 +134,14 @@ def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
 
 
 def whole(study: Path, group: Mapping[str, Any]) -> bool:
-  """Whether a group of the manifest is trained to its end and nothing is missing."""
-  complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
-  return bool(complete) and not missing(study, group)
+  """Whether a group of the manifest is trained to its end, or all of it stopped before, and nothing is missing."""
+  status = runs.read_status(study)["groups"].get(group["name"], {})
+  return (bool(status.get("complete")) or stopped(group, status)) and not missing(study, group)
+
+
+def stopped(group: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+  """Whether all runs of a group were stopped (halving.py); `status`: the group's."""
+  return {member["id"] for member in group["members"]} <= status.get("stopped", {}).keys()
 
 
 def confirm(study: Path) -> None:

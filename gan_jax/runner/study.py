@@ -4,6 +4,7 @@ All input is checked before anything is written; then the groups are trained one
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, signals, standing
+from gan_jax.runner import devices, halving, signals, standing
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
@@ -34,6 +35,7 @@ class Asked(NamedTuple):
   begin: Callable[[Any], Mapping[str, Any]] | None = None
   folder: Path = Path()  # the config's folder: user code named by a path or module is looked for there
   roles: Mapping[str, list[str]] = {}  # what the varying fields are for; see settings/roles.py
+  halving: Any = None  # when the worst runs stop; see halving.py
 
 
 def run(
@@ -63,7 +65,8 @@ def run(
   # A single run's directory is named by the run's id, which the defaults of all options are part of.
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
-  asked = Asked(configs, config, description(config), folder=Path(config).parent, roles={} if single else plan.roles)
+  own = {} if single else {"roles": plan.roles, "halving": plan.halving}
+  asked = Asked(configs, config, description(config), folder=Path(config).parent, **own)
   return conduct(asked, default if out is None else out, say, stop, dry)
 
 
@@ -117,7 +120,9 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
+    halved = halving.checked(asked.halving, f"halving() of {asked.source}", configs, asked.roles)
     manifest = standing.existing(study, configs)
+    halving.unchanged(study, manifest, halved)
     each = max(config["batch_devices"] for config in configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
@@ -129,6 +134,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     stop.check()
     if dry:
       outline.tell(study, found.groups, found.states, progress.say)
+      halved.tell(progress.say)
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     standing.prepare(study)
     with runs.writer_lock(study), standing.truthful(study):
@@ -138,7 +144,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       if standing.finished(study, manifest):
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
-        _train(asked, study, manifest, found, progress, stop)
+        _train(asked, study, manifest, found, halved, progress, stop)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
@@ -150,15 +156,15 @@ def _train(
   study: Path,
   manifest: dict[str, Any] | None,
   found: Any,
+  halved: halving.Halving,
   progress: Progress,
   stop: Stop,
 ) -> None:
   """Train the unfinished groups of a study, of which `found` are the inputs; the lock is held."""
   import jax
 
-  from gan_jax import game
   from gan_jax.losses import table
-  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, population
+  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, packing
 
   groups = found.groups
 
@@ -167,12 +173,14 @@ def _train(
   for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
     if warning:
       progress.say(f"warning: {warning}")
+  meanings = found.meanings | evaluation.all_explanations(qualities, groups)
+  halving.measured(halved, meanings)
   if manifest is None:
-    meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     digests = {name: origin.data for name, origin in found.origins.items()}
     told: dict[str, Any] = {
       "defaults": grouping.defaults(groups),
       "roles": asked.roles,
+      "halving": halved.rules,
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
@@ -181,26 +189,36 @@ def _train(
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
+  halved.tell(progress.say)
   last: Any = None  # (group, its program)
-  for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
-    if standing.whole(study, entry):
-      continue
+  for place, until in halving.turns(study, manifest["groups"], halved, progress.say):
+    group, entry, number = groups[place], manifest["groups"][place], place + 1
     dataset, quality = found.datasets[inputs.key(group)], qualities[inputs.measured(group)]
     note(study, group.name, quality.notes)
     try:
       runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       if not _shared(last, group):
-        last = group, population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+        last = group, _compiled(group, dataset, quality)
       program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
+      build = functools.partial(_compiled, dataset=dataset, quality=quality)
+      program = packing.packed(program, group, halving.stopped(study, group.name), build)
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))
       later = sum(len(group.configs) * group.spec.steps for group in groups[number:])
       conduct = loop.Conduct(progress, stop, number, len(groups), later)
-      loop.run_group(study, group, program, found.origins[group.name], conduct)
+      loop.run_group(study, group, program, found.origins[group.name], conduct, until)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
     for gap in standing.missing(study, entry):
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
+
+
+def _compiled(group: Any, dataset: Any, quality: Any) -> Any:
+  """The program of a group, or of a part of one."""
+  from gan_jax import game
+  from gan_jax.runner import population
+
+  return population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
 
 
 def _shared(last: Any, group: Any) -> bool:
