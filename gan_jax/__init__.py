@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
   from gan_jax.core.errors import BadInput, Failure, Stopped
   from gan_jax.core.installation import __version__ as __version__
-  from gan_jax.report.loading import LoadedRun, LoadedStudy, load_study
   from gan_jax.runner.entry import run_study
+  from gan_jax.runner.loading import LoadedRun, LoadedStudy, load_study
 
 __all__ = ["BadInput", "Failure", "LoadedRun", "LoadedStudy", "Stopped", "load_study", "run_study"]
 
@@ -26,10 +26,10 @@ _HOMES = {  # where each name is defined
   "__version__": "gan_jax.core.installation",
   "BadInput": "gan_jax.core.errors",
   "Failure": "gan_jax.core.errors",
-  "LoadedRun": "gan_jax.report.loading",
-  "LoadedStudy": "gan_jax.report.loading",
+  "LoadedRun": "gan_jax.runner.loading",
+  "LoadedStudy": "gan_jax.runner.loading",
   "Stopped": "gan_jax.core.errors",
-  "load_study": "gan_jax.report.loading",
+  "load_study": "gan_jax.runner.loading",
   "run_study": "gan_jax.runner.entry",
 }
 

@@ -242,6 +242,12 @@ def build(spec: Spec, dataset: Dataset) -> Game:
   return assemble(spec, dataset, *both, models.couples_batch(spec, dataset.image_shape, dataset.num_classes))
 
 
+def generator(spec: Spec, image_shape: tuple[int, ...], num_classes: int) -> Player:
+  """The generator of a game, without the data that it is trained on."""
+  player, _ = models.build(spec, image_shape, num_classes)
+  return in_bfloat16(player) if spec.precision == "bfloat16" else player
+
+
 def uncoupled(spec: Spec) -> str:
   """What to choose instead of a discriminator that couples the examples of a batch."""
   if "discriminator_norm" in models.get(spec.model).options:

@@ -66,7 +66,7 @@ class Generator(nn.Module):
       shared = table(one_hot(labels, self.num_classes, dtype=noise.dtype), train)
       parts = [jnp.concatenate([shared, part], axis=-1) for part in parts]
     x = self.form.linear(height * width * self.channels[0], name="first")(first, train)
-    x = x.reshape(len(x), height, width, self.channels[0])
+    x = x.reshape(x.shape[0], height, width, self.channels[0])
     for features, part in zip(self.channels[1:], parts, strict=True):
       x = UpBlock(features, self.form, start_at_zero=False)(x, part, train)
       if min(x.shape[1:3]) in self.attention:

@@ -58,7 +58,7 @@ class ConditionalNorm(nn.Module):
     init = nn.initializers.zeros if self.start_at_zero else self.form.init()
     x = Norm(self.form.norm, affine=False)(x, train)
     scale, shift = (
-      Linear(x.shape[-1], init, False, self.form.spectral, name=name)(condition, train).reshape(len(x), 1, 1, -1)
+      Linear(x.shape[-1], init, False, self.form.spectral, name=name)(condition, train).reshape(x.shape[0], 1, 1, -1)
       for name in ("scale", "shift")
     )
     return (1 + scale) * x + shift

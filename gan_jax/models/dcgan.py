@@ -57,7 +57,7 @@ class Generator(nn.Module):
     height, width = base(self.image_shape, stages)
     x = LatentInput(self.conditional, self.num_classes)(noise, labels)
     x = nn.Dense(height * width * self.width, kernel_init=weights(RELU_GAIN))(x)
-    x = x.reshape(len(x), height, width, self.width)
+    x = x.reshape(x.shape[0], height, width, self.width)
     x = nn.relu(Norm("layer")(x, train))
     for features in channels(self.width, stages)[1:]:
       x = nn.relu(Norm("layer")(UpConvolution(features, self.convolution, RELU_GAIN)(x), train))

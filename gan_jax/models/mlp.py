@@ -44,7 +44,7 @@ class Generator(nn.Module):
     for _ in range(self.depth):
       x = nn.relu(nn.Dense(self.width, kernel_init=weights(RELU_GAIN))(x))
     x = nn.Dense(math.prod(self.image_shape), kernel_init=weights(LINEAR_GAIN))(x)
-    x = x.reshape((len(x), *self.image_shape))
+    x = x.reshape((x.shape[0], *self.image_shape))
     # Pixels lie in [-1, 1]; points can lie anywhere in the plane.
     return jnp.tanh(x) if len(self.image_shape) == 3 else x
 

@@ -56,7 +56,7 @@ class Generator(nn.Module):
     for _ in range(self.depth):
       x = nn.relu(Norm("batch")(nn.Dense(self.width, use_bias=False, kernel_init=init)(x), train))
     x = nn.Dense(math.prod(self.image_shape), kernel_init=init)(x)
-    x = x.reshape((len(x), *self.image_shape))
+    x = x.reshape((x.shape[0], *self.image_shape))
     return jnp.tanh(x) if len(self.image_shape) == 3 else x
 
 

@@ -87,7 +87,7 @@ class Generator(nn.Module):
     height, width = (side >> (len(self.widths) - 1) for side in self.image_shape[:2])
     x = LatentInput(self.conditional, self.num_classes, max(1, self.num_classes) ** -0.5)(noise, labels)
     basis = self.param("basis", weights(1.0, fan_in=1), (1, height, width, self.widths[0]))
-    x = basis * pointwise(self.widths[0])(x, train).reshape(len(x), 1, 1, -1)
+    x = basis * pointwise(self.widths[0])(x, train).reshape(x.shape[0], 1, 1, -1)
     for stage, features in enumerate(self.widths):
       if stage:
         x = smooth_up(x if x.shape[-1] == features else pointwise(features)(x, train))

@@ -97,7 +97,7 @@ class Generator(nn.Module):
     condition = one_hot(labels, self.num_classes, dtype=noise.dtype) if self.conditional and normed else None
     x = LatentInput(self.conditional and not normed, self.num_classes)(noise, labels)
     x = self.form.linear(height * width * self.channels[0], name="first")(x, train)
-    x = x.reshape(len(x), height, width, self.channels[0])
+    x = x.reshape(x.shape[0], height, width, self.channels[0])
     for features in self.channels[1:]:
       x = UpBlock(features, self.form)(x, condition, train)
       if min(x.shape[1:3]) in self.attention:

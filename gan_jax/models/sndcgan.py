@@ -53,7 +53,7 @@ class Generator(nn.Module):
     x = LatentInput(self.conditional and not normed, self.num_classes)(noise, labels)
     x = self.form.linear(height * width * self.width)(x, train)
     # Each unit of this layer has statistics of its own, as in compare_gan: it is normalised before it becomes a map.
-    x = norm(x.reshape(len(x), 1, 1, -1)).reshape(len(x), height, width, self.width)
+    x = norm(x.reshape(x.shape[0], 1, 1, -1)).reshape(x.shape[0], height, width, self.width)
     for stage in range(1, stages + 1):
       x = norm(self.form.conv(max(1, self.width >> stage), "transposed", gain=1.0)(x, train))
     return jnp.tanh(self.form.conv(self.image_shape[2], gain=1.0)(x, train))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_jax import runs
 from gan_jax.report import facts, glossary, ranking, records, search_page, selection, verdicts, wording, words
-from gan_jax.report.comparison import Comparison, compare
+from gan_jax.report.comparison import Comparison, compare, last_value
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.search import search
 
@@ -35,7 +37,10 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
   from gan_jax.report import loss_cards, styles
 
   read = records.opened(study)
+  script = (Path(__file__).parent / "page.js").read_text("utf-8")
   text = _template().render(
+    script=Markup(script),
+    script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     sheet=Markup((Path(__file__).parent / "page.css").read_text("utf-8").rstrip()),
     intro=INTRO,
     title=str(read.manifest["study"]),
@@ -46,6 +51,8 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
     panels=[parts(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read)[: selection.LINES],
     diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
+    stopped=_stopped(read)[: selection.LINES],
+    stopped_left_out=max(len(_stopped(read)) - selection.LINES, 0),
     losses=loss_cards.shown(read, styles.of_losses(read)),
     drawn=Markup,
     chapters=words.CHAPTERS,
@@ -123,7 +130,9 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "title": panel.title,
     "anchor": f"panel-{number}",
     "number": number,
-    "story": " ".join([story.compared(panel), *searched.findings()] if searched else story.story(comparison)),
+    "story": " ".join(
+      [story.tuned(panel, searched.search), *searched.findings()] if searched else story.story(comparison)
+    ),
     "findings": [] if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
@@ -160,7 +169,7 @@ def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any
   drawn = pictures.pictures(best, found, classes)
   return {
     "pictures": [(picture, markup(picture.svg)) for picture in drawn],
-    "films": film.reels(chosen, found, classes),
+    "films": film.reels(chosen, found, classes, pictures.real_data(best, found)),
     "by_class": bool(classes),
   }
 
@@ -173,6 +182,21 @@ def _diverged(study: Study) -> list[tuple[str, str, str, int, int]]:
     for variant in panel.variants
     for run in variant.runs
     if run.status == "diverged"
+  ]
+
+
+def _stopped(study: Study) -> list[tuple[str, str, str, int, int, str]]:
+  """(id, panel, label, seed, step, last quality) of each run that halving stopped, those that went farthest first."""
+  found = [
+    (run.last_step, run.id, panel.title, variant.label, run.seed, last_value(run))
+    for panel in study.panels
+    for variant in panel.variants
+    for run in variant.runs
+    if run.status == "stopped"
+  ]
+  return [
+    (run, panel, label, seed, step, f"{value[0]} {wording.number(value[1])}" if value else "–")
+    for step, run, panel, label, seed, value in sorted(found, key=lambda one: -one[0])
   ]
 
 

@@ -56,11 +56,16 @@ def pictures(chosen: Sequence[Chosen], found: Frames, classes: Mapping[str, int]
       diverged = ", diverged" if run.status == "diverged" else ""
       which = f"{what}: seed {run.seed}" if what else f"seed {run.seed}"
       drawn.append((variant.label, f"{which}, step {step:,}{diverged}", look, samples, classes.get(run.group, 0)))
-  real = next((x for _, run, _, _ in chosen if found.get(run.id) and (x := _real(*run.place)) is not None), None)
+  real = real_data(chosen, found)
   if real is not None:
     drawn.insert(0, ("real data", "", None, real, 0))
   area = next((box(samples) for *_, samples, _ in drawn if samples.ndim == 2), None)
   return [_picture(*one, area) for one in drawn]
+
+
+def real_data(chosen: Sequence[Chosen], found: Frames) -> np.ndarray | None:
+  """Examples of the data [n, ...] that the chosen runs should imitate."""
+  return next((x for _, run, _, _ in chosen if found.get(run.id) and (x := _real(*run.place)) is not None), None)
 
 
 def frames(members: Sequence[Run], count: int) -> dict[str, list[tuple[int, np.ndarray]]]:

@@ -14,6 +14,7 @@ from gan_jax.core.errors import plural
 from gan_jax.report import selection, statistics, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.records import Panel, Run
+from gan_jax.report.search import Search
 from gan_jax.settings import labels
 
 # Why a gradient vanished, by the factor that fell most.
@@ -33,7 +34,6 @@ def story(comparison: Comparison) -> list[str]:
 
 def compared(panel: Panel) -> str:
   """What was compared, on what: `7 losses were compared on the data digits: 35 runs of mlp networks, 5 seeds each ...`."""
-  members = [run for variant in panel.variants for run in variant.runs]
   fields = labels.varying([variant.config for variant in panel.variants])
   count = len(panel.variants)
   if count == 1:
@@ -44,6 +44,20 @@ def compared(panel: Panel) -> str:
     what = f"{count:,} settings were compared, which differ in {selection.named(fields)},"
   seeds = {len(variant.runs) for variant in panel.variants}
   each = f"{plural(next(iter(seeds)), 'seed')} each" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)} seeds each"
+  return _in_common(panel, what, each)
+
+
+def tuned(panel: Panel, found: Search) -> str:
+  """The same of settings that were tuned: `16 losses were compared, each with 16 draws of its rates ...`."""
+  count, draws = len(found.entries), {len(entry.draws) for entry in found.entries}
+  each = f"{plural(min(draws), 'draw')} each" if len(draws) == 1 else f"{min(draws)} to {max(draws)} draws each"
+  things = "losses" if found.compared == ("loss",) else "settings"
+  what = f"{count:,} {things} were tuned and compared" if count > 1 else "One setting was tuned"
+  return _in_common(panel, what, each)
+
+
+def _in_common(panel: Panel, what: str, each: str) -> str:
+  members = [run for variant in panel.variants for run in variant.runs]
   how = [plural(len(members), "run"), each] if len(members) > 1 else ["one run"]
   how += _shared(members, "steps", lambda steps: f"{steps:,} steps")
   how += _shared(members, "penalty", lambda name: f"penalty {name}" if name != "none" else "no penalty")
@@ -76,7 +90,9 @@ def _judged(comparison: Comparison) -> list[str]:
   tested = [row for row in ranked if row.versus is not None and row.versus.n > 1]
   if not tested:
     return [*said, _untested(ranked, comparison)]
-  return [*said, _first(ranked[0], comparison), *_against(tested, ranked[0], comparison)]
+  untested = [row.variant.label for row in comparison.rows if row not in tested and not row.is_baseline]
+  left = [f"Too few seeds learnt to compare {_and(untested)}."] if untested else []
+  return [*said, _first(ranked[0], comparison), *_against(tested, ranked[0], comparison), *left]
 
 
 def _start(comparison: Comparison) -> str:
@@ -99,7 +115,9 @@ def _value(row: Row, comparison: Comparison) -> str:
 
 
 def _untested(ranked: Sequence[Row], comparison: Comparison) -> str:
-  order = selection.named([f"{row.variant.label} {_value(row, comparison)}" for row in ranked])
+  assert comparison.quality is not None
+  metric = comparison.quality.metric
+  order = selection.named([f"{row.variant.label} {wording.number(row.finals[metric].mean)}" for row in ranked])
   if max(len(row.variant.runs) for row in ranked) == 1:
     why = "Each has one run, so it cannot be said whether a difference is chance: no winner is named"
   elif comparison.no_baseline:
@@ -180,13 +198,13 @@ def _died(comparison: Comparison) -> list[str]:
   """Which runs failed, by what sign, and which factor of the gradient was the cause."""
   rows = comparison.rows
   gone = [
-    f"{row.statuses['diverged']} of {row.variant.label}'s {plural(len(row.variant.runs), 'run')}"
+    f"{_share(row.statuses['diverged'], len(row.variant.runs))} of {row.variant.label}"
     for row in rows
     if row.statuses["diverged"]
   ]
-  poor = [f"{row.failed} of {row.variant.label}'s {len(row.variant.runs)}" for row in rows if row.failed]
+  poor = [f"{_share(row.failed, len(row.variant.runs))} of {row.variant.label}" for row in rows if row.failed]
   said = [f"Diverged, and left out of every average: {selection.named(gone)}." if gone else ""]
-  said.append(f"Runs that hardly learnt (their distance did not halve): {selection.named(poor)}." if poor else "")
+  said.append(f"Hardly learnt (the distance did not halve): {selection.named(poor)}." if poor else "")
   said += [_ends(rows)]
   said += _vanished(rows)
   finals = {verdict.final for row in rows for verdict in row.verdicts}
@@ -196,6 +214,10 @@ def _died(comparison: Comparison) -> list[str]:
   elif finals == {"unknown"}:
     said.append("Too little has been measured to say whether a run died.")
   return said
+
+
+def _share(count: int, runs: int) -> str:
+  return f"{count} of {runs} runs" if count < runs else f"all {runs} runs" if runs > 1 else "the run"
 
 
 def _ends(rows: Sequence[Row]) -> str:

@@ -26,6 +26,7 @@ def strips(verdicts: Sequence[Verdict], last: int, name: str) -> str:
       drawn.append(f'<rect x="{x:.1f}" y="{y}" width="{end - x:.1f}" height="{THICK}" fill="{LOOKS[state].colour}"/>')
   return (
     f'<svg role="img" aria-label="{name}" viewBox="0 0 {LENGTH} {height}" preserveAspectRatio="none" '
+    f'data-scales="0 {LENGTH} 0 {max(last, 1)} 0 {height} 0 0 0" '
     f'style="height: {height}px">{"".join(drawn)}</svg>'
   )
 

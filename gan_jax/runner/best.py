@@ -5,7 +5,7 @@ kept are the averaged weights that were measured, and their memory. The best of 
 report it beside the last one, as the report does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from gan_jax.core.errors import BadInput
-from gan_jax.core.files import read_arrays, write_arrays
+from gan_jax.core.files import Damaged, read_arrays, write_arrays
+from gan_jax.core.table import Table
 from gan_jax.report.comparison import QUALITIES
 
 
@@ -55,23 +56,69 @@ def better(old: Best, step: int, columns: Mapping[str, np.ndarray], generator: C
   return Best(np.where(won, step, old.step), np.where(won, value, old.value), kept)
 
 
-def place(study: Path, group: str) -> Path:
-  return study / "best" / f"{group}.npz"
+def place(study: Path, group: str, run: str) -> Path:
+  """The file of one run, so that a run's generator can be read alone, and is written only where it has changed."""
+  return study / "best" / group / f"{run}.npz"
 
 
-def write(study: Path, group: str, best: Best) -> None:
-  leaves = {f"leaf_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(best.generator))}
-  write_arrays(place(study, group), step=best.step, value=best.value, **leaves)
+def write(study: Path, group: str, ids: Sequence[str], best: Best, on_disk: np.ndarray) -> None:
+  """Write the runs whose best step is not the one in `on_disk` [members]."""
+  for member, run in enumerate(ids):
+    if best.step[member] != on_disk[member]:
+      own = {f"leaf_{i}": leaf[member] for i, leaf in enumerate(jax.tree.leaves(best.generator))}
+      value = {"run": np.asarray(run), "step": best.step[member], "value": best.value[member]}
+      write_arrays(place(study, group, run), **value, **own)
 
 
-def read(study: Path, group: str, like: Best) -> Best:
-  """What `write` wrote; `like`, which gives the structure, where there is nothing, or nothing of these shapes."""
-  try:
-    found = read_arrays(place(study, group))
-    leaves, structure = jax.tree.flatten(like.generator)
-    own = [found[f"leaf_{i}"] for i in range(len(leaves))]
-    read_back = Best(found["step"], found["value"], jax.tree.unflatten(structure, own))
-  except (BadInput, KeyError):  # none yet, or damaged: evaluations to come are kept
-    return like
-  same = [x.shape == y.shape for x, y in zip(jax.tree.leaves(read_back), jax.tree.leaves(like), strict=True)]
-  return read_back if all(same) else like
+def load(study: Path, group: str, run: str, like: Any) -> tuple[int, float, Any]:
+  """(step, value, generator) of one run; `like` is a generator of its shapes and dtypes.
+
+  Raises:
+    Damaged: the checksum of an array is wrong, or it is of another run, or of other shapes.
+    BadInput: there is none.
+    OSError: the machine could not read it.
+  """
+  path = place(study, group, run)
+  found = read_arrays(path)
+  leaves, structure = jax.tree.flatten(like)
+  own = [found.get(f"leaf_{i}") for i in range(len(leaves))]
+  if str(found.get("run")) != run or not {"step", "value"} <= found.keys():
+    raise Damaged(path, f"expected the best generator of run {run}")
+  for leaf, expected in zip(own, leaves, strict=True):
+    if leaf is None or (leaf.shape, leaf.dtype) != (expected.shape, expected.dtype):
+      raise Damaged(path, f"expected an array {expected.dtype} {list(expected.shape)}")
+  return int(found["step"]), float(found["value"]), jax.tree.unflatten(structure, own)
+
+
+def read(study: Path, group: str, ids: Sequence[str], until: int, blank: Best) -> tuple[Best, dict[Path, str]]:
+  """(what `write` wrote of steps up to `until`, {damaged file: what is wrong with it}).
+
+  A generator of a later step, which a killed process may leave, is measured again when the training gets there.
+  """
+  step, value, damaged = blank.step.copy(), blank.value.copy(), {}
+  generator = jax.tree.map(np.copy, blank.generator)
+  for member, run in enumerate(ids):
+    try:
+      found = load(study, group, run, jax.tree.map(lambda x: x[0], blank.generator))
+    except Damaged as error:
+      damaged[error.path] = error.reason
+      continue
+    except BadInput:  # none yet
+      continue
+    if found[0] <= until:
+      step[member], value[member] = found[:2]
+      jax.tree.map(lambda all_of, own, at=member: np.copyto(all_of[at, ...], own), generator, found[2])
+  return Best(step, value, generator), damaged
+
+
+def lost(best: Best, table: Table, until: int) -> set[int]:
+  """The steps at which the runs without a best generator measured best, by a table of quality [rows, members]."""
+  measure = ranked(table.columns)
+  missing = np.flatnonzero(best.step < 0)
+  if measure is None or not missing.size:
+    return set()
+  name, sign = measure
+  there = table.steps <= until
+  score = sign * np.asarray(table.columns[name], np.float64)[there][:, missing]
+  score[~np.isfinite(score)] = np.inf
+  return {int(table.steps[there][column.argmin()]) for column in score.T if np.isfinite(column).any()}

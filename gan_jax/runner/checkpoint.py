@@ -136,7 +136,23 @@ def restore_step(directory: Path, step: int, template: Any, facts: Mapping[str, 
   """The state of one checkpoint. Raises `files.Damaged`; `BadInput` and `OSError` as `restore`."""
   path = directory / str(step)
   stored = _read_meta(path, template, facts)["leaves"]
-  state = _load(path, "state", ocp.args.StandardRestore(template))
+  return _verified(path, _load(path, "state", ocp.args.StandardRestore(template)), stored)
+
+
+def restore_part(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) -> Any:
+  """Some leaves of one checkpoint, as numpy arrays; only they are read and verified. Raises as `restore_step`.
+
+  `template` has named tuples with some of the state's fields in the place of the state's own.
+  """
+  path = directory / str(step)
+  stored = _read_meta(path, template, facts, whole=False)["leaves"]
+  as_numpy = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), template)
+  part = ocp.args.PyTreeRestore(item=template, restore_args=as_numpy, partial_restore=True)
+  return _verified(path, _load(path, "state", part), {name: stored[name] for name in leaves(template, digests=False)})
+
+
+def _verified(path: Path, state: Any, stored: Leaves) -> Any:
+  """The state, if its leaves are those that were `stored`. Raises `files.Damaged`."""
   found = leaves(state)
   wrong = [leaf for leaf in stored if found.get(leaf) != stored[leaf]]
   if wrong:
@@ -150,8 +166,11 @@ def origin(directory: Path, step: int, template: Any, facts: Mapping[str, Any]) 
   return found
 
 
-def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-  """The `meta` of a checkpoint. Raises `files.Damaged`, and `BadInput` where it is not the expected one."""
+def _read_meta(path: Path, template: Any, facts: Mapping[str, Any], whole: bool = True) -> dict[str, Any]:
+  """The `meta` of a checkpoint. Raises `files.Damaged`, and `BadInput` where it is not the expected one.
+
+  Without `whole` the state may have leaves that the template has not.
+  """
   meta = _load(path, "meta", ocp.args.JsonRestore())
   if isinstance(meta, dict) and "digests" in meta and "format" not in meta:
     raise BadInput(f"checkpoint {path} is of format 1, of an earlier version: expected format {FORMAT}; see --out")
@@ -159,7 +178,9 @@ def _read_meta(path: Path, template: Any, facts: Mapping[str, Any]) -> dict[str,
     raise files.Damaged(path, "its meta does not have the digest that it carries")
   if meta.get("format") != FORMAT:
     raise BadInput(f"checkpoint {path} is of format {meta.get('format')}: expected format {FORMAT}; see --out")
-  found = _difference(meta["facts"], dict(facts)) or _leaf_difference(meta["leaves"], leaves(template, digests=False))
+  here = leaves(template, digests=False)
+  there = {name: leaf for name, leaf in meta["leaves"].items() if whole or name in here}
+  found = _difference(meta["facts"], dict(facts)) or _leaf_difference(there, here)
   if found:
     raise BadInput(f"checkpoint {path} does not fit this command and is left as it is: {found}; choose another --out")
   return meta

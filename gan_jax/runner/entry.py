@@ -7,8 +7,8 @@ from typing import Any
 
 from gan_jax.core import installation, paths
 from gan_jax.core.errors import BadInput
-from gan_jax.report.loading import LoadedStudy, load_study
 from gan_jax.runner import standing, study
+from gan_jax.runner.loading import LoadedStudy, load_study
 from gan_jax.settings import config_file, sweeps
 
 

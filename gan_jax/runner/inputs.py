@@ -74,6 +74,12 @@ def load(
   return found
 
 
+def described(group: Group, found: Inputs) -> dict[str, Any]:
+  """What a manifest says of a group's data. With it the trained generator can be built where the data are not."""
+  shape = [int(length) for length in found.datasets[key(group)].image_shape]
+  return {"sha256": found.origins[group.name].data, "shape": shape}
+
+
 def _check(group: Group, dataset: Dataset) -> None:
   """Raises `BadInput` for a group that is too large however it is divided, or that its data or devices do not fit."""
   rows = mesh.build(group.spec, len(group.configs)).mesh.devices.shape[0]

@@ -33,7 +33,7 @@ def describe(
   name: str,
   groups: Sequence[Any],
   meanings: Mapping[str, str],
-  digests: Mapping[str, str] | None = None,
+  data: Mapping[str, Mapping[str, Any]] | None = None,
   tables: Sequence[str] = runs.TABLES,
   defaults: Mapping[str, Any] | None = None,
   roles: Mapping[str, list[str]] | None = None,
@@ -48,7 +48,8 @@ def describe(
     name: of the study.
     groups: `grouping.Group`s.
     meanings: one line of explanation for each metric, by name.
-    digests: digest of each group's dataset, by the group's name; without them, data are not compared on resuming.
+    data: of each group's dataset, by the group's name, its digest `sha256` and the `shape` of an example; without them, data
+      are not compared on resuming.
     tables: the tables of `runs.TABLES` that a complete group has.
     defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`; labels leave them out.
     roles: what the varying fields are for, `{"compared": [field, ...], "drawn", "repeated"}`; {}: the config does not say.
@@ -73,7 +74,7 @@ def describe(
         "name": group.name,
         "tables": list(tables),
         **({"classes": classes[group.name]} if classes else {}),
-        **({"data": {"sha256": digests[group.name]}} if digests else {}),
+        **({"data": dict(data[group.name])} if data else {}),
         "members": [{"id": i, "config": dict(c)} for i, c in zip(group.ids, group.configs, strict=True)],
       }
       for group in groups

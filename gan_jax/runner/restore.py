@@ -8,7 +8,7 @@ Nothing is compiled or trained here: `runner.study` does that.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -20,7 +20,6 @@ from gan_jax.core.types import GanState
 from gan_jax.data import Dataset
 from gan_jax.game import outside
 from gan_jax.game.rules import Game
-from gan_jax.runner import best as best_of
 from gan_jax.runner import checkpoint, resume
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.grouping import group as grouped
@@ -50,40 +49,31 @@ def group(study: Path, name: str, step: int | None = None, folder: Path = Path()
       other data, of the user's code before a change, or of another version of the program.
     OSError: the machine could not read it.
   """
-  entries = {entry["name"]: entry for entry in runs.read_manifest(study)["groups"]}
-  if name not in entries:
-    raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
-  configs = [member["config"] for member in entries[name]["members"]]
-  (found,) = grouped(outside.enter(configs, folder))
-  found = found._replace(name=name)
+  found, _ = entry(study, name, folder)
   dataset = data.load(found.spec.dataset, **dict(found.spec.dataset_options))
   game = game_lib.build(found.spec, dataset)
   at = found.spec.steps if step is None else step
   directory = study / "checkpoints" / name
   there = checkpoint.steps(directory)
   if at not in there:
-    raise BadInput(f"{study} expected a checkpoint of {name} at step {at:,}, found {_listed(there)}")
+    raise BadInput(f"{study} expected a checkpoint of {name} at step {at:,}, found {listed(there)}")
   facts = resume.facts(found, resume.Origin(data.digest(dataset), {}))
   try:
     state = checkpoint.restore_step(directory, at, resume.template(found, game), facts)
   except Damaged as error:
-    rest = _listed([other for other in there if other != at])
+    rest = listed([other for other in there if other != at])
     raise BadInput(f"{error}; besides it {study} has {rest} of {name}") from error
   return Restored(found, dataset, game, state)
 
 
-def best(study: Path, name: str, folder: Path = Path()) -> best_of.Best:
-  """The generator with which each run of a group measured best, its step and its value.
-
-  Raises:
-    BadInput: as `group` does, or where none is kept.
-  """
-  found = group(study, name, folder=folder)
-  blank = best_of.blank((found.state.gen_ema, found.state.memory.average), len(found.group.configs))
-  kept = best_of.read(study, name, blank)
-  if (kept.step < 0).all():
-    raise BadInput(f"{study} expected the best generators of {name} in {best_of.place(study, name)}, found none")
-  return kept
+def entry(study: Path, name: str, folder: Path = Path()) -> tuple[Group, dict[str, Any]]:
+  """(a group of a study, its entry in the manifest). Raises `BadInput` where there is no such study or group."""
+  entries = {entry["name"]: entry for entry in runs.read_manifest(study)["groups"]}
+  if name not in entries:
+    raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
+  configs = [member["config"] for member in entries[name]["members"]]
+  (found,) = grouped(outside.enter(configs, folder))
+  return found._replace(name=name), entries[name]
 
 
 def member(found: Restored, index: int) -> tuple[Hypers, GanState]:
@@ -92,5 +82,6 @@ def member(found: Restored, index: int) -> tuple[Hypers, GanState]:
   return hypers, state
 
 
-def _listed(steps: list[int]) -> str:
+def listed(steps: list[int]) -> str:
+  """The steps of checkpoints, for a message."""
   return f"those at {', '.join(f'{step:,}' for step in steps)}" if steps else "none"

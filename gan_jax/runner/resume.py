@@ -67,7 +67,8 @@ class Writer:
     self.seconds = float(entry.get("seconds", 0.0))
     self.complete = bool(entry.get("complete"))
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
-    self.best: best.Best | None = None
+    self.best: best.Best | None = None  # None: before `recall`
+    self.best_on_disk = np.full(len(group.ids), -1)  # its steps
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = status["groups"].setdefault(self.group.name, {})
@@ -104,13 +105,18 @@ class Writer:
     if runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns)):
       self._differs(f"quality at step {step:,}")
 
+  def recall(self, blank: GanState, until: int) -> None:
+    """Read the best generators up to a step; damaged ones are set aside. `blank` is a state of zeros."""
+    none = best.blank((blank.gen_ema, blank.memory.average), self.program.members)
+    self.best, damaged = best.read(self.study, self.group.name, self.group.ids, until, none)
+    self.best_on_disk = self.best.step
+    _aside(self, damaged)
+
   def _keep(self, state: GanState, step: int, found: Mapping[str, np.ndarray]) -> None:
     """Remember each member's generator if it measured better than all before."""
     members, generator = self.program.members, (state.gen_ema, state.memory.average)
-    if self.best is None:
-      self.best = best.read(self.study, self.group.name, best.blank(generator, members))
     own = lambda: jax.tree.map(lambda x: np.asarray(x)[:members], generator)  # noqa: E731
-    self.best = best.better(self.best, step, found, own)
+    self.best = best.better(self.best or best.blank(generator, members), step, found, own)
 
   def _differs(self, what: str) -> None:
     self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits; the former are set aside")
@@ -127,9 +133,13 @@ class Writer:
     # On one device: of what lies on several, Orbax has each write a part, and compiles a program for every shape.
     own = jax.tree.map(jax.device_put, state)
     origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
-    if kept is not None:
-      best.write(self.study, self.group.name, kept)
+    self.write_best(kept)
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
+
+  def write_best(self, kept: best.Best | None) -> None:
+    if kept is not None:
+      best.write(self.study, self.group.name, self.group.ids, kept, self.best_on_disk)
+      self.best_on_disk = kept.step
 
   def diverged(self, state: GanState) -> dict[str, int]:
     """The step at which each diverged member of a state diverged, by id."""
@@ -169,6 +179,7 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
   had = checkpoint.steps(writer.directory)
   found = checkpoint.restore(writer.directory, blank, facts(group, writer.origin), group.spec.steps, _damaged(writer))
   _tidy(writer)
+  writer.recall(blank, found[0] if found else group.spec.steps * writer.complete)
   if found is None and writer.complete:
     say(f"{group.name}: is complete, and no checkpoint of it is left")
     _repair(writer, blank, group.spec.steps)
@@ -183,6 +194,7 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
   if step < group.spec.steps:
     say(f"{group.name}: resuming at step {step:,} of {group.spec.steps:,}")
   _repair(writer, blank, step)
+  writer.write_best(writer.best)
   return step, program.place(found[1])
 
 
@@ -241,9 +253,11 @@ def _tasks(writer: Writer, step: int) -> list[Task]:
   chunks = [chunk for chunk in plan.of(config) if chunk.last <= step]
   held = set(runs.survey(writer.study, "rows", name).held)
   wanted = {(chunk.first, chunk.last) for chunk in chunks if (chunk.first, chunk.last) not in held}
-  quality = set(runs.survey(writer.study, "quality", name).table.steps.tolist())
+  table = runs.survey(writer.study, "quality", name).table
+  quality = set(table.steps.tolist())
   samples = {at for at, _ in runs.sample_steps(writer.study, name)}
   measured = {at for at in plan.evaluations(config) if at <= step and at not in quality & samples}
+  measured |= best.lost(writer.best, table, step) if writer.best else set()
   wanted |= {(at, at) for at in measured}
   boundaries = {0, step, *(chunk.last for chunk in chunks)}
   sources = [0, *(s for s in checkpoint.steps(writer.directory) if s <= step and s in boundaries)]

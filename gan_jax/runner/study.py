@@ -176,7 +176,7 @@ def _train(
   meanings = found.meanings | evaluation.all_explanations(qualities, groups)
   halving.measured(halved, meanings)
   if manifest is None:
-    digests = {name: origin.data for name, origin in found.origins.items()}
+    data = {group.name: inputs.described(group, found) for group in groups}
     told: dict[str, Any] = {
       "defaults": grouping.defaults(groups),
       "roles": asked.roles,
@@ -184,7 +184,7 @@ def _train(
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
-    manifest = describe(asked.description, study.name, groups, meanings, digests, **told)
+    manifest = describe(asked.description, study.name, groups, meanings, data, **told)
     runs.write_manifest(study, manifest)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")

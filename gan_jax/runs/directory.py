@@ -1,14 +1,16 @@
 """A study's directory: manifest, status, tables and samples, each file written whole and renamed into place. No jax import.
 
     runs/<study>/
-      manifest.json                 what was asked for, written once: every run's full config and id, versions, layout
-      status.json                   the step of each group, which runs diverged and at which step; replaced after each
-      chunk rows/<group>/A-B.npz          diagnostics of steps [A, B): 'step' [rows] and one float32 [rows, members] per
-      metric quality/<group>/A-B.npz       sample quality measured at step A, same columns samples/<group>/S.npz
-      'samples' [members, n, ...] from one fixed noise after S steps samples/<group>/real.npz      'samples' [n, ...] of
-      the data, and 'points' or 'images' as 'kind' checkpoints/<group>/          Orbax; only `checkpoint.py` looks
-      inside set_aside/<time>-<why>/       damaged or obsolete files, at their old paths below that folder; never
-      deleted report.html
+      manifest.json            what was asked for, written once: every run's full config and id, versions, layout
+      status.json              the step of each group, which runs diverged and when; replaced after each chunk
+      rows/<group>/A-B.npz     diagnostics of steps [A, B): 'step' [rows] and one float32 [rows, members] per metric
+      quality/<group>/A-B.npz  sample quality measured at step A, same columns
+      samples/<group>/S.npz    'samples' [members, n, ...] from one fixed noise after S steps
+      samples/<group>/real.npz 'samples' [n, ...] of the data, and 'points' or 'images' as 'kind'
+      checkpoints/<group>/     Orbax; only `checkpoint.py` looks inside
+      best/<group>/<run>.npz   the generator with which the run measured best; see runner/best.py
+      set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
+      report.html
 
 A reader never sees part of a row: a file is complete or absent, and reading verifies the CRC in an `.npz`. Manifest and
 status contain the digest of their contents, and each has a copy (`manifest.copy.json`) that is read where the file is
@@ -45,6 +47,7 @@ from gan_jax.runs.tables import (
   append,
   damaged_samples,
   parts,
+  read_part,
   read_samples,
   read_table,
   row_gaps,
@@ -54,8 +57,9 @@ from gan_jax.runs.tables import (
   write_samples,
 )
 
-__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_samples"]
+__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_part"]
 __all__ += [
+  "read_samples",
   "read_table",
   "sample_steps",
   "set_aside",
@@ -71,7 +75,7 @@ MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
-OWN = (*OUR_JSON, *TABLES, "checkpoints", SET_ASIDE, "lock", "report.html", "error.txt")
+OWN = (*OUR_JSON, *TABLES, "checkpoints", "best", SET_ASIDE, "lock", "report.html", "error.txt")
 # Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
   rf"\.({'|'.join(map(re.escape, (*OUR_JSON, 'report.html')))})\.(\d+\.)?tmp|\.writable|\.\.writable\.tmp"

@@ -1,5 +1,6 @@
 """The report: its statistics against closed forms and scipy, its page against hostile names, holes and divergence."""
 
+import base64
 import html.parser
 import io
 import itertools
@@ -20,6 +21,7 @@ from gan_jax.report import (
   charts,
   factors,
   figures,
+  film,
   lens_map,
   lines,
   phase,
@@ -689,10 +691,10 @@ class Skeleton(html.parser.HTMLParser):
       self.tags.append((tag, tuple(name for name, _ in attributes)))
     self.ids += [value for name, value in attributes if name == "id"]
     self.loose += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
-    self.tip = self.tip or ("class", "tip") in attributes
+    self.tip = self.tip or tag in ("script", "style") or ("class", "tip") in attributes
 
   def handle_endtag(self, tag):
-    self.tip = self.tip and tag != "span"
+    self.tip = self.tip and tag not in ("span", "script", "style")
 
   def handle_data(self, data):
     if not self.tip:
@@ -737,7 +739,7 @@ def test_the_page_is_self_contained_small_and_the_same_again(study, page):
   assert "url(http" not in page
   assert "default-src 'none'" in page
   assert len(skeleton.ids) == len(set(skeleton.ids))
-  assert "<script" not in page
+  assert page.count("<script") == 1  # its own, which the policy names by its digest: see test_browser
   assert page.count("<style") == 1  # a figure's own style sheet would restyle the whole page
   assert {tag for tag, _ in skeleton.tags} >= {"svg", "img", "table", "figure", "details"}
   assert build(study).read_text() == page
@@ -1152,3 +1154,63 @@ def test_findings_say_of_how_many_runs_they_speak(tmp_path):
   ends = next(s for s in others if s.startswith("Verdict"))
   assert "every variant" not in ends
   assert "non_saturating (3 of 5 runs)" in ends
+
+
+# The film
+
+
+def test_a_film_shows_best_and_worst_seed_from_the_first_step_to_the_last(tmp_path):
+  from PIL import Image
+
+  group = [settings.resolve({"steps": 6000, "conditional": True, "loss": LOSSES[0], "seed": s}) for s in range(4)]
+  path = write_study(tmp_path / "s", [group], diverged=((LOSSES[0], 2),))
+  steps = range(0, 6001, 500)
+  for step in steps:  # sample i of run m at this step: a grey of its own
+    grey = step // 100 + 60 * np.arange(4)[:, None] + np.arange(64) % 10
+    runs.write_arrays(
+      path / "samples" / "group-0" / f"{step:09d}.npz",
+      samples=np.broadcast_to(grey[..., None, None], (4, 64, 8, 8)).astype(np.uint8),
+    )
+  study = records.read(path)
+  comparison = compare(study.panels[0])
+  (row,) = comparison.rows
+  distance = {run.seed: records.final(run, "frechet/distance") for run in row.variant.counted}
+  picked = film.chosen(comparison, {row.place: canvas.style(0)})
+  assert [run.seed for *_, run in picked] == [min(distance, key=distance.get), max(distance, key=distance.get)]
+  frames = pictures.frames([run for *_, run in picked], film.FRAMES)
+  best, worst = film.reels(picked, frames, {"group-0": 10}, None)
+  assert best.steps == worst.steps
+  assert (best.steps[0], best.steps[-1], len(best.steps)) == (0, 6000, film.FRAMES)
+  assert set(best.steps) <= set(steps)
+  assert best.note == f"best of 4 seeds, seed {picked[0][-1].seed}"
+  picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(worst.uri.partition(",")[2]))))[..., 0]
+  height, width = picture.shape[0], picture.shape[1] // film.FRAMES
+  assert (height, width) == (10 * 9, 4 * 9)  # a row for each class, an edge after each image
+  assert worst.width_per_height == width / height
+  for frame, step in enumerate(worst.steps):
+    for kind in range(10):
+      cells = picture[9 * kind : 9 * kind + 8, frame * width : frame * width + 8]
+      assert (cells == step // 100 + 60 * picked[1][-1].seed + kind).all()
+  text = build(path).read_text()
+  assert text.count('class="reel"') == 2
+  assert "Each row of a frame is a class" not in text  # the manifest does not say how many classes there are
+
+
+def test_a_damaged_frame_is_left_out_and_the_last_good_one_ends_the_film(tmp_path):
+  path = write_study(tmp_path / "s", [next(configs())[:2]], until=6000, diverged=())
+  for step in (0, 3000, 9000):
+    runs.write_arrays(path / "samples" / "group-0" / f"{step:09d}.npz", samples=np.zeros((2, 64, 8, 8), np.uint8))
+  for step in (3000, 9000):
+    (path / "samples" / "group-0" / f"{step:09d}.npz").write_bytes(b"no")
+  members = records.read(path).runs
+  assert [step for step, _ in pictures.frames(members, 6)[members[1].id]] == [0, 6000]
+  assert pictures.latest(members)[members[0].id][0] == 6000
+  assert pictures.by_class(64, 10).tolist()[:7] == [0, 10, 20, 30, 40, 50, 1]
+
+
+def test_points_are_a_film_of_brightness():
+  box = np.array([0.0, 0.0, 1.0])
+  picture = film._points(np.array([[-0.99, 0.99], [-0.99, 0.99], [0.5, -0.5], [5, 5], [np.nan, 0]], np.float32), box)
+  side = film.GRID
+  assert picture[0, 0] > picture[int(0.75 * side), int(0.75 * side)] > 0  # up is up, and two are brighter than one
+  assert np.count_nonzero(picture[:-1, :-1]) == 2

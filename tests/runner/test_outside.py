@@ -7,8 +7,8 @@ import pytest
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.metrics import METRICS
-from gan_jax.report.loading import load_study
 from gan_jax.runner import restore, study
+from gan_jax.runner.loading import load_study
 from tests.game.test_outside import CODE, untouched
 
 CONFIG = '''

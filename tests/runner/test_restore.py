@@ -9,9 +9,9 @@ import pytest
 from gan_jax.core.errors import BadInput
 from gan_jax.game.state import initial_state
 from gan_jax.metrics import Quality
-from gan_jax.report.loading import load_study
 from gan_jax.runner import best as best_of
 from gan_jax.runner import population, restore, study
+from gan_jax.runner.loading import load_study
 from tests.support.pages import undrawn
 
 SMALL = """
@@ -53,26 +53,22 @@ def test_a_member_is_its_row_of_everything(run):
     np.testing.assert_array_equal(a, b[2])
 
 
-def test_the_best_generators_are_those_of_the_best_measurements(run, tmp_path):
+def test_the_best_generators_are_those_of_the_best_measurements(run):
   """Of the two evaluations, after 0 and 8 steps: their weights, by the measure that the report ranks by."""
-  kept, found = restore.best(run, "group-0"), restore.group(run, "group-0")
+  found = restore.group(run, "group-0")
   start = jax.vmap(lambda h: initial_state(h, found.game))(found.group.hypers)
   measured = {r.id: r.quality for r in load_study(run).runs}
   for member, name in enumerate(found.group.ids):
     quality = measured[name]
     metric, sign = best_of.ranked(quality.columns)
     at = int(np.argmin(sign * np.asarray(quality.columns[metric])))
-    assert kept.step[member] == quality.steps[at]
-    assert kept.value[member] == pytest.approx(float(quality.columns[metric][at]), rel=1e-6)
     source = (start, found.state)[at]
-    own, theirs = jax.tree.leaves(kept.generator), jax.tree.leaves((source.gen_ema, source.memory.average))
-    for a, b in zip(own, theirs, strict=True):
-      np.testing.assert_allclose(a[member], b[member], rtol=1e-6, atol=1e-7)
-  copy = tmp_path / "study"
-  shutil.copytree(run, copy)
-  best_of.place(copy, "group-0").unlink()
-  with pytest.raises(BadInput, match=r"best generators of group-0 in .*found none"):
-    restore.best(copy, "group-0")
+    expected = jax.tree.map(lambda x, i=member: np.asarray(x)[i], (source.gen_ema, source.memory.average))
+    step, value, generator = best_of.load(run, "group-0", name, expected)
+    assert step == quality.steps[at]
+    assert value == pytest.approx(float(quality.columns[metric][at]), rel=1e-6)
+    for a, b in zip(jax.tree.leaves(generator), jax.tree.leaves(expected), strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
 def test_the_best_is_replaced_by_better_ones_alone():

@@ -76,7 +76,7 @@ def from_equinox(
   def run(key: Key | None, learnt: Any, others: Any, x: Array, labels: Array, train: bool) -> tuple[Any, Any]:
     """(what the module returned for each example, its state afterwards)"""
     module = eqx.nn.inference_mode(eqx.combine(learnt, others["constants"], static), value=not train)
-    keys = None if key is None else jax.random.split(key, len(x))
+    keys = None if key is None else jax.random.split(key, x.shape[0])
 
     def one(example: Array, label: Array, own_key: Key | None) -> Any:
       given = call.arguments(label, train)

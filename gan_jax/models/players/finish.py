@@ -25,7 +25,7 @@ def finished(
   def apply(params: Params, memory: Memory, x: Array, labels: Array, train: bool) -> tuple[Any, Memory]:
     def one(params: Params, memory: Memory, x: Array, labels: Array) -> tuple[Any, Memory]:
       value, after = call(params, memory, x, labels, train)
-      return as_returned(value, len(x), what), after
+      return as_returned(value, x.shape[0], what), after
 
     return as_products(one, convolution)(params, memory, x, labels)
 

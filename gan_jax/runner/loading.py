@@ -1,13 +1,16 @@
-"""`gan_jax.load_study`: a study as records and NumPy arrays. It reads files only and imports no jax."""
+"""`gan_jax.load_study`: a study as records and NumPy arrays. It reads files only; `LoadedRun.generator` imports jax."""
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gan_jax.core import paths
 from gan_jax.report import records, verdicts
-from gan_jax.runs import Table
+from gan_jax.runs import Table, choice
 from gan_jax.verdict import Verdict
+
+if TYPE_CHECKING:
+  from gan_jax.runner.generator import Generator
 
 
 class LoadedRun(NamedTuple):
@@ -23,6 +26,30 @@ class LoadedRun(NamedTuple):
   quality: Table  # sample quality, likewise, at other steps
   verdict: Verdict  # its `final` state, the `factor` that vanished, the `evidence` in a sentence, a state per row
   bit_exact: bool  # False: parts were computed by different versions or machines
+  study: Path  # its directory
+
+  def generator(
+    self, step: str | int = "best", *, average: bool = True, folder: str | os.PathLike[str] = "."
+  ) -> "Generator":
+    """The trained generator, as a jitted function and its parameters.
+
+        generator = gan_jax.load_study("runs/compare_losses").run(loss="hinge", seed=0).generator()
+        images = generator.generate(generator.parameters, jax.random.key(0))  # [64, H, W, C] in [-1, 1]
+
+    Args:
+      step: 'best', where it measured best by the metric that the report ranks by; 'last'; or the step of a checkpoint on
+        disk. The best of many noisy measurements is flattered: judge it by new samples.
+      average: the moving average of its weights, which is what is measured; False: the weights themselves.
+      folder: that of the config, where user code is that it names (`my_models.py:small_resnet`).
+
+    Raises:
+      BadInput: no such step, and which there are; a damaged file; user code that has changed.
+      OSError: the machine could not read it.
+    """
+    from gan_jax.runner import generator
+
+    chosen = choice.choose(self.study, self.id)
+    return generator.load(self.study, chosen, step, average, paths.usable(folder, "the folder of code"))
 
 
 class LoadedStudy(NamedTuple):
@@ -34,6 +61,17 @@ class LoadedStudy(NamedTuple):
   metrics: dict[str, str]  # explanation of each column
   runs: tuple[LoadedRun, ...]
   remarks: tuple[str, ...]  # what is missing, damaged, or not bit exact
+
+  def run(self, id: str | None = None, **fields: Any) -> LoadedRun:
+    """The one run with this id, or with these values of its config: `run(loss="hinge", seed=0)`.
+
+    An option is given in a dict, `run(optimizer_options={"beta1": 0.5})`. A study of one run needs neither.
+
+    Raises:
+      BadInput: an unknown field; or no run, or several: the message lists the choices.
+    """
+    chosen = choice.choose(self.path, id, fields).id
+    return next(run for run in self.runs if run.id == chosen)
 
 
 def load_study(path: str | os.PathLike[str]) -> LoadedStudy:
@@ -61,12 +99,12 @@ def load_study(path: str | os.PathLike[str]) -> LoadedStudy:
     name=str(study.manifest["study"]),
     description=str(study.manifest.get("description", "")),
     metrics=dict(study.manifest.get("metrics", {})),
-    runs=tuple(_loaded(run, *place[run.id]) for run in study.runs),
+    runs=tuple(_loaded(run, *place[run.id], study.path) for run in study.runs),
     remarks=study.remarks,
   )
 
 
-def _loaded(run: records.Run, panel: str, label: str) -> LoadedRun:
+def _loaded(run: records.Run, panel: str, label: str, study: Path) -> LoadedRun:
   return LoadedRun(
     id=run.id,
     panel=panel,
@@ -78,4 +116,5 @@ def _loaded(run: records.Run, panel: str, label: str) -> LoadedRun:
     quality=run.quality,
     verdict=verdicts.of(run),
     bit_exact=run.bit_exact,
+    study=study,
   )
