@@ -210,14 +210,15 @@ def turns(
 
   When all groups have reached a step of the rules, who stops is decided and written, before the next turn is given.
   """
-  for until in halved.rules.at if halved.rules else ():
+  rules = halved.rules or Rules((), 1.0, "")
+  for until in rules.at:
     status = runs.read_status(study)["groups"]
     if all(status.get(entry["name"], {}).get("rung", 0) >= until for entry in entries):
       continue
     for place, entry in enumerate(entries):
       if not _reached(study, entry, until):
         yield place, until
-    say(_decide(study, entries, halved.rules, halved.competing, until))
+    say(_decide(study, entries, rules, halved.competing, until))
   for place, entry in enumerate(entries):
     if not standing.whole(study, entry):
       status = runs.read_status(study)["groups"].get(entry["name"], {})

@@ -40,7 +40,8 @@ def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, A
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = fields(module.get_config(), f"get_config() of {path}")
     swept = runs(_call(module.sweep, composers), f"sweep() of {path}") if hasattr(module, "sweep") else [{}]
-    return base, swept, *(getattr(module, name)() if hasattr(module, name) else None for name in ("roles", "halving"))
+    roles, halving = (getattr(module, name)() if hasattr(module, name) else None for name in ("roles", "halving"))
+    return base, swept, roles, halving
   except BadInput:
     raise
   except SystemExit as error:
