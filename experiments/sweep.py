@@ -1,4 +1,7 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--dry-run]`: train a study; again, it goes on.
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--log SINKS] [--dry-run]`: train a study, or go on.
+
+With `--log=tensorboard,wandb`, or one of them, all measurements and samples are also sent to TensorBoard's event files,
+in DIR/tensorboard, and to Weights & Biases, as they are written. The study is the same with and without it.
 
 With `--dry-run` it checks the input and prints the plan (compiled programs, runs of each, devices, memory), and trains
 and writes nothing. So do the commands of the studies.
@@ -62,11 +65,12 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   known, rest = parser.parse_known_args(arguments)
   longer = full is not None and known.full
 
-  from gan_jax.runner import standing, study
+  from gan_jax.runner import ending, standing, study
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
   directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop(), dry=known.dry_run)
+  ending.wait()
   standing.confirm(directory)
   return directory
 
@@ -88,12 +92,16 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser = Parser("train" if single else "sweep")
   parser.add_argument("config", type=installation.config, help="your own file, or one of configs/ by its name")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
+  parser.add_argument("--log", default="", help="sinks, joined by commas: tensorboard, wandb")
   dry(parser)
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax.runner import standing, study
+  from gan_jax.runner import ending, standing, study
 
-  standing.confirm(study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run))
+  log = [name.strip() for name in known.log.split(",") if name.strip()]
+  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log)
+  ending.wait()
+  standing.confirm(directory)
 
 
 if __name__ == "__main__":

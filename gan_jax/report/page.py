@@ -19,7 +19,7 @@ MOST_ROWS = 20  # of a sheet with a row for each class
 INTRO = (
   "A GAN is two networks that are trained against each other: a generator makes images or points out of noise, and a "
   "discriminator tells them from the real data. The loss says what each of them tries to make small. This page says which "
-  "settings gave the better samples, how sure that is, and where the generator stopped learning and why."
+  "variants gave the better samples, how sure that is, and where the generator stopped learning and why."
 )
 
 
@@ -61,7 +61,7 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
     lost=wording.LOST,
   )
   path = read.path / "report.html" if out is None else out
-  runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
+  runs.write_atomic(path, glossary.in_order(text).encode("utf-8", "backslashreplace"))
   return path
 
 
@@ -125,15 +125,14 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
   first, last = selection.ends(comparison.rows)
   searched = search_page.shown(found, some, looks, number)
   marks = sorted({v.config["head_start"] for v in shown.variants if v.config.get("head_start")})
+  said = searched.findings() if searched else []
   course = lines.factors if draw is None else factors.figure
   return {
     "title": panel.title,
     "anchor": f"panel-{number}",
     "number": number,
-    "story": " ".join(
-      [story.tuned(panel, searched.search), *searched.findings()] if searched else story.story(comparison)
-    ),
-    "findings": [] if searched else wording.findings(comparison),
+    "story": " ".join(story.search_story(panel, searched.search, said) if searched else story.story(comparison)),
+    "findings": story.details(said) if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
     "last": last,

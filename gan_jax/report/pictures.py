@@ -207,5 +207,5 @@ def scatter(points: np.ndarray, box: np.ndarray, colour: str) -> tuple[str, int]
   path = "".join(f"M{a:.1f} {b:.1f}h.01" for a, b in zip(x, y, strict=True))
   return (
     f'<svg viewBox="0 0 {SIDE} {SIDE}" aria-hidden="true"><path d="{path}" fill="none" stroke="{colour}" '
-    f'stroke-width="2.4" stroke-linecap="round" stroke-opacity="0.55"/></svg>'
+    f'stroke-width="2.4" stroke-linecap="round" stroke-opacity="0.75"/></svg>'
   ), int((~inside).sum())

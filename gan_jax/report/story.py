@@ -1,10 +1,11 @@
 """A panel in a paragraph of plain words: what was compared, on what, who won and how sure, what died and why.
 
-It is made of the same numbers as the tables, and says no more than their tests do: settings are compared with the
+It is made of the same numbers as the tables, and says no more than their tests do: variants are compared with the
 baseline and not with one another, a difference is named only where the test is sure of it, and the others are ties.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,11 +24,12 @@ WHY = {
   "critic": "the discriminator's logits hardly changed with the images",
   "generator": "the generator's images hardly changed with its weights",
 }
+LONGEST, FIRST = 260, 3  # characters of a list; names of a longer one
 RECOVERED, PARTLY = 0.3, 0.5  # decades: so near to the first value, or so much above the lowest
 
 
 def story(comparison: Comparison) -> list[str]:
-  """The paragraph of a panel whose settings are compared over seeds, as sentences."""
+  """The paragraph of a panel whose variants are compared over seeds, as sentences."""
   said = [compared(comparison.panel), *_judged(comparison), *_died(comparison)]
   return [sentence for sentence in said if sentence]
 
@@ -37,14 +39,24 @@ def compared(panel: Panel) -> str:
   fields = labels.varying([variant.config for variant in panel.variants])
   count = len(panel.variants)
   if count == 1:
-    what = f"One setting was trained, {panel.variants[0].label},"
+    what = f"One variant was trained, {panel.variants[0].label},"
   elif fields == ["loss"]:
     what = f"{count:,} losses were compared"
   else:
-    what = f"{count:,} settings were compared, which differ in {selection.named(fields)},"
+    what = f"{count:,} variants were compared, which differ in {_and(fields)},"
   seeds = {len(variant.runs) for variant in panel.variants}
   each = f"{plural(next(iter(seeds)), 'seed')} each" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)} seeds each"
   return _in_common(panel, what, each)
+
+
+def search_story(panel: Panel, found: Search, said: Sequence[str]) -> list[str]:
+  """The paragraph of a panel whose settings were tuned: its findings, without those of single settings."""
+  return [tuned(panel, found), *(sentence for sentence in said if sentence not in details(said))]
+
+
+def details(said: Sequence[str]) -> list[str]:
+  """The findings that are told on demand: which number matters within a single setting."""
+  return [sentence for sentence in said if sentence.startswith("Within a single")]
 
 
 def tuned(panel: Panel, found: Search) -> str:
@@ -78,13 +90,19 @@ def _judged(comparison: Comparison) -> list[str]:
   """The measure of quality, and the order that it gives."""
   quality = comparison.quality
   if all(row.statuses["diverged"] == len(row.variant.runs) for row in comparison.rows):
-    return ["Every run diverged, so nothing can be compared."]
+    first = min(run.last_step for row in comparison.rows for run in row.variant.runs)
+    return [f"Every run diverged (the first at step {first:,}), so nothing can be compared."]
   ranked = [row for row in comparison.rows if quality and row.finals[quality.metric].n]
   if quality is None or not ranked:
     return ["How good the samples are has not been measured, so none is said to be best."]
+  runs = [run for row in comparison.rows for run in row.variant.runs]
+  unfinished = any(run.status in ("unfinished", "waiting") for run in runs)
+  if unfinished and not any(len(run.quality.steps) and run.quality.steps[-1] for run in runs):
+    return ["The training has just begun: how good the samples are has not been measured since."]
   start = _start(comparison)
   better = "lower" if quality.sign > 0 else "higher"
-  said = [f"They are judged by {quality.title} at the end; {better} is better{start}."]
+  when = "as it was last measured, for they are not finished" if unfinished else "at the end"
+  said = [f"They are judged by {quality.title} {when}; {better} is better{start}."]
   if len(comparison.rows) == 1:
     return [f"It ends with a {quality.title} of {_value(ranked[0], comparison)}; {better} is better{start}."]
   tested = [row for row in ranked if row.versus is not None and row.versus.n > 1]
@@ -117,7 +135,7 @@ def _value(row: Row, comparison: Comparison) -> str:
 def _untested(ranked: Sequence[Row], comparison: Comparison) -> str:
   assert comparison.quality is not None
   metric = comparison.quality.metric
-  order = selection.named([f"{row.variant.label} {wording.number(row.finals[metric].mean)}" for row in ranked])
+  order = _and([f"{row.variant.label} {wording.number(row.finals[metric].mean)}" for row in ranked])
   if max(len(row.variant.runs) for row in ranked) == 1:
     why = "Each has one run, so it cannot be said whether a difference is chance: no winner is named"
   elif comparison.no_baseline:
@@ -143,7 +161,7 @@ def _first(best: Row, comparison: Comparison) -> str:
 
 def _base(comparison: Comparison) -> str:
   several = len({id(row.baseline) for row in comparison.rows if row.baseline is not None}) > 1
-  return f"the baseline {comparison.baseline}{' of the same setting' if several else ''}"
+  return f"the baseline {comparison.baseline}{' (all else being equal)' if several else ''}"
 
 
 def _side(row: Row) -> str:
@@ -184,10 +202,13 @@ def _against(tested: Sequence[Row], best: Row, comparison: Comparison) -> list[s
 
 
 def _and(names: Sequence[str]) -> str:
-  """`a, b and c`; of many, the first ones and their number."""
-  if len(names) > selection.MOST or len(names) == 1:
-    return selection.named(names)
-  return f"{', '.join(names[:-1])} and {names[-1]}"
+  """`a, b and c`; names with commas are parted by semicolons; of a long list, the first ones and the number of the others."""
+  mark = "; " if any(", " in re.sub(r"\[.*?\]", "", name) for name in names) else ", "  # intervals are in brackets
+  if len(names) == 1:
+    return names[0]
+  if len(names) > selection.MOST or sum(map(len, names)) > LONGEST:
+    return f"{mark.join(names[:FIRST])}{mark[0] if mark == '; ' else ''} and {plural(len(names) - FIRST, 'other')}"
+  return f"{mark.join(names[:-1])}{mark[0] if mark == '; ' else ''} and {names[-1]}"
 
 
 def _listed(rows: Sequence[Row]) -> str:
@@ -203,8 +224,9 @@ def _died(comparison: Comparison) -> list[str]:
     if row.statuses["diverged"]
   ]
   poor = [f"{_share(row.failed, len(row.variant.runs))} of {row.variant.label}" for row in rows if row.failed]
-  said = [f"Diverged, and left out of every average: {selection.named(gone)}." if gone else ""]
-  said.append(f"Hardly learnt (the distance did not halve): {selection.named(poor)}." if poor else "")
+  every = all(row.statuses["diverged"] == len(row.variant.runs) for row in rows)
+  said = [f"Diverged, and left out of every average: {_and(gone)}." if gone and not every else ""]
+  said.append(f"Hardly learnt (the distance did not halve): {_and(poor)}." if poor else "")
   said += [_ends(rows)]
   said += _vanished(rows)
   finals = {verdict.final for row in rows for verdict in row.verdicts}
@@ -228,7 +250,7 @@ def _ends(rows: Sequence[Row]) -> str:
     if end.state not in ("healthy", "unknown", "diverged"):
       share = "" if end.agree == end.runs else f" in {end.agree} of {end.runs} runs"
       found.setdefault(verdicts.words(end), []).append(f"{row.variant.label}{share}")
-  ends = [f"{words} ({selection.named(who)})" for words, who in found.items()]
+  ends = [f"{words} ({_and(who)})" for words, who in found.items()]
   return f"Failed at the end: {'; '.join(ends)}." if ends else ""
 
 
@@ -254,4 +276,4 @@ def _vanished(rows: Sequence[Row]) -> list[str]:
       f"{WHY[cause]}; {back}."
     )
   others = len(lost) - len(said)
-  return [*said, f"It vanished under {plural(others, 'other setting')} too." if others else ""]
+  return [*said, f"It vanished under {plural(others, 'other variant')} too." if others else ""]

@@ -31,7 +31,7 @@ import numpy as np
 from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput, plural, shown, unknown
 from gan_jax.report.comparison import QUALITIES, Quality
-from gan_jax.runner import standing
+from gan_jax.runner import processes, standing
 from gan_jax.runs import plan
 from gan_jax.settings import labels
 
@@ -80,6 +80,10 @@ def checked(value: Any, what: str, configs: Sequence[Config], roles: Mapping[str
   """
   if value is None:
     return Halving()
+  if processes.count() > 1:
+    raise BadInput(
+      f"{what} expected one process, got {processes.count()}: runs are packed anew on one process's devices"
+    )
   if not isinstance(value, Mapping):
     raise BadInput(f"{what} expected a dict of at, keep and by, got {shown(value)}")
   for name in value:
@@ -169,8 +173,8 @@ def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: flo
   return [run for key in order[going_on(len(order), keep) :] for run in draws[key]]
 
 
-def unchanged(study: Path, manifest: Mapping[str, Any] | None, halved: Halving) -> None:
-  """Raises `BadInput` where a study was begun with other rules: they decide what is trained."""
+def unchanged(study: Path, manifest: dict[str, Any] | None, halved: Halving) -> dict[str, Any] | None:
+  """The manifest as it is. Raises `BadInput` if the study was begun with other rules: they decide what is trained."""
   asked = {} if halved.rules is None else halved.rules.written()
   began = asked if manifest is None else manifest.get("halving", {})
   if began != asked:
@@ -178,6 +182,7 @@ def unchanged(study: Path, manifest: Mapping[str, Any] | None, halved: Halving) 
       f"{study} was begun {f'with halving {began}' if began else 'without halving'}: expected the same, got "
       f"{asked or 'none'}; choose another directory with --out"
     )
+  return manifest
 
 
 def quality_of(rules: Rules, columns: Iterable[str]) -> Quality:

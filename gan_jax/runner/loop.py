@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gan_jax.runner import resume
+from gan_jax.runner import processes, repair, resume
 from gan_jax.runner.background import Background
+from gan_jax.runner.followers import NOBODY, Followers
 from gan_jax.runner.population import Group, Program
 from gan_jax.runner.progress import Pace, Progress, clock, speed
 from gan_jax.runner.signals import Stop
@@ -34,6 +35,7 @@ class Conduct(NamedTuple):
   number: int  # of the group, from 1
   groups: int
   later: int = 0  # steps that later groups still have to train, each counted once for every run
+  followers: Followers = NOBODY
 
   @property
   def program(self) -> str:
@@ -58,7 +60,7 @@ def run_group(
   progress, stop, *_ = conduct
   writer = resume.Writer(study, group, program, origin, progress.say)
   with progress.phase(f"compiling {conduct.program}: first state"):
-    found = resume.start(writer)
+    found = repair.start(writer)
   if found is None:
     writer.mark()
     return
@@ -69,6 +71,8 @@ def run_group(
     writer.doubt(change)
   # Derived from the state, not from the old status.
   writer.status(first, writer.seconds, writer.diverged(state))
+  conduct.followers.begin(group, first)
+  writer.followers = conduct.followers
   if first == 0:
     with progress.phase(f"compiling {conduct.program}: measurement"):
       writer.measured(*writer.measure(state, 0))
@@ -92,11 +96,11 @@ def _train(
     stop.unsaved = True
     jax.block_until_ready(state)
     told.trained(chunk)
-    writing.do(writer.rows, chunk, rows)
+    writing.do(writer.rows, chunk, processes.whole(rows))
     if chunk.evaluate:
       with told.pause("measuring", chunk):
         writing.do(writer.measured, *writer.measure(state, chunk.last))
-    asked = stop.wanted
+    asked = processes.agree(stop)
     if chunk.save or asked or chunk is todo[-1]:
       with told.pause("saving", chunk):
         writing.wait()  # for an earlier checkpoint: at most one copy of the state is held
@@ -106,7 +110,7 @@ def _train(
     told.step(chunk)
     if asked or chunk is todo[-1]:
       writing.wait()
-      stop.unsaved = False
+      stop.unsaved = not processes.leads()
       stop.check()
 
 

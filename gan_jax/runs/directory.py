@@ -164,7 +164,7 @@ def mend(study: Path, say: Callable[[str], None]) -> None:
     with contextlib.suppress(FileNotFoundError):
       if not path.name.startswith(".report.html.") or time.time() - path.lstat().st_mtime > REPORTING:
         path.unlink()
-  for table in TABLES:
+  for table in (*TABLES, "best"):
     for path in (study / table).glob("*/.*.npz.*tmp"):  # a part that was not written to its end
       path.unlink(missing_ok=True)
   for name in (MANIFEST, STATUS):
