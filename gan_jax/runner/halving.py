@@ -257,6 +257,7 @@ def _decide(study: Path, entries: Sequence[Entry], rules: Rules, competing: Sequ
     own = status["groups"][entry["name"]]
     now = {member["id"]: until for member in entry["members"] if member["id"] in stopping}
     own.update(stopped={**own.get("stopped", {}), **now}, rung=until)
+    own["complete"] = bool(own.get("complete")) or standing.stopped(entry, own)
   runs.write_status(study, status)
   left = len(values) - len(gone) - len(stopping)
   return f"step {until:,}: {plural(len(stopping), 'run')} stopped as the worst by {quality.metric}, {left:,} go on"
