@@ -3,6 +3,9 @@
 With `--log=tensorboard,wandb`, or one of them, all measurements and samples are also sent to TensorBoard's event files,
 in DIR/tensorboard, and to Weights & Biases, as they are written. The study is the same with and without it.
 
+With more seeds, losses or steps than its directory holds, the study grows: what is there is kept, longer runs go on from
+where they ended, new ones are trained.
+
 With `--dry-run` it checks the input and prints the plan (compiled programs, runs of each, devices, memory), and trains
 and writes nothing. So do the commands of the studies.
 """

@@ -174,13 +174,19 @@ def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: flo
 
 
 def unchanged(study: Path, manifest: dict[str, Any] | None, halved: Halving) -> dict[str, Any] | None:
-  """The manifest as it is. Raises `BadInput` if the study was begun with other rules: they decide what is trained."""
+  """The manifest as it is. Raises `BadInput` if the study was begun with other rules or runs: they decide who stops."""
   asked = {} if halved.rules is None else halved.rules.written()
   began = asked if manifest is None else manifest.get("halving", {})
   if began != asked:
     raise BadInput(
       f"{study} was begun {f'with halving {began}' if began else 'without halving'}: expected the same, got "
       f"{asked or 'none'}; choose another directory with --out"
+    )
+  there = {member["id"] for entry in manifest["groups"] for member in entry["members"]} if manifest else set()
+  if there and asked and there != halved.steps.keys():
+    raise BadInput(
+      f"{study} has halving, and who stops depends on all runs: expected the {len(there):,} that it began with, got "
+      f"{len(halved.steps):,}, not the same; choose another directory with --out"
     )
   return manifest
 

@@ -17,7 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
-from gan_jax.runner import grouping
+from gan_jax import game
+from gan_jax.data import Dataset
+from gan_jax.metrics import Quality
+from gan_jax.runner import grouping, population
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, ROWS
 from gan_jax.runner.population import Program
@@ -31,6 +34,11 @@ class Part(NamedTuple):
   take: Callable[[Any], Any]  # state of all -> of the part
   put: Callable[[Any, Any], Any]  # (state of all, which is donated, of the part) -> of all
   widen: Callable[[Any], Any]  # rows [windows, part] -> [windows, all]
+
+
+def compiled(group: Group, dataset: Dataset, quality: Quality) -> Program:
+  """The program of a group, or of a part of one."""
+  return population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
 
 
 def packed(program: Program, group: Group, stopped: Mapping[str, int], build: Callable[[Group], Program]) -> Program:

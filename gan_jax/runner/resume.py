@@ -32,7 +32,7 @@ class Origin(NamedTuple):
 
 def facts(group: Group, origin: Origin) -> dict[str, Any]:
   """What must be equal in a checkpoint that is resumed: members and data."""
-  return {"members": group.ids, "data": origin.data}
+  return {"members": list(group.begun) or group.ids, "data": origin.data}
 
 
 def template(group: Group, game: Game) -> GanState:
@@ -48,7 +48,7 @@ def check(study: Path, group: Group, blank: GanState, origin: Origin) -> None:
   """
   ends = {chunk.last for chunk in plan.of(group.configs[0])}
   step = checkpoint.check(study / "checkpoints" / group.name, blank, facts(group, origin))
-  if step and step not in ends:
+  if step and step not in ends and not group.begun:  # of an extended group lengthening.py sets it aside
     raise BadInput(
       f"{study} was saved at step {step}, where no chunk of this version ends; go on with the version that began it"
     )
@@ -66,7 +66,7 @@ class Writer:
     self.still_there = runs.still_there(study) if processes.leads() else lambda: None
     entry = self._entry(processes.told(lambda: runs.read_status(study)))
     self.seconds = float(entry.get("seconds", 0.0))
-    self.complete = bool(entry.get("complete"))
+    self.complete = bool(entry.get("complete")) and int(entry.get("step", 0)) >= group.spec.steps
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
     self.best: best.Best | None = None  # None: before `repair.start`
     self.best_on_disk = np.full(len(group.ids), -1)  # its steps

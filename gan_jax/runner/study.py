@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, echoes, ending, halving, processes, signals, sinks, standing
+from gan_jax.runner import devices, echoes, ending, growth, halving, processes, signals, sinks, standing
 from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
@@ -151,18 +151,19 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()
   with devices.undisturbed(progress.say):
-    groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
-      found = inputs.load(study, manifest, groups, progress.say)
+      found = inputs.load(study, manifest, configs, progress.say)
     processes.agree(stop)
     stop.check()
+    if manifest and found.growth.grows:
+      progress.say(f"{study} grows: it {found.growth}")
     if dry:
       outline.tell(study, found.groups, found.states, progress.say)
       halved.tell(progress.say)
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     with _written(study), standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
-      if finished:
+      if finished and not found.growth.grows:
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
         with sinks.following(asked.log if processes.leads() else (), study, progress) as following:
@@ -220,7 +221,7 @@ def _train(
       progress.say(f"warning: {warning}")
   meanings = found.meanings | evaluation.all_explanations(qualities, groups)
   halving.measured(halved, meanings)
-  if manifest is None:
+  if manifest is None or found.growth.grows:
     data = {group.name: inputs.described(group, found) for group in groups}
     told: dict[str, Any] = {
       "defaults": grouping.defaults(groups),
@@ -229,9 +230,10 @@ def _train(
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
-    manifest = describe(asked.description, study.name, groups, meanings, data, **told)
+    described = describe(asked.description, study.name, groups, meanings, data, **told)
+    manifest = growth.manifest(manifest, described, found.growth)
     if processes.leads():
-      runs.write_manifest(study, manifest)
+      growth.write(study, manifest, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
@@ -246,9 +248,9 @@ def _train(
         note(study, group.name, quality.notes)
         runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       if not _shared(last, group):
-        last = group, _compiled(group, dataset, quality)
+        last = group, packing.compiled(group, dataset, quality)
       program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
-      build = functools.partial(_compiled, dataset=dataset, quality=quality)
+      build = functools.partial(packing.compiled, dataset=dataset, quality=quality)
       stopped = processes.told(functools.partial(halving.stopped, study, group.name))
       program = packing.packed(program, group, stopped, build)
       if asked.begin is not None:
@@ -260,14 +262,6 @@ def _train(
       raise failures.explain(error, group, study) from error
     for gap in standing.missing(study, entry) if processes.leads() else ():
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
-
-
-def _compiled(group: Any, dataset: Any, quality: Any) -> Any:
-  """The program of a group, or of a part of one."""
-  from gan_jax import game
-  from gan_jax.runner import population
-
-  return population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
 
 
 def _shared(last: Any, group: Any) -> bool:

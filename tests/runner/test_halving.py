@@ -289,6 +289,8 @@ def test_other_rules_are_refused_and_a_plan_says_what_is_saved(halved, tmp_path)
   for text in (CONFIG, CONFIG + RULES.replace("0.5", "0.25")):
     with pytest.raises(BadInput, match="was begun with halving"):
       conduct(tmp_path, text, halved.path)
+  with pytest.raises(BadInput, match="expected the 8 that it began with, got 12"):
+    conduct(tmp_path, CONFIG.replace("[0, 1]", "[0, 1, 2]") + RULES, halved.path)
   assert contents(halved.path) == before
   assert json.loads((halved.path / "manifest.json").read_text())["halving"]["at"] == [10]
   with pytest.raises(Planned):
