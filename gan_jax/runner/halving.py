@@ -209,8 +209,8 @@ def measured(halved: Halving, columns: Iterable[str]) -> None:
 
 
 def stopped(study: Path, group: str) -> dict[str, int]:
-  """The step at which each stopped run of a group did, by id."""
-  found: dict[str, int] = runs.read_status(study)["groups"].get(group, {}).get("stopped", {})
+  """The step at which each stopped run of a group did, by id; the first process tells the others."""
+  found: dict[str, int] = processes.told(lambda: runs.read_status(study)["groups"].get(group, {}).get("stopped", {}))
   return found
 
 

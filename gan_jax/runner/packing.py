@@ -41,14 +41,14 @@ def compiled(group: Group, dataset: Dataset, quality: Quality) -> Program:
   return population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
 
 
-def packed(program: Program, group: Group, stopped: Mapping[str, int], build: Callable[[Group], Program]) -> Program:
+def packed(program: Program, group: Group, stopped: Mapping[str, int], dataset: Dataset, quality: Quality) -> Program:
   """The program, which from each step on trains only the runs that have not stopped until then.
 
   Args:
     program: of all runs of the group.
     group: the runs.
     stopped: the step at which each stopped run did, by id.
-    build: the program of a part of the group.
+    dataset, quality: that the programs of parts of the group are built with.
   """
   if not stopped:
     return program
@@ -56,7 +56,7 @@ def packed(program: Program, group: Group, stopped: Mapping[str, int], build: Ca
 
   @functools.cache
   def part(places: tuple[int, ...]) -> Part:
-    return _part(program, build(grouping.part(group, places)), np.asarray(places))
+    return _part(program, compiled(grouping.part(group, places), dataset, quality), np.asarray(places))
 
   def left(there: np.ndarray) -> Part | None:
     """The part of the runs that are there; None where all are."""

@@ -4,7 +4,6 @@ All input is checked before anything is written; then the groups are trained one
 """
 
 import contextlib
-import functools
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -250,9 +249,7 @@ def _train(
       if not _shared(last, group):
         last = group, packing.compiled(group, dataset, quality)
       program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
-      build = functools.partial(packing.compiled, dataset=dataset, quality=quality)
-      stopped = processes.told(functools.partial(halving.stopped, study, group.name))
-      program = packing.packed(program, group, stopped, build)
+      program = packing.packed(program, group, halving.stopped(study, group.name), dataset, quality)
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))
       later = sum(len(group.configs) * group.spec.steps for group in groups[number:])
