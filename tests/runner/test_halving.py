@@ -209,6 +209,13 @@ def test_stopped_runs_end_at_their_rung_and_the_others_train_as_without_halving(
         np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-4, err_msg=name)
 
 
+def test_stopped_runs_are_not_trained_and_the_state_is_saved_when_they_stop(halved):
+  table = runs.survey(halved.path, "rows", "group-0", 8).table
+  empty = np.isnan(table.columns["disc/loss"][table.steps >= 10])
+  assert [bool(column.all()) for column in empty.T] == [run.status == "stopped" for run in halved.runs]
+  assert (halved.path / "checkpoints" / "group-0" / "10").is_dir()
+
+
 def test_the_report_says_who_stopped_and_counts_none_of_them(halved):
   (panel,) = halved.panels
   assert sorted(len(variant.counted) for variant in panel.variants) == [0, 0, 2, 2]
