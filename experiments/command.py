@@ -15,6 +15,7 @@ import errno
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
@@ -42,8 +43,13 @@ def leave(code: int) -> None:
 
 def leave_with(code: int, sentence: str) -> None:
   """Exit at once, from any thread. It takes no lock, because the main thread may hold it."""
-  with contextlib.suppress(OSError):
-    os.write(2, f"{os.linesep if os.isatty(2) else ''}{sentence}\n".encode())
+  from gan_jax.runner import ending
+
+  def speak() -> None:
+    with contextlib.suppress(OSError):
+      os.write(2, f"{os.linesep if os.isatty(2) else ''}{sentence}\n".encode())
+
+  ending.fail(code, sentence, speak)
   os._exit(code)
 
 
@@ -113,12 +119,20 @@ def deliver(text: str) -> None:
 
 
 def prepare_streams() -> None:
-  """Make output line-buffered, also in a pipe, ignore a reader that is gone, and escape what the encoding does not have."""
+  """Make output line-buffered, also in a pipe, ignore a reader that is gone, and escape what the encoding does not have.
+
+  Where there are to be several processes, only Python prints on stdout: XLA would print a line for each connection.
+  """
+  from gan_jax.runner import processes
+
   for descriptor in (0, 1, 2):  # a closed descriptor would be given to the next file that is opened
     try:
       os.fstat(descriptor)
     except OSError:
       os.open(os.devnull, os.O_RDWR)
+  if os.environ.get(processes.COORDINATOR) and sys.stdout is not None:
+    sys.stdout = open(os.dup(1), "w", encoding=sys.stdout.encoding)  # noqa: SIM115
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
   for name in ("stdout", "stderr"):
     stream = getattr(sys, name)
     if stream is not None and not isinstance(stream, Output):
@@ -128,9 +142,12 @@ def prepare_streams() -> None:
 
 
 def run(main: Callable[[list[str]], object]) -> None:
-  """Call `main` with the command line's arguments and exit with its code; see the top of this file."""
+  """Call `main` with the command line's arguments and exit with its code; see the top of this file.
+
+  Of several processes the first prints how the command ended, and all exit with its code; see gan_jax/runner/ending.py.
+  """
   from gan_jax.core.errors import BadInput, Failure, Planned, Stopped
-  from gan_jax.runner import signals
+  from gan_jax.runner import ending, signals
 
   prepare_streams()
   try:
@@ -138,33 +155,36 @@ def run(main: Callable[[list[str]], object]) -> None:
       main(sys.argv[1:])
       if sys.stdout is not None:
         sys.stdout.flush()
+    ending.end(0)
   except Planned as error:
-    print(error)
+    ending.end(0, str(error), sys.stdout)
   except BadInput as error:
-    print(f"error: {error}", file=sys.stderr)
+    ending.fail(2, f"error: {error}")
     sys.exit(2)
   except Stopped as error:
-    print(error, file=sys.stderr)
+    ending.end(signals.TRY_AGAIN, str(error))
     leave(signals.TRY_AGAIN)
   except Failure as error:
-    print(f"error: {error}", file=sys.stderr)
+    ending.fail(1, f"error: {error}")
     leave(1)
   except BrokenPipeError:
+    ending.end(CLOSED_PIPE)
     leave(CLOSED_PIPE)
   except OSError as error:
     full = error.errno == errno.ENOSPC or "No space left" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
     reason = "the disk is full" if full else "a file could not be written or read"
     # A study adds a note of what is saved in its checkpoints.
-    print("; ".join([f"error: {reason} ({error})", *getattr(error, "__notes__", ())]), file=sys.stderr)
+    ending.fail(1, "; ".join([f"error: {reason} ({error})", *getattr(error, "__notes__", ())]))
     leave(1)
   except MemoryError as error:
-    print(f"error: out of memory ({str(error) or 'on the host'})", file=sys.stderr)
+    ending.fail(1, f"error: out of memory ({str(error) or 'on the host'})")
     leave(1)
   except Exception as error:
     if type(error).__name__ != "JaxRuntimeError":  # a bug of ours: show the stack trace
-      raise
-    print(f"error: jax failed: {(str(error).splitlines() or ['without a word'])[0][:300]}", file=sys.stderr)
+      ending.fail(1, traceback.format_exc().rstrip())
+      sys.exit(1)
+    ending.fail(1, f"error: jax failed: {(str(error).splitlines() or ['without a word'])[0][:300]}")
     leave(1)
   except KeyboardInterrupt:
-    print("stopped by Ctrl-C; the same command goes on from the last checkpoint", file=sys.stderr)
+    ending.end(signals.INTERRUPTED, "stopped by Ctrl-C; the same command goes on from the last checkpoint")
     leave(signals.INTERRUPTED)

@@ -139,8 +139,8 @@ def main(arguments: list[str]) -> None:
       with command.phase("exporting", brief=True):
         made = portable.exported(found, known.count)
       runs.write_atomic(known.out, made.content)
-      sizes = "any number" if made.batch is None else f"{made.batch:,}"
-      print(f"{known.out}: the generator of {said}; {sizes} of samples at a time, on {', '.join(made.platforms)}")
+      sizes = "any number of samples" if made.batch is None else plural(made.batch, "sample")
+      print(f"{known.out}: the generator of {said}; {sizes} at a time, on {', '.join(made.platforms)}")
       return
     with command.phase("drawing", brief=True):
       drawings.write(known.out, drawn(found, known))

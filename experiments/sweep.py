@@ -62,11 +62,12 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
   known, rest = parser.parse_known_args(arguments)
   longer = full is not None and known.full
 
-  from gan_jax.runner import standing, study
+  from gan_jax.runner import ending, standing, study
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
   directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop(), dry=known.dry_run)
+  ending.wait()
   standing.confirm(directory)
   return directory
 
@@ -91,9 +92,11 @@ def main(arguments: list[str], single: bool = False) -> None:
   dry(parser)
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax.runner import standing, study
+  from gan_jax.runner import ending, standing, study
 
-  standing.confirm(study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run))
+  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run)
+  ending.wait()
+  standing.confirm(directory)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
     print(study.runs[0].quality.columns["points/frechet"], study.runs[0].verdict.evidence)
 
     study = gan_jax.load_study("runs/compare_losses")  # any study's directory; needs no jax
+    generator = study.run(loss="hinge", seed=0).generator()  # a jitted function and its parameters
 
 The parts are subpackages: `from gan_jax import losses, penalties`. Importing this package imports no other module; a
 name of `__all__` is imported at its first use, so `gan-jax help` and reports start without jax.

@@ -69,6 +69,9 @@ with contextlib.suppress(ImportError, AttributeError):
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+NOTEBOOKS = (
+  ROOT / "experiments" / "notebooks"
+)  # whoever runs one there leaves Python files and studies, which git ignores
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
 from gan_jax.runner import evaluation, grouping, loop, population, study
 from gan_jax.settings import sweeps
-from tests.conftest import ROOT
+from tests.conftest import NOTEBOOKS, ROOT
 from tests.data.test_idx import write_set
 
 FLOORS = [  # a room may import from the floors below its own, and from itself; rooms of one floor do not meet
@@ -30,7 +30,7 @@ FLOORS = [  # a room may import from the floors below its own, and from itself; 
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
-WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export", "report.spoken")
+WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export", "report.live")
 WITHOUT_JAX += ("commands", "runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
 WITHOUT_JAX += ("runner.loading", "runs.choice")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
@@ -92,7 +92,8 @@ def arrows() -> set[tuple[str, str]]:
 
 
 def house() -> list[Path]:
-  return [path for top in ("gan_jax", "experiments", "configs") for path in sorted((ROOT / top).rglob("*.py"))]
+  found = [path for top in ("gan_jax", "experiments", "configs") for path in sorted((ROOT / top).rglob("*.py"))]
+  return [path for path in found if NOTEBOOKS not in path.parents]
 
 
 def floors(pairs: set[tuple[str, str]]) -> dict[str, int]:
@@ -171,7 +172,7 @@ def test_modules_import_one_another_without_circles():
 
 
 def test_every_folder_of_python_files_is_a_package():
-  folders = {p.parent for top in ("gan_jax", "experiments") for p in (ROOT / top).rglob("*.py")}
+  folders = {path.parent for path in house() if ROOT / "configs" not in path.parents}
   assert all((folder / "__init__.py").exists() for folder in folders)
 
 
@@ -219,7 +220,7 @@ def test_both_ways_to_call_a_command_list_the_same():
 def test_what_is_no_command_is_refused_before_anything_is_set_up(name):
   done = launch(name)
   assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-  assert re.match(r"error: unknown command .*; known: check help test .*bench .*verdicts$", done.stderr)
+  assert re.match(r"error: unknown command .*; known: check help test .*bench .*watch$", done.stderr)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

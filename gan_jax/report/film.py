@@ -51,15 +51,17 @@ def reels(
   chosen: Sequence[tuple[Row, Style, str, Run]],
   frames: Mapping[str, Sequence[tuple[int, np.ndarray]]],
   classes: Mapping[str, int],
+  real: np.ndarray | None,
 ) -> list[Reel]:
   """The films of the chosen (row, style, what it is, run), where at least two steps were kept.
 
   Args:
     frames: by run, (step, samples) in order; see `pictures.frames`.
     classes: by group, the number of classes of a conditional generator, whose images are put in a row for each.
+    real: examples of the data, which say where points are looked for.
   """
   points = [x for own in frames.values() for _, x in own if x.ndim == 2]
-  box = pictures.box(points[-1]) if points else None
+  box = pictures.box(points[-1] if real is None or real.ndim != 2 else real) if points else None
   found = []
   for row, style, what, run in chosen:
     own = frames.get(run.id, ())

@@ -46,3 +46,29 @@ def marked(text: Any, but: Iterable[str] = ()) -> Any:
 
   pieces = re.split(r"(<[^>]*>|&[#\w]+;)", str(escape(text)))
   return Markup("".join(piece if piece[:1] in ("<", "&") else _ANY.sub(mark, piece) for piece in pieces))
+
+
+def in_order(page: str) -> str:
+  """The page, with each word in the order of the tab key once in a section; where it stands again, it has hover and tap.
+
+  >>> word = '<span class="word" tabindex="0">a<span class="tip" role="tooltip">b</span></span>'
+  >>> in_order(f"<section>{word}{word}<section>{word}").count('tabindex="0"')
+  2
+  """
+
+  def once(section: str) -> str:
+    seen: set[str] = set()
+
+    def order(match: re.Match[str]) -> str:
+      again = match[2] in seen
+      seen.add(match[2])
+      return (
+        f'<span class="word" tabindex="{-1 if again else 0}">{match[1]}<span class="tip" role="tooltip">{match[2]}<'
+      )
+
+    return _WORD.sub(order, section)
+
+  return "<section".join(once(section) for section in page.split("<section"))
+
+
+_WORD = re.compile(r'<span class="word" tabindex="0">([^<]*)<span class="tip" role="tooltip">([^<]*)<')

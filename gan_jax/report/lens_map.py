@@ -20,9 +20,9 @@ from gan_jax.report.statistics import TOTAL
 CELLS = 60  # columns of the map: steps are averaged in so many groups
 WIDEST = 8.0  # decades of the colour bar to either side
 SAME = 1e-3  # relative difference up to which two losses share a line
-WIDTH, LINE, HEAD, FOOT = 5.2, 0.17, 0.12, 0.42  # inches: of the picture, one loss, above, below
+WIDTH, LINE, HEAD, FOOT = 4.2, 0.17, 0.12, 0.42  # inches: of the picture, one loss, above, below
 LEAST = 0.55  # inches of all lines: room for the three numbers of a colour bar
-NAMES, BAR = 0.43, 0.11  # shares of the width: for the names, for the colour bar and its numbers
+NAMES, BAR = 0.45, 0.15  # shares of the width: for the names, for the colour bar and its numbers
 MISSING = "#8C8C8C"
 
 
@@ -103,7 +103,7 @@ def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours:
   return text.replace("<image ", '<image style="image-rendering: pixelated" ')
 
 
-def label(group: Sequence[str], longest: int = 34) -> str:
+def label(group: Sequence[str], longest: int = 30) -> str:
   """The name of a line: `hinge, wasserstein + 3`."""
   for shown in range(min(2, len(group)), 0, -1):
     rest = f" + {len(group) - shown}" if len(group) > shown else ""
@@ -115,9 +115,8 @@ def label(group: Sequence[str], longest: int = 34) -> str:
 
 def _step_axis(axes: Axes, steps: np.ndarray) -> None:
   last = len(steps) - 1
-  shares = (0, 0.25, 0.5, 0.75, 1) if last >= 12 else (0, 0.5, 1)  # with few cells, more labels would overlap
-  places = sorted({round(last * share) for share in shares})
-  axes.set_xticks(places, [canvas.step_text(float(steps[p]), 0) for p in places], fontsize=8.5)
+  places = sorted({round(last * share) for share in (0, 0.5, 1)})
+  axes.set_xticks(places, [f"{steps[p]:,.0f}" for p in places], fontsize=8.5)
   axes.set_xlabel("step", labelpad=1)
 
 

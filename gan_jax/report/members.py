@@ -1,6 +1,7 @@
 """The runs of a study one by one, read as they are needed: for listings of studies that may be large or in training."""
 
 import contextlib
+import functools
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,11 @@ class Plan(NamedTuple):
     found: list[dict[str, Any]] = self.manifest["groups"]
     return found
 
+  def of(self, group: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of a group; {} before it is begun."""
+    found: dict[str, Any] = self.status.get(group["name"], {})
+    return found
+
 
 class Member(NamedTuple):
   """A run in a group of the manifest."""
@@ -59,7 +65,7 @@ def read(study: Path) -> Plan:
   """
   if not runs.is_study(study):
     runs.read_manifest(study)  # its message says what is missing
-  manifest, remark = runs.read_checked(study, runs.MANIFEST)
+  manifest, remark = _manifest(study, _stamp(study))
   try:
     return Plan(study, manifest, runs.read_status(study)["groups"], (remark,) * bool(remark))
   except BadInput as error:
@@ -67,10 +73,32 @@ def read(study: Path) -> Plan:
     return Plan(study, manifest, {}, (*(remark,) * bool(remark), lost))
 
 
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def _stamp(study: Path) -> Stamp:
+  """What changes when the manifest or its copy is replaced."""
+
+  def of(path: Path) -> tuple[int, int, int] | None:
+    try:
+      found = path.stat()
+    except OSError:
+      return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+  return tuple(of(study / name) for name in (runs.MANIFEST, runs.copy_of(runs.MANIFEST)))
+
+
+@functools.lru_cache(maxsize=1)
+def _manifest(study: Path, stamp: Stamp) -> tuple[dict[str, Any], str]:
+  """As `runs.read_checked`. Of a large study it takes seconds, and `watch` needs it again and again."""
+  return runs.read_checked(study, runs.MANIFEST)
+
+
 def listed(plan: Plan) -> list[Member]:
   """All runs, in the manifest's order."""
   return [
-    Member(group, index, *runs.run_status(one["config"], one["id"], plan.status.get(group["name"], {})))
+    Member(group, index, *runs.run_status(one["config"], one["id"], plan.of(group)))
     for group in plan.groups
     for index, one in enumerate(group["members"])
   ]
@@ -82,16 +110,37 @@ def tables(plan: Plan, group: Mapping[str, Any]) -> Tables:
   Raises:
     BadInput: a part was set aside at this moment.
   """
-  count, step = len(group["members"]), plan.status.get(group["name"], {}).get("step")
+  count, step = len(group["members"]), plan.of(group).get("step")
   rows, quality = (runs.survey(plan.path, name, group["name"], count).table for name in ("rows", "quality"))
   return records.rows_until(rows, step, False), records.rows_until(quality, step, True)
 
 
-def run(found: Tables, member: Member) -> records.Run:
+def latest(plan: Plan, group: Mapping[str, Any]) -> Tables:
+  """As `tables`, but only the last intact part of each table that belongs to a step of the status."""
+  count, step = len(group["members"]), plan.of(group).get("step")
+  found = []
+  for name in ("rows", "quality"):
+    there = runs.parts(plan.path, name, group["name"])
+    part = next((t for one in reversed(there) if (t := _part(one, count, step, name == "quality"))), None)
+    found.append(part or runs.Table(np.zeros(0, np.int64), {}))
+  return found[0], found[1]
+
+
+def _part(part: tuple[int, int, Path], count: int, step: int | None, inclusive: bool) -> runs.Table | None:
+  first, last, path = part
+  try:
+    found = records.rows_until(runs.read_part(path, first, last, count), step, inclusive)
+  except BadInput:
+    return None
+  return found if len(found.steps) else None
+
+
+def run(plan: Plan, found: Tables, member: Member) -> records.Run:
   """One run, from the tables of its group."""
   rows, quality = (runs.Table(t.steps, {name: x[:, member.place] for name, x in t.columns.items()}) for t in found)
   name, config = member.group["name"], member.config
-  return records.Run(member.id, name, member.place, config, member.state, member.last, rows, quality)
+  exact = bool(plan.of(member.group).get("bit_exact", True))
+  return records.Run(member.id, name, member.place, config, member.state, member.last, rows, quality, exact, plan.path)
 
 
 def judge(plan: Plan, finished: Sequence[Member], seconds: float | None) -> Counter[str]:
@@ -116,14 +165,19 @@ def judge(plan: Plan, finished: Sequence[Member], seconds: float | None) -> Coun
         if seconds is not None and size > READING:
           break
         found[name] = tables(plan, member.group)
-      counted[verdicts.of(run(found[name], member)).final] += 1
+      counted[verdicts.of(run(plan, found[name], member)).final] += 1
   return +counted
 
 
 def labels(plan: Plan) -> dict[str, str]:
   """By run id, the fields in which its variant differs from the others of its panel."""
-  nothing = runs.Table(np.zeros(0, np.int64), {})
-  members = tuple(run((nothing, nothing), member) for member in listed(plan))
-  manifest = plan.manifest
+  return _labels(plan.path, _stamp(plan.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _labels(study: Path, stamp: Stamp) -> dict[str, str]:
+  manifest, nothing = _manifest(study, stamp)[0], runs.Table(np.zeros(0, np.int64), {})
+  plan = Plan(study, manifest, {}, ())
+  members = tuple(run(plan, (nothing, nothing), member) for member in listed(plan))
   found = records.panels(members, str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
   return {run.id: variant.label for panel in found for variant in panel.variants for run in variant.runs}

@@ -119,7 +119,7 @@ def _program(plan: Plan, held: Holder | None, now: float) -> Program | None:
   """The first group that is not complete; None where all are."""
   for number, group in enumerate(plan.groups, 1):
     if not _complete(plan, group):
-      step, steps = int(plan.status.get(group["name"], {}).get("step", 0)), int(group["members"][0]["config"]["steps"])
+      step, steps = int(plan.of(group).get("step", 0)), int(group["members"][0]["config"]["steps"])
       rate, at = pulse.pace(plan.path, group["name"], held.since if held else 0.0)
       left = None if rate is None else max(0.0, (steps - step) / rate - max(0.0, now - at))
       return Program(group["name"], number, len(group["members"]), step, steps, rate, left)
@@ -127,7 +127,7 @@ def _program(plan: Plan, held: Holder | None, now: float) -> Program | None:
 
 
 def _complete(plan: Plan, group: Any) -> bool:
-  return bool(plan.status.get(group["name"], {}).get("complete"))
+  return bool(plan.of(group).get("complete"))
 
 
 def _beats(plan: Plan, program: Program | None, silent: float | None) -> bool:
@@ -152,7 +152,7 @@ def _phase(program: Program | None, programs: int, writing: bool, reported: bool
 
 def _trained(plan: Plan, group: Any) -> tuple[int, int]:
   """(steps of all runs of a group, those that are trained)."""
-  step, count = int(plan.status.get(group["name"], {}).get("step", 0)), len(group["members"])
+  step, count = int(plan.of(group).get("step", 0)), len(group["members"])
   steps = int(group["members"][0]["config"]["steps"])
   return steps * count, (steps if _complete(plan, group) else min(step, steps)) * count
 
@@ -184,7 +184,7 @@ def _ended(study: Path, program: Program | None, writing: bool, held: Holder | N
 
 
 def _doubts(plan: Plan) -> list[str]:
-  reasons = [(group["name"], plan.status.get(group["name"], {}).get("reasons", [])) for group in plan.groups]
+  reasons = [(group["name"], plan.of(group).get("reasons", [])) for group in plan.groups]
   return [f"{name} is not bit exact: {one_line(reason)}" for name, found in reasons for reason in found]
 
 

@@ -19,7 +19,7 @@ MOST_ROWS = 20  # of a sheet with a row for each class
 INTRO = (
   "A GAN is two networks that are trained against each other: a generator makes images or points out of noise, and a "
   "discriminator tells them from the real data. The loss says what each of them tries to make small. This page says which "
-  "settings gave the better samples, how sure that is, and where the generator stopped learning and why."
+  "variants gave the better samples, how sure that is, and where the generator stopped learning and why."
 )
 
 
@@ -59,7 +59,7 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
     lost=wording.LOST,
   )
   path = read.path / "report.html" if out is None else out
-  runs.write_atomic(path, text.encode("utf-8", "backslashreplace"))
+  runs.write_atomic(path, glossary.in_order(text).encode("utf-8", "backslashreplace"))
   return path
 
 
@@ -128,7 +128,9 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "title": panel.title,
     "anchor": f"panel-{number}",
     "number": number,
-    "story": " ".join([story.compared(panel), *searched.findings()] if searched else story.story(comparison)),
+    "story": " ".join(
+      [story.tuned(panel, searched.search), *searched.findings()] if searched else story.story(comparison)
+    ),
     "findings": [] if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
@@ -165,7 +167,7 @@ def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any
   drawn = pictures.pictures(best, found, classes)
   return {
     "pictures": [(picture, markup(picture.svg)) for picture in drawn],
-    "films": film.reels(chosen, found, classes),
+    "films": film.reels(chosen, found, classes, pictures.real_data(best, found)),
     "by_class": bool(classes),
   }
 

@@ -56,11 +56,16 @@ def pictures(chosen: Sequence[Chosen], found: Frames, classes: Mapping[str, int]
       diverged = ", diverged" if run.status == "diverged" else ""
       which = f"{what}: seed {run.seed}" if what else f"seed {run.seed}"
       drawn.append((variant.label, f"{which}, step {step:,}{diverged}", look, samples, classes.get(run.group, 0)))
-  real = next((x for _, run, _, _ in chosen if found.get(run.id) and (x := _real(*run.place)) is not None), None)
+  real = real_data(chosen, found)
   if real is not None:
     drawn.insert(0, ("real data", "", None, real, 0))
   area = next((box(samples) for *_, samples, _ in drawn if samples.ndim == 2), None)
   return [_picture(*one, area) for one in drawn]
+
+
+def real_data(chosen: Sequence[Chosen], found: Frames) -> np.ndarray | None:
+  """Examples of the data [n, ...] that the chosen runs should imitate."""
+  return next((x for _, run, _, _ in chosen if found.get(run.id) and (x := _real(*run.place)) is not None), None)
 
 
 def frames(members: Sequence[Run], count: int) -> dict[str, list[tuple[int, np.ndarray]]]:
@@ -202,5 +207,5 @@ def scatter(points: np.ndarray, box: np.ndarray, colour: str) -> tuple[str, int]
   path = "".join(f"M{a:.1f} {b:.1f}h.01" for a, b in zip(x, y, strict=True))
   return (
     f'<svg viewBox="0 0 {SIDE} {SIDE}" aria-hidden="true"><path d="{path}" fill="none" stroke="{colour}" '
-    f'stroke-width="2.4" stroke-linecap="round" stroke-opacity="0.55"/></svg>'
+    f'stroke-width="2.4" stroke-linecap="round" stroke-opacity="0.75"/></svg>'
   ), int((~inside).sum())

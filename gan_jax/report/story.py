@@ -1,10 +1,11 @@
 """A panel in a paragraph of plain words: what was compared, on what, who won and how sure, what died and why.
 
-It is made of the same numbers as the tables, and says no more than their tests do: settings are compared with the
+It is made of the same numbers as the tables, and says no more than their tests do: variants are compared with the
 baseline and not with one another, a difference is named only where the test is sure of it, and the others are ties.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from gan_jax.core.errors import plural
 from gan_jax.report import selection, statistics, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row
 from gan_jax.report.records import Panel, Run
+from gan_jax.report.search import Search
 from gan_jax.settings import labels
 
 # Why a gradient vanished, by the factor that fell most.
@@ -22,28 +24,42 @@ WHY = {
   "critic": "the discriminator's logits hardly changed with the images",
   "generator": "the generator's images hardly changed with its weights",
 }
+LONGEST, FIRST = 260, 3  # characters of a list; names of a longer one
 RECOVERED, PARTLY = 0.3, 0.5  # decades: so near to the first value, or so much above the lowest
 
 
 def story(comparison: Comparison) -> list[str]:
-  """The paragraph of a panel whose settings are compared over seeds, as sentences."""
+  """The paragraph of a panel whose variants are compared over seeds, as sentences."""
   said = [compared(comparison.panel), *_judged(comparison), *_died(comparison)]
   return [sentence for sentence in said if sentence]
 
 
 def compared(panel: Panel) -> str:
   """What was compared, on what: `7 losses were compared on the data digits: 35 runs of mlp networks, 5 seeds each ...`."""
-  members = [run for variant in panel.variants for run in variant.runs]
   fields = labels.varying([variant.config for variant in panel.variants])
   count = len(panel.variants)
   if count == 1:
-    what = f"One setting was trained, {panel.variants[0].label},"
+    what = f"One variant was trained, {panel.variants[0].label},"
   elif fields == ["loss"]:
     what = f"{count:,} losses were compared"
   else:
-    what = f"{count:,} settings were compared, which differ in {selection.named(fields)},"
+    what = f"{count:,} variants were compared, which differ in {_and(fields)},"
   seeds = {len(variant.runs) for variant in panel.variants}
   each = f"{plural(next(iter(seeds)), 'seed')} each" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)} seeds each"
+  return _in_common(panel, what, each)
+
+
+def tuned(panel: Panel, found: Search) -> str:
+  """The same of settings that were tuned: `16 losses were compared, each with 16 draws of its rates ...`."""
+  count, draws = len(found.entries), {len(entry.draws) for entry in found.entries}
+  each = f"{plural(min(draws), 'draw')} each" if len(draws) == 1 else f"{min(draws)} to {max(draws)} draws each"
+  things = "losses" if found.compared == ("loss",) else "settings"
+  what = f"{count:,} {things} were tuned and compared" if count > 1 else "One setting was tuned"
+  return _in_common(panel, what, each)
+
+
+def _in_common(panel: Panel, what: str, each: str) -> str:
+  members = [run for variant in panel.variants for run in variant.runs]
   how = [plural(len(members), "run"), each] if len(members) > 1 else ["one run"]
   how += _shared(members, "steps", lambda steps: f"{steps:,} steps")
   how += _shared(members, "penalty", lambda name: f"penalty {name}" if name != "none" else "no penalty")
@@ -76,7 +92,9 @@ def _judged(comparison: Comparison) -> list[str]:
   tested = [row for row in ranked if row.versus is not None and row.versus.n > 1]
   if not tested:
     return [*said, _untested(ranked, comparison)]
-  return [*said, _first(ranked[0], comparison), *_against(tested, ranked[0], comparison)]
+  untested = [row.variant.label for row in comparison.rows if row not in tested and not row.is_baseline]
+  left = [f"Too few seeds learnt to compare {_and(untested)}."] if untested else []
+  return [*said, _first(ranked[0], comparison), *_against(tested, ranked[0], comparison), *left]
 
 
 def _start(comparison: Comparison) -> str:
@@ -99,7 +117,9 @@ def _value(row: Row, comparison: Comparison) -> str:
 
 
 def _untested(ranked: Sequence[Row], comparison: Comparison) -> str:
-  order = selection.named([f"{row.variant.label} {_value(row, comparison)}" for row in ranked])
+  assert comparison.quality is not None
+  metric = comparison.quality.metric
+  order = _and([f"{row.variant.label} {wording.number(row.finals[metric].mean)}" for row in ranked])
   if max(len(row.variant.runs) for row in ranked) == 1:
     why = "Each has one run, so it cannot be said whether a difference is chance: no winner is named"
   elif comparison.no_baseline:
@@ -125,7 +145,7 @@ def _first(best: Row, comparison: Comparison) -> str:
 
 def _base(comparison: Comparison) -> str:
   several = len({id(row.baseline) for row in comparison.rows if row.baseline is not None}) > 1
-  return f"the baseline {comparison.baseline}{' of the same setting' if several else ''}"
+  return f"the baseline {comparison.baseline}{' (all else being equal)' if several else ''}"
 
 
 def _side(row: Row) -> str:
@@ -166,10 +186,13 @@ def _against(tested: Sequence[Row], best: Row, comparison: Comparison) -> list[s
 
 
 def _and(names: Sequence[str]) -> str:
-  """`a, b and c`; of many, the first ones and their number."""
-  if len(names) > selection.MOST or len(names) == 1:
-    return selection.named(names)
-  return f"{', '.join(names[:-1])} and {names[-1]}"
+  """`a, b and c`; names with commas are parted by semicolons; of a long list, the first ones and the number of the others."""
+  mark = "; " if any(", " in re.sub(r"\[.*?\]", "", name) for name in names) else ", "  # intervals are in brackets
+  if len(names) == 1:
+    return names[0]
+  if len(names) > selection.MOST or sum(map(len, names)) > LONGEST:
+    return f"{mark.join(names[:FIRST])}{mark[0] if mark == '; ' else ''} and {plural(len(names) - FIRST, 'other')}"
+  return f"{mark.join(names[:-1])}{mark[0] if mark == '; ' else ''} and {names[-1]}"
 
 
 def _listed(rows: Sequence[Row]) -> str:
@@ -180,13 +203,13 @@ def _died(comparison: Comparison) -> list[str]:
   """Which runs failed, by what sign, and which factor of the gradient was the cause."""
   rows = comparison.rows
   gone = [
-    f"{row.statuses['diverged']} of {row.variant.label}'s {plural(len(row.variant.runs), 'run')}"
+    f"{_share(row.statuses['diverged'], len(row.variant.runs))} of {row.variant.label}"
     for row in rows
     if row.statuses["diverged"]
   ]
-  poor = [f"{row.failed} of {row.variant.label}'s {len(row.variant.runs)}" for row in rows if row.failed]
-  said = [f"Diverged, and left out of every average: {selection.named(gone)}." if gone else ""]
-  said.append(f"Runs that hardly learnt (their distance did not halve): {selection.named(poor)}." if poor else "")
+  poor = [f"{_share(row.failed, len(row.variant.runs))} of {row.variant.label}" for row in rows if row.failed]
+  said = [f"Diverged, and left out of every average: {_and(gone)}." if gone else ""]
+  said.append(f"Hardly learnt (the distance did not halve): {_and(poor)}." if poor else "")
   said += [_ends(rows)]
   said += _vanished(rows)
   finals = {verdict.final for row in rows for verdict in row.verdicts}
@@ -198,6 +221,10 @@ def _died(comparison: Comparison) -> list[str]:
   return said
 
 
+def _share(count: int, runs: int) -> str:
+  return f"{count} of {runs} runs" if count < runs else f"all {runs} runs" if runs > 1 else "the run"
+
+
 def _ends(rows: Sequence[Row]) -> str:
   """The verdicts that are a failure: `At the end: discriminator dominates: the loss's factor vanished (minimax) ...`."""
   found: dict[str, list[str]] = {}
@@ -206,7 +233,7 @@ def _ends(rows: Sequence[Row]) -> str:
     if end.state not in ("healthy", "unknown", "diverged"):
       share = "" if end.agree == end.runs else f" in {end.agree} of {end.runs} runs"
       found.setdefault(verdicts.words(end), []).append(f"{row.variant.label}{share}")
-  ends = [f"{words} ({selection.named(who)})" for words, who in found.items()]
+  ends = [f"{words} ({_and(who)})" for words, who in found.items()]
   return f"Failed at the end: {'; '.join(ends)}." if ends else ""
 
 
@@ -232,4 +259,4 @@ def _vanished(rows: Sequence[Row]) -> list[str]:
       f"{WHY[cause]}; {back}."
     )
   others = len(lost) - len(said)
-  return [*said, f"It vanished under {plural(others, 'other setting')} too." if others else ""]
+  return [*said, f"It vanished under {plural(others, 'other variant')} too." if others else ""]

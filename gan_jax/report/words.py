@@ -44,25 +44,24 @@ PLAYERS = (
   Word(
     "seed",
     r"seeds?",
-    "The number from which all chance of a run is drawn: first weights, noise, order of the data. Repeating a setting with "
+    "The number from which all chance of a run is drawn: first weights, noise, order of the data. Repeating a variant with "
     "other seeds shows how much is chance.",
   ),
-  Word("run", r"", "One training of one GAN: a setting and a seed."),
-  Word("setting", r"", "What the runs of a line of the table have in common: all but the seed."),
+  Word("run", r"", "One training of one GAN: a variant and a seed."),
+  Word(
+    "variant", r"variants?", "A line of the table: what its runs have in common, all but the seed. Often it is a loss."
+  ),
+  Word("panel", r"panels?", "A part of a study that is compared by itself."),
   Word("step", r"steps?", "One update of both players."),
   Word(
     "baseline",
     r"baseline",
-    "The setting that all others are compared with. The study names it, or it is the first one.",
+    "The variant that all others are compared with. The study names it, or it is the first one.",
   ),
   Word(
     "R1", r"R1", "A penalty on the squared slope of the discriminator at real images. It keeps the two players level."
   ),
-  Word(
-    "penalty",
-    r"penalt(?:y|ies)",
-    "A term added to the discriminator's loss that forbids it to become too steep.",
-  ),
+  Word("penalty", r"penalt(?:y|ies)", "A term added to the discriminator's loss that forbids it to become too steep."),
   Word(
     "head start",
     r"head start|trained ahead",
@@ -157,9 +156,7 @@ WINNING = (
     "How much a loss changes with a logit. Where the generator's slope is 0, its loss does not tell it what to do.",
   ),
   Word(
-    "saturating",
-    r"saturat(?:es|ing)",
-    "A loss saturates where its slope goes to 0: there, the generator learns nothing.",
+    "saturating", r"saturat(?:es|ing)", "A loss saturates where its slope is 0: there, the generator learns nothing."
   ),
   Word(
     "lens",
@@ -167,11 +164,7 @@ WINNING = (
     "At the weights and images of a run, the gradient that every other loss would have given: it separates what the loss "
     "does from where the training went.",
   ),
-  Word(
-    "cosine",
-    r"cosine",
-    "Whether two gradients point the same way: 1 the same direction, 0 perpendicular, −1 opposite.",
-  ),
+  Word("cosine", r"cosine", "Whether two gradients point the same way: 1 the same, 0 perpendicular, −1 opposite."),
 )
 
 CHANCE = (
@@ -194,7 +187,7 @@ CHANCE = (
   Word(
     "ratio to the baseline",
     r"ratio to",
-    "A setting's distance divided by the baseline's, seed by seed; below 1 is better.",
+    "A variant's distance divided by the baseline's, seed by seed; below 1 is better.",
     "Runs with the same seed saw the same data in the same order, and the same noise. Given is the geometric mean of the "
     "ratios over seeds, or for other qualities the mean difference.",
   ),
@@ -273,6 +266,11 @@ VERDICTS = (
 )
 
 SEARCHES = (
+  Word(
+    "setting",
+    r"settings?",
+    "What is compared in a search, such as a loss; each has several draws of its other numbers.",
+  ),
   Word("draw", r"draws?", "A random choice of the tuned numbers, such as learning rates, from their ranges."),
   Word(
     "budget, tuned",

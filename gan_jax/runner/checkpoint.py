@@ -10,16 +10,16 @@ distinguishes three cases:
 - the machine failed to read it: reading is tried again, and raises `OSError` if it keeps failing.
 
 When `save` returns, the checkpoint is on disk. It may be called from any thread, one at a time.
+
+Of several processes only the first saves and restores: it is given whole arrays on the host, and tells the others what
+it restores. So a checkpoint does not depend on how many processes and devices wrote it, and any number can go on from it.
 """
 
 import concurrent.futures
 import errno
-import functools
 import hashlib
-import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,6 @@ from gan_jax.core.errors import BadInput, plural
 KEEP = 3
 FORMAT = 2  # of `meta`; format 1 had no digest
 OS_ERROR = re.compile(r"OS error (\d+)")  # how TensorStore's messages give an errno
-# Messages that Orbax and TensorStore print from their own threads about a failed save, in addition to raising. The last
-# one comes once for every write in progress, also while the program exits.
-ECHOES = ("_SignalingThread.run() raised an exception", "Task exception was never retrieved", "Event loop is closed")
 
 Leaves = dict[str, dict[str, Any]]
 
@@ -76,8 +73,15 @@ def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origi
   Raises:
     SaveFailed: it could not be written, for example because the disk is full.
   """
+  alone = _alone()
+  if alone.active_processes:  # then Orbax does not make it
+    directory.mkdir(parents=True, exist_ok=True)
   options = ocp.CheckpointManagerOptions(
-    max_to_keep=KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    max_to_keep=KEEP,
+    enable_async_checkpointing=False,
+    cleanup_tmp_directories=True,
+    multiprocessing_options=alone,
+    create=not alone.active_processes,
   )
   meta = files.seal(
     {"format": FORMAT, "step": step, "facts": dict(facts), "origin": dict(origin), "leaves": leaves(state)}
@@ -90,6 +94,13 @@ def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origi
   # TensorStore reports a full disk as a ValueError; tasks of Orbax that waited for the failed one are cancelled.
   except (OSError, ValueError, RuntimeError, concurrent.futures.CancelledError) as error:
     raise SaveFailed(f"checkpoint of step {step} could not be written to {directory}: {_first_line(error)}") from error
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+  """Orbax is not to wait for other processes, which do not call it."""
+  if jax.process_count() == 1:
+    return ocp.options.MultiprocessingOptions()
+  return ocp.options.MultiprocessingOptions(active_processes={0}, barrier_sync_key_prefix="first")
 
 
 def check(directory: Path, template: Any, facts: Mapping[str, Any]) -> int:
@@ -225,7 +236,9 @@ def _load(path: Path, item: str, arguments: Any) -> Any:
   """One item of a checkpoint. Raises `files.Damaged` where the files can be read but Orbax cannot load them."""
 
   def load() -> Any:
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler("state", "meta")) as reader:
+    options = ocp.CompositeOptions(multiprocessing_options=_alone())
+    handler = ocp.CompositeCheckpointHandler("state", "meta", composite_options=options)
+    with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader:
       return reader.restore(path.resolve(), args=ocp.args.Composite(**{item: arguments}))[item]
 
   def attempt() -> Any:
@@ -269,25 +282,6 @@ def _machine_failed(error: BaseException) -> int | None:
       return number
     error = error.__cause__ or error.__context__  # type: ignore[assignment]
   return None
-
-
-def quiet() -> None:
-  """Silence Orbax's progress messages and its `ECHOES`; warnings are still printed."""
-  logging.getLogger("absl").setLevel(logging.WARNING)
-  for name in ("absl", "asyncio"):
-    logging.getLogger(name).addFilter(_no_echo)
-  hook = sys.unraisablehook  # called for exceptions that cannot be caught, such as those in TensorStore's threads
-  if getattr(hook, "func", None) is not _unless_echo:
-    sys.unraisablehook = functools.partial(_unless_echo, hook)
-
-
-def _no_echo(record: logging.LogRecord) -> bool:
-  return not any(echo in record.getMessage() for echo in ECHOES)
-
-
-def _unless_echo(hook: Callable[[Any], object], unraisable: Any) -> None:
-  if not any(echo in str(unraisable.exc_value) for echo in ECHOES):
-    hook(unraisable)
 
 
 def _first_line(error: Exception) -> str:

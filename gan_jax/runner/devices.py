@@ -13,6 +13,7 @@ from typing import Any
 
 from gan_jax.core.errors import BadInput
 from gan_jax.core.paths import cache_directory
+from gan_jax.runner import processes
 
 
 def cores() -> int:
@@ -23,7 +24,8 @@ def configure(members: int, recorded: Mapping[str, Any] | None, each: int = 1) -
   """Set up jax for `members` runs on `each` devices apiece; `recorded` is the layout that a resumed study began with.
 
   On a CPU each core becomes a device of its own: with one dispatch queue per core, training is 1.5 times as fast. GPUs
-  and TPUs ignore the setting. Where jax was used before, in a notebook, its existing devices are used.
+  and TPUs ignore the setting. Where jax was used before, in a notebook, its existing devices are used. Several
+  processes (processes.py) each have an equal part of the devices.
 
   Raises:
     BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
@@ -32,9 +34,10 @@ def configure(members: int, recorded: Mapping[str, Any] | None, each: int = 1) -
   if not ("jax" in sys.modules and initialised()):
     # XLA splits convolutions and matrix products into this many parts, which affects their rounding.
     os.environ.setdefault("NPROC", str(used))
-    count = int(recorded["devices"]) if recorded and recorded["backend"] == "cpu" else min(used, members * max(each, 1))
+    there = processes.count()
+    wanted = -(-members // there) * max(each, 1)
+    count = -(-int(recorded["devices"]) // there) if recorded and recorded["backend"] == "cpu" else min(used, wanted)
     jax = imported()
-
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
       jax.config.update("jax_num_cpu_devices", count)
   cache_programs()

@@ -52,7 +52,7 @@ def build_stream(game: Game, layout: Layout, data: Data, seeds: Array) -> Stream
   """Feeds on the devices, read from data on the host.
 
   While a feed is used, `AHEAD` further ones are read by threads: NumPy and the operating system release Python's lock
-  while they copy.
+  while they copy. Of several processes each reads for the members on its own devices, whose `seeds` it gives.
   """
   where = jax.jit(lambda first, steps: chosen(game, seeds, first, steps, len(data.images)), static_argnums=1)
   host = jax.tree.map(lambda x: x if isinstance(x, np.ndarray) else np.asarray(x), data)  # a mapped file stays one
@@ -66,8 +66,8 @@ def build_stream(game: Game, layout: Layout, data: Data, seeds: Array) -> Stream
       for first, steps in asked:
         waiting.append(threads.submit(read, where(np.int32(first), steps)))
         if len(waiting) > AHEAD:
-          yield layout.put(waiting.popleft().result(), ROWS)
+          yield layout.put_own(waiting.popleft().result(), ROWS)
       for reading in waiting:
-        yield layout.put(reading.result(), ROWS)
+        yield layout.put_own(reading.result(), ROWS)
 
   return stream

@@ -10,7 +10,7 @@ from gan_jax import data, game, metrics
 from gan_jax.core.errors import plural
 from gan_jax.data import Dataset
 from gan_jax.metrics import Quality
-from gan_jax.runner import capacity, devices, evaluation, grouping, memory, mesh, outline, resume, standing
+from gan_jax.runner import capacity, devices, evaluation, grouping, memory, mesh, outline, processes, resume, standing
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.manifest import changes, platform_facts
 from gan_jax.settings.records import thawed
@@ -62,15 +62,20 @@ def load(
     _check(group, _dataset(group, datasets, say))
   groups = _divided(groups, manifest, datasets, say)
   here = platform_facts()
+  for name in ("source", "versions", "layout"):
+    processes.same(name, str(here[name]))
+  processes.same("number of devices", str(jax.local_device_count()))
   found = Inputs(groups, datasets, {}, {}, {}, changes(manifest, here))
   for group in groups:
     found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))
     found.origins[group.name] = resume.Origin(data.digest(datasets[key(group)]), here, found.changed)
+    processes.same(f"data of {group.spec.dataset}", found.origins[group.name].data)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
     blank = resume.template(group, game.build(group.spec, datasets[key(group)]))
     found.states[group.name] = sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
-    resume.check(study, group, blank, found.origins[group.name])
+    if processes.leads():
+      resume.check(study, group, blank, found.origins[group.name])
   return found
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gan_jax.runner import resume
+from gan_jax.runner import processes, repair, resume
 from gan_jax.runner.background import Background
 from gan_jax.runner.population import Group, Program
 from gan_jax.runner.progress import Pace, Progress, clock, speed
@@ -54,7 +54,7 @@ def run_group(study: Path, group: Group, program: Program, origin: resume.Origin
   progress, stop, *_ = conduct
   writer = resume.Writer(study, group, program, origin, progress.say)
   with progress.phase(f"compiling {conduct.program}: first state"):
-    found = resume.start(writer)
+    found = repair.start(writer)
   if found is None:
     writer.mark()
     return
@@ -88,11 +88,11 @@ def _train(
     stop.unsaved = True
     jax.block_until_ready(state)
     told.trained(chunk)
-    writing.do(writer.rows, chunk, rows)
+    writing.do(writer.rows, chunk, processes.whole(rows))
     if chunk.evaluate:
       with told.pause("measuring", chunk):
         writing.do(writer.measured, *writer.measure(state, chunk.last))
-    asked = stop.wanted
+    asked = processes.agree(stop)
     if chunk.save or asked:
       with told.pause("saving", chunk):
         writing.wait()  # for an earlier checkpoint: at most one copy of the state is held
@@ -102,7 +102,7 @@ def _train(
     told.step(chunk)
     if asked or chunk is todo[-1]:
       writing.wait()
-      stop.unsaved = False
+      stop.unsaved = not processes.leads()
       stop.check()
 
 

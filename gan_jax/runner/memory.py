@@ -9,13 +9,23 @@ import numpy as np
 from gan_jax.core.errors import BadInput, plural
 from gan_jax.core.types import Player
 from gan_jax.data import Dataset
+from gan_jax.runner import processes
 from gan_jax.settings.records import Spec, thawed
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's limit
 
 
 def available() -> int:
-  """Bytes of memory: of all devices together where they have their own, else of this machine or container."""
+  """Bytes of memory: of all devices together where they have their own, else of the machines or containers.
+
+  Where several processes run, the others are taken to have as much as the first.
+  """
+  devices = jax.default_backend() != "cpu"
+  return processes.told(_own) * (processes.count() if devices else processes.machines())
+
+
+def _own() -> int:
+  """`available`, of this process's devices or machine."""
   stats = [device.memory_stats() or {} for device in jax.local_devices()]
   if jax.default_backend() != "cpu" and all("bytes_limit" in s for s in stats):
     return sum(s["bytes_limit"] for s in stats)
@@ -36,7 +46,7 @@ def fits(dataset: Dataset, share: float) -> bool:
   """Whether the data are to lie on each device: they need at most this share of its memory."""
   images = dataset.data.images
   stats = jax.local_devices()[0].memory_stats() or {}
-  limit = stats.get("bytes_limit", available() // jax.local_device_count())
+  limit = processes.told(lambda: stats.get("bytes_limit", _own() // jax.local_device_count()))
   return images.dtype.itemsize * int(np.prod(images.shape, dtype=object)) <= share * limit
 
 

@@ -3,6 +3,9 @@
 Members do not communicate, so that axis scales by construction. Along `batch` a step is written as for one device: the
 compiler divides the arrays and inserts the sums over devices, so losses and statistics of the whole batch stay correct.
 Rounding differs from that of one device, as between any two layouts.
+
+Of several processes each has whole rows, so only the members are divided over processes, and training exchanges nothing
+between them.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +17,7 @@ from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.core.errors import BadInput
+from gan_jax.runner import processes
 from gan_jax.settings.records import Spec
 
 MEMBERS, BATCH = "members", "batch"
@@ -28,7 +32,11 @@ class Layout(NamedTuple):
   padded: int  # members, rounded up to a multiple of the mesh's rows; the surplus repeats the last member
 
   def put(self, tree: Any, spec: PartitionSpec) -> Any:
-    return jax.device_put(tree, NamedSharding(self.mesh, spec))
+    return processes.put(tree, NamedSharding(self.mesh, spec))
+
+  def put_own(self, tree: Any, spec: PartitionSpec) -> Any:
+    """As `put`, of the members that this process's devices have."""
+    return processes.put_own(tree, NamedSharding(self.mesh, spec))
 
   def place(self, tree: Any) -> Any:
     """A host pytree with leaves [members, ...], padded and put on the devices."""
@@ -37,7 +45,7 @@ class Layout(NamedTuple):
 
   def cut(self, tree: Any) -> Any:
     """Leaves [padded, ...] on the devices -> leaves [members, ...] on the host."""
-    return jax.tree.map(lambda x: x[: self.members], jax.device_get(tree))
+    return jax.tree.map(lambda x: x[: self.members], jax.device_get(processes.whole(tree)))
 
   def divide(self, function: Callable, inputs: Any, outputs: Any) -> Callable:
     """`function`, applied to the members of each row separately; the compiler divides the batch axis."""
@@ -53,7 +61,7 @@ class Layout(NamedTuple):
     return lax.with_sharding_constraint(batch, PartitionSpec(BATCH))
 
 
-def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, int]:
+def shape(devices: int, members: int, batch: int, asked: int = 0, count: int = 1) -> tuple[int, int]:
   """(rows, columns) of the mesh for `members` runs, each with a batch that can be divided into `batch` equal parts.
 
   Each member gets a row of its own as long as there are devices, since members never talk to one another. As many of the
@@ -64,15 +72,18 @@ def shape(devices: int, members: int, batch: int, asked: int = 0) -> tuple[int, 
     members: number of runs.
     batch: examples, or packs of them.
     asked: devices for each run's batch; 0: as above.
+    count: processes, each of which has an equal part of the devices and whole rows.
 
   Raises:
     BadInput: a number asked for that does not divide the devices and the batch.
   """
-  columns = [c for c in range(1, devices + 1) if devices % c == 0 and batch % c == 0]
+  own = devices // count
+  columns = [c for c in range(1, own + 1) if own % c == 0 and batch % c == 0]
   if asked:
     if asked not in columns:
+      whose = f"{own} devices{' of each process' * (count > 1)}"
       raise BadInput(
-        f"batch_devices expected a divisor of the {devices} devices and of the batch ({batch} examples or packs), "
+        f"batch_devices expected a divisor of the {whose} and of the batch ({batch} examples or packs), "
         f"{', '.join(map(str, columns))}, got {asked}"
       )
     return devices // asked, asked
@@ -89,8 +100,8 @@ def build(spec: Spec, members: int, devices: Sequence[Any] | None = None) -> Lay
   Raises:
     BadInput: as `shape` does.
   """
-  devices = list(jax.devices() if devices is None else devices)
+  devices = sorted(jax.devices() if devices is None else devices, key=lambda device: device.process_index)
   asked = spec.batch_devices or int(devices[0].platform == "cpu")
-  rows, columns = shape(len(devices), members, spec.batch_size // spec.packing, asked)
+  rows, columns = shape(len(devices), members, spec.batch_size // spec.packing, asked, processes.count())
   mesh = Mesh(np.array(devices).reshape(rows, columns), (MEMBERS, BATCH))
   return Layout(mesh, members, -(-members // rows) * rows)

@@ -9,7 +9,7 @@ import jax
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, plural
-from gan_jax.runner import memory, mesh
+from gan_jax.runner import memory, mesh, processes
 from gan_jax.runner.grouping import Group
 from gan_jax.settings.records import Spec, thawed
 
@@ -40,6 +40,7 @@ def lines(study: Path, groups: Sequence[Group], states: Mapping[str, int]) -> li
   title = (
     f"{study}: {plural(members, 'run')} in {plural(len(groups), 'compiled program')} on "
     f"{plural(len(devices), devices[0].platform + ' device')}"
+    + (f" of {processes.count()} processes" if processes.joined() else "")
   )
   done = _done(study)
   apart = differences([group.spec for group in groups])

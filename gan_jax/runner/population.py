@@ -20,7 +20,7 @@ from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import step
 from gan_jax.metrics import Quality
-from gan_jax.runner import blocks, evaluation, feeding, memory, mesh
+from gan_jax.runner import blocks, evaluation, feeding, memory, mesh, processes
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.mesh import DIVIDED, REPLICATED, ROWS
 from gan_jax.runs import plan
@@ -185,7 +185,7 @@ def build_streamed_advance(game: Game, layout: mesh.Layout, block: int, data: Da
   )
 
   def advance(hypers: Hypers, state: GanState, _: Any, windows: int, length: int) -> tuple[GanState, Rows]:
-    first, size = int(state.step[0]), feeding.feed_length(game, data, layout.padded, length)
+    first, size = int(processes.own(state.step)[0]), feeding.feed_length(game, data, layout.padded, length)
     asked: list[tuple[int, int]] = []
     for start in range(first, first + windows * length, length):
       asked += [(start, rows_steps(game)), *((at, size) for at in range(start, start + length, size))]
@@ -217,7 +217,7 @@ def compile_group(
     init=jax.jit(layout.divide(init, (DIVIDED,), DIVIDED)),
     advance=build_advance(game, layout, block)
     if resident
-    else build_streamed_advance(game, layout, block, dataset.data, hypers.seed),
+    else build_streamed_advance(game, layout, block, dataset.data, processes.own(hypers.seed)),
     evaluate=evaluation.build_evaluate(group, game, dataset, quality, layout),
     inspect=evaluation.build_inspect(game, layout),
     draw_grid=evaluation.build_draw_grid(game, layout),

@@ -4,14 +4,16 @@ All input is checked before anything is written; then the groups are trained one
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, signals, standing
+from gan_jax.runner import devices, echoes, ending, processes, signals, standing
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
@@ -56,7 +58,8 @@ def run(
 
   Raises as `conduct` does.
   """
-  with Progress(say) as reading, reading.phase(f"reading {config}", brief=True):
+  _meet()
+  with _progress(say) as reading, reading.phase(f"reading {config}", brief=True):
     plan = sweeps.plan(config, arguments, single, registered)
   configs = plan.single if single else plan.swept
   stem = Path(config).stem
@@ -69,6 +72,8 @@ def run(
 
 def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None, dry: bool = False) -> Path:
   """Run or resume a study and write its report; returns its directory.
+
+  Where the environment asks for several processes (processes.py), all of them call this.
 
   Args:
     asked: the runs.
@@ -86,16 +91,30 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
     OSError: something could not be written. What was saved is valid, and the same call continues from it; the error's
       notes say from which step, or that nothing is saved yet.
   """
-  if not callable(out):
+  _meet()
+  if not callable(out) and processes.leads():
     standing.begun(paths.usable(out, "output directory"))
   own = Stop() if stop is None else stop
+  own.unsaved = not processes.leads()  # a signal to another process is answered when all agree on it
   own.outcome = "it had trained nothing yet, and the same command does so"
-  with signals.noticed(own) if stop is None else contextlib.nullcontext(), Progress(say) as progress:
+  with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(say) as progress:
     study, page = _conduct(asked, out, progress, own, dry)
-  last = Progress(say)  # without the live line, so that the table stays
-  last.say(report.terminal_table(study))
-  last.say(f"report: {page}")
+  if processes.leads():
+    last = Progress(say)  # without the live line, so that the table stays
+    last.say(report.terminal_table(study))
+    last.say(f"report: {page}")
   return study
+
+
+def _meet() -> None:
+  """Meet the other processes, where there are to be several."""
+  processes.join()
+  ending.attend()
+
+
+def _progress(say: Say) -> Progress:
+  """What shows the progress at the first process, and shows nothing at the others."""
+  return Progress(say) if processes.leads() else Progress(lambda line: None, io.StringIO())
 
 
 def registered(field: str) -> list[str]:
@@ -106,43 +125,64 @@ def registered(field: str) -> list[str]:
   return game.registered(field)
 
 
-def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool) -> tuple[Path, Path]:
+def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool) -> tuple[Path, str]:
   """`conduct`, reporting to `progress`; returns the study's directory and its report."""
   progress.say(f"{asked.source if callable(out) else out}: {plural(len(asked.configs), 'run')} of {asked.source}")
   with progress.phase("starting jax"):
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import checkpoint, grouping, inputs, outline  # jax makes its devices when it is configured
+    from gan_jax.runner import grouping, inputs, outline  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
-    manifest = standing.existing(study, configs)
+    processes.same("runs", " ".join(settings.identity(config) for config in configs))
+    manifest = processes.told(lambda: standing.existing(study, configs))
     each = max(config["batch_devices"] for config in configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
-  checkpoint.quiet()
+  echoes.quiet()
   with devices.undisturbed(progress.say):
     groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
       found = inputs.load(study, manifest, groups, progress.say)
+    processes.agree(stop)
     stop.check()
     if dry:
       outline.tell(study, found.groups, found.states, progress.say)
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
-    standing.prepare(study)
-    with runs.writer_lock(study), standing.truthful(study):
-      standing.unchanged(study, configs, manifest)
-      runs.mend(study, progress.say)
-      manifest = standing.with_roles(study, manifest, asked.roles)
-      if standing.finished(study, manifest):
+    with _written(study), standing.truthful(study):
+      manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
+      if finished:
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
         _train(asked, study, manifest, found, progress, stop)
+      processes.agree(stop)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, report.build(study)
+        return study, processes.told(lambda: str(report.build(study)))
+
+
+@contextlib.contextmanager
+def _written(study: Path) -> Iterator[None]:
+  """The study's directory is there and locked, by the first process."""
+  if processes.leads():
+    standing.prepare(study)
+    with runs.writer_lock(study):
+      yield
+  else:
+    yield
+
+
+def _opened(
+  asked: Asked, study: Path, configs: Sequence[Mapping[str, Any]], manifest: dict[str, Any] | None, progress: Progress
+) -> tuple[dict[str, Any] | None, bool]:
+  """The study's manifest, with what can be mended mended, and whether the study is finished; the lock is held."""
+  standing.unchanged(study, configs, manifest)
+  runs.mend(study, progress.say)
+  manifest = standing.with_roles(study, manifest, asked.roles)
+  return manifest, standing.finished(study, manifest)
 
 
 def _train(
@@ -163,7 +203,7 @@ def _train(
   groups = found.groups
 
   with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
-    qualities = inputs.qualities(groups, found.datasets)
+    qualities = processes.in_turn(lambda: inputs.qualities(groups, found.datasets))
   for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
     if warning:
       progress.say(f"warning: {warning}")
@@ -177,18 +217,20 @@ def _train(
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
     manifest = describe(asked.description, study.name, groups, meanings, data, **told)
-    runs.write_manifest(study, manifest)
+    if processes.leads():
+      runs.write_manifest(study, manifest)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
   last: Any = None  # (group, its program)
   for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
-    if standing.whole(study, entry):
+    if processes.told(functools.partial(standing.whole, study, entry)):
       continue
     dataset, quality = found.datasets[inputs.key(group)], qualities[inputs.measured(group)]
-    note(study, group.name, quality.notes)
     try:
-      runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
+      if processes.leads():
+        note(study, group.name, quality.notes)
+        runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       if not _shared(last, group):
         last = group, population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
       program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
@@ -199,7 +241,7 @@ def _train(
       loop.run_group(study, group, program, found.origins[group.name], conduct)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
-    for gap in standing.missing(study, entry):
+    for gap in standing.missing(study, entry) if processes.leads() else ():
       progress.say(f"{gap}, and cannot be computed again from the checkpoints that are left")
 
 

@@ -47,6 +47,7 @@ from gan_jax.runs.tables import (
   append,
   damaged_samples,
   parts,
+  read_part,
   read_samples,
   read_table,
   row_gaps,
@@ -56,8 +57,9 @@ from gan_jax.runs.tables import (
   write_samples,
 )
 
-__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_samples"]
+__all__ = ["SET_ASIDE", "Damaged", "Gap", "Table", "append", "parts", "read_arrays", "read_json", "read_part"]
 __all__ += [
+  "read_samples",
   "read_table",
   "sample_steps",
   "set_aside",
@@ -162,7 +164,7 @@ def mend(study: Path, say: Callable[[str], None]) -> None:
     with contextlib.suppress(FileNotFoundError):
       if not path.name.startswith(".report.html.") or time.time() - path.lstat().st_mtime > REPORTING:
         path.unlink()
-  for table in TABLES:
+  for table in (*TABLES, "best"):
     for path in (study / table).glob("*/.*.npz.*tmp"):  # a part that was not written to its end
       path.unlink(missing_ok=True)
   for name in (MANIFEST, STATUS):

@@ -1,6 +1,7 @@
 """Samples of a trained run: drawn by the generator that was evaluated, and the same in every kind of file."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -328,3 +329,11 @@ def test_an_unfinished_study_and_damaged_files_are_told(trained, tmp_path):
   copy.write_bytes(best.place(trained, "group-0", other).read_bytes())
   with pytest.raises(BadInput, match="expected the best generator of run"):
     chosen.generator()
+  last = tmp_path / "begun" / "checkpoints" / "group-0" / "8"
+  shutil.copytree(trained / "checkpoints" / "group-0" / "8", last)
+  assert chosen.generator("last").step == 8
+  for path in (last / "state").rglob("*"):
+    if path.is_file():
+      path.write_bytes(b"x" * path.stat().st_size)
+  with pytest.raises(BadInput, match=r"8 is damaged: .*; expected another step: 'best', or"):
+    chosen.generator("last")

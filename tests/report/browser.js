@@ -67,10 +67,17 @@
 
   // Switching off: nothing of it is left in any picture, of any panel
   const hinge = key("hinge");
+  const colour = panel.querySelector(`[data-switch="${hinge}"] line`).getAttribute("stroke");
+  const rest = () => [ // what still shows it outside of tables and legends: its name, and its colour
+    all("section.panel figcaption, section.panel p strong, section.panel svg text").filter((e) => seen(e) && e.textContent.trim() === "hinge").length,
+    all(`section.panel :is([stroke="${colour}"], [color="${colour}"])`).filter((e) => e.checkVisibility() && !e.closest("tr, .legend")).length,
+  ];
+  found.left = [rest()];
   found.before = [drawn(hinge), shown(hinge), shown(key("minimax"))];
   const button = all(".legend [data-switch]", panel).find((e) => e.dataset.switch === hinge);
   button.click();
   found.off = [drawn(hinge), shown(hinge), shown(key("minimax")), button.getAttribute("aria-pressed")];
+  found.left.push(rest());
   button.click();
   found.on = [drawn(hinge), shown(hinge)];
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gan_jax import runs
-from gan_jax.report import build
+from gan_jax.report import build, records
 from tests.report.test_report import LOSSES, configs, write_study
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -40,14 +40,19 @@ def allowed(script):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def study(tmp_path_factory):
   path = write_study(tmp_path_factory.mktemp("runs") / "compare", list(configs())[:2])
   rng = np.random.default_rng(1)
   for group, members in (("group-0", 35), ("group-1", 10)):
     for step in (0, 2000, 4000):
       samples = rng.integers(0, 256, (members, 64, 8, 8)).astype(np.uint8)
       runs.write_arrays(path / "samples" / group / f"{step:09d}.npz", samples=samples)
-  return build(path).read_text()
+  return path
+
+
+@pytest.fixture(scope="module")
+def page(study):
+  return build(study).read_text()
 
 
 def dump(text, folder, size):
@@ -136,10 +141,14 @@ def test_what_is_switched_off_is_gone_from_all_pictures(seen):
   assert everywhere > visible  # in folded pictures too
   assert found["off"] == [0, 0, others, "false"]
   assert found["on"] == [everywhere, visible]
+  (names, lines), gone = found["left"]
+  assert names >= 5
+  assert lines > 15
+  assert gone == [0, 0]
 
 
 @needs_browser
-def test_one_cursor_crosses_all_plots_and_the_film(seen):
+def test_one_cursor_crosses_all_plots_and_the_film(seen, study):
   _, found = seen
   plots, crossed = found["cursors"]
   assert plots == crossed > 40
@@ -147,7 +156,12 @@ def test_one_cursor_crosses_all_plots_and_the_film(seen):
   hidden, said, inside = found["readout"]
   assert not hidden
   assert inside
-  assert re.search(r"step 3,000\s+\S+ [\d.]+", said), said
+  name, value = re.fullmatch(
+    r"step 3,000\s+(\S+) ([\d.]+)", said
+  ).groups()  # of the first plot: quality is measured there
+  variant = next(v for v in records.read(study).panels[0].variants if v.label == name)
+  at = [run.quality.columns["frechet/distance"][list(run.quality.steps).index(3000)] for run in variant.counted]
+  assert float(value) == pytest.approx(float(np.exp(np.log(at).mean())), rel=0.02)
   assert found["value"] == pytest.approx(3000, abs=1)
   assert not found["still"]
   assert found["moving"] == [True, "film"]

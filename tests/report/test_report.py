@@ -739,6 +739,8 @@ def test_the_page_is_self_contained_small_and_the_same_again(study, page):
   assert "url(http" not in page
   assert "default-src 'none'" in page
   assert len(skeleton.ids) == len(set(skeleton.ids))
+  first = page[page.index('id="panel-1"') : page.index('id="panel-2"')]
+  assert first.count('class="word" tabindex="0"') < 25 < first.count('class="word"')  # few stops of the tab key
   assert page.count("<script") == 1  # its own, which the policy names by its digest: see test_browser
   assert page.count("<style") == 1  # a figure's own style sheet would restyle the whole page
   assert {tag for tag, _ in skeleton.tags} >= {"svg", "img", "table", "figure", "details"}
@@ -1178,7 +1180,7 @@ def test_a_film_shows_best_and_worst_seed_from_the_first_step_to_the_last(tmp_pa
   picked = film.chosen(comparison, {row.place: canvas.style(0)})
   assert [run.seed for *_, run in picked] == [min(distance, key=distance.get), max(distance, key=distance.get)]
   frames = pictures.frames([run for *_, run in picked], film.FRAMES)
-  best, worst = film.reels(picked, frames, {"group-0": 10})
+  best, worst = film.reels(picked, frames, {"group-0": 10}, None)
   assert best.steps == worst.steps
   assert (best.steps[0], best.steps[-1], len(best.steps)) == (0, 6000, film.FRAMES)
   assert set(best.steps) <= set(steps)

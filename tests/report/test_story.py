@@ -77,11 +77,11 @@ def test_a_paragraph_says_what_its_tests_say_and_no_more():
 def test_what_cannot_be_tested_names_no_winner():
   one_seed = told(panel({n: [float(i + 1)] for i, n in enumerate(NAMES)}))
   assert "Each has one run, so it cannot be said whether a difference is chance: no winner is named." in one_seed
-  assert "Best first: minimax 1 (1 run), hinge" in one_seed
+  assert "Best first: minimax 1, hinge 2," in one_seed
   gone = told(panel({n: [1.0 + i, 1.1 + i, 1.2 + i] for i, n in enumerate(NAMES)}, baseline="energy"))
   assert "The baseline energy is not among them, so nothing was tested and no winner is named." in gone
   alone = told(panel({"hinge": [2.0, 2.1, 2.2]}))
-  assert alone.startswith("One setting was trained, hinge,")
+  assert alone.startswith("One variant was trained, hinge,")
   assert "It ends with a Fréchet distance of 2.10 [" in alone
   assert "baseline" not in alone
   unmeasured = panel({n: [1.0, 2.0] for n in NAMES[:2]})
@@ -97,11 +97,11 @@ def test_what_died_is_told():
   every = [(n, s) for n in NAMES[:2] for s in range(3)]
   dead = told(panel({n: [1.0, 2.0, 3.0] for n in NAMES[:2]}, diverged=every))
   assert "Every run diverged, so nothing can be compared." in dead
-  assert "3 of minimax's 3 runs" in dead
+  assert "all 3 runs of minimax" in dead
   assert "No run died" not in dead
   some = told(panel({"minimax": [1.0, 1.1, 1.2], "hinge": [1.0, 499.0, 1.3]}, diverged=[("minimax", 0)]))
-  assert "Diverged, and left out of every average: 1 of minimax's 3 runs." in some
-  assert "Runs that hardly learnt (their distance did not halve): 1 of hinge's 3." in some
+  assert "Diverged, and left out of every average: 1 of 3 runs of minimax." in some
+  assert "Hardly learnt (the distance did not halve): 1 of 3 runs of hinge." in some
   assert "No run died" not in some
 
 
@@ -194,3 +194,11 @@ def test_both_parts_of_a_transformed_loss_are_told():
   assert found["minimax"]["generator"] == losses.card("minimax").generator
   assert found["matched_gain"].keys() == {"title"}
   assert formulas.evaluate("f^2", formulas.of_batch(np.zeros(1), np.full(1, 3.0), {})) == 9
+
+
+def test_names_with_commas_are_parted_by_semicolons_and_long_lists_are_counted():
+  assert story._and(["a"]) == "a"
+  assert story._and(["a", "b", "c"]) == "a, b and c"
+  assert story._and(["a, x=1", "b, x=1"]) == "a, x=1; and b, x=1"
+  assert story._and([f"hinge, discriminator_rate={i}" for i in range(12)]).endswith("; and 9 others")
+  assert story._and([str(i) for i in range(40)]) == "0, 1, 2 and 37 others"

@@ -10,7 +10,7 @@ import pytest
 
 from gan_jax.core import files
 from gan_jax.core.errors import BadInput
-from gan_jax.runner import checkpoint
+from gan_jax.runner import checkpoint, echoes
 
 FACTS = {"members": ["aaaa", "bbbb"], "data": "0123"}
 
@@ -39,7 +39,7 @@ def without_echoes():
 
   It stays in place: an echo may come when this file is done.
   """
-  checkpoint.quiet()
+  echoes.quiet()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.game.state import initial_state
 from gan_jax.metrics import Quality
@@ -18,10 +19,11 @@ SMALL = """
 def get_config():
   return {"dataset": "line", "latent_size": 2, "model_options": {"generator_width": 8, "discriminator_width": 8},
           "batch_size": 8,
-          "steps": 8, "probe_every": 2, "checkpoint_every": 4, "evaluate_every": 8, "evaluation_samples": 100}
+          "steps": 8, "probe_every": 2, "checkpoint_every": 4, "evaluate_every": 4, "evaluation_samples": 100}
 
 def sweep(s):
-  return s.product(s.param("loss", ["minimax", "hinge"]), s.param("seed", range(2)))
+  seeds = s.zipit(s.param("seed", range(2)), s.param("generator_rate", [5e-4, 0.3]))
+  return s.product(s.param("loss", ["minimax", "hinge"]), seeds)
 """
 
 
@@ -54,21 +56,52 @@ def test_a_member_is_its_row_of_everything(run):
 
 
 def test_the_best_generators_are_those_of_the_best_measurements(run):
-  """Of the two evaluations, after 0 and 8 steps: their weights, by the measure that the report ranks by."""
-  found = restore.group(run, "group-0")
-  start = jax.vmap(lambda h: initial_state(h, found.game))(found.group.hypers)
+  """Of the three evaluations, after 0, 4 and 8 steps: their weights, by the measure that the report ranks by."""
+  half, end = (restore.group(run, "group-0", step) for step in (4, 8))
+  start = jax.vmap(lambda h: initial_state(h, end.game))(end.group.hypers)
   measured = {r.id: r.quality for r in load_study(run).runs}
-  for member, name in enumerate(found.group.ids):
+  for member, name in enumerate(end.group.ids):
     quality = measured[name]
     metric, sign = best_of.ranked(quality.columns)
     at = int(np.argmin(sign * np.asarray(quality.columns[metric])))
-    source = (start, found.state)[at]
+    source = (start, half.state, end.state)[at]
     expected = jax.tree.map(lambda x, i=member: np.asarray(x)[i], (source.gen_ema, source.memory.average))
     step, value, generator = best_of.load(run, "group-0", name, expected)
     assert step == quality.steps[at]
     assert value == pytest.approx(float(quality.columns[metric][at]), rel=1e-6)
     for a, b in zip(jax.tree.leaves(generator), jax.tree.leaves(expected), strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_the_best_survive_kills_and_damage_to_the_bit(run, tmp_path):
+  """Killed after the best ones of step 8 were written and before its checkpoint was; one is damaged then, one is gone."""
+  copy, said = tmp_path / "study", []
+  shutil.copytree(run, copy)
+  shutil.rmtree(copy / "checkpoints" / "group-0" / "8")
+  status = runs.read_status(copy)
+  status["groups"]["group-0"] |= {"step": 4, "complete": False}
+  runs.write_status(copy, status)
+  before = {path.name: dict(np.load(path)) for path in sorted((run / "best" / "group-0").iterdir())}
+  early = [name for name, found in before.items() if found["step"] <= 4]
+  late = [name for name, found in before.items() if found["step"] == 8]
+  assert len(before) == 4
+  assert early, "one at least is to be measured again, from the start or the checkpoint"
+  assert late
+  content = bytearray((copy / "best" / "group-0" / early[0]).read_bytes())
+  content[len(content) // 2] ^= 1
+  (copy / "best" / "group-0" / early[0]).write_bytes(content)
+  for name in early[1:]:
+    (copy / "best" / "group-0" / name).unlink()
+  with undrawn():
+    study.run(str(run.parent / "small.py"), [], copy, single=False, say=said.append)
+  assert any(f"{early[0]} is set aside as" in line for line in said)
+  (aside,) = (copy / "set_aside").rglob(early[0])
+  assert aside.read_bytes() == bytes(content)
+  for name, expected in before.items():
+    found = np.load(copy / "best" / "group-0" / name)
+    assert set(found.files) == expected.keys()
+    for leaf, value in expected.items():
+      np.testing.assert_array_equal(found[leaf], value, err_msg=f"{name} {leaf}")
 
 
 def test_the_best_is_replaced_by_better_ones_alone():

@@ -158,7 +158,7 @@ def discriminator_runs(config: Mapping[str, Any]) -> dict[tuple[str, int, int, b
 
 def train(config: Mapping[str, Any], out: Path, dry_run: bool = False) -> None:
   """Train both studies, or resume them; `dry_run`: print the plan of the first, and end."""
-  from gan_jax.runner import standing, study
+  from gan_jax.runner import ending, standing, study
 
   asked = study.Asked(generator_runs(config), str(CONFIG), "Generators that are going to be frozen.")
   standing.confirm(study.conduct(asked, out / GENERATORS, stop=command.stop(), dry=dry_run))
@@ -168,7 +168,9 @@ def train(config: Mapping[str, Any], out: Path, dry_run: bool = False) -> None:
     "Discriminators that are trained from scratch, each against a generator that stands still.",
     functools.partial(begin, config, out),
   )
-  standing.confirm(study.conduct(asked, out / DISCRIMINATORS, stop=command.stop()))
+  directory = study.conduct(asked, out / DISCRIMINATORS, stop=command.stop())
+  ending.wait()
+  standing.confirm(directory)
 
 
 def begin(config: Mapping[str, Any], out: Path, group: Any) -> dict[str, Any]:

@@ -54,13 +54,14 @@ def main(arguments: list[str]) -> None:
   dry(parser)
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax.runner import study
+  from gan_jax.runner import ending, study
   from gan_jax.settings import sweeps
 
   for config in sweeps.load(known.config, rest)[1]:
     if config["panel"] not in BUILDABLE:
       raise unknown("state that a run is built to end in (its `panel`)", config["panel"], BUILDABLE)
   directory = study.run(known.config, rest, known.out, single=False, stop=command.stop(), dry=known.dry_run)
+  ending.wait()
   print(write(directory))
 
 
