@@ -1,4 +1,10 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--dry-run]`: train a study; again, it goes on.
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--log SINKS] [--dry-run]`: train a study, or go on.
+
+With `--log=tensorboard,wandb`, or one of them, all measurements and samples are also sent to TensorBoard's event files,
+in DIR/tensorboard, and to Weights & Biases, as they are written. The study is the same with and without it.
+
+With more seeds, losses or steps than its directory holds, the study grows: what is there is kept, longer runs go on from
+where they ended, new ones are trained.
 
 With `--dry-run` it checks the input and prints the plan (compiled programs, runs of each, devices, memory), and trains
 and writes nothing. So do the commands of the studies.
@@ -89,12 +95,14 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser = Parser("train" if single else "sweep")
   parser.add_argument("config", type=installation.config, help="your own file, or one of configs/ by its name")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
+  parser.add_argument("--log", default="", help="sinks, joined by commas: tensorboard, wandb")
   dry(parser)
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax.runner import ending, standing, study
 
-  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run)
+  log = [name.strip() for name in known.log.split(",") if name.strip()]
+  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log)
   ending.wait()
   standing.confirm(directory)
 

@@ -1,4 +1,4 @@
-"""`launch.sh train CONFIG [--config.field=value ...] [--out DIR] [--dry-run]`: train one run, without the config's sweep."""
+"""`launch.sh train CONFIG [--config.field=value ...] [--out DIR] [--log SINKS] [--dry-run]`: train one run, no sweep."""
 
 from . import command, sweep
 

@@ -35,7 +35,7 @@ def facts(names: Iterable[str]) -> dict[str, dict[str, str]]:
   """
   found: dict[str, dict[str, str]] = {}
   for name in names:
-    for part in [name] if name in LOSSES else re.findall(r"\w+", name):
+    for part in [name] if name in LOSSES else re.findall(r"[^(),\s]+", name):
       if part in CARDS:
         found[part] = {key: str(getattr(CARDS[part], key)) for key in TOLD}
       elif part in LOSSES or part in TRANSFORMATIONS:

@@ -5,8 +5,6 @@ import datetime
 import io
 import json
 import math
-import re
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ import numpy as np
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, unknown
-from gan_jax.report import records
-from gan_jax.report.records import Run, Study
+from gan_jax.report import events, records
+from gan_jax.report.records import Study
 
 HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "bit_exact")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet computes a text cell that begins so
@@ -152,27 +150,11 @@ def _jsonl(study: Study, path: Path) -> None:
 
 
 def _tensorboard(study: Study, path: Path) -> None:
-  # Imported here: its protocol buffers take half a second to import.
-  from tensorboardX.proto.event_pb2 import Event
-  from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-  from tensorboardX.proto.tensor_pb2 import TensorProto
-  from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
-  from tensorboardX.proto.types_pb2 import DT_DOUBLE
-  from tensorboardX.record_writer import masked_crc32c
-
-  scalar = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
-
-  def value(name: str, x: np.generic) -> Summary.Value:
-    if isinstance(x, np.integer):
-      exact = TensorProto(dtype=DT_DOUBLE, tensor_shape=TensorShapeProto(), double_val=[float(x)])
-      return Summary.Value(tag=name, tensor=exact, metadata=scalar)
-    return Summary.Value(tag=name, simple_value=float(x))
-
-  def record(event: Event) -> bytes:
-    data = event.SerializeToString()
-    head = struct.pack("<Q", len(data))
-    return head + struct.pack("<I", masked_crc32c(head)) + data + struct.pack("<I", masked_crc32c(data))
-
+  live = next(path.glob(f"*/{events.PREFIX}*{events.LIVE}"), None)
+  if live is not None:  # TensorBoard would draw every curve twice
+    raise BadInput(
+      f"export expected a folder without what --log=tensorboard wrote, found {live}; choose another with --out"
+    )
   try:
     created = datetime.datetime.fromisoformat(study.manifest["created"]).timestamp()
   except (KeyError, TypeError, ValueError):
@@ -180,24 +162,17 @@ def _tensorboard(study: Study, path: Path) -> None:
   for panel in study.panels:
     for variant in panel.variants:
       for run in variant.runs:
-        records_of_run = [record(Event(wall_time=created, file_version="brain.Event:2"))]
+        records_of_run = [events.head(created)]
         for rows in (run.rows, run.quality):
           for index, step in enumerate(rows.steps):
             values = [(name, column[index]) for name, column in rows.columns.items()]
-            summary = [value(name, x) for name, x in values if not np.isnan(x)]
-            if summary:
-              records_of_run.append(record(Event(wall_time=created, step=int(step), summary=Summary(value=summary))))
-        # tensorboardX's writer is not used: on a full disk its thread dies, and closing it then never returns.
-        file = path / folder_name(variant.label, run) / f"events.out.tfevents.{int(created)}.gan_jax"
+            records_of_run.append(events.scalars(created, int(step), values))
+        folder = path / events.folder_name(variant.label, run.seed, run.id)
+        file = folder / f"{events.PREFIX}{int(created)}.gan_jax"
         runs.write_atomic(file, b"".join(records_of_run))
-        for old in file.parent.glob("events.out.tfevents.*"):  # of an earlier export: TensorBoard would draw both
+        for old in folder.glob(f"{events.PREFIX}*"):  # of an earlier export: TensorBoard would draw both
           if old != file:
             old.unlink()
-
-
-def folder_name(label: str, run: Run) -> str:
-  """`hinge-seed3-0123abcdef`: letters, digits and `._=-` only, so that no label leaves the folder of the export."""
-  return f"{re.sub(r'[^A-Za-z0-9_=.-]+', '_', label).strip('._')}-seed{run.seed}-{re.sub(r'[^0-9A-Za-z]', '_', run.id)}"
 
 
 FORMATS: dict[str, tuple[str, Callable[[Study, Path], None]]] = {

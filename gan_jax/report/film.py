@@ -37,7 +37,7 @@ class Reel(NamedTuple):
 def ends(row: Row, quality: Quality | None) -> list[tuple[str, Run]]:
   """(what it is, run): a variant's best and worst seed of those that did not diverge; the first, where none was measured."""
   members = row.variant.counted or row.variant.runs
-  if quality is None:
+  if quality is None or not row.variant.counted:
     return [("", members[0])]
   measured = [(quality.sign * final(run, quality.metric), run) for run in members]
   known = sorted((pair for pair in measured if np.isfinite(pair[0])), key=lambda pair: pair[0])

@@ -123,15 +123,14 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
   first, last = selection.ends(comparison.rows)
   searched = search_page.shown(found, some, looks, number)
   marks = sorted({v.config["head_start"] for v in shown.variants if v.config.get("head_start")})
+  said = searched.findings() if searched else []
   course = lines.factors if draw is None else factors.figure
   return {
     "title": panel.title,
     "anchor": f"panel-{number}",
     "number": number,
-    "story": " ".join(
-      [story.tuned(panel, searched.search), *searched.findings()] if searched else story.story(comparison)
-    ),
-    "findings": [] if searched else wording.findings(comparison),
+    "story": " ".join(story.search_story(panel, searched.search, said) if searched else story.story(comparison)),
+    "findings": story.details(said) if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
     "last": last,

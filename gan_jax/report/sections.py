@@ -19,6 +19,15 @@ LAYOUT: tuple[
       *((q.metric, q.title, q.log, None, (), False) for q in QUALITIES),
       ("classes/present", "classes present", False, (0, None), (), False),
       ("modes/high_quality", "share of high-quality samples", False, (0, 1.02), (), False),
+      ("samples/duplicates", "share of samples that have a near-duplicate among them", False, (0, 1.02), (), True),
+      (
+        "samples/nearest_real",
+        "distance to the nearest training example (0: copies, 1: as real examples)",
+        False,
+        (0, None),
+        (1,),
+        True,
+      ),
     ),
   ),
   (

@@ -49,6 +49,16 @@ def compared(panel: Panel) -> str:
   return _in_common(panel, what, each)
 
 
+def search_story(panel: Panel, found: Search, said: Sequence[str]) -> list[str]:
+  """The paragraph of a panel whose settings were tuned: its findings, without those of single settings."""
+  return [tuned(panel, found), *(sentence for sentence in said if sentence not in details(said))]
+
+
+def details(said: Sequence[str]) -> list[str]:
+  """The findings that are told on demand: which number matters within a single setting."""
+  return [sentence for sentence in said if sentence.startswith("Within a single")]
+
+
 def tuned(panel: Panel, found: Search) -> str:
   """The same of settings that were tuned: `16 losses were compared, each with 16 draws of its rates ...`."""
   count, draws = len(found.entries), {len(entry.draws) for entry in found.entries}
@@ -80,13 +90,19 @@ def _judged(comparison: Comparison) -> list[str]:
   """The measure of quality, and the order that it gives."""
   quality = comparison.quality
   if all(row.statuses["diverged"] == len(row.variant.runs) for row in comparison.rows):
-    return ["Every run diverged, so nothing can be compared."]
+    first = min(run.last_step for row in comparison.rows for run in row.variant.runs)
+    return [f"Every run diverged (the first at step {first:,}), so nothing can be compared."]
   ranked = [row for row in comparison.rows if quality and row.finals[quality.metric].n]
   if quality is None or not ranked:
     return ["How good the samples are has not been measured, so none is said to be best."]
+  runs = [run for row in comparison.rows for run in row.variant.runs]
+  unfinished = any(run.status in ("unfinished", "waiting") for run in runs)
+  if unfinished and not any(len(run.quality.steps) and run.quality.steps[-1] for run in runs):
+    return ["The training has just begun: how good the samples are has not been measured since."]
   start = _start(comparison)
   better = "lower" if quality.sign > 0 else "higher"
-  said = [f"They are judged by {quality.title} at the end; {better} is better{start}."]
+  when = "as it was last measured, for they are not finished" if unfinished else "at the end"
+  said = [f"They are judged by {quality.title} {when}; {better} is better{start}."]
   if len(comparison.rows) == 1:
     return [f"It ends with a {quality.title} of {_value(ranked[0], comparison)}; {better} is better{start}."]
   tested = [row for row in ranked if row.versus is not None and row.versus.n > 1]
@@ -208,7 +224,8 @@ def _died(comparison: Comparison) -> list[str]:
     if row.statuses["diverged"]
   ]
   poor = [f"{_share(row.failed, len(row.variant.runs))} of {row.variant.label}" for row in rows if row.failed]
-  said = [f"Diverged, and left out of every average: {_and(gone)}." if gone else ""]
+  every = all(row.statuses["diverged"] == len(row.variant.runs) for row in rows)
+  said = [f"Diverged, and left out of every average: {_and(gone)}." if gone and not every else ""]
   said.append(f"Hardly learnt (the distance did not halve): {_and(poor)}." if poor else "")
   said += [_ends(rows)]
   said += _vanished(rows)

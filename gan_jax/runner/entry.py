@@ -1,7 +1,7 @@
 """`gan_jax.run_study`: a study from a notebook or a program. No jax at import."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def run_study(
   overrides: Mapping[str, Any] | None = None,
   single: bool = False,
   say: Callable[[str], None] = print,
+  log: Sequence[str] = (),
 ) -> LoadedStudy:
   """Train or resume a study and return its measurements; its report is `report.html` in its directory.
 
@@ -45,6 +46,7 @@ def run_study(
     overrides: fields that win over those of the config and its sweep, as `--config.field=value` does.
     single: with a file, train only the run of `get_config()`, as `gan-jax train` does.
     say: prints one line of progress; it is also called from a helper thread, never twice at once.
+    log: "tensorboard" and "wandb": where rows, measurements and samples are sent too, as `--log` does.
 
   Raises:
     BadInput: input that cannot be used; nothing on disk has been changed.
@@ -54,12 +56,13 @@ def run_study(
   """
   pinned = config_file.fields({} if overrides is None else overrides, "overrides")
   if not isinstance(config, (str, os.PathLike)):
-    directory = _of_fields(config, out, sweep, pinned, say)
+    directory = _of_fields(config, out, sweep, pinned, say, log)
   elif sweep is not None:
     raise BadInput(f"run_study expected a sweep only beside a dict of fields, got one beside the file {config}")
   else:
     path = installation.config(os.fspath(config))
-    directory = study.run(path, pinned, None if out is None else paths.usable(out, "output directory"), single, say)
+    place = None if out is None else paths.usable(out, "output directory")
+    directory = study.run(path, pinned, place, single, say, log=log)
   standing.confirm(directory)
   return load_study(directory)
 
@@ -70,10 +73,12 @@ def _of_fields(
   sweep: Iterable[Mapping[str, Any]] | None,
   pinned: Mapping[str, Any],
   say: Callable[[str], None],
+  log: Sequence[str],
 ) -> Path:
   base = config_file.fields(config, "run_study")
   if out is None:
     raise BadInput("run_study expected `out`, the study's directory, beside a dict of fields, got none")
   runs = [{}] if sweep is None else config_file.runs(sweep, "run_study's sweep")
   _, configs = sweeps.planned(base, runs, pinned, single=False)
-  return study.conduct(study.Asked(configs, "a dict of fields", ""), paths.usable(out, "output directory"), say)
+  asked = study.Asked(configs, "a dict of fields", "", log=log)
+  return study.conduct(asked, paths.usable(out, "output directory"), say)

@@ -26,6 +26,10 @@ class Group(NamedTuple):
   spec: Spec
   configs: tuple[Mapping[str, Any], ...]  # with all options
   hypers: Hypers  # numpy, each leaf [P]
+  # Of a group whose runs were made longer, its former ids: those with which it began, which its checkpoints hold, and
+  # those before it last grew; () for any other group.
+  begun: tuple[str, ...] = ()
+  before: tuple[str, ...] = ()
 
   @property
   def ids(self) -> list[str]:
@@ -58,15 +62,17 @@ def defaults(groups: Sequence[Group]) -> dict[str, Any]:
   return registries.defaults([config for group in groups for config in group.configs])
 
 
-def group(configs: Sequence[Mapping[str, Any]]) -> list[Group]:
+def group(configs: Sequence[Mapping[str, Any]], study: Sequence[Mapping[str, Any]] = ()) -> list[Group]:
   """Divide full configs (`settings.resolve`) into groups; one program can train each group.
+
+  `study`: all runs of the study of which these are a part; by default these.
 
   Raises:
     BadInput: a name that is not in its registry, an option that its entry does not have, a penalty or method whose
       weight is 0 in all runs, or a combination that `game.check` refuses.
   """
   configs = [game_lib.complete(config) for config in configs]
-  check_weights(configs)
+  check_weights([game_lib.complete(config) for config in study] or configs)
   found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
   for config in configs:
     check_member(config)
@@ -101,9 +107,23 @@ def cut(group: Group, most: int, rows: int = 1) -> list[Group]:
   return [part(group, range(first, min(first + size, members))) for first in range(0, members, size)]
 
 
-def numbered(groups: Sequence[Group]) -> list[Group]:
-  """The groups with the names that a new study gives them."""
-  return [group._replace(name=f"group-{number}") for number, group in enumerate(groups)]
+def numbered(groups: Sequence[Group], names: Sequence[str]) -> list[Group]:
+  """The groups with these names."""
+  return [group._replace(name=name) for name, group in zip(names, groups, strict=True)]
+
+
+def longer(group: Group, entry: Mapping[str, Any]) -> Group:
+  """A group as the manifest has it: with more steps than those by which it was grouped, if it was extended."""
+  if "grown" not in entry:
+    return group
+  configs = tuple(member["config"] for member in entry["members"])
+  spec = group.spec._replace(steps=configs[0]["steps"])
+  for config in configs:
+    check_member(config)
+  game_lib.check(spec)
+  return group._replace(
+    spec=spec, configs=configs, begun=tuple(entry["grown"]["ids"]), before=tuple(entry["grown"]["before"])
+  )
 
 
 def recorded(groups: Sequence[Group], entries: Sequence[Mapping[str, Any]]) -> list[Group]:
@@ -119,13 +139,14 @@ def recorded(groups: Sequence[Group], entries: Sequence[Mapping[str, Any]]) -> l
   places = {run: (number, i) for number, group in enumerate(groups) for i, run in enumerate(group.ids)}
   found = []
   for entry in entries:
-    there = [places[member["id"]] for member in entry["members"]]
+    there = [places[run] for run in entry.get("grown", {}).get("ids") or [member["id"] for member in entry["members"]]]
     if len({number for number, _ in there}) > 1:
       raise BadInput(
         f"the runs of {entry['name']} expected one program, as when the study began, got runs that this version does not "
         "train together: go on with the version that began it, or choose another directory with --out"
       )
-    found.append(part(groups[there[0][0]], [i for _, i in there])._replace(name=entry["name"]))
+    own = part(groups[there[0][0]], [i for _, i in there])._replace(name=entry["name"])
+    found.append(longer(own, entry))
   return found
 
 

@@ -1,5 +1,6 @@
 """What a study trains on: its groups, their data and metrics, checked before anything is written."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,10 +8,22 @@ from typing import Any, NamedTuple
 import jax
 
 from gan_jax import data, game, metrics
-from gan_jax.core.errors import plural
+from gan_jax.core.errors import BadInput, plural
 from gan_jax.data import Dataset
 from gan_jax.metrics import Quality
-from gan_jax.runner import capacity, devices, evaluation, grouping, memory, mesh, outline, processes, resume, standing
+from gan_jax.runner import (
+  capacity,
+  devices,
+  evaluation,
+  grouping,
+  growth,
+  memory,
+  mesh,
+  outline,
+  processes,
+  resume,
+  standing,
+)
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.manifest import changes, platform_facts
 from gan_jax.settings.records import thawed
@@ -27,6 +40,7 @@ class Inputs(NamedTuple):
   origins: dict[str, resume.Origin]  # by group
   states: dict[str, int]  # bytes of each group's state
   changed: list[str]  # what differs from when the study began
+  growth: growth.Growth  # which runs are there, and which are asked for beyond them
 
 
 def key(group: Group) -> Key:
@@ -50,32 +64,69 @@ def qualities(groups: Sequence[Group], datasets: Mapping[Key, Dataset]) -> dict[
 
 
 def load(
-  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Group], say: Callable[[str], None]
+  study: Path, manifest: Mapping[str, Any] | None, configs: Sequence[Mapping[str, Any]], say: Callable[[str], None]
 ) -> Inputs:
-  """Load the data and check the groups against them and against what is on disk. Nothing is written.
+  """Load the data and check the groups of the runs against them and against what is on disk. Nothing is written.
 
   Raises:
-    BadInput: data that are missing or too few, a group that is too large, or checkpoints of something else.
+    BadInput: runs that cannot be grouped, data that are missing or too few, a group that is too large, or checkpoints of
+      something else.
   """
+  asked = growth.asked(manifest, configs)
+  assert asked is not None  # `standing.existing` has refused all else
+  entries = growth.with_longer(manifest["groups"] if manifest else [], asked)
   datasets: dict[Key, Dataset] = {}
-  for group in groups:
-    _check(group, _dataset(group, datasets, say))
-  groups = _divided(groups, manifest, datasets, say)
+  groups = _grouped(entries, asked.new, configs, datasets, say)
   here = platform_facts()
   for name in ("source", "versions", "layout"):
     processes.same(name, str(here[name]))
   processes.same("number of devices", str(jax.local_device_count()))
-  found = Inputs(groups, datasets, {}, {}, {}, changes(manifest, here))
+  # A group that was added later began with other software and hardware than the study; a new one begins now.
+  since = {entry["name"]: changes({**(manifest or {}), **entry.get("platform", {})}, here) for entry in entries}
+  unfinished = processes.told(lambda: [entry["name"] for entry in entries if _unfinished(study, entry)])
+  changed = list(dict.fromkeys(change for name in unfinished for change in since[name]))
+  found = Inputs(groups, datasets, {}, {}, {}, changed, asked)
   for group in groups:
     found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))
-    found.origins[group.name] = resume.Origin(data.digest(datasets[key(group)]), here, found.changed)
-    processes.same(f"data of {group.spec.dataset}", found.origins[group.name].data)
+    digest = data.digest(datasets[key(group)])
+    found.origins[group.name] = resume.Origin(digest, here, since.get(group.name, ()))
+    processes.same(f"data of {group.spec.dataset}", digest)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
     blank = resume.template(group, game.build(group.spec, datasets[key(group)]))
     found.states[group.name] = sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
     if processes.leads():
       resume.check(study, group, blank, found.origins[group.name])
+  return found
+
+
+def _unfinished(study: Path, entry: Mapping[str, Any]) -> bool:
+  """Whether something of a group is still to be trained; also where the status cannot be read, and is derived later."""
+  with contextlib.suppress(BadInput):
+    return not standing.whole(study, entry)
+  return True
+
+
+def _grouped(
+  entries: Sequence[Mapping[str, Any]],
+  new: Sequence[Mapping[str, Any]],
+  configs: Sequence[Mapping[str, Any]],
+  datasets: dict[Key, Dataset],
+  say: Callable[[str], None],
+) -> list[Group]:
+  """The groups of a study as it began with them, each generation by itself, and after them those of its new runs."""
+  found: list[Group] = []
+  for own in growth.generations(entries):
+    groups = grouping.group([config for entry in own for config in growth.began(entry)], configs)
+    for group in groups:
+      _check(group, _dataset(group, datasets, say))
+    found += grouping.recorded(groups, own)
+  if new:
+    groups = grouping.group(new, configs)
+    for group in groups:
+      _check(group, _dataset(group, datasets, say))
+    parts = _divided(groups, datasets, say)
+    found += grouping.numbered(parts, growth.names(entries, len(parts)))
   return found
 
 
@@ -95,15 +146,8 @@ def _check(group: Group, dataset: Dataset) -> None:
     evaluation.check_resident(group.spec)
 
 
-def _divided(
-  groups: Sequence[Group],
-  manifest: Mapping[str, Any] | None,
-  datasets: Mapping[Key, Dataset],
-  say: Callable[[str], None],
-) -> list[Group]:
-  """The groups as the study began with them; those of a new study cut to what fits into memory."""
-  if manifest is not None:
-    return grouping.recorded(groups, manifest["groups"])
+def _divided(groups: Sequence[Group], datasets: Mapping[Key, Dataset], say: Callable[[str], None]) -> list[Group]:
+  """New groups, cut to what fits into memory."""
   found: list[Group] = []
   for group in groups:
     most = capacity.most(group, datasets[key(group)])
@@ -113,7 +157,7 @@ def _divided(
       why = "most_members" if group.spec.most_members else f"the {outline.written(memory.available())} of memory"
       say(f"{plural(len(group.configs), 'run')} of one program are trained in {len(parts)} parts, for {why}")
     found += parts
-  return grouping.numbered(found)
+  return found
 
 
 def _dataset(group: Group, datasets: dict[Key, Dataset], say: Callable[[str], None]) -> Dataset:

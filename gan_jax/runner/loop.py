@@ -14,6 +14,7 @@ import jax
 
 from gan_jax.runner import processes, repair, resume
 from gan_jax.runner.background import Background
+from gan_jax.runner.followers import NOBODY, Followers
 from gan_jax.runner.population import Group, Program
 from gan_jax.runner.progress import Pace, Progress, clock, speed
 from gan_jax.runner.signals import Stop
@@ -34,6 +35,7 @@ class Conduct(NamedTuple):
   number: int  # of the group, from 1
   groups: int
   later: int = 0  # steps that later groups still have to train, each counted once for every run
+  followers: Followers = NOBODY
 
   @property
   def program(self) -> str:
@@ -65,6 +67,8 @@ def run_group(study: Path, group: Group, program: Program, origin: resume.Origin
     writer.doubt(change)
   # Derived from the state, not from the old status.
   writer.status(first, writer.seconds, writer.diverged(state))
+  conduct.followers.begin(group, first)
+  writer.followers = conduct.followers
   if first == 0:
     with progress.phase(f"compiling {conduct.program}: measurement"):
       writer.measured(*writer.measure(state, 0))

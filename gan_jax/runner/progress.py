@@ -78,6 +78,16 @@ class Progress:
     self._bar: Any = None  # rich's live display; imported with the first phase, because importing takes time
     self._thread = threading.Thread(target=self._beat, name="progress", daemon=True)
 
+  @property
+  def live(self) -> bool:
+    """Whether there is a live line."""
+    return self._terminal is not None
+
+  def note(self, text: str) -> None:
+    """Show a text below the live line, until the next one; '' shows none. Nothing is printed elsewhere."""
+    if self._bar:
+      self._bar.note = text
+
   def __enter__(self) -> "Progress":
     if self._lines:
       self._thread.start()
@@ -207,7 +217,17 @@ def _bar(stream: TextIO) -> Any:
     def render(self, task: Any) -> Any:
       return super().render(task) if task.total else Text(clock(time.monotonic() - task.fields["began"]))
 
-  return Bar(
+  class Noted(Bar):
+    """With lines of text below, each cut to the terminal's width."""
+
+    note = ""
+
+    def get_renderables(self) -> Any:
+      yield from super().get_renderables()
+      for line in self.note.split(" | ") if self.note else ():
+        yield Text(f"  {line}", no_wrap=True, overflow="ellipsis")
+
+  return Noted(
     SpinnerColumn(),
     TextColumn("{task.description}", markup=False),
     BarColumn(bar_width=10),

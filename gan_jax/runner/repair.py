@@ -15,7 +15,7 @@ import numpy as np
 from gan_jax import runs
 from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
-from gan_jax.runner import best, checkpoint, processes
+from gan_jax.runner import best, checkpoint, lengthening, processes
 from gan_jax.runner.population import Program
 from gan_jax.runner.resume import Writer, facts
 from gan_jax.runs import plan, tables
@@ -57,6 +57,8 @@ def _restored(writer: Writer, blank: GanState) -> tuple[bool, int | None, GanSta
 
   def read() -> tuple[bool, int | None]:
     nonlocal found
+    if group.begun:
+      _aside(writer, dict.fromkeys(lengthening.prepare(writer.study, group), "not of this plan"))
     had = bool(checkpoint.steps(directory))
     newest = checkpoint.restore(directory, blank, expected, group.spec.steps, _damaged(writer))
     _tidy(writer)

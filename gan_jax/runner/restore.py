@@ -73,7 +73,8 @@ def entry(study: Path, name: str, folder: Path = Path()) -> tuple[Group, dict[st
     raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
   configs = [member["config"] for member in entries[name]["members"]]
   (found,) = grouped(outside.enter(configs, folder))
-  return found._replace(name=name), entries[name]
+  begun = tuple(entries[name].get("grown", {}).get("ids", ()))
+  return found._replace(name=name, begun=begun), entries[name]
 
 
 def member(found: Restored, index: int) -> tuple[Hypers, GanState]:

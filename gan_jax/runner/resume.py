@@ -15,7 +15,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.core.types import GanState
 from gan_jax.game.rules import Game
 from gan_jax.game.state import initial_state
-from gan_jax.runner import best, checkpoint, processes
+from gan_jax.runner import best, checkpoint, followers, processes
 from gan_jax.runner.population import Group, Program
 from gan_jax.runs import plan, tables
 
@@ -32,7 +32,7 @@ class Origin(NamedTuple):
 
 def facts(group: Group, origin: Origin) -> dict[str, Any]:
   """What must be equal in a checkpoint that is resumed: members and data."""
-  return {"members": group.ids, "data": origin.data}
+  return {"members": list(group.begun) or group.ids, "data": origin.data}
 
 
 def template(group: Group, game: Game) -> GanState:
@@ -48,7 +48,7 @@ def check(study: Path, group: Group, blank: GanState, origin: Origin) -> None:
   """
   ends = {chunk.last for chunk in plan.of(group.configs[0])}
   step = checkpoint.check(study / "checkpoints" / group.name, blank, facts(group, origin))
-  if step and step not in ends:
+  if step and step not in ends and not group.begun:  # of an extended group lengthening.py sets it aside
     raise BadInput(
       f"{study} was saved at step {step}, where no chunk of this version ends; go on with the version that began it"
     )
@@ -66,10 +66,11 @@ class Writer:
     self.still_there = runs.still_there(study) if processes.leads() else lambda: None
     entry = self._entry(processes.told(lambda: runs.read_status(study)))
     self.seconds = float(entry.get("seconds", 0.0))
-    self.complete = bool(entry.get("complete"))
+    self.complete = bool(entry.get("complete")) and int(entry.get("step", 0)) >= group.spec.steps
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
     self.best: best.Best | None = None  # None: before `repair.start`
     self.best_on_disk = np.full(len(group.ids), -1)  # its steps
+    self.followers = followers.NOBODY  # who is told what is written
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = status["groups"].setdefault(self.group.name, {})
@@ -88,6 +89,7 @@ class Writer:
     table = runs.Table(steps, columns)
     if runs.append(self.study, "rows", self.group.name, chunk.first, chunk.last, table):
       self._differs(f"rows of steps {chunk.first:,} to {chunk.last - 1:,}")
+    self.followers.rows(table)
 
   def measure(self, state: GanState, step: int) -> tuple[Any, ...]:
     """Quality, inspections and sample grids after `step` steps, for `measured`; of a diverged member, at its last finite
@@ -102,11 +104,13 @@ class Writer:
     """Write what `measure` returned."""
     name = self.group.name
     self.still_there()
-    if tables.write_samples(self.study, name, step, np.asarray(grids)[: self.program.members]):
+    samples = np.asarray(grids)[: self.program.members]
+    if tables.write_samples(self.study, name, step, samples):
       self._differs(f"samples at step {step:,}")
     columns = {metric: value[None] for metric, value in found.items()}
     if runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns)):
       self._differs(f"quality at step {step:,}")
+    self.followers.measured(step, found, samples)
 
   def _keep(self, state: GanState, step: int, found: Mapping[str, np.ndarray]) -> None:
     """Remember each member's generator if it measured better than all before."""

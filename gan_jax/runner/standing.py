@@ -8,6 +8,7 @@ from typing import Any
 
 from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput, Failure, plural
+from gan_jax.runner import growth
 from gan_jax.runs import schema
 from gan_jax.settings import labels
 
@@ -39,19 +40,24 @@ def begun(study: Path) -> dict[str, Any] | None:
 
 
 def existing(study: Path, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-  """The manifest of the study in this directory, which must have exactly these (completed) runs; None: a new directory.
+  """The manifest of the study in this directory, whose runs must be among these (completed) ones; None: a new directory.
+
+  It may have fewer of them, or with fewer steps: then it grows (growth.py).
 
   Raises:
-    BadInput: as `begun`; or the study has other runs.
+    BadInput: as `begun`; or the study has other runs, or cannot grow to these.
   """
   manifest = begun(study)
   if manifest is None:
     return None
   there = {m["id"]: m["config"] for group in manifest["groups"] for m in group["members"]}
   asked = {settings.identity(config): config for config in configs}
-  if there.keys() != asked.keys():
+  if there.keys() != asked.keys() and growth.asked(manifest, configs) is None:
     _refuse_changed_code(study, there.values(), asked.values())
-    raise BadInput(f"{study} holds another study ({difference(there, asked)}); choose another directory with --out")
+    raise BadInput(
+      f"{study} holds another study ({difference(there, asked)}): it can get more runs or steps if all its runs are still "
+      "asked for; choose another directory with --out"
+    )
   return manifest
 
 
@@ -135,8 +141,9 @@ def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
 
 def whole(study: Path, group: Mapping[str, Any]) -> bool:
   """Whether a group of the manifest is trained to its end and nothing is missing."""
-  complete = runs.read_status(study)["groups"].get(group["name"], {}).get("complete")
-  return bool(complete) and not missing(study, group)
+  status = runs.read_status(study)["groups"].get(group["name"], {})
+  trained = bool(status.get("complete")) and int(status.get("step", 0)) >= group["members"][0]["config"]["steps"]
+  return trained and not missing(study, group)
 
 
 def confirm(study: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, echoes, ending, processes, signals, standing
+from gan_jax.runner import devices, echoes, ending, growth, processes, signals, sinks, standing
+from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
@@ -36,6 +37,7 @@ class Asked(NamedTuple):
   begin: Callable[[Any], Mapping[str, Any]] | None = None
   folder: Path = Path()  # the config's folder: user code named by a path or module is looked for there
   roles: Mapping[str, list[str]] = {}  # what the varying fields are for; see settings/roles.py
+  log: Sequence[str] = ()  # sinks that are written during the training; see followers.py
 
 
 def run(
@@ -46,6 +48,7 @@ def run(
   say: Say = print,
   stop: Stop | None = None,
   dry: bool = False,
+  log: Sequence[str] = (),
 ) -> Path:
   """Run or resume the study of a config file and write its report; returns its directory.
 
@@ -55,6 +58,7 @@ def run(
     out: the study's directory; by default `runs/<config>`, and `runs/<config>-<id>` for a single run.
     single: train only the run of `get_config()`, not the file's sweep.
     say, stop, dry: as of `conduct`.
+    log: 'tensorboard' and 'wandb', to which rows, measurements and samples are sent as they are written.
 
   Raises as `conduct` does.
   """
@@ -67,6 +71,7 @@ def run(
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
   asked = Asked(configs, config, description(config), folder=Path(config).parent, roles={} if single else plan.roles)
+  asked = asked._replace(log=tuple(log))
   return conduct(asked, default if out is None else out, say, stop, dry)
 
 
@@ -91,6 +96,7 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
     OSError: something could not be written. What was saved is valid, and the same call continues from it; the error's
       notes say from which step, or that nothing is saved yet.
   """
+  sinks.check(asked.log)
   _meet()
   if not callable(out) and processes.leads():
     standing.begun(paths.usable(out, "output directory"))
@@ -143,20 +149,22 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()
   with devices.undisturbed(progress.say):
-    groups = grouping.group(configs)
     with progress.phase("reading the data", brief=True):
-      found = inputs.load(study, manifest, groups, progress.say)
+      found = inputs.load(study, manifest, configs, progress.say)
     processes.agree(stop)
     stop.check()
+    if manifest and found.growth.grows:
+      progress.say(f"{study} grows: it {found.growth}")
     if dry:
       outline.tell(study, found.groups, found.states, progress.say)
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     with _written(study), standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
-      if finished:
+      if finished and not found.growth.grows:
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
-        _train(asked, study, manifest, found, progress, stop)
+        with sinks.following(asked.log if processes.leads() else (), study, progress) as following:
+          _train(asked, study, manifest, found, progress, stop, following)
       processes.agree(stop)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
@@ -192,6 +200,7 @@ def _train(
   found: Any,
   progress: Progress,
   stop: Stop,
+  following: Followers,
 ) -> None:
   """Train the unfinished groups of a study, of which `found` are the inputs; the lock is held."""
   import jax
@@ -207,7 +216,7 @@ def _train(
   for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
     if warning:
       progress.say(f"warning: {warning}")
-  if manifest is None:
+  if manifest is None or found.growth.grows:
     meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     data = {group.name: inputs.described(group, found) for group in groups}
     told: dict[str, Any] = {
@@ -216,9 +225,10 @@ def _train(
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
-    manifest = describe(asked.description, study.name, groups, meanings, data, **told)
+    described = describe(asked.description, study.name, groups, meanings, data, **told)
+    manifest = growth.manifest(manifest, described, found.growth)
     if processes.leads():
-      runs.write_manifest(study, manifest)
+      growth.write(study, manifest, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
@@ -237,7 +247,7 @@ def _train(
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))
       later = sum(len(group.configs) * group.spec.steps for group in groups[number:])
-      conduct = loop.Conduct(progress, stop, number, len(groups), later)
+      conduct = loop.Conduct(progress, stop, number, len(groups), later, following)
       loop.run_group(study, group, program, found.origins[group.name], conduct)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error

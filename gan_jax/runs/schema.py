@@ -21,16 +21,23 @@ class Map(NamedTuple):
 SCALAR = (str, int, float, bool, None)
 OPTIONS = Map((*SCALAR, Map(SCALAR)))  # of one entry, or by entry
 MEMBER = {"id": str, "config": Map((*SCALAR, OPTIONS))}
-GROUP = {"name": str, "members": [MEMBER], "data?": {"sha256": str, "shape?": [int]}, "tables?": [str], "classes?": int}
+FACTS = {"commit?": (str, None), "source?": str, "versions?": Map(str), "layout?": Map(SCALAR)}
+GROUP = {
+  "name": str,
+  "members": [MEMBER],
+  "data?": {"sha256": str, "shape?": [int]},
+  "tables?": [str],
+  "classes?": int,
+  "generation?": int,  # of a group that was added to a study; see runner/growth.py
+  "grown?": {"steps": int, "ids": [str], "before": [str]},  # of a group whose runs were made longer
+  "platform?": FACTS,  # of an added group, where they are not the study's
+}
 MANIFEST = {
   "format": int,
   "study": str,
   "description?": str,
   "created?": str,
-  "commit?": (str, None),
-  "source?": str,
-  "versions?": Map(str),
-  "layout?": Map(SCALAR),
+  **FACTS,
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),

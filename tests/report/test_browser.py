@@ -63,7 +63,8 @@ def dump(text, folder, size):
   done = subprocess.run(
     [
       BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions", "--disable-background-networking",
-      "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}",
+      "--disable-dev-shm-usage", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND",
+      f"--user-data-dir={folder / 'profile'}",
       f"--window-size={width + 100},1000", f"--blink-settings=preferredColorScheme={int(theme == 'light')}",
       "--virtual-time-budget=2000", "--dump-dom", (folder / "frame.html").as_uri(),
     ],

@@ -786,6 +786,36 @@ def test_hostile_names_add_no_tag_and_no_attribute(tmp_path):
   assert "{{ 7*7 }}" in text
 
 
+def test_the_page_has_each_loss_with_its_formulas_and_what_is_known_of_others(tmp_path):
+  """A loss with a card, a transformation, somebody's own without a card, and a card that is no formula."""
+  from gan_jax.losses import table
+
+  path = write_study(tmp_path / "s", [next(configs())[:10]], until=1000, diverged=())
+  manifest = runs.read_json(path / "manifest.json")
+  odd = {"title": HOSTILE, "generator": HOSTILE, "slope": HOSTILE}
+  told = {
+    **table.facts(["minimax", "matched_gain(hinge)"]),
+    "mine.py:soft": {"title": "My loss."},
+    "odd": odd,
+    "bare": {},
+  }
+  runs.write_json(path / "manifest.json", manifest | {"losses": told})
+  text = build(path).read_text()
+  section = text[text.index('id="losses"') : text.index('id="words"')]
+  assert section.count("<article>") == 6
+  assert section.count('class="push"') == 2  # of minimax and hinge
+  read = Skeleton(section).text
+  for said in (
+    "softplus(-r) + softplus(f)",
+    "-softplus(f)",
+    "relu(1 - r) + relu(1 + f)",
+    "My loss.",
+    "arXiv:1406.2661",
+  ):
+    assert said in read
+  assert "<script>alert" not in section
+
+
 @pytest.mark.parametrize("until", [0, 50, 2000])
 def test_unfinished_studies_have_a_page_that_says_so(tmp_path, until):
   path = write_study(tmp_path / "s", [next(configs())[:6]], until=until, diverged=())

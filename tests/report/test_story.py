@@ -93,11 +93,28 @@ def test_what_cannot_be_tested_names_no_winner():
     assert "surely" not in text.lower()
 
 
+def test_a_study_that_is_not_finished_says_so_and_ranks_nothing_at_its_start():
+  found = panel({n: [1.0, 2.0, 3.0] for n in NAMES[:2]})
+
+  def cut(run, rows, status="unfinished"):
+    columns = {name: column[:rows] for name, column in run.quality.columns.items()}
+    return run._replace(status=status, quality=runs.Table(run.quality.steps[:rows], columns))
+
+  def until(rows):
+    return told(
+      found._replace(variants=tuple(v._replace(runs=tuple(cut(r, rows) for r in v.runs)) for v in found.variants))
+    )
+
+  assert "The training has just begun: how good the samples are has not been measured since." in until(1)
+  assert "lowest" not in until(1)
+  assert "as it was last measured, for they are not finished; lower is better" in until(2)
+  assert "No run died" not in until(2)
+
+
 def test_what_died_is_told():
   every = [(n, s) for n in NAMES[:2] for s in range(3)]
   dead = told(panel({n: [1.0, 2.0, 3.0] for n in NAMES[:2]}, diverged=every))
-  assert "Every run diverged, so nothing can be compared." in dead
-  assert "all 3 runs of minimax" in dead
+  assert "Every run diverged (the first at step 100), so nothing can be compared." in dead
   assert "No run died" not in dead
   some = told(panel({"minimax": [1.0, 1.1, 1.2], "hinge": [1.0, 499.0, 1.3]}, diverged=[("minimax", 0)]))
   assert "Diverged, and left out of every average: 1 of 3 runs of minimax." in some
