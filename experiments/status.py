@@ -1,8 +1,8 @@
 """`launch.sh status DIR... [--json] [--all]`: where studies stand: runs, speed, time left, failures, who writes them.
 
 It reads files only, also while a study is trained. Of a large study the verdicts of some finished runs are counted, as
-many as a second allows; `--all` counts all. With `--json` there is one object per directory, each on a line. A directory
-that has no study is an error at the end, after the others.
+many as a second or two allow; `--all` counts all. With `--json` there is one object per directory, each on a line. A
+directory that has no study is an error at the end, after the others.
 """
 
 import json

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from gan_jax.core.errors import BadInput
 from gan_jax.report import records, verdicts
 
 READING = 2**27  # bytes of tables, at most, that are read for verdicts
+PATIENCE = 3
 
 Tables = tuple[runs.Table, runs.Table]  # (rows, quality) of a group, columns [rows, members]
 
@@ -146,9 +147,10 @@ def run(plan: Plan, found: Tables, member: Member) -> records.Run:
 def judge(plan: Plan, finished: Sequence[Member], seconds: float | None) -> Counter[str]:
   """How often each verdict was given to these runs, in a random order, until so many seconds are over; None: to all.
 
-  A run that diverged needs no reading.
+  Seconds of the processor, so that a busy machine judges no fewer; at most `PATIENCE` times as long by the clock. A run
+  that diverged needs no reading.
   """
-  ends = None if seconds is None else time.monotonic() + seconds
+  over = (lambda: False) if seconds is None else _timer(seconds)
   counted = Counter({"diverged": sum(member.state == "diverged" for member in finished)})
   done = [member for member in finished if member.state == "done"]
   found: dict[str, Tables] = {}
@@ -156,7 +158,7 @@ def judge(plan: Plan, finished: Sequence[Member], seconds: float | None) -> Coun
   for place in np.random.default_rng(0).permutation(len(done)):
     member = done[place]
     name = member.group["name"]
-    if ends is not None and time.monotonic() > ends:
+    if over():
       break
     with contextlib.suppress(BadInput, FileNotFoundError):  # a part was set aside at this moment
       if name not in found:
@@ -167,6 +169,14 @@ def judge(plan: Plan, finished: Sequence[Member], seconds: float | None) -> Coun
         found[name] = tables(plan, member.group)
       counted[verdicts.of(run(plan, found[name], member)).final] += 1
   return +counted
+
+
+def _timer(seconds: float) -> Callable[[], bool]:
+  """A function that says whether the time is over."""
+  processor, clock = time.process_time(), time.monotonic()
+  return lambda: (
+    time.process_time() - processor > seconds or time.monotonic() - clock > PATIENCE * seconds or seconds <= 0
+  )
 
 
 def labels(plan: Plan) -> dict[str, str]:

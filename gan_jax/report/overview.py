@@ -15,7 +15,7 @@ from gan_jax.runs import pulse
 from gan_jax.runs.pulse import Holder
 
 SILENCE, CHUNKS = 120.0, 10  # a writer is silent after so many seconds, and so many times the time of a chunk
-JUDGING = 1.0  # seconds, by default, that verdicts may take
+JUDGING = 1.5  # seconds, by default, that verdicts may take
 LISTED = 12  # failures, at most
 ERROR = "error.txt"  # the stack trace of a failed program
 

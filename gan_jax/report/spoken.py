@@ -33,7 +33,7 @@ def steps(found: Overview) -> str:
     if found.program
     else ""
   )
-  return f"{found.share:.0%} of all{now}; {done} of {plural(every, 'program')} done"
+  return f"{int(100 * found.share)} % of all{now}; {done} of {plural(every, 'program')} done"
 
 
 def speed(found: Overview) -> str:

@@ -186,7 +186,10 @@ def undisturbed(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def layout() -> dict[str, Any]:
-  """The layout in use: backend, kind and number of devices, cores, and the `DECISIVE` settings that are not at default."""
+  """The layout in use: backend, kind and number of devices, cores, and the `DECISIVE` settings that are not at default.
+
+  And the number of processes, if several: a CPU has threads for the devices of each, over which XLA divides large sums.
+  """
   import jax
 
   devices = jax.devices()
@@ -196,6 +199,7 @@ def layout() -> dict[str, Any]:
     "device_kind": devices[0].device_kind,
     "devices": len(devices),
     "cores": int(os.environ.get("NPROC", cores())),
+    **({"processes": processes.count()} if processes.joined() else {}),
     **_changed(DECISIVE),
     **({"xla_flags": " ".join(flags)} if flags else {}),
   }

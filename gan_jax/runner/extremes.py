@@ -63,9 +63,10 @@ def text(names: list[str], row: Mapping[str, np.ndarray], quality: Mapping[str, 
   order = [place for place in np.argsort(values) if alive[place]]
 
   def said(place: int) -> str:
-    own = [f"{measure.title.replace('é', 'e')} {wording.number(abs(values[place]))}"]
+    own = [f"{measure.title} {wording.number(abs(values[place]))}"]
     own += [f"{short} {wording.number(float(row[name][place]))}" for name, short in SHOWN.items() if name in row]
-    return f"{names[place]}: {', '.join(own)}"
+    # In ASCII, which every terminal shows.
+    return f"{names[place]}: {', '.join(own).translate(str.maketrans('é−–', 'e--'))}"
 
   ends = list(zip(("best", "worst"), (order[0], order[-1]), strict=True)) if len(order) > 1 else []
   if not ends:

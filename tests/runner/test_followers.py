@@ -82,11 +82,13 @@ def plain(config, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def late(config, plain, wandb, tmp_path_factory):
-  """The same, killed at step 20; then it went on with both sinks. And what it said."""
+  """The same, killed at step 50; then it went on with both sinks. And what it said."""
   directory = tmp_path_factory.mktemp("late") / "study"
   shutil.copytree(plain, directory)
-  rewind(directory, 20)
-  return directory, train(config, directory, "tensorboard", "wandb")
+  rewind(directory, 50)
+  said = train(config, directory, "tensorboard", "wandb")
+  assert f"group-0: resuming at step 50 of {END}" in said
+  return directory, said
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def twice(config, late, wandb, tmp_path_factory):
   shutil.copytree(late[0], directory)
   rewind(directory, 40)
   wandb.before = {run: list(own) for run, own in wandb.logged.items()}
-  train(config, directory, "tensorboard", "wandb")
+  assert f"group-0: resuming at step 40 of {END}" in train(config, directory, "tensorboard", "wandb")
   return directory
 
 

@@ -8,7 +8,7 @@ import pytest
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput, Planned
 from gan_jax.report.records import read
-from gan_jax.runner import growth, population, restore, resume, study
+from gan_jax.runner import growth, inputs, population, restore, study
 from tests.support.pages import undrawn
 
 CONFIG = """
@@ -42,9 +42,9 @@ def compiled_twice():
     yield
 
 
-def train(directory, *arguments, seeds="[0]", rate="1e-3", dry=False):
+def train(directory, *arguments, seeds="[0]", rate="1e-3", dry=False, said=None):
   """Run the study, or go on with it; what it said."""
-  said, config = [], directory.parent / "tiny.py"
+  said, config = [] if said is None else said, directory.parent / "tiny.py"
   config.parent.mkdir(exist_ok=True)
   config.write_text(CONFIG.format(seeds=seeds, rate=rate))
   study.run(str(config), list(arguments), directory, single=False, say=said.append, dry=dry)
@@ -99,6 +99,7 @@ def test_more_steps_have_the_bits_of_a_run_of_that_many(directory, fresh):
   said = train(directory, "--config.steps=100")
   assert "study grows: it extends 2 runs from step 60 to 100" in said
   assert "group-0: resuming at step 60 of 100" in said
+  assert "computing again" not in said  # the best generators too are those of the short runs
   assert files(directory, "group-0") == files(fresh, "group-0")
   assert results(directory) == results(fresh)
   assert report.terminal_table(directory) == report.terminal_table(fresh)
@@ -147,14 +148,28 @@ def test_runs_and_steps_at_once_and_once_more(directory, fresh):
   assert {run.status for run in read(directory).runs} == {"done", "diverged"}
 
 
-def test_a_dry_run_says_it_and_writes_nothing(directory, capsys):
-  before = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+def test_a_dry_run_says_it_and_writes_nothing(directory):
+  before, said = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}, []
   with pytest.raises(Planned):
-    train(directory, "--config.steps=100", seeds="[0, 1]", dry=True)
+    train(directory, "--config.steps=100", seeds="[0, 1]", dry=True, said=said)
+  assert "study grows: it extends 2 runs from step 60 to 100, trains 2 new runs" in "\n".join(said)
+  assert any(line.split()[:6] == ["group-0", "2", "1", "60", "of", "100"] for line in said)
   assert {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.parametrize("at", ["manifest", "aside", "save"])
+def test_a_group_keeps_its_program_when_a_loss_is_added(directory):
+  """The losses of a program are branches of it: one more in the same program would be another program."""
+  there = [run.config for run in read(directory).runs]
+  asked = [{**config, "steps": 100, "loss": loss} for loss in ("hinge", "non_saturating") for config in there]
+  found = inputs.load(directory, runs.read_manifest(directory), asked, print)
+  assert str(found.growth) == "extends 2 runs from step 60 to 100, trains 2 new runs"
+  assert [(g.name, g.spec.losses, g.spec.steps) for g in found.groups] == [
+    ("group-0", ("non_saturating",), 100), ("group-1", ("hinge",), 100),
+  ]  # fmt: skip
+  assert found.groups[0].ids != list(found.groups[0].begun) == [settings.identity(config) for config in there]
+
+
+@pytest.mark.parametrize("at", ["manifest", "aside"])
 def test_a_kill_while_it_grows_is_survived(at, short, fresh, tmp_path, monkeypatch):
   """`aside`: from 50 steps. A run of 50 is measured and saved at its end, which a run of 100 is not: that is set aside."""
   directory = tmp_path / "study"
@@ -177,7 +192,6 @@ def test_a_kill_while_it_grows_is_survived(at, short, fresh, tmp_path, monkeypat
   killed(*{
     "manifest": (runs, "write_manifest", True),
     "aside": (runs, "set_aside", True),
-    "save": (resume.Writer, "held", True),
   }[at])  # fmt: skip
   with pytest.raises(Killed):
     train(directory, "--config.steps=100")

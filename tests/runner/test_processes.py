@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,19 +26,19 @@ from tests.support.pages import undrawn
 CONFIG = """
 def get_config():
   return {"model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
-          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 600,
-          "probe_every": 50, "evaluation_samples": 100, "evaluate_every": 300, "checkpoint_every": 100}
+          "dataset": "ring", "latent_size": 2, "batch_size": 16, "steps": 400,
+          "probe_every": 50, "evaluation_samples": 100, "evaluate_every": 400, "checkpoint_every": 100}
 
 def sweep(s):
   return s.param("discriminator_rate", [1e-4, 1e-3, 1e25])
 """
-LAST = 600
+LAST = 400
 TOGETHER = 2  # processes
 DYING = "DYING"  # in the environment of a process that is killed once all have met
 
 
 def run_as(place: dict[str, str], arguments: list[str], said: str) -> None:
-  """In a process of its own: the command `sweep`, as process `place` of several; what it prints goes to files."""
+  """In a process of its own, the command `sweep`, as process `place` of several; what it prints goes to files."""
   os.environ.update(place)
   jax.config.update("jax_num_cpu_devices", 2)
   jax.config.update("jax_numpy_rank_promotion", "allow")
@@ -62,7 +63,7 @@ def forked():
 class Pair:
   """Both processes of a study."""
 
-  def __init__(self, forked, folder: Path, *arguments: object, dying: int | None = None, **environment: str):
+  def __init__(self, forked, folder: Path, *arguments: object, second=(), dying: int | None = None, **environment: str):
     self.folder = folder
     with socket.socket() as free:
       free.bind(("127.0.0.1", 0))
@@ -72,9 +73,8 @@ class Pair:
     for index in range(TOGETHER):
       place = environment | {"SLURM_PROCID": str(index)} if environment else common | {processes.INDEX: str(index)}
       place |= {DYING: ""} if index == dying else {}
-      self.children.append(
-        forked.Process(target=run_as, args=(place, [str(a) for a in arguments], str(folder / str(index))))
-      )
+      own = [str(argument) for argument in (*arguments, *(second if index else ()))]
+      self.children.append(forked.Process(target=run_as, args=(place, own, str(folder / str(index)))))
     for child in self.children:
       child.start()
 
@@ -101,14 +101,15 @@ class Pair:
       time.sleep(0.003)
 
 
-def contents(directory: Path) -> dict[str, bytes]:
-  """What must be the same bits: rows, quality, samples, best generators, and the digests of the last checkpoint."""
+def contents(directory: Path) -> dict[str, Any]:
+  """What must be the same bits: rows, quality, samples, best generators, and the digests of the last checkpoint's leaves."""
   found = {
     str(p.relative_to(directory)): p.read_bytes()
     for table in ("rows", "quality", "samples", "best")
     for p in sorted((directory / table).rglob("*.npz"))
   }
-  return found | {"checkpoint": (directory / f"checkpoints/group-0/{LAST}/meta/metadata").read_bytes()}
+  meta = json.loads((directory / f"checkpoints/group-0/{LAST}/meta/metadata").read_text())
+  return found | {"checkpoint": meta["leaves"]}
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +199,8 @@ def test_one_process_goes_on_from_what_two_saved(stopped, alone, config, tmp_pat
     study.run(str(config), [], directory, single=False, say=said.append)
   assert f"group-0: resuming at step {at:,} of {LAST:,}" in said
   assert contents(directory) == contents(alone[0])
-  assert runs.read_status(directory)["groups"]["group-0"]["bit_exact"]
+  status = runs.read_status(directory)["groups"]["group-0"]
+  assert status["reasons"] == ["begun with layout processes 2, continued with None"]
 
 
 def test_bad_input_that_only_the_first_sees_ends_both_with_one_sentence(config, forked, tmp_path):
@@ -216,6 +218,18 @@ def test_bad_input_that_only_the_first_sees_ends_both_with_one_sentence(config, 
   assert pair.ended() == [2, 2]
   assert re.fullmatch(r"error: .*/full holds other files \(file, ...\): .*\n", pair.said(0, "err"))
   assert [pair.said(1, stream) for stream in ("out", "err")] == ["", ""]
+
+
+def test_what_only_the_second_cannot_use_ends_both_with_one_sentence(config, forked, tmp_path):
+  """It was started with another seed: the first says so."""
+  pair = Pair(forked, tmp_path, config, "--out", tmp_path / "study", second=["--config.seed=5"])
+  assert pair.ended() == [2, 2]
+  said = (
+    r"error: all processes expected the same runs, got \w+ .* at process 0 and .* here \(process 1 of 2 processes\)\n"
+  )
+  assert re.fullmatch(said, pair.said(0, "err"))
+  assert [pair.said(1, stream) for stream in ("out", "err")] == ["", ""]
+  assert not (tmp_path / "study").exists()
 
 
 @pytest.mark.parametrize(
