@@ -2,9 +2,9 @@
 
     ./launch.sh mnist_dcgan --config.dataset_options.data_dir=../shared/data/mnist    # runs configs/mnist_dcgan.py
 
-The folder holds MNIST's IDX files. R1 regularises the discriminator in place of DCGAN's batch normalisation. The rates
-are ten times DCGAN's, so that digits are readable after minutes on two cores; at three times these rates, runs failed
-within 2,000 steps.
+The folder holds MNIST's IDX files; after `./launch.sh fetch mnist` none need be named. R1 regularises the
+discriminator in place of DCGAN's batch normalisation. The rates are ten times DCGAN's, so that digits are readable
+after minutes on two cores; at three times these rates, runs failed within 2,000 steps.
 """
 
 

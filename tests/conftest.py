@@ -30,6 +30,7 @@ if "GAN_JAX_TEST_CACHE" not in os.environ:
   atexit.register(shutil.rmtree, os.environ["GAN_JAX_TEST_CACHE"], ignore_errors=True)
 cache = Path(os.environ["GAN_JAX_TEST_CACHE"], os.environ.get("PYTEST_XDIST_WORKER", "alone"))
 os.environ["XDG_CACHE_HOME"] = str(cache)  # none of the user's
+os.environ["GAN_JAX_DATA"] = str(cache / "data")
 os.environ["MPLCONFIGDIR"] = str(cache / "matplotlib")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache / "xla")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

@@ -1,4 +1,4 @@
-"""Checks of a path that a user gives, and the place of the cache. No jax import."""
+"""Checks of a path that a user gives, and the places of the cache and of downloaded data. No jax import."""
 
 import os
 from pathlib import Path
@@ -35,3 +35,9 @@ def usable(path: Any, what: str) -> Path:
 def cache_directory() -> Path:
   """The user's cache: compiled programs, trained classifiers, decoded pictures. It may be deleted at any time."""
   return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax"
+
+
+def data_directory() -> Path:
+  """Where `fetch` puts data sets, a folder for each, and where they are looked for: `GAN_JAX_DATA` names another place."""
+  own = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share")
+  return Path(os.environ.get("GAN_JAX_DATA") or Path(own) / "gan_jax").expanduser()

@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100, 32x32 RGB (Krizhevsky 2009, "Learning multiple layers of features from tiny images").
 
-Nothing is downloaded. `path` names one of the forms in which they are published:
+`path` names one of the forms in which they are published, by default the file that `launch.sh fetch` downloaded:
 
     cifar-10-python.tar.gz, or the folder of data_batch_1 ... data_batch_5 and test_batch     (CIFAR-100: train, test)
     cifar-10-binary.tar.gz, or the folder of data_batch_1.bin ... and test_batch.bin          (train.bin, test.bin)
@@ -9,6 +9,7 @@ Nothing is downloaded. `path` names one of the forms in which they are published
 Pictures that were stored as JPEG are no longer CIFAR: the dataset `images` trains on them, under its own name.
 """
 
+import os
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +19,7 @@ from typing import Annotated, Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.core import paths
+from gan_jax.core import homes, paths
 from gan_jax.core.errors import BadInput, plural
 from gan_jax.core.registry import Option
 from gan_jax.core.types import Data
@@ -66,8 +67,8 @@ def load_ten(*, path: Place = "", split: Split = "train") -> Dataset:
   """uint8 [50000, 32, 32, 3] (test: 10,000; all: both, training pictures first) of ten classes.
 
   Raises:
-    BadInput: no path; files that are missing, of other sizes, damaged, or with more in them than numbers: the message
-      names them.
+    BadInput: no path, and nothing fetched; files that are missing, of other sizes, damaged, or with more in them than
+      numbers: the message names them.
   """
   return _load(TEN, path, split, "labels")
 
@@ -84,11 +85,17 @@ def load_hundred(
 
 
 def _load(form: Form, path: str, split: str, entry: str) -> Dataset:
+  path = path or homes.fetched(form.name)
   if not path:
     raise BadInput(
       f"dataset {form.name!r} expected dataset_options.path, its tar.gz, the folder of its files or a zip, got none"
+      f"{homes.hint(form.name)}"
     )
   place = paths.usable(path, "dataset_options.path")
+  if not os.path.lexists(place):
+    raise BadInput(
+      f"{place}: expected a readable folder or tar.gz, got No such file or directory{homes.hint(form.name)}"
+    )
   splits = ("train", "test") if split == "all" else (split,)
   if place.is_file() and (place.suffix == ".zip" or zipfile.is_zipfile(place)):
     return _zipped(form, path, sum(len(form.files[s]) * form.sizes[s] for s in splits), form.classes[entry])

@@ -1,7 +1,7 @@
 """MNIST and its relatives in IDX files: Fashion-MNIST, KMNIST, EMNIST, or your own gray images of any size.
 
-Nothing is downloaded: the files are read from the folder that `data_dir` names (`idx_files` lists their names). Images of
-`mnist`, `fashion_mnist` and `kmnist` are used as they are stored.
+The files are read from the folder that `data_dir` names (`idx_files` lists their names), by default from the one that
+`launch.sh fetch` fills. Images of `mnist`, `fashion_mnist` and `kmnist` are used as they are stored.
 
 Sources: LeCun, Cortes and Burges, "The MNIST database of handwritten digits"; Xiao, Rasul and Vollgraf 2017
 (arXiv:1708.07747); Clanuwat et al. 2018 (arXiv:1812.01718); Cohen et al. 2017 (arXiv:1702.05373).
@@ -13,6 +13,7 @@ from typing import Annotated
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.core import homes
 from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import Option
 from gan_jax.core.types import Data
@@ -27,7 +28,7 @@ CLASSES = 10
 EMNIST = {"balanced": (0, 47), "byclass": (0, 62), "bymerge": (0, 47), "letters": (1, 26)}
 SPLITS = ("any", "balanced", "byclass", "bymerge", "digits", "letters", "mnist")
 
-Folder = Annotated[str, Option("folder of the IDX files")]
+Folder = Annotated[str, Option("folder of the IDX files; by default the one that `fetch` filled")]
 
 
 @register("mnist")
@@ -38,8 +39,8 @@ def load(*, data_dir: Folder = "") -> Dataset:
   counted from 0 or 1, or if the name is that of a split of EMNIST.
 
   Raises:
-    BadInput: no folder given; files that are missing (the message names them), of several sets, or damaged; labels out of
-      range, or not as many as images.
+    BadInput: no folder given, and none fetched; files that are missing (the message names them), of several sets, or
+      damaged; labels out of range, or not as many as images.
   """
   return _read("mnist", data_dir)
 
@@ -75,9 +76,15 @@ def load_emnist(
 
 
 def _read(name: str, data_dir: str, prefix: str = "") -> Dataset:
+  data_dir = data_dir or homes.fetched(name)
   if not data_dir:
-    raise BadInput(f"dataset {name!r} expected dataset_options.data_dir, the folder of its IDX files, got none")
-  prefix, pair = choose(data_dir, prefix)
+    raise BadInput(
+      f"dataset {name!r} expected dataset_options.data_dir, the folder of its IDX files, got none{homes.hint(name)}"
+    )
+  try:
+    prefix, pair = choose(data_dir, prefix)
+  except BadInput as error:
+    raise BadInput(f"{error}{'' if is_there(data_dir) else homes.hint(name)}") from error
   images = read_idx(pair.images, (None, None, None))
   labels, classes = np.zeros(len(images), np.int32), 1
   if pair.labels is not None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.core import homes
 from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import Option
 from gan_jax.core.types import Data
@@ -24,7 +25,7 @@ SAMPLING_SEED = 20_180_002  # fixed: runs of all seeds train on the same sample
 @register("stacked_mnist")
 def load(
   *,
-  data_dir: Annotated[str, Option("folder of the IDX files of MNIST")] = "",
+  data_dir: Annotated[str, Option("folder of the IDX files of MNIST; by default the one that `fetch` filled")] = "",
   count: Annotated[int, Option("images that are drawn", 1, 1_000_000)] = 60_000,
   resolution: Annotated[int, Option("28 as MNIST, or more, with a black border", SIDE, 256)] = SIDE,
 ) -> Dataset:
@@ -33,9 +34,11 @@ def load(
   Raises:
     BadInput: no MNIST in `data_dir` (see `mnist`), without labels, or with other classes than ten digits.
   """
+  data_dir = data_dir or homes.fetched("mnist")
   if not data_dir:
     raise BadInput(
       "dataset 'stacked_mnist' expected dataset_options.data_dir, the folder of MNIST's IDX files, got none"
+      f"{homes.hint('mnist')}"
     )
   digits = mnist.load(data_dir=data_dir)
   if digits.num_classes != DIGITS or digits.image_shape != (SIDE, SIDE, 1):

@@ -16,6 +16,7 @@ from gan_jax.report import records, verdicts
 
 READING = 2**27  # bytes of tables, at most, that are read for verdicts
 PATIENCE = 3
+PARTS = 2048  # files of rows or quality that are remembered
 
 Tables = tuple[runs.Table, runs.Table]  # (rows, quality) of a group, columns [rows, members]
 
@@ -74,24 +75,24 @@ def read(study: Path) -> Plan:
     return Plan(study, manifest, {}, (*(remark,) * bool(remark), lost))
 
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+Stamp = tuple[int, int, int] | None
 
 
-def _stamp(study: Path) -> Stamp:
-  """What changes when the manifest or its copy is replaced."""
+def _stamp_of(path: Path) -> Stamp:
+  """What changes when a file is replaced."""
+  try:
+    found = path.stat()
+  except OSError:
+    return None
+  return found.st_ino, found.st_size, found.st_mtime_ns
 
-  def of(path: Path) -> tuple[int, int, int] | None:
-    try:
-      found = path.stat()
-    except OSError:
-      return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
-  return tuple(of(study / name) for name in (runs.MANIFEST, runs.copy_of(runs.MANIFEST)))
+def _stamp(study: Path) -> tuple[Stamp, Stamp]:
+  return _stamp_of(study / runs.MANIFEST), _stamp_of(study / runs.copy_of(runs.MANIFEST))
 
 
 @functools.lru_cache(maxsize=1)
-def _manifest(study: Path, stamp: Stamp) -> tuple[dict[str, Any], str]:
+def _manifest(study: Path, stamp: tuple[Stamp, Stamp]) -> tuple[dict[str, Any], str]:
   """As `runs.read_checked`. Of a large study it takes seconds, and `watch` needs it again and again."""
   return runs.read_checked(study, runs.MANIFEST)
 
@@ -112,8 +113,19 @@ def tables(plan: Plan, group: Mapping[str, Any]) -> Tables:
     BadInput: a part was set aside at this moment.
   """
   count, step = len(group["members"]), plan.of(group).get("step")
-  rows, quality = (runs.survey(plan.path, name, group["name"], count).table for name in ("rows", "quality"))
+  name = group["name"]
+  rows, quality = (runs.survey(plan.path, t, name, count, _read_part).table for t in ("rows", "quality"))
   return records.rows_until(rows, step, False), records.rows_until(quality, step, True)
+
+
+def _read_part(path: Path, first: int, last: int, count: int) -> runs.Table:
+  return _part_once(path, first, last, count, _stamp_of(path))
+
+
+@functools.lru_cache(maxsize=PARTS)
+def _part_once(path: Path, first: int, last: int, count: int, stamp: Stamp) -> runs.Table:
+  """A part is written once: `watch`, which looks every few seconds, reads it once too."""
+  return runs.read_part(path, first, last, count)
 
 
 def latest(plan: Plan, group: Mapping[str, Any]) -> Tables:
@@ -130,7 +142,7 @@ def latest(plan: Plan, group: Mapping[str, Any]) -> Tables:
 def _part(part: tuple[int, int, Path], count: int, step: int | None, inclusive: bool) -> runs.Table | None:
   first, last, path = part
   try:
-    found = records.rows_until(runs.read_part(path, first, last, count), step, inclusive)
+    found = records.rows_until(_read_part(path, first, last, count), step, inclusive)
   except BadInput:
     return None
   return found if len(found.steps) else None
@@ -185,7 +197,7 @@ def labels(plan: Plan) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=1)
-def _labels(study: Path, stamp: Stamp) -> dict[str, str]:
+def _labels(study: Path, stamp: tuple[Stamp, Stamp]) -> dict[str, str]:
   manifest, nothing = _manifest(study, stamp)[0], runs.Table(np.zeros(0, np.int64), {})
   plan = Plan(study, manifest, {}, ())
   members = tuple(run(plan, (nothing, nothing), member) for member in listed(plan))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import runs, settings
+from gan_jax.core import homes
 from gan_jax.core.errors import BadInput, Failure, plural
 from gan_jax.runner import growth
 from gan_jax.runs import schema
@@ -101,7 +102,7 @@ def refuse_other_data(
     there, here = began.get(group.name), digests[group.name]
     if there not in (None, here):
       options = dict(group.spec.dataset_options)
-      folder = options.get("data_dir") or options.get("path")
+      folder = options.get("data_dir") or options.get("path") or homes.fetched(group.spec.dataset)
       raise BadInput(
         f"the dataset {group.spec.dataset!r}{f' in {folder}' if folder else ''} is not the one that {study} began with: "
         f"expected sha256 {there[:12]}, got {here[:12]}; "

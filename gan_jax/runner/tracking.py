@@ -34,7 +34,7 @@ class Tracking:
   def __init__(self, study: Path, say: Callable[[str], None]):
     self._study, self._say, self._told = study, say, False
     self._runs: dict[int, Any] = {}  # by place in the group
-    self._group = ""
+    self._group = ""  # its name, and the id of its first run
     self._until: dict[str, dict[str, int]] = {}  # by group, the first step whose rows, or quality, are not logged
     self._area: np.ndarray | None = None
     self._wandb: Any = None
@@ -43,7 +43,9 @@ class Tracking:
     self.end()
     self._wandb = importlib.import_module("wandb")
     mode = self._mode()
-    self._group, self._until, self._area = group.name, self._read(), area(self._study, group.name)
+    # A group whose runs were extended has other runs, of which nothing is logged yet.
+    self._group = f"{group.name} {group.ids[0]}"
+    self._until, self._area = self._read(), area(self._study, group.name)
     manifest = runs.read_manifest(self._study)
     for place, name in followers.logged(self._study, group, MOST).items():
       self._runs[place] = self._wandb.init(

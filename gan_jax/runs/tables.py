@@ -6,7 +6,7 @@ A part is a file that is complete or absent, and its name says which steps it ho
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,8 +120,13 @@ def read_part(path: Path, first: int, last: int, members: int | None = None) -> 
   return Table(steps.astype(np.int64), arrays)
 
 
-def survey(study: Path, table: str, group: str, members: int | None = None) -> Found:
-  """The intact rows of a table, in order of steps. A part that overlaps the one before it counts as damaged."""
+def survey(
+  study: Path, table: str, group: str, members: int | None = None, read: Callable[..., Table] = read_part
+) -> Found:
+  """The intact rows of a table, in order of steps. A part that overlaps the one before it counts as damaged.
+
+  `read` reads a part: `read_part`, or what remembers its results.
+  """
   good: list[Table] = []
   held: list[tuple[int, int]] = []
   damaged = []
@@ -129,7 +134,7 @@ def survey(study: Path, table: str, group: str, members: int | None = None) -> F
     try:
       if (held and first < held[-1][1]) or last <= first:
         raise files.Damaged(path, "it reaches into the part before it")
-      good.append(read_part(path, first, last, members))
+      good.append(read(path, first, last, members))
       held.append((first, last))
     except files.Damaged as error:
       damaged.append((first, last, path, error.reason))

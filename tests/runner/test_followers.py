@@ -244,6 +244,21 @@ def test_what_cannot_be_logged_to_is_refused_before_anything_is_written(config, 
   assert not out.exists()
 
 
+def test_of_runs_that_were_extended_everything_is_sent(plain, wandb, monkeypatch, tmp_path):
+  """They are other runs, with ids of their own, in a group of the same name."""
+  shutil.copytree(plain, tmp_path / "study")
+  monkeypatch.setattr(followers, "logged", lambda study, group, most: {0: group.ids[0]})
+  sink, ids = tracking.Tracking(tmp_path / "study", lambda line: None), ("before", "extended")
+  for name in ids:
+    sink.begin(types.SimpleNamespace(**grouped(plain) | {"ids": [name, "other"]}), END)
+    sink.end()
+  manifest = runs.read_manifest(plain)
+  sent = [
+    [step for step, values in wandb.logged[tracking.identity(manifest, name)] if "gen/loss" in values] for name in ids
+  ]
+  assert sent == [STEPS, STEPS]
+
+
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed (the extra `wandb`)")
 def test_wandb_itself_offline(plain, tmp_path, monkeypatch):
   monkeypatch.setenv("WANDB_MODE", "offline")
