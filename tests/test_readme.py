@@ -16,7 +16,7 @@ TEXT = (ROOT / "README.md").read_text()
 SHORT = ["--config.steps=4", "--config.evaluation_samples=100", "--config.seed=0", "--config.n_critic=1"]
 CALL = [sys.executable, "-c", "from gan_jax import commands; commands.main()"]
 # What a command of the README gets where this differs from what stands there; DIR is the trained study. A dry run
-# reads the config, plans the study and ends.
+# reads the config, plans the study and ends, and `fetch` alone lists what there is.
 GIVEN = {
   "train": [["my_study.py", "--dry-run"]],
   "status": [["DIR"]],
@@ -25,6 +25,7 @@ GIVEN = {
   "tables": [["DIR", "--format=latex"]],
   "figures": [["DIR", "--format=svg", "--out", "figures"]],
   "export": [["DIR", "--format=csv"]],
+  "fetch": [[]],
   "losses": [["hinge"]],
   "help": [[]],
 }
