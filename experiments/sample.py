@@ -6,7 +6,8 @@ ends in .png (a grid of images, or a scatter of points), .npz (arrays `examples`
 ending it is a folder of one PNG an image, of a conditional generator in a folder for each class. The generator is the
 moving average of the weights, as it is evaluated, where it measured best.
 
-    --step best|last|N    where it measured best by the metric that the report ranks by (default), or a checkpoint
+    --step best|last|N    where it measured best by the metric that the report ranks by, or a checkpoint (default: best,
+                          or last where nothing was measured)
     --raw                 the weights themselves, not averaged (default step: last)
     --count 64            how many
     --classes 3,5         labels, in turn; of a conditional generator (default: all in turn)
@@ -70,14 +71,16 @@ def arguments_of(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, st
   parser.add_argument("--run", help="the run's id, or its first characters; or choose it by --FIELD=value")
   parser.add_argument("--step", type=step_of, help="best, last or a checkpoint's (default: best, with --raw last)")
   parser.add_argument("--raw", action="store_true", help="the weights themselves, not their moving average")
-  parser.add_argument("--count", type=amount, default=64)
+  parser.add_argument("--count", type=amount, default=64, help="how many (default: 64)")
   parser.add_argument("--classes", type=classes_of, help="labels, in turn, such as 3,5")
   parser.add_argument("--interpolate", action="store_true", help="rows from one latent to another")
   parser.add_argument("--truncation", type=float, help="latents from a normal truncated to [-t, t]")
-  parser.add_argument("--key", type=number, default=0)
-  parser.add_argument("--format", choices=["jax"])
+  parser.add_argument("--key", type=number, default=0, help="other latents with another whole number (default: 0)")
+  parser.add_argument("--format", choices=["jax"], help="the generator itself, as the ending .jaxexport")
   parser.add_argument("--folder", type=place, default=Path("."), help="where user code is that the config names")
-  parser.add_argument("--out", type=place, required=True)
+  parser.add_argument(
+    "--out", type=place, required=True, help="PATH.png, .npz, .csv (points) or .jaxexport; else a folder"
+  )
   known, rest = parser.parse_known_args(arguments)
   fields: dict[str, str] = {}
   while rest:
@@ -130,11 +133,15 @@ def main(arguments: list[str]) -> None:
     from gan_jax.runner import devices, generator, portable
 
     devices.cache_programs()
-    step = known.step if known.step is not None else "last" if known.raw else "best"
+    step = generator.preferred(known.directory, chosen, not known.raw) if known.step is None else known.step
     with command.phase("reading the generator", brief=True):
       found = generator.load(known.directory, chosen, step, not known.raw, known.folder)
     said = f"run {found.run} ({chosen.config['loss']}, seed {chosen.config['seed']}) after {plural(found.step, 'step')}"
     said += ", where it measured best" * (step == "best")
+    if step == "last" and known.step is None and not known.raw:
+      said += (
+        ", at the last checkpoint, since none measured best: no metric that the report ranks by had a finite value"
+      )
     if ending == EXPORT:
       with command.phase("exporting", brief=True):
         made = portable.exported(found, known.count)

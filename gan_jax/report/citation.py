@@ -14,6 +14,7 @@ from gan_jax.report.latex import escaped
 from gan_jax.report.records import Study
 
 SOURCE = re.compile(r"(?P<who>[A-Z][^\d;(]*?),? (?P<year>(?:19|20)\d\d)\b")
+HASH = re.compile(r"\b[0-9a-f]{13,}\b")
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 
@@ -22,18 +23,29 @@ def bibtex(study: Study) -> str:
   manifest = study.manifest
   losses = dict.fromkeys(run.config["loss"] for run in study.runs)
   known = {loss: _sources(loss, manifest.get("losses", {})) for loss in losses}
-  used: dict[str, list[str]] = {}
+  used: dict[str, list[tuple[str, list[str]]]] = {}  # by paper: (source, losses)
   for loss in losses:
     for source in known[loss]:
-      if ARXIV.search(source) or SOURCE.search(source):
-        used.setdefault(source, []).append(loss)
+      if number := ARXIV.search(source):
+        _add(used.setdefault(number[1], []), source, loss)
+      elif SOURCE.search(source):
+        _add(used.setdefault(source, []), source, loss)
   entries, keys = [_software(manifest)], {"gan_jax"}
-  for source, of in used.items():
-    entries.append(_entry(source, of, keys))
+  for of in used.values():
+    entries.append(_entry(of, keys))
   unknown = [loss for loss in losses if not known[loss]]
   if unknown:
     entries.append(f"% not known here: the source of {', '.join(unknown)}; see {installation.typed()} losses NAME\n")
   return "\n".join(entries)
+
+
+def _add(paper: list[tuple[str, list[str]]], source: str, loss: str) -> None:
+  """Another loss of a paper, whose places (equations, sections) are sources of their own."""
+  found = next((of for place, of in paper if place == source), None)
+  if found is None:
+    paper.append((source, [loss]))
+  else:
+    found.append(loss)
 
 
 def _sources(loss: str, cards: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -44,20 +56,24 @@ def _sources(loss: str, cards: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def _software(manifest: Mapping[str, Any]) -> str:
-  year = str(manifest.get("created") or "")[:4]
+  # Of several studies `created`, `commit` and `source` are 'NAME: value; NAME: value' (union.py) where they differ.
+  years = re.findall(r"(?:\A|: )((?:19|20)\d\d)-\d\d-\d\d", str(manifest.get("created") or ""))
   made = ", ".join(
-    f"{name} {str(manifest[name])[:12]}" for name in ("commit", "source") if isinstance(manifest.get(name), str)
+    f"{name} {HASH.sub(lambda found: found[0][:12], str(manifest[name]))}"
+    for name in ("commit", "source")
+    if isinstance(manifest.get(name), str)
   )
   fields = {
     "title": "{gan\\_jax}: which {GAN} loss, and why did this one stop learning?",
     "version": installation.__version__,
-    "year": year if year.isdecimal() else "",
+    "year": max(years, default=""),
     "note": escaped(f"version {installation.__version__}" + (f"; the study was computed by {made}" if made else "")),
   }
   return _written("software", "gan_jax", fields)
 
 
-def _entry(source: str, losses: list[str], keys: set[str]) -> str:
+def _entry(paper: list[tuple[str, list[str]]], keys: set[str]) -> str:
+  source = paper[0][0]
   found, number = SOURCE.search(source), ARXIV.search(source)
   who, year = (found["who"].strip(), found["year"]) if found else ("", "")
   key = (_plain(who.split()[0]) + year) if who else f"arXiv{number[1]}" if number else "source"
@@ -71,7 +87,7 @@ def _entry(source: str, losses: list[str], keys: set[str]) -> str:
     "year": year,
     "eprint": number[1] if number else "",
     "archivePrefix": "arXiv" if number else "",
-    "note": escaped(f"{source} ({', '.join(losses)})"),
+    "note": escaped("; ".join(f"{place} ({', '.join(losses)})" for place, losses in paper)),
   }
   return _written("misc", key, fields)
 

@@ -5,6 +5,7 @@ import datetime
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from gan_jax.report import events, records
 from gan_jax.report.records import Study
 
 HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "bit_exact")
+HEADS = re.compile(  # how the files begin that `export`, `report` and `tables` write; only such a file is replaced
+  rb"study,panel,variant,|panel,variant|\{\"study\": |% needs \\usepackage|@software\{gan_jax,|## [^\n]*\n\n\| variant "
+  rb"|<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\""
+)
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet computes a text cell that begins so
 
 
@@ -64,14 +69,21 @@ def default_name(format: str) -> str:
 
 
 def new_file(path: Path, what: str) -> Path:
-  """The path without symbolic links, where a file may be written; an earlier file there is replaced.
+  """The path without symbolic links, where a file may be written; one that such a command wrote is replaced.
 
   Raises:
-    BadInput: a folder, a device or a pipe, or a file that a sweep or a report writes; `what` is how messages begin.
+    BadInput: a folder, a device or a pipe, a file of the user's, or one that a sweep or a report writes; `what` is how
+      messages begin.
   """
   if path.exists() and not path.is_file():  # a device or a pipe would be replaced by the file
     raise BadInput(f"{what} expected a file, got {'the folder' if path.is_dir() else 'no regular file:'} {path}")
-  return _not_of_a_study(path)
+  place = _not_of_a_study(path)
+  if path.is_file():
+    with path.open("rb") as file:
+      head = file.read(2000)
+    if head and not HEADS.match(head):
+      raise BadInput(f"{what} expected a new file, or one that such a command wrote, got another file: {path}")
+  return place
 
 
 def new_folder(path: Path, what: str) -> Path:

@@ -200,6 +200,7 @@ def _dress(
 
 def write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
   """Write names (value, text, colour) beside the right ends of their lines, moved apart where they would overlap."""
+  axes.get_ylim()  # before that, what is plotted has not set the scale yet
   transform = axes.transData + axes.transAxes.inverted()
   heights = [float(transform.transform((0, value))[1]) for value, _, _ in ends]
   order = np.argsort(heights, kind="stable")

@@ -161,6 +161,8 @@ def _drawn(ranked: Sequence[Run], quality: Quality | None, called: dict[str, str
   curves += [(metric, caption, False) for metric, caption in CURVES.items()]
   drawn = []
   for metric, caption, log in curves:
+    raw = any(f"raw/{metric}" in run.quality.columns for _, run in ends)
+    caption += "; dashed: of weights that are not averaged" * raw
     scale = {"limits": (0.0, 1.02), "lines": (0.5,)} if metric == "disc/auc" else {"log": log}
     drawn.append((caption, figures.curves(shown, metric, f"live {metric}", **scale)))
   chosen = [(variant, run, "", look) for (variant, look), (_, run) in zip(shown, ends, strict=True)]

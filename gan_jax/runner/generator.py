@@ -75,14 +75,15 @@ class Own(NamedTuple):
 
 
 def load(
-  study: Path, chosen: Chosen, step: str | int = "best", average: bool = True, folder: Path = Path()
+  study: Path, chosen: Chosen, step: str | int | None = None, average: bool = True, folder: Path = Path()
 ) -> Generator:
   """The generator of one run of a study.
 
   Args:
     study: its directory.
     chosen: the run, as `runs.choice` gives it.
-    step: 'best', where it measured best by the metric that the report ranks by; 'last'; or the step of a checkpoint.
+    step: 'best', where it measured best by the metric that the report ranks by; 'last'; the step of a checkpoint; or
+      None: the best, and without averages, or where no best one was kept, the last.
     average: the moving average of its weights, which is what evaluations measure; False: the weights themselves.
     folder: that of the config, where user code is that it names.
 
@@ -90,6 +91,7 @@ def load(
     BadInput: no such step, and which there are; a damaged file; or another version's checkpoint.
     OSError: the machine could not read it.
   """
+  step = preferred(study, chosen, average) if step is None else step
   group, entry = restore.entry(study, chosen.group, folder)
   digest, shape, classes = _data(group, entry)
   player = rules.generator(group.spec, shape, classes)
@@ -106,6 +108,13 @@ def load(
   known = classes if group.spec.conditional else 0
   function = build(player, group.spec.latent_size, known)
   return Generator(function, parameters, group.spec.latent_size, shape, known, chosen.id, at)
+
+
+def preferred(study: Path, chosen: Chosen, average: bool = True) -> str:
+  """The step that is read where none was asked for: 'best', or 'last' where that is the only one there is."""
+  kept = best.place(study, chosen.group, chosen.id).is_file()
+  stored = checkpoint.steps(study / "checkpoints" / chosen.group)
+  return "last" if not average or (stored and not kept) else "best"
 
 
 def samples(generator: Generator, latents: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ class LoadedRun(NamedTuple):
   study: Path  # its directory
 
   def generator(
-    self, step: str | int = "best", *, average: bool = True, folder: str | os.PathLike[str] = "."
+    self, step: str | int | None = None, *, average: bool = True, folder: str | os.PathLike[str] = "."
   ) -> "Generator":
     """The trained generator, as a jitted function and its parameters.
 
@@ -38,7 +38,8 @@ class LoadedRun(NamedTuple):
 
     Args:
       step: 'best', where it measured best by the metric that the report ranks by; 'last'; or the step of a checkpoint on
-        disk. The best of many noisy measurements is flattered: judge it by new samples.
+        disk. The best of many noisy measurements is flattered: judge it by new samples. None: the best, and without
+        averages, or where no best one was kept, the last. The generator's `step` says which it is.
       average: the moving average of its weights, which is what is measured; False: the weights themselves.
       folder: that of the config, where user code is that it names (`my_models.py:small_resnet`).
 

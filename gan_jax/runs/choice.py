@@ -52,7 +52,8 @@ def choose(study: Path, run: str | None = None, fields: Mapping[str, Any] | None
   if len(found) == 1:
     return found[0]
   said = ", ".join(
-    [f"run {shown(run)}"] * (run is not None) + [f"{name}={_plain(value)}" for name, value in asked.items()]
+    [f"run {shown(run)}"] * (run is not None)
+    + [f"{name}={labels.short(settings.plain(value))}" for name, value in asked.items()]
   )
   of = f" with {said}" if said else ""
   raise BadInput(

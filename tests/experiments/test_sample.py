@@ -308,6 +308,21 @@ def test_bad_input_is_one_sentence_and_writes_nothing(name, trained, tmp_path):
   assert (contents(trained), sorted(tmp_path.rglob("*"))) == before
 
 
+def test_where_nothing_measured_best_the_last_checkpoint_is_drawn_and_named(trained, tmp_path, capsys):
+  """Unless the best one was asked for."""
+  other = tmp_path / "study"
+  shutil.copytree(trained, other)
+  shutil.rmtree(other / "best")
+  sample.main([str(other), "--loss", "hinge", "--out", str(tmp_path / "a.npz"), "--count", "2"])
+  assert "after 8 steps, at the last checkpoint, since none measured best" in capsys.readouterr().out
+  chosen = gan_jax.load_study(other).run(loss="hinge")
+  assert (chosen.generator().step, chosen.generator(average=False).step) == (8, 8)
+  with pytest.raises(
+    BadInput, match=r"has no best generator .*; expected step 'last', or a checkpoint's, those at 4, 8"
+  ):
+    chosen.generator("best")
+
+
 def test_an_unfinished_study_and_damaged_files_are_told(trained, tmp_path):
   """No checkpoint yet; one bit of the best weights, and of the last checkpoint's: what is left is named."""
   manifest = runs.read_manifest(trained)

@@ -15,7 +15,7 @@ import pytest
 from experiments import watch
 from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput
-from gan_jax.report import live
+from gan_jax.report import canvas, figures, live
 from tests.conftest import ROOT
 from tests.experiments.test_status import everything
 from tests.report.test_browser import BROWSER, needs_browser
@@ -126,6 +126,16 @@ def test_a_page_of_another_name_gets_nothing(serving, host):
 def test_this_machine_has_these_names(host):
   assert watch._of_this_machine([host])
   assert not watch._of_this_machine([host, host])
+
+
+def test_a_name_is_at_the_end_of_its_line():
+  """On a scale that is the plot's own: 5 is the middle of 0 to 10, and 10 is its margin of 5 % below the top."""
+  _, axes = canvas.blank(0.28)
+  for end in (10, 5):
+    axes.plot([0, 1], [0, end])
+  figures.write_ends(axes, [(10, "high", "black"), (5, "middle", "black")])
+  found = {text.get_text(): text.get_position()[1] for text in axes.texts}
+  assert found == pytest.approx({"high": 10.5 / 11, "middle": 5.5 / 11})
 
 
 def test_a_study_may_come_later(tmp_path):

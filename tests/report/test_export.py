@@ -11,6 +11,9 @@ import struct
 import numpy as np
 import pytest
 
+from experiments import export as export_command
+from experiments import report as report_command
+from experiments import tables as tables_command
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.report import records
@@ -219,11 +222,38 @@ def test_a_device_or_a_pipe_is_not_replaced_by_a_file_and_a_link_stays_one(study
   with pytest.raises(BadInput, match="expected a file, got no regular file"):
     export(study, format, pipe)
   assert pipe.is_fifo()
-  there.write_text("old")
+  export(study, format, there)
+  there.write_bytes(there.read_bytes()[:-9])
   link.symlink_to(there)
   export(study, format, link)
   assert link.is_symlink()
   assert there.read_bytes() == export(study, format, tmp_path / "new").read_bytes()
+
+
+@pytest.mark.parametrize(
+  ("command", "arguments"),
+  [
+    (export_command, ["--format=csv"]),
+    (export_command, ["--format=jsonl"]),
+    (report_command, []),
+    (tables_command, ["--format=latex"]),
+    (tables_command, ["--format=markdown"]),
+    (tables_command, ["--format=csv"]),
+    (tables_command, ["--cite"]),
+  ],
+)
+def test_a_file_of_the_user_is_not_replaced_and_an_earlier_one_of_a_command_is(
+  command, arguments, study, tmp_path, capsys
+):
+  own = tmp_path / "my_study.py"
+  own.write_text("def get_config():\n  return {}\n")
+  with pytest.raises(
+    BadInput, match=r"expected a new file, or one that such a command wrote, got another file: .*my_study"
+  ):
+    command.main([str(study), *arguments, "--out", str(own)])
+  assert own.read_text() == "def get_config():\n  return {}\n"
+  for _ in range(2):
+    command.main([str(study), *arguments, "--out", str(tmp_path / "made")])
 
 
 @pytest.mark.parametrize(

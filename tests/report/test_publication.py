@@ -239,6 +239,22 @@ def test_what_is_cited(study):
   assert set(entries(text)) == {"gan_jax", "goodfellow2014"}
 
 
+def test_a_paper_of_two_losses_is_one_entry_and_each_study_of_several_is_named(study):
+  read = records.read(study)
+  runs_ = [read.runs[0]._replace(config={**read.runs[0].config, "loss": x}) for x in ("minimax", "non_saturating")]
+  manifest = {
+    "losses": table.facts(["minimax", "non_saturating"]), "source": "5" * 12,
+    "created": "one: 2025-12-31T14:25:56+00:00; two: 2026-01-02T14:29:39+00:00",
+    "commit": f"one: {'5e7c0f55cd' * 4}; two: {'67b9194868' * 4}",
+  }  # fmt: skip
+  found = entries(citation.bibtex(read._replace(runs=tuple(runs_), manifest=manifest)))
+  assert set(found) == {"gan_jax", "goodfellow2014"}
+  assert "eq. 1 (minimax); " in found["goodfellow2014"]["note"]
+  assert "section 3 (non" in found["goodfellow2014"]["note"]
+  assert "commit one: 5e7c0f55cd5e; two: 67b919486867, source 555555555555" in found["gan_jax"]["note"]
+  assert found["gan_jax"]["year"] == "2026"
+
+
 def test_every_card_and_a_transformed_loss_can_be_cited(study):
   read = records.read(study)
   names = [*losses.CARDS, "matched_gain(hinge)", "my_losses.py:hinge"]
