@@ -274,11 +274,13 @@ def still_there(study: Path) -> Callable[[], None]:
 
 
 def run_status(config: Mapping[str, Any], run_id: str, group_status: Mapping[str, Any]) -> tuple[str, int]:
-  """(status, last step) of one run: `diverged` at that step, `done`, `unfinished` or `waiting`."""
+  """(status, last step) of one run: `diverged` or `stopped` (by halving) at that step, `done`, `unfinished` or `waiting`."""
   diverged = group_status.get("diverged", {})
   step = int(group_status.get("step", 0))
   if run_id in diverged:
     return "diverged", int(diverged[run_id])
+  if run_id in group_status.get("stopped", {}):
+    return "stopped", int(group_status["stopped"][run_id])
   if step >= config["steps"] and group_status.get("complete"):
     return "done", step
   return ("unfinished" if step else "waiting"), step
