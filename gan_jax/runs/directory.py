@@ -19,6 +19,7 @@ damaged.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import time
@@ -127,12 +128,23 @@ def read_checked(study: Path, name: str) -> tuple[dict[str, Any], str]:
     return value, f"{error}; {copy_of(name)} is intact and is read instead"
 
 
+def _below(folder: Path, most: int = 6) -> str:
+  """`; studies below it: runs/a, runs/b`, for a message."""
+  try:
+    found = sorted(str(path) for path in itertools.islice(folder.iterdir(), 1000) if is_study(path))
+  except OSError:  # it, or what is in it, may not be read
+    return ""
+  return f"; studies below it: {', '.join(found[:most])}{', ...' * (len(found) > most)}" if found else ""
+
+
 def read_manifest(study: Path) -> dict[str, Any]:
   """The manifest. Raises `BadInput` where there is no study, one of another format, or one with a damaged manifest."""
   if not study.is_dir():
     raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found no such directory")
   if not is_study(study):
-    raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found none in it")
+    raise BadInput(
+      f"{study} is not a study: expected a directory with a manifest.json, found none in it{_below(study)}"
+    )
   return read_checked(study, MANIFEST)[0]
 
 
