@@ -1,9 +1,10 @@
 """`launch.sh tables DIR... --format=latex|markdown|csv [--out PATH]`: the report's comparison tables, for a paper.
 
 They are printed, or written to PATH. LaTeX needs the package booktabs; the comments at its top are BibTeX of what to
-cite, which `--cite` prints alone. `--columns=frechet/distance,versus` leaves out all other columns; the names are those
-of the CSV. The CSV has a column for each number, rounded as in the report; `export` has every measurement in full.
-Several directories, `--filter`, `--baseline` and `--compare`: as of `report`.
+cite, which `--cite` prints alone. It has the columns that fit on a page, and the comments name the others.
+`--columns=frechet/distance,versus` chooses columns instead; the names are those of the CSV. The CSV has a column for
+each number, rounded as in the report; `export` has every measurement in full. Several directories, `--filter`,
+`--baseline` and `--compare`: as of `report`.
 """
 
 import contextlib
@@ -46,8 +47,14 @@ def main(arguments: list[str]) -> None:
     else:
       found = sheets.sheets(study, [name.strip() for name in known.columns.split(",") if name.strip()])
       name = "-".join(dict.fromkeys(place.resolve().name for place in known.directories))
+      comments = citation.bibtex(study)
+      if known.format == "latex" and not known.columns:
+        fitted = [latex.fitting(sheet) for sheet in found]
+        found, left = [sheet for sheet, _ in fitted], dict.fromkeys(name for _, names in fitted for name in names)
+        if left:
+          comments = f"left out, as a page is too narrow (choose by --columns): {', '.join(left)}\n{comments}"
       write = {"markdown": formats.markdown, "csv": formats.as_csv}
-      text = write[known.format](found) if known.format in write else latex.tables(found, name, citation.bibtex(study))
+      text = write[known.format](found) if known.format in write else latex.tables(found, name, comments)
   if known.out is None:
     command.deliver(text)
     return

@@ -109,6 +109,8 @@ def unknown(kind: str, got: object, choices: Iterable[str], meanings: Mapping[st
 
   >>> print(unknown("loss", "hing", ["hinge", "minimax"]))
   unknown loss 'hing'; did you mean 'hinge'? known: hinge, minimax
+  >>> print(unknown("variant", "hing", ["hinge, n_critic=1", "minimax"]))
+  unknown variant 'hing'; known: 'hinge, n_critic=1', minimax
   >>> print(unknown("loss", "LS-GAN", ["hinge", "least_squares"], {"ls_gan": "least_squares"}))
   unknown loss 'LS-GAN'; did you mean least_squares? known: hinge, least_squares
   """
@@ -118,7 +120,8 @@ def unknown(kind: str, got: object, choices: Iterable[str], meanings: Mapping[st
   near = same or difflib.get_close_matches(spelling, known, n=1, cutoff=0.5)
   meaning = (meanings or {}).get(spelling)
   hint = f"; did you mean {meaning or repr(near[0])}?" if meaning or near else ";"
-  return BadInput(f"unknown {kind} {shown(str(got))}{hint} known: {', '.join(known)}")
+  listed = ", ".join(repr(choice) if "," in choice else choice for choice in known)
+  return BadInput(f"unknown {kind} {shown(str(got))}{hint} known: {listed}")
 
 
 def _spelling(name: str) -> str:

@@ -75,6 +75,14 @@ class Row(NamedTuple):
     return self.baseline is self.variant
 
   @property
+  def stopped(self) -> float:
+    """1 less the share of the steps that were trained, where halving stopped all runs that did not diverge; else 0."""
+    stopped = self.statuses["stopped"]
+    if not stopped or stopped + self.statuses["diverged"] < len(self.variant.runs):
+      return 0.0
+    return 1 - max(run.last_step / run.config["steps"] for run in self.variant.runs)
+
+  @property
   def mostly_failed(self) -> bool:
     return 2 * (self.failed + self.statuses["diverged"]) > len(self.variant.runs)
 
@@ -107,8 +115,10 @@ class Comparison(NamedTuple):
 def compare(panel: Panel, paired: bool = True) -> Comparison:
   """The table of a panel, ranked by final quality; variants whose runs mostly failed, or that have no quality, come last.
 
-  Without `paired` nothing is compared with a baseline: for variants that were selected as the best of many.
+  Without `paired` nothing is compared with a baseline: for variants that were selected as the best of many. So it is where
+  halving stopped runs, which count in no number; variants all of whose runs were stopped come last, the longest first.
   """
+  paired = paired and not any(run.status == "stopped" for v in panel.variants for run in v.runs)
   present = {name for v in panel.variants for run in v.runs for name in (*run.rows.columns, *run.quality.columns)}
   quality = next((q for q in QUALITIES if q.metric in present), None)
   columns = [c for c in COLUMNS if c[0] in present and (quality is None or c[0] != quality.metric)]
@@ -120,7 +130,8 @@ def compare(panel: Panel, paired: bool = True) -> Comparison:
   rows = [row._replace(versus=versus) for row, versus in zip(rows, corrected, strict=True)]
   if quality is not None:
     metric, sign = quality.metric, quality.sign
-    rows.sort(key=lambda row: (row.mostly_failed, np.nan_to_num(sign * row.finals[metric].mean, nan=np.inf)))
+    mean = lambda row: np.nan_to_num(sign * row.finals[metric].mean, nan=np.inf)  # noqa: E731
+    rows.sort(key=lambda row: (row.stopped, row.mostly_failed, mean(row)))
   known = tuple(c for c in columns if any(row.finals[c[0]].n for row in rows))
   return Comparison(panel, quality, known, tuple(rows))
 
@@ -132,6 +143,12 @@ def _compared_with(panel: Panel) -> list[Variant | None]:
   return [
     one if one is not variant or id(one) in used else None for variant, one in zip(panel.variants, found, strict=True)
   ]
+
+
+def last_value(run: Run) -> tuple[str, float] | None:
+  """(title of the quality that ranks, its last value) of one run; None where it has none."""
+  found = next((q for q in QUALITIES if q.metric in run.quality.columns), None)
+  return None if found is None else (found.title, final(run, found.metric))
 
 
 def learnt(run: Run, quality: Quality | None) -> bool:

@@ -130,7 +130,7 @@ def comparing(study: Study, names: Sequence[str]) -> Study:
       roles[title] = {"compared": list(names), "drawn": drawn, "repeated": ["seed"]}
   for name in names:
     if name not in differ:
-      raise unknown("field of --compare in which the runs differ", name, differ)
+      raise unknown("field of --compare, or one in which no two runs differ:", name, differ)
   # The study's own baseline may be of another panel now; the first value is one of each.
   plain = {} if "loss" in names else {"baseline": ""}
   found = renewed(study, [_with(run, panel=titles[run.id], **plain) for run in study.runs])

@@ -25,6 +25,7 @@ GREEK = {
   "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi",
   "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Λ": "Lambda", "Σ": "Sigma", "Φ": "Phi", "Ω": "Omega",
 }  # fmt: skip
+PAGE, LETTER, BETWEEN = 460.0, 4.5, 8.0  # points: both columns of a paper; a letter of \\small; between two columns
 WIDE = 14  # characters of a heading, from which it is set in two lines
 
 
@@ -51,6 +52,21 @@ def _character(c: str) -> str:
   return f"[U+{ord(c):04X}]"
 
 
+def fitting(sheet: Sheet) -> tuple[Sheet, list[str]]:
+  """(the table with the columns that fit on a page, in their order, CSV names of those that were left out)."""
+  left, room, kept = [], PAGE, []
+  for place, column in enumerate(sheet.columns):
+    longest = max([len(line) for line in _broken(column.heading)] + [len(row[place].text) for row in sheet.rows])
+    width = LETTER * longest + BETWEEN
+    if place and width > room:
+      left.append(column.names[0])
+    else:
+      kept.append(place)
+      room -= width
+  rows = tuple(tuple(row[i] for i in kept) for row in sheet.rows)
+  return sheet._replace(columns=tuple(sheet.columns[i] for i in kept), rows=rows), left
+
+
 def table(sheet: Sheet, label: str) -> str:
   """A `table*` environment: over both columns of a paper, or the width of a page with one."""
   heading = " & ".join(
@@ -74,12 +90,20 @@ def tables(found: Sequence[Sheet], name: str, comments: str = "") -> str:
 
 
 def _heading(text: str, side: str) -> str:
-  """A heading; a long one in two lines, broken at the blank nearest to its middle."""
+  """A heading; a long one in two lines."""
+  lines = _broken(text)
+  if len(lines) == 1:
+    return _guarded(escaped(text))
+  return rf"\shortstack[{side}]{{{escaped(lines[0])}\\{{}}{escaped(lines[1])}}}"
+
+
+def _broken(text: str) -> list[str]:
+  """A long heading in two lines, broken at the blank nearest to its middle."""
   blanks = [i for i, c in enumerate(text) if c == " "]
   if len(text) <= WIDE or not blanks:
-    return _guarded(escaped(text))
+    return [text]
   at = min(blanks, key=lambda i: abs(i - len(text) // 2))
-  return rf"\shortstack[{side}]{{{escaped(text[:at])}\\{{}}{escaped(text[at + 1 :])}}}"
+  return [text[:at], text[at + 1 :]]
 
 
 def _cell(cell: Cell) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gan_jax import runs
 from gan_jax.report import facts, glossary, ranking, records, search_page, selection, verdicts, wording, words
-from gan_jax.report.comparison import Comparison, compare
+from gan_jax.report.comparison import Comparison, compare, last_value
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.search import search
 
@@ -51,6 +51,8 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
     panels=[parts(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read)[: selection.LINES],
     diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
+    stopped=_stopped(read)[: selection.LINES],
+    stopped_left_out=max(len(_stopped(read)) - selection.LINES, 0),
     losses=loss_cards.shown(read, styles.of_losses(read)),
     drawn=Markup,
     chapters=words.CHAPTERS,
@@ -179,6 +181,21 @@ def _diverged(study: Study) -> list[tuple[str, str, str, int, int]]:
     for variant in panel.variants
     for run in variant.runs
     if run.status == "diverged"
+  ]
+
+
+def _stopped(study: Study) -> list[tuple[str, str, str, int, int, str]]:
+  """(id, panel, label, seed, step, last quality) of each run that halving stopped, those that went farthest first."""
+  found = [
+    (run.last_step, run.id, panel.title, variant.label, run.seed, last_value(run))
+    for panel in study.panels
+    for variant in panel.variants
+    for run in variant.runs
+    if run.status == "stopped"
+  ]
+  return [
+    (run, panel, label, seed, step, f"{value[0]} {wording.number(value[1])}" if value else "–")
+    for step, run, panel, label, seed, value in sorted(found, key=lambda one: -one[0])
   ]
 
 

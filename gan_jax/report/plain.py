@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_jax.core.errors import plural
 from gan_jax.report import ranking, records, selection, verdicts, wording
-from gan_jax.report.comparison import Comparison, Row, compare
+from gan_jax.report.comparison import Comparison, Row, compare, last_value
 from gan_jax.report.search import Search, search
 from gan_jax.report.tournament import tournament
 
@@ -117,6 +117,7 @@ def _section(panel: records.Panel) -> str:
     comparison = compare(panel)
     heading, lines, notes = _over_seeds(comparison)
     notes += _diverged([row.variant for row in comparison.rows])
+    notes += _stopped([row.variant for row in comparison.rows])
   title = _fit(_printable(panel.title), WIDTH)
   wrapped = [line for note in notes for line in textwrap.wrap(_printable(note), WIDTH)]
   return "\n".join([title, "-" * len(title), *_aligned([heading, *lines]), *wrapped])
@@ -204,6 +205,18 @@ def _diverged(variants: Sequence[records.Variant]) -> list[str]:
   ]
   most = selection.LINES // 4
   return [*said[:most], f"and {plural(len(said) - most, 'other diverged run')}"] if len(said) > most else said
+
+
+def _stopped(variants: Sequence[records.Variant]) -> list[str]:
+  said = [
+    f"stopped by halving, left out of every mean: {variant.label}, seed {run.seed}, at step {run.last_step:,}"
+    f"{f' with {value[0]} {wording.number(value[1])}' if (value := last_value(run)) else ''} ({run.id})"
+    for variant in variants
+    for run in variant.runs
+    if run.status == "stopped"
+  ]
+  most = selection.LINES // 4
+  return [*said[:most], f"and {plural(len(said) - most, 'other stopped run')}"] if len(said) > most else said
 
 
 def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """A study's files as records: runs, variants (runs that differ only by seed), panels (variants shown together)."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ class Run(NamedTuple):
   group: str
   member: int
   config: dict[str, Any]
-  status: str  # 'diverged', 'done', 'unfinished' or 'waiting'
+  status: str  # 'diverged', 'stopped', 'done', 'unfinished' or 'waiting'
   last_step: int
   rows: runs.Table
   quality: runs.Table
@@ -45,8 +46,8 @@ class Variant(NamedTuple):
 
   @property
   def counted(self) -> tuple[Run, ...]:
-    """The runs that count in means and bands: all but the diverged ones."""
-    return tuple(run for run in self.runs if run.status != "diverged")
+    """The runs that count in means and bands: all but those that diverged or were stopped."""
+    return tuple(run for run in self.runs if run.status not in ("diverged", "stopped"))
 
 
 class Panel(NamedTuple):
@@ -94,7 +95,7 @@ def read(path: Path) -> Study:
     gaps += missing
     reasons = status["groups"].get(group["name"], {}).get("reasons", [])
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
-  remarks += [str(gap) for gap in gaps]
+  remarks += [str(gap) for gap in gaps] + _halved(manifest, members)
   made = panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
   return Study(path, manifest, status, tuple(members), made, tuple(gaps), tuple(remarks))
 
@@ -155,9 +156,25 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
   shown = []
   for index, member in enumerate(members):
     own = [runs.Table(t.steps, {metric: c[:, index] for metric, c in t.columns.items()}) for t in (rows, quality)]
+    end = status.get("stopped", {}).get(member["id"])
+    own = [rows_until(table, end, table is own[1]) for table in own]
     state, last = runs.run_status(member["config"], member["id"], status)
     shown.append(Run(member["id"], name, index, member["config"], state, last, own[0], own[1], exact, path))
   return shown, runs.gaps(path, group, status, found)
+
+
+def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:
+  """What successive halving stopped, and what is therefore not said of the others; nothing where it stopped none."""
+  stopped = Counter(run.last_step for run in members if run.status == "stopped")
+  if not stopped:
+    return []
+  by = manifest.get("halving", {}).get("by") or "the measure of quality"
+  when = ", ".join(f"{count:,} at step {step:,}" for step, count in sorted(stopped.items()))
+  return [
+    f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs as the worst by {by} ({when}): how they "
+    "would have ended is not known, so they count in no mean, and how good the best of k draws is on average is not "
+    "estimated; the other runs were kept because they measured well, so they are not tested against a baseline"
+  ]
 
 
 def rows_until(table: runs.Table, step: int | None, inclusive: bool) -> runs.Table:

@@ -64,7 +64,12 @@ def drawn_text(value: Any) -> str:
 
 
 def search(panel: Panel) -> Search | None:
-  """The panel as a comparison over draws; None where it is no search, or nothing has been measured."""
+  """The panel as a comparison over draws; None where it is no search, nothing has been measured, or halving stopped runs.
+
+  How a stopped draw would have ended is not known. That it was worse than those that went on is no value to count with.
+  """
+  if any(run.status == "stopped" for variant in panel.variants for run in variant.runs):
+    return None
   configs = [flatten(variant.config) for variant in panel.variants]
   if panel.roles:
     fields = [name for name in panel.roles["drawn"] if name in varying(configs)]

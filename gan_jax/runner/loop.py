@@ -42,8 +42,12 @@ class Conduct(NamedTuple):
     return f"program {self.number} of {self.groups}"
 
 
-def run_group(study: Path, group: Group, program: Program, origin: resume.Origin, conduct: Conduct) -> None:
+def run_group(
+  study: Path, group: Group, program: Program, origin: resume.Origin, conduct: Conduct, until: int | None = None
+) -> None:
   """Train a group to its end, from the newest intact checkpoint or from the start, and write everything to `study`.
+
+  With `until`, the end of a chunk, it is trained to that step, and its state is saved there.
 
   If `conduct.stop` was asked to stop, the state after the chunk in progress is saved even if no checkpoint was due. Any
   chunk's end is a valid point to resume from.
@@ -62,7 +66,7 @@ def run_group(study: Path, group: Group, program: Program, origin: resume.Origin
     return
   first, state = found
   _tell_kept(stop, group, first)
-  todo = [chunk for chunk in plan(group.spec) if chunk.first >= first]
+  todo = [chunk for chunk in plan(group.spec) if chunk.first >= first and (until is None or chunk.last <= until)]
   for change in origin.changes if todo else ():
     writer.doubt(change)
   # Derived from the state, not from the old status.
@@ -97,7 +101,7 @@ def _train(
       with told.pause("measuring", chunk):
         writing.do(writer.measured, *writer.measure(state, chunk.last))
     asked = processes.agree(stop)
-    if chunk.save or asked:
+    if chunk.save or asked or chunk is todo[-1]:
       with told.pause("saving", chunk):
         writing.wait()  # for an earlier checkpoint: at most one copy of the state is held
         writing.do(writer.save, chunk.last, *writer.held(state))

@@ -37,6 +37,7 @@ def describe(
   tables: Sequence[str] = runs.TABLES,
   defaults: Mapping[str, Any] | None = None,
   roles: Mapping[str, list[str]] | None = None,
+  halving: Any = None,
   losses: Mapping[str, Mapping[str, str]] | None = None,
   classes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def describe(
     tables: the tables of `runs.TABLES` that a complete group has.
     defaults: of the options of what the configs name, `{field: {entry: {option: default}}}`; labels leave them out.
     roles: what the varying fields are for, `{"compared": [field, ...], "drawn", "repeated"}`; {}: the config does not say.
+    halving: its `halving.Rules`, or None.
     losses: the texts of each loss's card, by name; the report prints them.
     classes: the number of classes of each group's dataset, by the group's name: of n samples in a grid, the i-th of a
       conditional generator has class i modulo that number.
@@ -65,6 +67,7 @@ def describe(
     "metrics": dict(meanings),
     "defaults": dict(defaults or {}),
     "roles": dict(roles or {}),
+    **({"halving": halving.written()} if halving else {}),
     "losses": {name: dict(facts) for name, facts in (losses or {}).items()},
     "groups": [
       {

@@ -141,10 +141,15 @@ def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
 
 
 def whole(study: Path, group: Mapping[str, Any]) -> bool:
-  """Whether a group of the manifest is trained to its end and nothing is missing."""
+  """Whether a group of the manifest is trained to its end, or all of it stopped before, and nothing is missing."""
   status = runs.read_status(study)["groups"].get(group["name"], {})
   trained = bool(status.get("complete")) and int(status.get("step", 0)) >= group["members"][0]["config"]["steps"]
-  return trained and not missing(study, group)
+  return (trained or stopped(group, status)) and not missing(study, group)
+
+
+def stopped(group: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+  """Whether all runs of a group were stopped (halving.py); `status`: the group's."""
+  return {member["id"] for member in group["members"]} <= status.get("stopped", {}).keys()
 
 
 def confirm(study: Path) -> None:

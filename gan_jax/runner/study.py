@@ -4,7 +4,6 @@ All input is checked before anything is written; then the groups are trained one
 """
 
 import contextlib
-import functools
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, echoes, ending, growth, processes, signals, sinks, standing
+from gan_jax.runner import devices, echoes, ending, growth, halving, processes, signals, sinks, standing
 from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
@@ -37,6 +36,7 @@ class Asked(NamedTuple):
   begin: Callable[[Any], Mapping[str, Any]] | None = None
   folder: Path = Path()  # the config's folder: user code named by a path or module is looked for there
   roles: Mapping[str, list[str]] = {}  # what the varying fields are for; see settings/roles.py
+  halving: Any = None  # when the worst runs stop; see halving.py
   log: Sequence[str] = ()  # sinks that are written during the training; see followers.py
 
 
@@ -70,8 +70,8 @@ def run(
   # A single run's directory is named by the run's id, which the defaults of all options are part of.
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
-  asked = Asked(configs, config, description(config), folder=Path(config).parent, roles={} if single else plan.roles)
-  asked = asked._replace(log=tuple(log))
+  own: dict[str, Any] = {} if single else {"roles": plan.roles, "halving": plan.halving}
+  asked = Asked(configs, config, description(config), folder=Path(config).parent, log=tuple(log), **own)
   return conduct(asked, default if out is None else out, say, stop, dry)
 
 
@@ -143,7 +143,8 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     processes.same("runs", " ".join(settings.identity(config) for config in configs))
-    manifest = processes.told(lambda: standing.existing(study, configs))
+    halved = halving.checked(asked.halving, f"halving() of {asked.source}", configs, asked.roles)
+    manifest = processes.told(lambda: halving.unchanged(study, standing.existing(study, configs), halved))
     each = max(config["batch_devices"] for config in configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
@@ -157,6 +158,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
       outline.tell(study, found.groups, found.states, progress.say)
+      halved.tell(progress.say)
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     with _written(study), standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
@@ -164,7 +166,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
         with sinks.following(asked.log if processes.leads() else (), study, progress) as following:
-          _train(asked, study, manifest, found, progress, stop, following)
+          _train(asked, study, manifest, found, halved, progress, stop, following)
       processes.agree(stop)
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
@@ -198,6 +200,7 @@ def _train(
   study: Path,
   manifest: dict[str, Any] | None,
   found: Any,
+  halved: halving.Halving,
   progress: Progress,
   stop: Stop,
   following: Followers,
@@ -205,9 +208,8 @@ def _train(
   """Train the unfinished groups of a study, of which `found` are the inputs; the lock is held."""
   import jax
 
-  from gan_jax import game
   from gan_jax.losses import table
-  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, population
+  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, packing
 
   groups = found.groups
 
@@ -216,12 +218,14 @@ def _train(
   for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
     if warning:
       progress.say(f"warning: {warning}")
+  meanings = found.meanings | evaluation.all_explanations(qualities, groups)
+  halving.measured(halved, meanings)
   if manifest is None or found.growth.grows:
-    meanings = found.meanings | evaluation.all_explanations(qualities, groups)
     data = {group.name: inputs.described(group, found) for group in groups}
     told: dict[str, Any] = {
       "defaults": grouping.defaults(groups),
       "roles": asked.roles,
+      "halving": halved.rules,
       "losses": table.facts(loss for group in groups for loss in group.spec.losses),
       "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
     }
@@ -232,23 +236,25 @@ def _train(
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
   outline.tell(study, groups, found.states, progress.say)
+  halved.tell(progress.say)
   last: Any = None  # (group, its program)
-  for number, (group, entry) in enumerate(zip(groups, manifest["groups"], strict=True), 1):
-    if processes.told(functools.partial(standing.whole, study, entry)):
-      continue
+  turns = halving.turns(study, manifest["groups"], halved, progress.say)  # followed by the first process
+  for place, until in iter(lambda: processes.told(lambda: next(turns, None)), None):
+    group, entry, number = groups[place], manifest["groups"][place], place + 1
     dataset, quality = found.datasets[inputs.key(group)], qualities[inputs.measured(group)]
     try:
       if processes.leads():
         note(study, group.name, quality.notes)
         runs.write_samples(study, group.name, None, evaluation.real_examples(dataset))
       if not _shared(last, group):
-        last = group, population.compile_group(group, game.build(group.spec, dataset), dataset, quality)
+        last = group, packing.compiled(group, dataset, quality)
       program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
+      program = packing.packed(program, group, halving.stopped(study, group.name), dataset, quality)
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))
       later = sum(len(group.configs) * group.spec.steps for group in groups[number:])
       conduct = loop.Conduct(progress, stop, number, len(groups), later, following)
-      loop.run_group(study, group, program, found.origins[group.name], conduct)
+      loop.run_group(study, group, program, found.origins[group.name], conduct, until)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error
     for gap in standing.missing(study, entry) if processes.leads() else ():

@@ -19,6 +19,7 @@ damaged.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import time
@@ -127,12 +128,23 @@ def read_checked(study: Path, name: str) -> tuple[dict[str, Any], str]:
     return value, f"{error}; {copy_of(name)} is intact and is read instead"
 
 
+def _below(folder: Path, most: int = 6) -> str:
+  """`; studies below it: runs/a, runs/b`, for a message."""
+  try:
+    found = sorted(str(path) for path in itertools.islice(folder.iterdir(), 1000) if is_study(path))
+  except OSError:  # it, or what is in it, may not be read
+    return ""
+  return f"; studies below it: {', '.join(found[:most])}{', ...' * (len(found) > most)}" if found else ""
+
+
 def read_manifest(study: Path) -> dict[str, Any]:
   """The manifest. Raises `BadInput` where there is no study, one of another format, or one with a damaged manifest."""
   if not study.is_dir():
     raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found no such directory")
   if not is_study(study):
-    raise BadInput(f"{study} is not a study: expected a directory with a manifest.json, found none in it")
+    raise BadInput(
+      f"{study} is not a study: expected a directory with a manifest.json, found none in it{_below(study)}"
+    )
   return read_checked(study, MANIFEST)[0]
 
 
@@ -262,11 +274,13 @@ def still_there(study: Path) -> Callable[[], None]:
 
 
 def run_status(config: Mapping[str, Any], run_id: str, group_status: Mapping[str, Any]) -> tuple[str, int]:
-  """(status, last step) of one run: `diverged` at that step, `done`, `unfinished` or `waiting`."""
+  """(status, last step) of one run: `diverged` or `stopped` (by halving) at that step, `done`, `unfinished` or `waiting`."""
   diverged = group_status.get("diverged", {})
   step = int(group_status.get("step", 0))
   if run_id in diverged:
     return "diverged", int(diverged[run_id])
+  if run_id in group_status.get("stopped", {}):
+    return "stopped", int(group_status["stopped"][run_id])
   if step >= config["steps"] and group_status.get("complete"):
     return "done", step
   return ("unfinished" if step else "waiting"), step

@@ -41,6 +41,7 @@ MANIFEST = {
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
+  "halving?": {"at": [int], "keep": float, "by": str},
   "losses?": Map(Map(str)),
   "groups": [GROUP],
 }
@@ -48,6 +49,8 @@ GROUP_STATUS = {
   "step?": int,
   "seconds?": float,
   "diverged?": Map(int),
+  "stopped?": Map(int),  # the step at which halving stopped each of these runs
+  "rung?": int,  # the last step of halving that was decided
   "complete?": bool,
   "notes?": Map(SCALAR),
   "bit_exact?": bool,
@@ -164,7 +167,8 @@ def wrong_status(value: Any) -> str | None:
   if found:
     return found
   for name, group in value["groups"].items():
-    numbers = [group.get("step", 0), group.get("seconds", 0), *group.get("diverged", {}).values()]
+    at = [step for name in ("diverged", "stopped") for step in group.get(name, {}).values()]
+    numbers = [group.get("step", 0), group.get("seconds", 0), group.get("rung", 0), *at]
     if min(numbers) < 0:
       return f"{name}: expected no negative number"
   return None

@@ -23,10 +23,10 @@ def few(sweep: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
   return sweep
 
 
-def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, Any]], Any]:
-  """Runs a config file: (the fields of `get_config()`, the overrides of `sweep(composers)`, at least one, `roles()`).
+def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, Any]], Any, Any]:
+  """Runs a config file: (fields of `get_config()`, overrides of `sweep(composers)`, at least one, `roles()`, `halving()`).
 
-  What `roles()` returns is not checked here; None where there is no such function.
+  What the last two return is not checked here; None where there is no such function.
 
   Raises:
     BadInput: the file cannot be read or run, or returns something else.
@@ -40,7 +40,8 @@ def execute(path: str, composers: Any) -> tuple[dict[str, Any], list[dict[str, A
       raise BadInput(f"config {path} expected a function get_config(), found none")
     base = fields(module.get_config(), f"get_config() of {path}")
     swept = runs(_call(module.sweep, composers), f"sweep() of {path}") if hasattr(module, "sweep") else [{}]
-    return base, swept, module.roles() if hasattr(module, "roles") else None
+    roles, halving = (getattr(module, name)() if hasattr(module, name) else None for name in ("roles", "halving"))
+    return base, swept, roles, halving
   except BadInput:
     raise
   except SystemExit as error:

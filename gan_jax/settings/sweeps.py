@@ -126,6 +126,7 @@ class Plan(NamedTuple):
   single: list[dict[str, Any]]  # the full config of the run of `get_config()`
   swept: list[dict[str, Any]]  # the full configs of the runs of its sweep
   roles: roles.Roles  # what the varying fields are for; {} where the file does not say it
+  halving: Any = None  # what the file's `halving()` returned; None without it. See runner/halving.py
 
 
 def load(
@@ -142,7 +143,7 @@ def plan(
 
   A config file defines `get_config() -> ConfigDict | dict` and, for a study, `sweep(s) -> list[dict]` (`s` has the
   functions of this module; a `sweep()` that imports them works too). Without `sweep`, the study is the single run.
-  `roles() -> dict` may say what the varying fields are for (see `roles`).
+  `roles() -> dict` may say what the varying fields are for (see `roles`), and `halving() -> dict` when the worst stop.
 
   Args:
     path: of the config file.
@@ -155,7 +156,7 @@ def plan(
     BadInput: no such file, no `get_config` in it, an unknown field, a value of the wrong type, a field without effect
       (see `effects`), or roles that cannot be (see `roles.checked`).
   """
-  base, sweep, said = execute(path, composers(every))
+  base, sweep, said, halving = execute(path, composers(every))
   if isinstance(arguments, Mapping):
     pinned = arguments
   else:
@@ -164,7 +165,7 @@ def plan(
     pinned = overrides(typed, arguments)
   alone, swept = planned(base, sweep, pinned, single)
   whole = [settings.resolve(base, override) for override in sweep] if said is not None else []
-  return Plan(alone, swept, roles.checked(said, f"roles() of {path}", whole))
+  return Plan(alone, swept, roles.checked(said, f"roles() of {path}", whole), halving)
 
 
 def planned(
@@ -206,7 +207,7 @@ def read(path: str, arguments: Iterable[str] = ()) -> dict[str, Any]:
   Raises:
     BadInput: no such file, no `get_config` in it, an unknown field, or a value of the wrong type.
   """
-  base, _, _ = execute(path, composers(no_names))
+  base, *_ = execute(path, composers(no_names))
   base = {name: [settings.plain(v) for v in value] if _is_list(value) else value for name, value in base.items()}
   for name, value in overrides(base, arguments).items():
     root, inner = settings.split(name)

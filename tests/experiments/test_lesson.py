@@ -156,6 +156,13 @@ def test_what_is_no_argument_is_refused_before_anything_is_printed(capsys, tmp_p
   assert not (tmp_path / "out").exists()
 
 
+def test_a_study_s_directory_is_no_place_for_the_lesson(capsys, tmp_path):
+  (tmp_path / "manifest.json").write_text("{}")
+  with pytest.raises(BadInput, match=r"--out expected a place for the lesson, got .*, which is a study's directory"):
+    study.main(["--short", "--out", str(tmp_path)])
+  assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
 def test_the_full_lesson_has_a_head_start_that_ends_before_the_run():
   configs = study.configs(short=False)
   assert configs == sweeps.load(str(study.CONFIG))[1]

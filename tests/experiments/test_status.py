@@ -175,6 +175,11 @@ def test_a_stack_trace_is_the_cause_if_it_is_of_the_last_attempt(study):
   assert overview.overview(study).failures == ()
 
 
+def test_a_folder_of_studies_names_them(study):
+  with pytest.raises(BadInput, match=rf"is not a study: .*, found none in it; studies below it: .*{study.name}"):
+    command.main([str(study.parent)])
+
+
 def test_the_command_prints_every_study_and_then_says_which_are_none(study, tmp_path, capsys):
   with pytest.raises(
     BadInput, match=r"nothing is not a study: expected a directory with a manifest.json, found no such"

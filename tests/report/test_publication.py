@@ -331,6 +331,20 @@ def test_widths_letters_and_repeats(study, tmp_path):
     assert pixels.crop((pixels.width - 3, 0, pixels.width, pixels.height)).getextrema()[0] > 250  # nothing is cut
 
 
+def test_a_latex_table_has_the_columns_that_fit_and_names_the_others(study, capsys):
+  tables_command.main([str(study), "--format=latex"])
+  text = capsys.readouterr().out
+  left = re.search(r"^% left out, .*--columns\): (.+)$", text, re.M)[1].split(", ")
+  assert {"disc/accuracy_real", "decades"} & set(left)
+  assert not {"frechet/distance", "versus"} & set(left)
+  for body in re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S):
+    rows = [re.split(r"(?<!\\)&", line) for line in body.splitlines() if "&" in line and "shortstack" not in line]
+    longest = [max(len(row[i].strip().removesuffix("\\\\").strip()) for row in rows) for i in range(len(rows[0]))]
+    assert sum(4.3 * letters + 8 for letters in longest) < 530, longest  # with the signs of LaTeX, which take no room
+  tables_command.main([str(study), "--format=latex", f"--columns={','.join(left)}"])
+  assert "left out" not in capsys.readouterr().out
+
+
 def test_commands_print_write_and_refuse(study, tmp_path, capsys):
   tables_command.main([str(study), "--format=csv"])
   assert next(csv.reader(io.StringIO(capsys.readouterr().out)))[:2] == ["panel", "variant"]

@@ -39,12 +39,18 @@ def main(arguments: list[str]) -> None:
   parser.add_argument("--short", action="store_true", help="tiny networks and few steps: what is trained means nothing")
   known = parser.parse_args(arguments)
 
+  from gan_jax.core.errors import BadInput
   from gan_jax.runner import devices
+  from gan_jax.runs import is_study
 
+  if is_study(known.out):
+    raise BadInput(f"--out expected a place for the lesson, got {known.out}, which is a study's directory")
   found = configs(known.short)
   devices.configure(len(found), None)  # as many devices as training will use
   with command.with_jax(brief=True):
     teach(found, known.out)
+  if known.short:
+    print("--short: the networks of sections 8 and 9 learnt almost nothing; their numbers are not those of the lesson")
 
 
 def configs(short: bool) -> list[dict[str, Any]]:
