@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, Failure
 
 from . import command
@@ -47,7 +48,7 @@ def program(folder: Path) -> bench.Program:
   """The commands `sweep` and `report` as processes, whose compiled programs are shared in `folder`."""
   from gan_jax.report import terminal_table
 
-  paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+  paths = [str(installation.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
   environment = dict(os.environ) | {
     "XDG_CACHE_HOME": str(folder / "cache"),
     "PYTHONPATH": os.pathsep.join(filter(None, paths)),
