@@ -4,7 +4,7 @@ It trains one tiny study undisturbed. Each fault is then done to a copy of a sta
 continues in a process of its own, and every byte is compared with the undisturbed study. The last lines are a table:
 fault, tried, survived, detail. The exit code is 0 if everything holds, and 1 otherwise.
 
-The default, `--kills 5`, starts about 35 processes; `--kills 200` is the form to trust a cluster by. `--folder` names a
+The default, `--kills 5`, starts about 40 processes; `--kills 200` is the form to trust a cluster by. `--folder` names a
 new directory on the file system in question; the default is a temporary one. Copies that survived are removed from it,
 the others are kept.
 """
@@ -87,7 +87,7 @@ def trials(made: bench.Bench, kills: int) -> list[Callable[[], list[bench.Row]]]
     lambda: stops.kills(made, kills),
     lambda: damage.damages(made, kills, rounds),
     lambda: stops.twice(made, rounds),
-    lambda: stops.signals(made, rounds),
+    lambda: stops.signals(made, 2 * rounds),
     lambda: hostile.diverging(made, made.folder / "diverging.py", HEALTHY),
     lambda: hostile.code(made, rounds),
     lambda: hostile.refused(made),

@@ -106,7 +106,7 @@ def escaped(bench: Bench) -> list[Row]:
   raw = [text for text in (MARK, "<img src=x onerror") if text in page]
   reason = "" if ended.code == 0 else f"exit code {ended.code}: {ended.error.strip()[-160:]}"
   reason = reason or (f"{raw[0]} is in the page as it is" if raw else "")
-  if not reason and not ("alert(" in page and "onerror" in page):
-    reason = "the page does not show the names"
+  if not reason and "alert(" not in page:
+    reason = "the page does not show the description"
   done(bench, study, not reason)
   return [Row("HTML in a report", 1, int(not reason), reason or "0 unescaped")]

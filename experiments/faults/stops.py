@@ -59,13 +59,13 @@ def kills(bench: Bench, count: int) -> list[Row]:
 
 
 def signals(bench: Bench, rounds: int) -> list[Row]:
-  """Each signal, `rounds` times at random moments after the first line of output."""
+  """Each signal, `rounds` times: first while a study trains, then at a random moment after its first line, and so on."""
   rows = []
   for number in SIGNALS:
     name, reasons, slowest, survived = signal.Signals(number).name, [], 0.0, 0
     for i in range(rounds):
       study = copy(bench, f"{name}-{i}")
-      seconds, reason = asked(bench, study, number)
+      seconds, reason = asked(bench, study, number, training=i % 2 == 0)
       reason = reason or wrong(bench, study, finish(launch(bench, study)))
       slowest, survived = max(slowest, seconds), survived + (not reason)
       reasons += [reason] if reason else []
@@ -73,6 +73,11 @@ def signals(bench: Bench, rounds: int) -> list[Row]:
       bench.say(f"{name} {i + 1} of {rounds}: {reason or f'left in {seconds:.1f} s'}")
     rows.append(Row(name, rounds, survived, told(reasons, f"code 75 within {slowest:.1f} s, then the same bits")))
   return rows
+
+
+def written(study: Path) -> int:
+  """How many files of rows there are."""
+  return len(list(study.glob("rows/*/*.npz")))
 
 
 def lasts(started: Launch, seconds: float) -> bool:
@@ -86,12 +91,17 @@ def speaks(started: Launch) -> bool:
   return until(started, lambda: started.output.with_suffix(".out").stat().st_size > 0)
 
 
-def asked(bench: Bench, study: Path, number: int) -> tuple[float, str]:
+def asked(bench: Bench, study: Path, number: int, training: bool) -> tuple[float, str]:
   """Seconds until a study left that was sent a signal, and what was wrong with that."""
+  before = written(study)
   for attempt in range(ATTEMPTS):
     started = launch(bench, study)
     speaks(started)
-    if lasts(started, bench.random.uniform(0, bench.seconds / 2 ** (attempt + 1))):
+    if training:
+      hit = until(started, lambda: written(study) > before)
+    else:
+      hit = lasts(started, bench.random.uniform(0, bench.seconds / 2 ** (attempt + 1)))
+    if hit:
       started.process.send_signal(number)
       sent = time.monotonic()
       ended = finish(started, GRACE)

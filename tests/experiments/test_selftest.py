@@ -93,7 +93,7 @@ FAULTS = {  # what can be wrong with the stand-in: what must notice
   "rows": lambda made: stops.kills(made, 2),
   "damage": lambda made: damage.damages(made, 0, 1)[1:3],
   "lock": lambda made: stops.twice(made, 1),
-  "signals": lambda made: stops.signals(made, 1)[:1],
+  "signals": lambda made: stops.signals(made, 2)[:1],
   "members": lambda made: hostile.diverging(made, made.config.with_name("diverging.py"), 2),
   "code": lambda made: hostile.code(made, 1),
   "names": hostile.refused,
