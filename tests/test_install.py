@@ -5,7 +5,6 @@ editable install of this repository is not found), and nothing is fetched.
 """
 
 import os
-import re
 import subprocess
 import sys
 import sysconfig
@@ -106,7 +105,7 @@ def test_the_command_knows_what_launch_sh_knows(call):
   assert done.stdout == commands.usage()
   done = call("trian")
   assert (done.returncode, done.stdout) == (2, "")
-  assert re.fullmatch(r"error: unknown command 'trian'; known: help .*sweep tournament train verdicts\n", done.stderr)
+  assert done.stderr == f"error: unknown command 'trian'; known: help {' '.join(commands.commands())}\n"
   done = call("train", "--help")
   assert done.stdout.startswith("usage: gan-jax train [-h]")
 

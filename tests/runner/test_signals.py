@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,16 @@ def test_a_signal_saves_at_the_chunk_end_and_the_same_command_ends_with_the_same
   assert contents(tmp_path / "study") == contents(whole)
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+  """Signals with their default effect, also where the tests run under `nohup`, which has SIGHUP ignored."""
+  before = {number: signal.signal(number, signal.SIG_DFL) for number in signals.ASKING}
+  yield
+  for number, handler in before.items():
+    signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", signals.ASKING)
 def test_what_a_signal_does(number):
   """Nothing to save: leave at once. Something to save: take note, and leave at once at the next one, or at Ctrl-C."""
