@@ -36,6 +36,7 @@ ELSEWHERE = {
   "lesson": "experiments/test_lesson.py",
   "tournament": "experiments/test_tournament.py",
   "dominance": "experiments/test_dominance_study.py",
+  "selftest": "experiments/test_selftest.py",
   "test": "../.ci/run",
 }
 
