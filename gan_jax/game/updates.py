@@ -19,13 +19,9 @@ LARGEST_GRADIENT = 1e18
 
 
 def all_small(*trees: Params) -> Array:
-  """Whether every entry is finite and its absolute value below `LARGEST_GRADIENT`.
-
-  The largest entry is compared, not each one: a maximum keeps NaN, and on a CPU takes half the time of joining as many
-  comparisons.
-  """
+  """Whether every entry is finite and its absolute value below `LARGEST_GRADIENT`."""
   leaves = [leaf for tree in trees for leaf in jax.tree.leaves(tree)]
-  return jnp.stack([jnp.max(jnp.abs(leaf), initial=0) < LARGEST_GRADIENT for leaf in leaves]).all()
+  return jnp.stack([jnp.all(jnp.abs(leaf) < LARGEST_GRADIENT) for leaf in leaves]).all()
 
 
 def choose(condition: Array, new: Params, old: Params) -> Params:
