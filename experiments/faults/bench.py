@@ -4,6 +4,7 @@ A fault is done to a copy of a started study, and the same command then goes on.
 best generator byte for byte, the digests of the last state, and the comparison table. It must be the undisturbed one's.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,9 +12,10 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +83,7 @@ def start(bench: Bench, command: Sequence[str], study: Path) -> Launch:
   """Start a process that works on `study`; what it says is kept beside the study."""
   study.parent.mkdir(parents=True, exist_ok=True)
   output = study.parent / f"launch-{len(list(study.parent.glob('launch-*.out')))}"
-  with output.with_suffix(".out").open("wb") as said, output.with_suffix(".err").open("wb") as error:
+  with output.with_suffix(".out").open("wb") as said, output.with_suffix(".err").open("wb") as error, hung_up():
     process = subprocess.Popen(
       command,
       stdin=subprocess.DEVNULL,
@@ -89,9 +91,22 @@ def start(bench: Bench, command: Sequence[str], study: Path) -> Launch:
       stderr=error,
       env=dict(bench.program.environment),
       cwd=bench.folder,
-      preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # `nohup` would hand down that it is ignored
     )
   return Launch(process, output, time.monotonic())
+
+
+@contextlib.contextmanager
+def hung_up() -> Iterator[None]:
+  """Processes that start meanwhile get SIGHUP with its effect: `nohup` would hand down that it is ignored."""
+  before = signal.getsignal(signal.SIGHUP)
+  ignored = before is signal.SIG_IGN and threading.current_thread() is threading.main_thread()
+  try:
+    if ignored:
+      signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+  finally:
+    if ignored:
+      signal.signal(signal.SIGHUP, before)
 
 
 def finish(started: Launch, limit: float = LIMIT) -> Ended:
