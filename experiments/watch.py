@@ -23,9 +23,8 @@ from .sweep import Parser, place
 ADDRESS = "127.0.0.1"
 # Names that a browser on this machine uses. Another one means that a foreign page had its name point here.
 NAMES = ("127.0.0.1", "localhost", "[::1]")
-SHARE = (
-  4  # a page that takes t seconds is made every SHARE * t seconds at the most, so that training is not slowed down
-)
+# A page that takes t seconds is made every SHARE * t seconds at the most, so that training is not slowed down.
+SHARE = 4
 SCRIPT = """
 const said = document.getElementById("silence"), wait = 1000 * document.body.dataset.every;
 async function renew() {

@@ -70,9 +70,8 @@ with contextlib.suppress(ImportError, AttributeError):
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-NOTEBOOKS = (
-  ROOT / "experiments" / "notebooks"
-)  # whoever runs one there leaves Python files and studies, which git ignores
+# Whoever runs a notebook there leaves Python files and studies, which git ignores.
+NOTEBOOKS = ROOT / "experiments" / "notebooks"
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ from gan_jax.report.overview import Overview, overview
 from gan_jax.report.records import Run, Variant
 
 PROGRAMS = 6  # whose runs are listed, at most
-READING = (
-  2**25
-)  # bytes of a program's tables; of a larger program only the last part is read, which no verdict rests on
+# Bytes of a program's tables; of a larger program only the last part is read, which no verdict rests on.
+READING = 2**25
 JUDGING = 0.3  # seconds for verdicts of finished runs that are not listed
 COLUMNS = ("disc/loss", "gen/loss", "disc/auc")
 CURVES = {

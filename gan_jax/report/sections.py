@@ -9,9 +9,8 @@ from gan_jax.report.charts import Chart
 from gan_jax.report.comparison import QUALITIES, Comparison, Row
 from gan_jax.report.statistics import FACTORS, TOTAL
 
-LAYOUT: tuple[
-  Any, ...
-] = (  # section, explanation, its figures: (metric, caption, log axis, limits, reference lines, folded)
+# Section, explanation, its figures: (metric, caption, log axis, limits, reference lines, folded).
+LAYOUT: tuple[Any, ...] = (
   (
     "Sample quality",
     "",
