@@ -17,6 +17,7 @@ from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
+from gan_jax.runs import lock
 from gan_jax.settings import sweeps
 
 Say = Callable[[str], None]
@@ -173,7 +174,13 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: str(report.build(study)))
+        return study, processes.told(lambda: _reported(study))
+
+
+def _reported(study: Path) -> str:
+  """Write the report, by the study's writer alone; returns its path."""
+  lock.fence(study)
+  return str(report.build(study))
 
 
 @contextlib.contextmanager
@@ -192,6 +199,9 @@ def _opened(
 ) -> tuple[dict[str, Any] | None, bool]:
   """The study's manifest, with what can be mended mended, and whether the study is finished; the lock is held."""
   standing.unchanged(study, configs, manifest)
+  unsure = lock.remark(study)
+  if unsure:
+    progress.say(f"warning: {unsure}")
   runs.mend(study, progress.say)
   manifest = standing.with_roles(study, manifest, asked.roles)
   return manifest, standing.finished(study, manifest)
