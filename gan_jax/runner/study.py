@@ -139,7 +139,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import grouping, inputs, outline  # jax makes its devices when it is configured
+    from gan_jax.runner import grouping, inputs, outline, preflight  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
@@ -158,8 +158,10 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     if manifest and found.growth.grows:
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
-      outline.tell(study, found.groups, found.states, progress.say)
+      outline.tell(study, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
       halved.tell(progress.say)
+    processes.told(lambda: preflight.check(study, found.groups, found.disk))
+    if dry:
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     with _written(study), standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
@@ -219,7 +221,7 @@ def _train(
   import jax
 
   from gan_jax.losses import table
-  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, packing
+  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, packing, preflight
 
   groups = found.groups
 
@@ -245,7 +247,7 @@ def _train(
       growth.write(study, manifest, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
-  outline.tell(study, groups, found.states, progress.say)
+  outline.tell(study, groups, found.states, progress.say, preflight.total(groups, found.disk))
   halved.tell(progress.say)
   last: Any = None  # (group, its program)
   turns = halving.turns(study, manifest["groups"], halved, progress.say)  # followed by the first process
