@@ -171,7 +171,17 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: str(report.build(study)))
+        return study, processes.told(lambda: reported(study, found, asked.folder))
+
+
+def reported(study: Path, found: Any, folder: Path) -> str:
+  """Write the report of a trained study, and before it the closer look at the best runs that it shows; returns its path."""
+  from gan_jax.report import records
+  from gan_jax.runner import gallery
+
+  read = records.read(study)
+  gallery.write(read, found, folder)
+  return str(report.build(read))
 
 
 @contextlib.contextmanager
