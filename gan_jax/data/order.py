@@ -66,12 +66,12 @@ def split_sizes(size: int, hold_out: int) -> tuple[int, int]:
   return size - held, held
 
 
-def training_index(j: Array | np.ndarray, hold_out: int, size: int) -> Array:
+def training_index(j: Array, hold_out: int, size: int) -> Array:
   """The j-th example that is trained on: all but those of `held_out_index`."""
   return scattered(j + j // (hold_out - 1), size) if hold_out else j
 
 
-def held_out_index(j: Array | np.ndarray, hold_out: int, size: int) -> Array:
+def held_out_index(j: Array, hold_out: int, size: int) -> Array:
   """The j-th example that is held out: every `hold_out`-th in the scattered order, which is a random sample."""
   return scattered(j * hold_out + hold_out - 1, size)
 

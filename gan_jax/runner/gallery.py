@@ -21,16 +21,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import runs
+from gan_jax import report, runs
 from gan_jax.core.errors import BadInput
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import at_once, decode_bytes
 from gan_jax.data.order import held_out_index, scattered, split_sizes, training_index
-from gan_jax.report import gallery
+from gan_jax.report import gallery, records
 from gan_jax.report.records import Run, Study
 from gan_jax.runner import evaluation, generator, inputs, latents
+from gan_jax.runs import lock
 from gan_jax.runs.choice import Chosen
 
 FORMAT = 1
@@ -50,6 +52,14 @@ class Real(NamedTuple):
   training: np.ndarray  # int [N], the places of those that are searched
   held_out: bool  # whether images were held out of the training, of which `usual` then is
   usual: np.ndarray  # float64 [m], distances of real images to their nearest training image
+
+
+def reported(study: Path, found: inputs.Inputs, folder: Path) -> str:
+  """Write the report of a trained study, and before it what is missing here, by its writer alone; returns its path."""
+  lock.fence(study)
+  read = records.read(study)
+  write(read, found, folder)
+  return str(report.build(read))
 
 
 def write(study: Study, found: inputs.Inputs, folder: Path) -> None:
@@ -127,9 +137,9 @@ def real_images(dataset: Dataset, hold_out: int) -> Real:
   size = len(dataset.data.images)
   trained, held = split_sizes(size, hold_out)
   most = min(trained, max(LARGEST // int(np.prod(dataset.image_shape)), 1))
-  count = np.arange(most)
+  count = jnp.arange(most)
   training = np.asarray(training_index(count, hold_out, size) if held else scattered(count, size))
-  asked = np.asarray(held_out_index(np.arange(min(held, COMPARED)), hold_out, size)) if held else training[:COMPARED]
+  asked = np.asarray(held_out_index(jnp.arange(min(held, COMPARED)), hold_out, size)) if held else training[:COMPARED]
   usual, _ = nearest(images(dataset, asked), asked, dataset, training)
   return Real(dataset, training, bool(held), usual)
 

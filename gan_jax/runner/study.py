@@ -17,6 +17,7 @@ from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import describe, description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
+from gan_jax.runs import lock
 from gan_jax.settings import sweeps
 
 Say = Callable[[str], None]
@@ -138,7 +139,13 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import grouping, inputs, outline  # jax makes its devices when it is configured
+    from gan_jax.runner import (
+      gallery,
+      grouping,
+      inputs,
+      outline,
+      preflight,
+    )  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
@@ -157,8 +164,10 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     if manifest and found.growth.grows:
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
-      outline.tell(study, found.groups, found.states, progress.say)
+      outline.tell(study, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
       halved.tell(progress.say)
+    processes.told(lambda: preflight.check(study, found.groups, found.disk))
+    if dry:
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     with _written(study), standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
@@ -171,17 +180,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: reported(study, found, asked.folder))
-
-
-def reported(study: Path, found: Any, folder: Path) -> str:
-  """Write the report of a trained study, and before it the closer look at the best runs that it shows; returns its path."""
-  from gan_jax.report import records
-  from gan_jax.runner import gallery
-
-  read = records.read(study)
-  gallery.write(read, found, folder)
-  return str(report.build(read))
+        return study, processes.told(lambda: gallery.reported(study, found, asked.folder))
 
 
 @contextlib.contextmanager
@@ -200,6 +199,9 @@ def _opened(
 ) -> tuple[dict[str, Any] | None, bool]:
   """The study's manifest, with what can be mended mended, and whether the study is finished; the lock is held."""
   standing.unchanged(study, configs, manifest)
+  unsure = lock.remark(study)
+  if unsure:
+    progress.say(f"warning: {unsure}")
   runs.mend(study, progress.say)
   manifest = standing.with_roles(study, manifest, asked.roles)
   return manifest, standing.finished(study, manifest)
@@ -219,7 +221,7 @@ def _train(
   import jax
 
   from gan_jax.losses import table
-  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, packing
+  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, packing, preflight
 
   groups = found.groups
 
@@ -245,7 +247,7 @@ def _train(
       growth.write(study, manifest, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
-  outline.tell(study, groups, found.states, progress.say)
+  outline.tell(study, groups, found.states, progress.say, preflight.total(groups, found.disk))
   halved.tell(progress.say)
   last: Any = None  # (group, its program)
   turns = halving.turns(study, manifest["groups"], halved, progress.say)  # followed by the first process

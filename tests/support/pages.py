@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gan_jax.runner import study
+from gan_jax.runner import gallery
 
 
 def blank(directory: Path, found: Any, folder: Path) -> str:
@@ -21,12 +21,12 @@ def blank(directory: Path, found: Any, folder: Path) -> str:
 @contextlib.contextmanager
 def undrawn() -> Iterator[None]:
   """While it lasts, a study ends with a line of text in the place of its page; `report.build` draws as always."""
-  drawn = study.reported
-  study.reported = blank
+  drawn = gallery.reported
+  gallery.reported = blank
   try:
     yield
   finally:
-    study.reported = drawn
+    gallery.reported = drawn
 
 
 if __name__ == "__main__":
