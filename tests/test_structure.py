@@ -273,6 +273,7 @@ def test_the_main_job_runs_two_steps(path, tmp_path):
   (group,) = runs.read_manifest(directory)["groups"]
   assert runs.read_status(directory)["groups"][group["name"]]["step"] == 2
   assert (directory / "report.html").stat().st_size > 10_000
+  assert (directory / "gallery" / "panel-1.npz").exists()
 
 
 @pytest.mark.parametrize("page", READMES, ids=lambda p: p.relative_to(ROOT).as_posix())
