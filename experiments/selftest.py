@@ -70,12 +70,13 @@ def program(folder: Path) -> bench.Program:
     "XDG_CACHE_HOME": str(folder / "cache"),
     "PYTHONPATH": os.pathsep.join(filter(None, paths)),
   }
-  python, faults = [sys.executable, "-m"], f"{__package__}.faults"
+  python = [sys.executable, "-m"]
+  call = "import sys; from {0}.faults import {1}; {1}.main(sys.argv[1:])"
   return bench.Program(
     sweep=[*python, "gan_jax.commands", "sweep"],
     report=[*python, "gan_jax.commands", "report"],
-    save=[*python, f"{faults}.saver"],
-    cases=[*python, f"{faults}.cases"],
+    save=[sys.executable, "-c", call.format(__package__, "saver")],
+    cases=[sys.executable, "-c", call.format(__package__, "cases")],
     environment=environment,
     table=terminal_table,
     reader=states.reader,
@@ -83,7 +84,9 @@ def program(folder: Path) -> bench.Program:
   )
 
 
-def prepared(called: bench.Program, folder: Path, say: Callable[[str], None], name: str, config: str) -> bench.Bench:
+def prepared(
+  called: bench.Program, folder: Path, say: Callable[[str], None], name: str, config: str, seed: int = 0
+) -> bench.Bench:
   """The undisturbed study of a config, and one that is killed after its second checkpoint.
 
   Raises:
@@ -92,7 +95,7 @@ def prepared(called: bench.Program, folder: Path, say: Callable[[str], None], na
   (folder / f"{name}.py").write_text(config)
   whole, started = (folder / f"{name}-{what}" / "study" for what in ("whole", "started"))
   tell = lambda i, of, text: say(f"{i} of {of}: {text}")  # noqa: E731
-  made = bench.Bench(called, folder, folder / f"{name}.py", whole, started, 0.0, random.Random(0), say, tell)
+  made = bench.Bench(called, folder, folder / f"{name}.py", whole, started, 0.0, random.Random(seed), say, tell)
   say(f"training the undisturbed study of {name}")
   ended = bench.finish(bench.launch(made, whole))
   if ended.code != 0:
@@ -161,12 +164,16 @@ def conduct(
   folder: Path,
   say: Callable[[str], None] = print,
   only: Sequence[str] = (),
+  seed: int = 0,
 ) -> bool:
-  """Do the faults, or `only` some, to studies below `folder`, print the table; whether everything holds."""
+  """Do the faults, or `only` some, to studies below `folder`, print the table; whether everything holds.
+
+  `seed` is that of the random moments, files and bits.
+  """
   chosen = {name: trial for name, trial in TRIALS.items() if not only or name in only}
-  made = [prepared(called(folder), folder, say, "mixture", MIXTURE)]
+  made = [prepared(called(folder), folder, say, "mixture", MIXTURE, seed)]
   if count >= SEVERAL and "kills" in chosen:
-    made.append(prepared(called(folder), folder, say, "digits", DIGITS))
+    made.append(prepared(called(folder), folder, say, "digits", DIGITS, seed))
   work = {name: trial.count(count) * trial.launches for name, trial in chosen.items()}
   before, begun = 0.0, time.monotonic()
   rows: list[bench.Row] = []
@@ -177,8 +184,9 @@ def conduct(
       left = (time.monotonic() - begun) * (sum(work.values()) / part - 1)
       say(f"row {number} of {len(chosen)}, {name} {i} of {of}: {text} (about {left / 60:.0f} min left)")
 
-    rows += trial.do([one._replace(done=done) for one in made], trial.count(count))
-    before += work[name]
+    found = trial.do([one._replace(done=done) for one in made], trial.count(count))
+    say("\n".join(f"row {number} of {len(chosen)}, {line}" for line in table(found).splitlines()[1:]))
+    rows, before = rows + found, before + work[name]
   say("")
   say(table(rows))
   return all(row.holds or row.untried for row in rows)
@@ -196,6 +204,7 @@ def main(arguments: list[str]) -> None:
   parser = Parser("selftest")
   parser.add_argument("--kills", type=int, default=5, help="how many SIGKILLs; all others in proportion")
   parser.add_argument("--only", default="", metavar="ROW,...", help=f"some of {', '.join(TRIALS)}")
+  parser.add_argument("--seed", type=int, default=0, help="of the random moments, files and bits")
   parser.add_argument("--folder", type=place, help="a new directory (default: a temporary one)")
   known = parser.parse_args(arguments)
   if known.kills < 1:
@@ -206,7 +215,7 @@ def main(arguments: list[str]) -> None:
   folder = Path(tempfile.mkdtemp(prefix="selftest-")) if known.folder is None else known.folder.resolve()
   folder.mkdir(parents=True, exist_ok=True)
   print(f"studies are disturbed in {folder}")
-  if not conduct(program, known.kills, folder, only=only):
+  if not conduct(program, known.kills, folder, only=only, seed=known.seed):
     raise Failure(f"not everything survived; what did not is in {folder}")
   shutil.rmtree(folder)  # made by this command, a moment ago
 

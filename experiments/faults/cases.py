@@ -56,7 +56,3 @@ def main(arguments: list[str]) -> None:
     with Path(arguments[1]).open("a") as file:
       file.write(json.dumps(ended(case, called)) + "\n")
     print(f"{number + 1} of {len(cases)}", flush=True)
-
-
-if __name__ == "__main__":
-  main(sys.argv[1:])

@@ -33,7 +33,8 @@ from .bench import (
 SIZE = "256m"
 GONE = 30.0  # seconds from the fault until the process is gone
 SPOKEN = 10.0  # seconds from the last thing that was written until there is an error
-INJECT = Path(__file__).with_name("inject.py")
+# Before a command of Python; it needs no package, so that a program without packages can be called too.
+INJECT = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import inject; inject.main(sys.argv[1:])"
 
 
 def called(*command: str) -> bool:
@@ -155,7 +156,7 @@ def _injected(bench: Bench, name: str, at: int) -> tuple[str, float]:
   command = [word for word in bench.program.sweep if word not in ("-S", "-s")]
   started = start(
     bench,
-    [command[0], str(INJECT), "ENOSPC", str(at), str(study), *command[1:], str(bench.config), "--out", str(study)],
+    [command[0], "-c", INJECT, "ENOSPC", str(at), str(study), *command[1:], str(bench.config), "--out", str(study)],
     study,
   )
   reason, late = failed(started, study, (str(study), "bytes"))

@@ -1,6 +1,6 @@
-"""Faults within a process, for machines where neither strace nor mounting works: called before `python MODULE|FILE ...`.
+"""Faults within a process, for machines where neither strace nor mounting works: put before a command of Python.
 
-    python inject.py NAME K FOLDER -m gan_jax.commands sweep ...
+    NAME K FOLDER -m gan_jax.commands sweep ...
 
 From the K-th operation of Python below FOLDER on that writes, each raises the OSError of that name (ENOSPC, EROFS).
 """
@@ -63,7 +63,3 @@ def main(arguments: list[str]) -> None:
   else:
     sys.argv = arguments[3:]
     runpy.run_path(arguments[3], run_name="__main__")
-
-
-if __name__ == "__main__":
-  main(sys.argv[1:])

@@ -34,7 +34,7 @@ from .bench import (
 
 CHAIN = 6  # kills of one study, at most, before it may finish
 ATTEMPTS = 4  # launches for each kill: a study may be over before it is killed
-OTHERS = 4  # every so many-th study is one of the last bench
+OTHERS = 6  # every so many-th study is one of the last bench
 EARLY = 5  # every so many-th kill comes before the first step
 CALLS = "rename,renameat,renameat2,fsync,fdatasync,mkdir,mkdirat,openat"
 OPERATION = re.compile(r"^(?:\[pid +\d+\] )?(rename|renameat2?|fsync|fdatasync|mkdir|mkdirat|openat)\((.*)")
@@ -130,7 +130,9 @@ def traced() -> bool:
 def writes(line: str) -> bool:
   """Whether a line of strace is an operation of a save: a rename, fsync, mkdir, or open for writing."""
   found = OPERATION.match(line)
-  return bool(found) and (found[1] != "openat" or any(word in found[2] for word in ("O_WRONLY", "O_RDWR", "O_CREAT")))
+  return found is not None and (
+    found[1] != "openat" or any(word in found[2] for word in ("O_WRONLY", "O_RDWR", "O_CREAT"))
+  )
 
 
 def stopped(process: subprocess.Popen, limit: float = 120.0) -> bool:
@@ -186,7 +188,8 @@ def saves(bench: Bench, count: int) -> list[Row]:
   if ended.code != 0 or not total:
     return [Row(fault, 1, 0, f"a save alone ended with code {ended.code}: {ended.error.strip()[-160:]}")]
   chosen = sorted({1 + round(i * (total - 1) / max(1, min(count, total) - 1)) for i in range(min(count, total))})
-  reasons, new, resumed, reached = [], 0, 0, set()
+  reasons: list[str] = []
+  new, resumed, reached = 0, 0, set[int]()
   for i, at in enumerate(chosen):
     study = copy(bench, f"save-{at}")
     ended, got = saving(bench, study, at, strace)

@@ -6,12 +6,15 @@ file operation of Python (-1: never), and prints how many there were.
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 from gan_jax import runs
 
 from . import inject, states
+
+
+def _end() -> None:
+  os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> None:
@@ -21,12 +24,8 @@ def main(arguments: list[str]) -> None:
   if order == "stop":
     os.kill(os.getpid(), signal.SIGSTOP)
   else:
-    count = inject.operations(study, lambda number, path: number == int(order) and os.kill(os.getpid(), signal.SIGKILL))
+    count = inject.operations(study, lambda number, path: _end() if number == int(order) else None)
   runs.write_status(study, runs.read_status(study))
   save()
   print(f"operations: {count[0]}", flush=True)
   os._exit(0)
-
-
-if __name__ == "__main__":
-  main(sys.argv[1:])

@@ -72,9 +72,10 @@ def asked(bench: Bench, study: Path, number: int, training: bool, again: int | N
     if hit:
       started.process.send_signal(number)
       sent = time.monotonic()
-      second = again is not None and lasts(started, bench.random.uniform(0, 1))
-      if second:
+      second = False
+      if again is not None and lasts(started, bench.random.uniform(0, 1)):
         started.process.send_signal(again)
+        second = True
       ended = finish(started, GRACE)
       if ended.code != 0:  # else it was over before the signal came
         said = "" if ended.code == 75 else f"exit code {ended.code} instead of 75: {ended.error.strip()[-120:]}"

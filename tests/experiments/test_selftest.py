@@ -26,7 +26,8 @@ def refuse(text, code=2):
 
 def put(path, content):
   try:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for parent in reversed(path.relative_to(study).parents):
+      (study / parent).mkdir(exist_ok=True, parents=BROKEN == "removed")
     path.with_suffix(".tmp").write_bytes(content)
     path.with_suffix(".tmp").rename(path)
   except OSError as error:
@@ -247,7 +248,7 @@ def test_errors_put_into_a_process(tmp_path):
   writes = "open(f'{here}/{i}', 'w').write('x') and os.rename(f'{here}/{i}', f'{here}/{i}.x')"
   script.write_text(f"import os, sys\nhere = sys.argv[1]\nfor i in range(9): {writes}\n")
   (place := tmp_path / "place").mkdir()
-  called = [sys.executable, "-S", "-s", str(disk.INJECT), "ENOSPC", "6", str(place), str(script), str(place)]
+  called = [sys.executable, "-S", "-s", "-c", disk.INJECT, "ENOSPC", "6", str(place), str(script), str(place)]
   ended = subprocess.run(called, capture_output=True, text=True, timeout=60, check=False)
   assert "No space left on device" in ended.stderr
   assert sorted(path.name for path in place.iterdir()) == ["0.x", "1.x", "2"]
