@@ -139,7 +139,13 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import grouping, inputs, outline, preflight  # jax makes its devices when it is configured
+    from gan_jax.runner import (
+      gallery,
+      grouping,
+      inputs,
+      outline,
+      preflight,
+    )  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
@@ -174,13 +180,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       stop.check()
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: _reported(study))
-
-
-def _reported(study: Path) -> str:
-  """Write the report, by the study's writer alone; returns its path."""
-  lock.fence(study)
-  return str(report.build(study))
+        return study, processes.told(lambda: gallery.reported(study, found, asked.folder))
 
 
 @contextlib.contextmanager
