@@ -282,6 +282,5 @@ def _begun(program: Any, given: Mapping[str, Any]) -> Any:
 
 
 def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:
-  status = runs.read_status(study)
-  status["groups"].setdefault(group, {})["notes"] = dict(notes)
-  runs.write_status(study, status)
+  with runs.changed_status(study) as status:
+    status["groups"].setdefault(group, {})["notes"] = dict(notes)

@@ -40,6 +40,7 @@ from gan_jax.runs.directory import (
   write_status,
   writer_lock,
 )
+from gan_jax.runs.status import changed_status
 
 __all__ = [
   "FORMAT",
@@ -54,6 +55,7 @@ __all__ = [
   "Gap",
   "Table",
   "append",
+  "changed_status",
   "copy_of",
   "gaps",
   "is_study",

@@ -10,6 +10,7 @@
       checkpoints/<group>/     Orbax; only `checkpoint.py` looks inside
       best/<group>/<run>.npz   the generator with which the run measured best; see runner/best.py
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
+      launch/                  what a launcher of several processes wrote; see gan_jax/launch
       report.html
 
 A reader never sees part of a row: a file is complete or absent, and reading verifies the CRC in an `.npz`. Manifest and
@@ -75,8 +76,9 @@ FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
+LOCKS = ("lock", "status.lock")
 # Names that only a sweep or a report writes.
-OWN = (*OUR_JSON, *TABLES, "checkpoints", "best", SET_ASIDE, "lock", "report.html", "error.txt")
+OWN = (*OUR_JSON, *TABLES, "checkpoints", "best", SET_ASIDE, *LOCKS, "report.html", "error.txt", "launch")
 # Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
   rf"\.({'|'.join(map(re.escape, (*OUR_JSON, 'report.html')))})\.(\d+\.)?tmp|\.writable|\.\.writable\.tmp"
@@ -96,7 +98,7 @@ def is_study(study: Path) -> bool:
 
 def strangers(study: Path) -> list[str]:
   """The entries of a directory that were not left by a killed run of gan_jax."""
-  ours = {"lock", SET_ASIDE}
+  ours = {*LOCKS, SET_ASIDE, "launch"}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 
