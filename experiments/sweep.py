@@ -97,14 +97,16 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   parser.add_argument("--log", default="", help="sinks, joined by commas: tensorboard, wandb")
   dry(parser)
+  parser.add_argument("--only", help="a group of a study that is begun: train that alone, without a report")
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax.runner import ending, standing, study
 
   log = [name.strip() for name in known.log.split(",") if name.strip()]
-  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log)
+  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only)
   ending.wait()
-  standing.confirm(directory)
+  if known.only is None:
+    standing.confirm(directory)
 
 
 if __name__ == "__main__":
