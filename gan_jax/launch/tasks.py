@@ -8,14 +8,15 @@ Why a task ended, and how often it is tried again:
 | cause         | how it is known                                            | tried again                              |
 |---------------|------------------------------------------------------------|------------------------------------------|
 | done          | exit code 0                                                | no                                       |
-| preempted     | exit code 75: a signal asked to stop, and it has saved     | always, at once                          |
+| preempted     | exit code 75 or 130: a signal asked to stop, it has saved  | always, at once                          |
 | killed        | SIGKILL or SIGABRT (-9, -6, 137, 134), or the engine says so | 3 times, after 2, 16 and 128 seconds   |
 | out of memory | exit code 1, and its last words say so                     | 3 times, after 2, 16 and 128 seconds     |
 | hung          | exit code 70: its watchdog saw no progress                 | 3 times, after 2, 16 and 128 seconds     |
 | failed        | any other exit code: an exception, a full disk             | once, at once                            |
 | refused       | exit code 2: input that cannot be used                     | no                                       |
 
-A run that diverged is no failure: its group goes on and ends with code 0.
+A group that has saved a new checkpoint since it was last killed, out of memory or hung has its 3 tries again: so a study
+of many days survives any number of reboots. A run that diverged is no failure: its group goes on and ends with code 0.
 """
 
 import re
@@ -23,6 +24,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from gan_jax.runs.tries import Try
 
 DONE, PREEMPTED, KILLED, MEMORY, HUNG, FAILED, REFUSED = (
   "done",
@@ -33,10 +36,11 @@ DONE, PREEMPTED, KILLED, MEMORY, HUNG, FAILED, REFUSED = (
   "failed",
   "refused",
 )
-CODES = {0: DONE, 75: PREEMPTED, 70: HUNG, 2: REFUSED}
+CODES = {0: DONE, 75: PREEMPTED, 130: PREEMPTED, 70: HUNG, 2: REFUSED}
 KILLING = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
 OUT_OF_MEMORY = re.compile(r"out of memory|RESOURCE_EXHAUSTED|bad_alloc|unable to allocate", re.I)
 TRIES = {KILLED: 3, MEMORY: 3, HUNG: 3, FAILED: 1}  # how often a task is tried again after this cause
+GRANTED = (KILLED, MEMORY, HUNG)  # tried so often again after each new checkpoint
 FIRST_WAIT, FACTOR = 2.0, 8.0  # seconds before it is tried again, and by how much that grows each time
 
 
@@ -100,16 +104,19 @@ def cause(ended: Ended, words: str) -> str:
   return CODES.get(ended.code, FAILED)
 
 
-def wait(causes: Sequence[str]) -> float | None:
-  """Seconds until a task is tried again, given why its tries ended, in order; None: never.
+def wait(tries: Sequence[Try]) -> float | None:
+  """Seconds until a task is tried again, given its tries that have ended, in order; None: never.
 
-  >>> wait(["killed"]), wait(["killed", "preempted", "killed"]), wait(["failed", "failed"])
-  (2.0, 16.0, None)
+  >>> killed, failed = Try(1, 0.0, 9.0, "killed", -9), Try(1, 0.0, 9.0, "failed", 1)
+  >>> wait([killed]), wait([killed, killed]), wait([failed]), wait([failed, failed])
+  (2.0, 16.0, 0.0, None)
   """
-  last = causes[-1]
-  if last == PREEMPTED:
+  last = tries[-1]
+  if last.cause == PREEMPTED:
     return 0.0
-  times = sum(one == last for one in causes)
-  if times > TRIES.get(last, 0):
+  alike = [one for one in tries if one.cause == last.cause]
+  if last.cause in GRANTED:
+    alike = [one for one in alike if one.saved == last.saved]
+  if len(alike) > TRIES.get(last.cause, 0):
     return None
-  return 0.0 if last == FAILED else FIRST_WAIT * FACTOR ** (times - 1)
+  return 0.0 if last.cause == FAILED else FIRST_WAIT * FACTOR ** (len(alike) - 1)

@@ -122,17 +122,16 @@ def tell(study: Path, page: str, say: Say) -> None:
   last.say(f"report: {page}")
 
 
-def conclude(study: Path, say: Say) -> None:
-  """Write the report of a study whose groups other processes have trained, and print its table.
+def reported(study: Path, say: Say) -> str:
+  """Write the report of a study whose groups other processes have trained; returns its path.
 
   Raises:
-    Taken: another process writes it.
+    Taken: another process writes the study.
     OSError: it could not be written.
   """
   with runs.writer_lock(study):
     runs.mend(study, say)
-    page = str(report.build(study))
-  tell(study, page, say)
+    return str(report.build(study))
 
 
 def _meet() -> None:
