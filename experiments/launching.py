@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,9 +131,9 @@ def _conduct(launch: Launch, engine: Engine) -> None:
   stop.unsaved, stop.leave = True, _leaving(engine)
   with Progress() as progress:
     place = Place(launch.study, engine, launch.command, progress.say, stop)
-    with progress.phase("beginning the study", brief=True), _relayed(launch.study / "launch" / "begin.log") as lines:
-      follow = lambda running: [progress.say(line) for line in lines()]  # noqa: E731
-      failed = drive.drive(place._replace(follow=follow), [worker.BEGIN])
+    with progress.phase("beginning the study", brief=True):
+      relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
+      failed = drive.drive(relayed, [worker.BEGIN])
     if failed:
       words = failed[0].last.words.removeprefix("error: ")
       raise BadInput(words) if failed[0].last.cause == REFUSED else Failure(str(failed[0]))
@@ -170,23 +170,24 @@ def _idle(launch: Launch, groups: int, say: Callable[[str], object]) -> None:
     )
 
 
-@contextlib.contextmanager
-def _relayed(log: Path) -> Iterator[Callable[[], list[str]]]:
-  """A function that returns the lines that were added to a log since its last call, without headings."""
+def _relay(log: Path, say: Callable[[str], object]) -> Callable[[set[str]], None]:
+  """A function that prints what was added to a log since its last call, without headings and errors."""
   at = log.stat().st_size if log.exists() else 0
 
-  def lines() -> list[str]:
+  def relay(running: set[str]) -> None:
     nonlocal at
     if not log.exists():
-      return []
+      return
     with open(log, "rb") as file:
       file.seek(at)
       text = file.read()
     whole = text[: text.rfind(b"\n") + 1]
     at += len(whole)
-    return [line for line in whole.decode("utf-8", "replace").splitlines() if not line.startswith(("--- ", "error: "))]
+    for line in whole.decode("utf-8", "replace").splitlines():
+      if not line.startswith(("--- ", "error: ")):
+        say(line)
 
-  yield lines
+  return relay
 
 
 def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]:

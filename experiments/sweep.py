@@ -116,7 +116,9 @@ def main(arguments: list[str], single: bool = False) -> None:
     shares.take(os.environ)
 
   log = [name.strip() for name in known.log.split(",") if name.strip()]
-  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only)
+  directory = study.run(
+    known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
+  )
   ending.wait()
   if known.only is None:
     standing.confirm(directory)

@@ -171,7 +171,9 @@ class _Driver:
       return
     self.left[group] = place.clock() + pause
     if not self._stopping:
-      place.say(f"{group} {what_happened(last)} at step {last.saved:,}: tried again {f'in {pause:g} s' if pause else 'now'}")
+      place.say(
+        f"{group} {what_happened(last)} at step {last.saved:,}: tried again {f'in {pause:g} s' if pause else 'now'}"
+      )
 
   def _known(self, group: str) -> list[Try]:
     """The tries of a task that have ended."""

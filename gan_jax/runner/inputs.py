@@ -20,6 +20,7 @@ from gan_jax.runner import (
   memory,
   mesh,
   outline,
+  preflight,
   processes,
   resume,
   standing,
@@ -40,6 +41,7 @@ class Inputs(NamedTuple):
   meanings: dict[str, str]  # of the rows and inspections
   origins: dict[str, resume.Origin]  # by group
   states: dict[str, int]  # bytes of each group's state
+  disk: dict[str, preflight.Sizes]  # bytes that each group will hold on disk
   changed: list[str]  # what differs from when the study began
   growth: growth.Growth  # which runs are there, and which are asked for beyond them
 
@@ -93,16 +95,20 @@ def load(
   since = {entry["name"]: changes({**(manifest or {}), **entry.get("platform", {})}, here) for entry in entries}
   unfinished = processes.told(lambda: [entry["name"] for entry in entries if _unfinished(study, entry)])
   changed = list(dict.fromkeys(change for name in unfinished for change in since[name]))
-  found = Inputs(groups, datasets, {}, {}, {}, changed, asked)
+  found = Inputs(groups, datasets, {}, {}, {}, {}, changed, asked)
+  columns = {}
   for group in groups:
-    found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))
+    columns[group.name] = evaluation.explanations(game.build(group.spec, datasets[key(group)]))
+    found.meanings.update(columns[group.name])
     digest = data.digest(datasets[key(group)])
     found.origins[group.name] = resume.Origin(digest, here, since.get(group.name, ()))
     processes.same(f"data of {group.spec.dataset}", digest)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
     blank = resume.template(group, game.build(group.spec, datasets[key(group)]))
-    found.states[group.name] = sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
+    found.states[group.name] = preflight.size(blank)
+    shape = datasets[key(group)].image_shape
+    found.disk[group.name] = preflight.sizes(group, blank, len(columns[group.name]), shape)
     if processes.leads():
       resume.check(study, group, blank, found.origins[group.name])
   return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from gan_jax.losses import table
 from gan_jax.metrics import Quality
-from gan_jax.runner import evaluation, growth, grouping, halving, inputs, outline, processes
+from gan_jax.runner import evaluation, grouping, growth, halving, inputs, outline, preflight, processes
 from gan_jax.runner.halving import Halving
 from gan_jax.runner.inputs import Inputs
 from gan_jax.runner.manifest import describe
@@ -62,6 +62,6 @@ def begun(
       growth.write(study, manifest, found.growth)
   for change in found.changed:
     progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
-  outline.tell(study, groups, found.states, progress.say)
+  outline.tell(study, groups, found.states, progress.say, preflight.total(groups, found.disk))
   halved.tell(progress.say)
   return manifest

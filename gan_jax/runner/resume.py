@@ -133,7 +133,8 @@ class Writer:
     self.still_there()
     # On one device: of what lies on several, Orbax has each write a part, and compiles a program for every shape.
     own = state if processes.joined() else jax.tree.map(jax.device_put, state)
-    origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
+    # The status can be lost, so this is kept here too.
+    origin = {**self.origin.platform, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
     self.write_best(kept)
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
 
@@ -161,5 +162,6 @@ class Writer:
     self._change()
 
   def _change(self, **entries: Any) -> None:
+    own = {"bit_exact": not self.reasons, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
     with runs.changed_status(self.study) as status:
-      self._entry(status).update(**entries, bit_exact=not self.reasons, reasons=self.reasons)
+      self._entry(status).update(entries | own)

@@ -17,6 +17,7 @@ from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
+from gan_jax.runs import lock
 from gan_jax.settings import sweeps
 
 Say = Callable[[str], None]
@@ -131,7 +132,7 @@ def reported(study: Path, say: Say) -> str:
   """
   with runs.writer_lock(study):
     runs.mend(study, say)
-    return str(report.build(study))
+    return _reported(study)
 
 
 def _meet() -> None:
@@ -160,7 +161,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import grouping, inputs, outline  # jax makes its devices when it is configured
+    from gan_jax.runner import grouping, inputs, outline, preflight  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
@@ -185,8 +186,10 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     if manifest and found.growth.grows:
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
-      outline.tell(study, found.groups, found.states, progress.say)
+      outline.tell(study, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
       halved.tell(progress.say)
+    processes.told(lambda: preflight.check(study, found.groups, found.disk))
+    if dry:
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     same = manifest is not None and not found.growth.grows
     with _written(study, asked.only, same) as alone, standing.truthful(study):
@@ -202,7 +205,13 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
         return study, ""
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: str(report.build(study)))
+        return study, processes.told(lambda: _reported(study))
+
+
+def _reported(study: Path) -> str:
+  """Write the report, by the study's writer alone; returns its path."""
+  lock.fence(study)
+  return str(report.build(study))
 
 
 @contextlib.contextmanager
@@ -230,6 +239,9 @@ def _opened(
   """
   standing.unchanged(study, configs, manifest)
   if alone:
+    unsure = lock.remark(study)
+    if unsure:
+      progress.say(f"warning: {unsure}")
     runs.mend(study, progress.say)
     manifest = standing.with_roles(study, manifest, asked.roles)
   manifest = worker.view(manifest, asked.only)

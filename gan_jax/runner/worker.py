@@ -70,7 +70,9 @@ def view(manifest: dict[str, Any] | None, only: str | None) -> dict[str, Any] | 
 def begun(study: Path, only: str | None, manifest: Mapping[str, Any] | None, grows: bool) -> None:
   """Raises `BadInput` where a worker is asked to train a study that is not begun, or not with all of its runs."""
   if is_one(only) and (manifest is None or grows):
-    raise BadInput(f"--only {only} expected a study that is begun with all runs of its config, got {study}: see --launcher")
+    raise BadInput(
+      f"--only {only} expected a study that is begun with all runs of its config, got {study}: see --launcher"
+    )
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@
       best/<group>/<run>.npz   the generator with which the run measured best; see runner/best.py
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
       launch/                  what a launcher of several processes wrote; see gan_jax/launch
+      lock, locks/<group>      who writes it; see lock.py
       report.html
 
 A reader never sees part of a row: a file is complete or absent, and reading verifies the CRC in an `.npz`. Manifest and
@@ -19,16 +20,15 @@ damaged.
 """
 
 import contextlib
-import fcntl
 import itertools
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_jax.core.errors import BadInput, Failure
+from gan_jax.core.errors import BadInput
 from gan_jax.core.files import (
   SET_ASIDE,
   Damaged,
@@ -42,7 +42,7 @@ from gan_jax.core.files import (
   write_json,
 )
 from gan_jax.core.table import Table
-from gan_jax.runs import schema
+from gan_jax.runs import holders, lock, schema
 from gan_jax.runs.tables import (
   Found,
   Gap,
@@ -76,8 +76,8 @@ FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
-LOCKS = ("lock", "status.lock")
 # Names that only a sweep or a report writes.
+LOCKS = (holders.LOCK, holders.LOCKS, "status.lock")
 OWN = (*OUR_JSON, *TABLES, "checkpoints", "best", SET_ASIDE, *LOCKS, "report.html", "error.txt", "launch")
 # Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
@@ -165,6 +165,7 @@ def write_status(study: Path, status: Mapping[str, Any]) -> None:
 
 
 def _write_twice(study: Path, name: str, value: Mapping[str, Any]) -> None:
+  lock.fence(study)
   for file in (name, copy_of(name)):
     write_json(study / file, seal(value))
 
@@ -231,48 +232,6 @@ def gaps(
     if real in wrong or not real.exists():
       missing.append(Gap(name, "real", 0, 0, f"damaged ({wrong[real]})" if real in wrong else "missing"))
   return missing
-
-
-@contextlib.contextmanager
-def writer_lock(study: Path) -> Iterator[None]:
-  """Lock the study for writing. The kernel releases the lock even after SIGKILL.
-
-  Raises:
-    BadInput: another process holds the lock (the message names it), or the lock is no regular file.
-  """
-  study.mkdir(parents=True, exist_ok=True)
-  lock = study / "lock"
-  if os.path.lexists(lock) and (lock.is_symlink() or not lock.is_file()):  # a link's target would be written over
-    raise BadInput(f"{lock} expected a regular file, got something else; remove it")
-  with open(lock, "a+") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      file.seek(0)
-      raise BadInput(f"{study} is being written by another process ({file.read().strip() or 'unknown'})") from None
-    file.seek(0)
-    file.truncate()
-    file.write(f"host {os.uname().nodename}, pid {os.getpid()}")
-    file.flush()
-    yield
-
-
-def still_there(study: Path) -> Callable[[], None]:
-  """A function that checks that `study` is still the same directory, to be called before each write.
-
-  It raises `Failure` where the directory was removed, moved or replaced meanwhile: a write would make a new one.
-  """
-  before = os.stat(study)
-
-  def check() -> None:
-    try:
-      now = os.stat(study)
-    except OSError:
-      raise Failure(f"{study} was removed or moved while it was being written; nothing more was written") from None
-    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
-      raise Failure(f"{study} was replaced by another directory while it was being written; nothing more was written")
-
-  return check
 
 
 def run_status(config: Mapping[str, Any], run_id: str, group_status: Mapping[str, Any]) -> tuple[str, int]:

@@ -55,6 +55,7 @@ GROUP_STATUS = {
   "notes?": Map(SCALAR),
   "bit_exact?": bool,
   "reasons?": [str],
+  "attempt?": int,  # the highest at which it was written; see runs/lock.py
 }
 STATUS = {"groups": Map(GROUP_STATUS)}
 

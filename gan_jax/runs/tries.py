@@ -7,7 +7,9 @@ killed has none, and the next one goes on counting where it stopped. After a lau
 tried anew.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gan_jax.core.errors import BadInput
@@ -33,7 +35,7 @@ class Tries(NamedTuple):
 
   launch: int = 0
   code: int | None = None  # with which the last launch ended; None: it runs, or was killed
-  groups: dict[str, tuple[Try, ...]] = {}
+  groups: Mapping[str, tuple[Try, ...]] = MappingProxyType({})
 
   def of(self, group: str) -> list[Try]:
     """The tries of a task that count: those of this launch, and of launches that were killed before it."""
@@ -98,6 +100,8 @@ def failures(study: Path) -> list[tuple[str, Try, int]]:
 def saved(study: Path, group: str) -> int:
   """The step of a group's newest checkpoint; 0 where there is none."""
   try:
-    return max((int(path.name) for path in (study / "checkpoints" / group).iterdir() if path.name.isdecimal()), default=0)
+    return max(
+      (int(path.name) for path in (study / "checkpoints" / group).iterdir() if path.name.isdecimal()), default=0
+    )
   except OSError:
     return 0

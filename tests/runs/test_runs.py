@@ -162,17 +162,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
   assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
 
 
-def test_one_writer(tmp_path):
-  with (
-    runs.writer_lock(tmp_path),
-    pytest.raises(BadInput, match=r"being written by another process \(host .*pid \d+"),
-    runs.writer_lock(tmp_path),
-  ):
-    pass
-  with runs.writer_lock(tmp_path):
-    pass
-
-
 def test_a_directory_that_is_no_study(tmp_path):
   with pytest.raises(BadInput, match=r"no such directory"):
     runs.read_manifest(tmp_path / "nothing")
@@ -203,18 +192,6 @@ def test_two_that_write_one_file_at_once_both_succeed_and_a_reader_sees_one_of_t
   runs.write_atomic(path, b"first")
   assert path.read_bytes() == b"first"
   assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
-  (tmp_path / "elsewhere").write_text("precious")
-  (tmp_path / "s").mkdir()
-  lock = tmp_path / "s" / "lock"
-  for make in (lambda: lock.symlink_to(tmp_path / "elsewhere"), lambda: os.mkfifo(lock)):
-    make()
-    with pytest.raises(BadInput, match="expected a regular file"), runs.writer_lock(tmp_path / "s"):
-      pass
-    lock.unlink()
-  assert (tmp_path / "elsewhere").read_text() == "precious"
 
 
 def test_setting_aside_from_another_disk_copies(tmp_path, monkeypatch):
