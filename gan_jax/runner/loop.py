@@ -109,6 +109,7 @@ def _train(
     writing.do(writer.status, chunk.last, before + time.monotonic() - began, writer.diverged(state))
     told.step(chunk)
     if asked or chunk is todo[-1]:
+      writing.do(writer.tell_again)
       writing.wait()
       stop.unsaved = not processes.leads()
       stop.check()

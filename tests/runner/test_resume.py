@@ -341,6 +341,48 @@ def test_rows_that_come_out_otherwise_are_kept_apart_and_the_runs_marked(config,
   not_exact(directory, "rows of steps 50 to 59")
 
 
+def killed_before_its_save(directory, step):
+  """The newest checkpoint is `step`'s; all that was written after it is there."""
+  shutil.rmtree(directory / "report.html", ignore_errors=True)
+  for path in (directory / "checkpoints" / "group-0").iterdir():
+    if int(path.name) > step:
+      shutil.rmtree(path)
+  status = runs.read_status(directory)
+  status["groups"]["group-0"].update(step=END - 10, complete=False)
+  runs.write_status(directory, status)
+
+
+def test_what_comes_out_the_same_when_computed_again_is_said(config, directory, whole):
+  killed_before_its_save(directory, 40)
+  said = sweep(config, directory)
+  same = "group-0: rows of steps 40 to 59, samples of step 60, quality of step 60 computed again: the same bits"
+  assert said.count("computed again") == said.count(same) == 1
+  assert tables(directory) == tables(whole)
+  assert group_status(directory)["bit_exact"]
+  assert not (directory / "set_aside").exists()
+  rewind(directory, 50)
+  rows(directory, 50).unlink()
+  assert "computed again" not in sweep(config, directory)  # nothing was there to compare with
+
+
+@pytest.mark.parametrize("table", ["quality", "samples"])
+def test_measurements_that_come_out_otherwise_are_kept_apart_and_the_runs_marked(table, config, directory, whole):
+  killed_before_its_save(directory, 40)
+  path = rows(directory, 60, table) if table == "quality" else directory / "samples" / "group-0" / "000000060.npz"
+  arrays = files.read_arrays(path)
+  name = next(name for name, array in arrays.items() if array.dtype == np.float32)
+  value = arrays[name].reshape(-1)
+  value[-1] = np.nextafter(value[-1], np.float32(np.inf))  # the last bit of one number
+  files.write_arrays(path, **arrays)
+  foreign = path.read_bytes()
+  said = sweep(config, directory)
+  assert f"warning: group-0: {table} at step 60, computed again, are not the same bits" in said
+  assert "group-0: rows of steps 40 to 59" in said  # which did
+  assert tables(directory) == tables(whole)
+  assert [p.read_bytes() for p in (directory / "set_aside").rglob("*.npz")] == [foreign]
+  not_exact(directory, f"{table} at step 60")
+
+
 def not_exact(directory, reason):
   """Every table says so."""
   assert group_status(directory)["bit_exact"] is False

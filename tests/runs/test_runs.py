@@ -107,16 +107,16 @@ def test_evaluations_are_those_of_the_chunks():
 
 
 def test_nothing_that_was_written_is_replaced(tmp_path):
-  assert not runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20))
+  assert runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20)) is None
   path = runs.parts(tmp_path, "rows", "g")[0][2]
   before = path.stat().st_mtime_ns, path.read_bytes()
-  assert not runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20))
+  assert runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20))
   assert (path.stat().st_mtime_ns, path.read_bytes()) == before
   other = table(0, 20)
   other.columns["gen/loss"][1, 2] = np.nextafter(other.columns["gen/loss"][1, 2], np.float32(1e9))
-  assert runs.append(tmp_path, "rows", "g", 0, 20, other)
+  assert runs.append(tmp_path, "rows", "g", 0, 20, other) is False
   path.write_bytes(b"")
-  assert not runs.append(tmp_path, "rows", "g", 0, 20, other)  # damage is no difference
+  assert runs.append(tmp_path, "rows", "g", 0, 20, other) is None  # damage is no difference
   kept = sorted(p.read_bytes() for p in (tmp_path / "set_aside").glob("*/rows/g/*.npz"))
   assert kept == sorted([before[1], b""])
 
