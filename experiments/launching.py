@@ -124,7 +124,7 @@ def _counted(launch: Launch, engine: Engine) -> None:
 
 def _conduct(launch: Launch, engine: Engine) -> None:
   from gan_jax import runs
-  from gan_jax.runner import standing, study, worker
+  from gan_jax.runner import reporting, standing, worker
   from gan_jax.runner.progress import Progress
 
   stop = command.stop()
@@ -147,8 +147,8 @@ def _conduct(launch: Launch, engine: Engine) -> None:
     stop.outcome = "everything is trained and saved, and the same command writes the report"
     stop.check()
     with progress.phase("writing the report", brief=True):
-      page = _patiently(lambda: study.reported(launch.study, progress.say))
-  study.tell(launch.study, page, print)
+      page = _patiently(lambda: reporting.of_workers(launch.study, progress.say))
+  reporting.tell(launch.study, page, print)
 
 
 def _leaving(engine: Engine) -> Callable[[int, str], None]:

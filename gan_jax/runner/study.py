@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_jax import report, runs, settings
+from gan_jax import runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, Planned, plural
-from gan_jax.runner import devices, echoes, ending, halving, processes, signals, sinks, standing, worker
+from gan_jax.runner import devices, echoes, ending, halving, processes, reporting, signals, sinks, standing, worker
 from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import description
 from gan_jax.runner.progress import Progress
@@ -112,27 +112,8 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
     with worker.held(where, asked.only, progress, own):
       study, page = _conduct(asked, out, progress, own, dry)
   if page and processes.leads():
-    tell(study, page, say)
+    reporting.tell(study, page, say)
   return study
-
-
-def tell(study: Path, page: str, say: Say) -> None:
-  """Print the comparison table of a study, and where its report is."""
-  last = Progress(say)  # without the live line, so that the table stays
-  last.say(report.terminal_table(study))
-  last.say(f"report: {page}")
-
-
-def reported(study: Path, say: Say) -> str:
-  """Write the report of a study whose groups other processes have trained; returns its path.
-
-  Raises:
-    Taken: another process writes the study.
-    OSError: it could not be written.
-  """
-  with runs.writer_lock(study):
-    runs.mend(study, say)
-    return _reported(study)
 
 
 def _meet() -> None:
@@ -205,13 +186,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
         return study, ""
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: _reported(study))
-
-
-def _reported(study: Path) -> str:
-  """Write the report, by the study's writer alone; returns its path."""
-  lock.fence(study)
-  return str(report.build(study))
+        return study, processes.told(lambda: reporting.written(study))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan_jax import report
-from gan_jax.runner import study
+from gan_jax.runner import reporting
 
 
 def blank(directory: Path) -> Path:
@@ -22,12 +22,12 @@ def blank(directory: Path) -> Path:
 @contextlib.contextmanager
 def undrawn() -> Iterator[None]:
   """While it lasts, a study ends with a line of text in the place of its page; `report.build` draws as always."""
-  drawn = study.report
-  study.report = types.SimpleNamespace(build=blank, terminal_table=report.terminal_table)
+  drawn = reporting.report
+  reporting.report = types.SimpleNamespace(build=blank, terminal_table=report.terminal_table)
   try:
     yield
   finally:
-    study.report = drawn
+    reporting.report = drawn
 
 
 if __name__ == "__main__":
