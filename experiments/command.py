@@ -3,6 +3,7 @@
     0    done: everything is written, or the plan of a dry run is printed
     1    the machine failed: a full disk, too little memory, a directory that was removed
     2    input that cannot be used
+    70   stood still, without progress for too long; gan_jax/runner/watchdog.py
     75   stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 after saving: the same command continues
     130  stopped by Ctrl-C: the first saves as those signals do, a second one leaves at once
     141  the output was not read to its end (`losses | head -1`), as for any program in a pipe

@@ -244,13 +244,13 @@ def _reached(study: Path, entry: Entry, until: int) -> bool:
 
 def _decide(study: Path, entries: Sequence[Entry], rules: Rules, competing: Sequence[Draws], until: int) -> str:
   """Decide who stops at a step that all groups have reached, and write it; returns what happened, as a sentence."""
-  status = runs.read_status(study)
   values: dict[str, float] = {}
   gone: set[str] = set()
   tables = {entry["name"]: runs.read_table(study, "quality", entry["name"]) for entry in entries}
   quality = quality_of(rules, [name for table in tables.values() for name in table.columns])
+  status = runs.read_status(study)["groups"]
   for entry in entries:
-    own = status["groups"].setdefault(entry["name"], {})
+    own = status.get(entry["name"], {})
     measured = _measured(tables[entry["name"]], quality.metric, until, len(entry["members"]))
     diverged = {run for run, step in own.get("diverged", {}).items() if step < until}
     gone |= {run for run, step in own.get("stopped", {}).items() if step < until}
@@ -259,12 +259,12 @@ def _decide(study: Path, entries: Sequence[Entry], rules: Rules, competing: Sequ
   stopping: set[str] = set()
   for draws in competing:
     stopping.update(worst({k: v for k, v in draws.items() if not gone & set(v)}, values, quality, rules.keep))
-  for entry in entries:
-    own = status["groups"][entry["name"]]
-    now = {member["id"]: until for member in entry["members"] if member["id"] in stopping}
-    own.update(stopped={**own.get("stopped", {}), **now}, rung=until)
-    own["complete"] = bool(own.get("complete")) or standing.stopped(entry, own)
-  runs.write_status(study, status)
+  with runs.changed_status(study) as changed:
+    for entry in entries:
+      own = changed["groups"].setdefault(entry["name"], {})
+      now = {member["id"]: until for member in entry["members"] if member["id"] in stopping}
+      own.update(stopped={**own.get("stopped", {}), **now}, rung=until)
+      own["complete"] = bool(own.get("complete")) or standing.stopped(entry, own)
   left = len(values) - len(gone) - len(stopping)
   return f"step {until:,}: {plural(len(stopping), 'run')} stopped as the worst by {quality.metric}, {left:,} go on"
 

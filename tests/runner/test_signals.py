@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments import command
 from gan_jax import runs
 from gan_jax.core.errors import Failure, Interrupted, Stopped
-from gan_jax.runner import population, signals, study
+from gan_jax.report import overview
+from gan_jax.runner import population, signals, study, watchdog
 from tests.conftest import ROOT
 from tests.support.pages import undrawn
 
@@ -238,13 +240,23 @@ def test_a_second_ctrl_c_leaves_at_once_and_cannot_be_swallowed(call, tmp_path):
   )
 
 
-def test_the_first_ctrl_c_saves_at_the_chunk_end(call, tmp_path):
-  stopped = call(tmp_path / "study", KILL.format("SIGINT") + "asked()")
-  assert stopped.returncode == 130
-  assert stopped.stderr == (
-    f"{WAIT}stopped by Ctrl-C: step 200 of 300 of group-0 is saved, and the same command goes on from there\n"
-  )
-  assert [p.name for p in (tmp_path / "study" / "checkpoints" / "group-0").iterdir()] == ["200"]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_the_exit_code_once_all_is_saved(number, code, monkeypatch, capsys):
+  class Left(Exception):
+    pass
+
+  def leave(given):
+    raise Left(given)
+
+  stop = signals.Stop(leave)
+  stop.unsaved, stop.outcome = True, "step 200 is saved"
+  stop.ask(number)
+  monkeypatch.setattr(command, "leave", leave)
+  monkeypatch.setattr(command, "prepare_streams", lambda: None)
+  with pytest.raises(Left) as left:
+    command.run(lambda arguments: stop.check())
+  assert left.value.args == (code,)
+  assert capsys.readouterr().err.endswith(": step 200 is saved\n")
 
 
 def test_a_directory_that_is_removed_while_it_is_written(call, tmp_path):
@@ -265,6 +277,26 @@ def test_a_directory_that_is_replaced_while_it_is_written(tmp_path):
   (tmp_path / "study").mkdir()
   with pytest.raises(Failure, match="was replaced by another directory"):
     check()
+
+
+def test_a_step_that_hangs_is_ended(call, tmp_path, monkeypatch):
+  """The stacks say where it hangs, and the status that it does."""
+  monkeypatch.setenv(watchdog.VARIABLE, "1.5")
+  hung = call(tmp_path / "study", "time.sleep(600)")
+  (stacks,) = (tmp_path / "study" / "stacks").iterdir()
+  assert hung.returncode == watchdog.HUNG == 70
+  assert re.fullmatch(
+    rf"error: no progress for 2 s in program 1 of 1: the stacks of all threads are in {stacks}; "
+    "nothing of group-0 was saved yet, and the same command starts it again\n",
+    hung.stderr,
+  ), hung.stderr
+  assert re.search(r'File "<string>", line \d+ in advance\n.* in _train\n', stacks.read_text())
+  assert (
+    overview.overview(tmp_path / "study").failures[0].startswith("the last attempt hung: program 1 of 1: no progress")
+  )
+  with runs.writer_lock(tmp_path / "study"):
+    pass
+  assert overview.overview(tmp_path / "study").failures == ()  # there was an attempt since
 
 
 def test_before_training_a_signal_leaves_at_once(call, tmp_path):
