@@ -26,7 +26,7 @@ def refuse(text, code=2):
 
 def put(path, content):
   try:
-    for parent in reversed(path.relative_to(study).parents):
+    for parent in list(reversed(path.relative_to(study).parents))[BROKEN != "removed" :]:
       (study / parent).mkdir(exist_ok=True, parents=BROKEN == "removed")
     path.with_suffix(".tmp").write_bytes(content)
     path.with_suffix(".tmp").rename(path)
