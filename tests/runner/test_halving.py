@@ -8,9 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.studies.tournament import study as tournament
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput, Planned
-from gan_jax.report import records, verdicts
+from gan_jax.report import records, survivors, verdicts
 from gan_jax.report.comparison import QUALITIES, compare
 from gan_jax.report.search import search
 from gan_jax.runner import contest, halving, population, resume, study
@@ -262,6 +263,34 @@ def test_the_report_says_who_stopped_and_counts_none_of_them(halved):
   assert all(row.versus is None and row.baseline is None for row in rows)
   drawn = panel._replace(roles={"compared": [], "drawn": ["generator_rate"], "repeated": ["seed"]})
   assert search(drawn) is None  # no best of k draws
+
+
+def test_of_a_search_the_best_draw_that_was_trained_to_the_end_is_shown(plain, halved, tmp_path):
+  """On the page, in the terminal and by `tournament --halving`; who it is by hand. One draw stopped that ended better."""
+  roles = {"compared": [], "drawn": ["generator_rate"], "repeated": ["seed"]}
+  (panel,) = halved.panels
+  assert survivors.survivors(panel) is None  # the study does not say what was drawn
+  assert survivors.survivors(plain.panels[0]._replace(roles=roles)) is None  # nothing stopped
+  found = survivors.survivors(panel._replace(roles=roles))
+  done = [run for run in halved.runs if run.status == "done"]
+  ends: dict = {}
+  for run in done:
+    ends.setdefault(run.config["generator_rate"], []).append(run.quality.columns["line/wasserstein"][-1])
+  best = min(ends, key=lambda rate: np.log(ends[rate]).mean())
+  (one,) = found.settings
+  assert (one.best.config["generator_rate"], one.left, one.draws) == (best, 2, 4)
+  assert one.value.mean == pytest.approx(np.exp(np.log(np.asarray(ends[best], float)).mean()))
+  assert one.settings == f"generator_rate={best:.3g}"
+
+  shutil.copytree(halved.path, directory := tmp_path / "study")
+  runs.write_manifest(directory, {**runs.read_manifest(directory), "roles": roles})
+  page = report.build(directory).read_text()
+  assert "What halving left" in page
+  assert "<td>2 of 4 draws</td>" in page
+  assert survivors.sentence(found) in " ".join(report.terminal_table(directory).replace("\n", " ").split())
+  said = tournament.write(directory)
+  assert said.startswith("Of 4 draws 2 were trained to the end.")
+  assert "| 2/4 |" in (directory / "table.md").read_text()
 
 
 class Killed(BaseException):
