@@ -32,6 +32,7 @@ LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
 WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export", "report.live")
 WITHOUT_JAX += ("commands", "runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
+WITHOUT_JAX += ("runner.watchdog",)
 WITHOUT_JAX += ("runner.loading", "runs.choice", "core.homes", "core.download")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -289,7 +290,8 @@ def test_a_readme_speaks_of_what_is_there(page):
 
 def test_python_blocks_of_the_readme_run():
   """In a process of their own: one of them registers a loss."""
-  blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+  pages = [ROOT / "README.md", ROOT / "gan_jax" / "losses" / "README.md"]
+  blocks = [block for page in pages for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)]
   assert len(blocks) >= 3
   done = subprocess.run(
     [sys.executable, "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True, check=False

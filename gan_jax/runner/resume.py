@@ -75,6 +75,7 @@ class Writer:
     self.best: best.Best | None = None  # None: before `repair.start`
     self.best_on_disk = np.full(len(group.ids), -1)  # its steps
     self.followers = followers.NOBODY  # who is told what is written
+    self.beat: Callable[[], None] = lambda: None  # called after each chunk that repair.py computes again
     self.again: dict[str, tuple[int, int]] = {}  # (first, last) step of each table that came out the same, not said yet
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@
       gallery/panel-N.npz      a closer look at the best run of a panel, for the report; see runner/gallery.py
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
       lock, locks/<group>      who writes it; see lock.py
+      stacks/<time>-<pid>.txt  where each thread of a process stood that hung; see runner/watchdog.py
       report.html
 
 A reader never sees part of a row: a file is complete or absent, and reading verifies the CRC in an `.npz`. Manifest and
@@ -75,6 +76,7 @@ __all__ += [
 FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both can still be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
+STACKS = "stacks"
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
 OWN = (
@@ -108,7 +110,7 @@ def is_study(study: Path) -> bool:
 
 def strangers(study: Path) -> list[str]:
   """The entries of a directory that were not left by a killed run of gan_jax."""
-  ours = {holders.LOCK, holders.LOCKS, SET_ASIDE}
+  ours = {holders.LOCK, holders.LOCKS, STACKS, SET_ASIDE}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 
