@@ -233,40 +233,35 @@ def _reached(study: Path, entry: Entry, until: int) -> bool:
 
 def _decide(study: Path, entries: Sequence[Entry], rules: Rules, competing: Sequence[Draws], until: int) -> str:
   """Decide who stops at a step that all groups have reached, and write it; returns what happened, as a sentence."""
-  status = runs.read_status(study)
+  status = runs.read_status(study)["groups"]
   gone: set[str] = set()
   for entry in entries:
-    gone |= {run for run, step in _entry(status, entry).get("stopped", {}).items() if step < until}
+    gone |= {run for run, step in status.get(entry["name"], {}).get("stopped", {}).items() if step < until}
   left = [{key: own for key, own in draws.items() if not gone & set(own)} for draws in competing]
   decide = _by_verdict if rules.by == VERDICT else _by_quality
   stopping, why = decide(study, entries, status, rules, left, until)
-  for entry in entries:
-    own = _entry(status, entry)
-    now = {member["id"]: until for member in entry["members"] if member["id"] in stopping}
-    own.update(stopped={**own.get("stopped", {}), **now}, rung=until)
-    own["complete"] = bool(own.get("complete")) or standing.stopped(entry, own)
-  runs.write_status(study, status)
+  with runs.changed_status(study) as changed:
+    for entry in entries:
+      own = changed["groups"].setdefault(entry["name"], {})
+      now = {member["id"]: until for member in entry["members"] if member["id"] in stopping}
+      own.update(stopped={**own.get("stopped", {}), **now}, rung=until)
+      own["complete"] = bool(own.get("complete")) or standing.stopped(entry, own)
   others = sum(len(own) for draws in left for own in draws.values()) - len(stopping)
   return f"step {until:,}: {plural(len(stopping), 'run')} stopped {why}, {others:,} go on"
-
-
-def _entry(status: dict[str, Any], entry: Entry) -> dict[str, Any]:
-  found: dict[str, Any] = status["groups"].setdefault(entry["name"], {})
-  return found
 
 
 Decision = tuple[set[str], str]  # the runs that stop, and why
 
 
 def _by_quality(
-  study: Path, entries: Sequence[Entry], status: dict[str, Any], rules: Rules, left: Sequence[Draws], until: int
+  study: Path, entries: Sequence[Entry], status: Mapping[str, Any], rules: Rules, left: Sequence[Draws], until: int
 ) -> Decision:
   tables = {entry["name"]: runs.read_table(study, "quality", entry["name"]) for entry in entries}
   quality = quality_of(rules, [name for table in tables.values() for name in table.columns])
   values: dict[str, float] = {}
   for entry in entries:
     measured = _measured(tables[entry["name"]], quality.metric, until, len(entry["members"]))
-    diverged = {run for run, step in _entry(status, entry).get("diverged", {}).items() if step < until}
+    diverged = {run for run, step in status.get(entry["name"], {}).get("diverged", {}).items() if step < until}
     for member, value in zip(entry["members"], measured, strict=True):
       values[member["id"]] = math.nan if member["id"] in diverged else value
   stopping = {run for draws in left for run in contest.worst(draws, values, quality, rules.keep)}
@@ -274,7 +269,7 @@ def _by_quality(
 
 
 def _by_verdict(
-  study: Path, entries: Sequence[Entry], status: dict[str, Any], rules: Rules, left: Sequence[Draws], until: int
+  study: Path, entries: Sequence[Entry], status: Mapping[str, Any], rules: Rules, left: Sequence[Draws], until: int
 ) -> Decision:
   states = {run.id: verdicts.until(run, until).final for run in records.read(study).runs}
   stopping = {run for draws in left for run in contest.failing(draws, states, rules.verdicts)}
