@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from . import command
 
 LAUNCHERS = ("local",)
 FOLLOWED = 2.0  # seconds between two looks at the status
-LOOK, PATIENCE = 0.5, 60.0  # seconds between two attempts to lock a study whose workers have just ended, and of all
 
 
 class Launch(NamedTuple):
@@ -124,7 +123,7 @@ def _counted(launch: Launch, engine: Engine) -> None:
 
 def _conduct(launch: Launch, engine: Engine) -> None:
   from gan_jax import runs
-  from gan_jax.runner import reporting, standing, worker
+  from gan_jax.runner import standing, worker
   from gan_jax.runner.progress import Progress
 
   stop = command.stop()
@@ -134,9 +133,7 @@ def _conduct(launch: Launch, engine: Engine) -> None:
     with progress.phase("beginning the study", brief=True):
       relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
       failed = drive.drive(relayed, [worker.BEGIN])
-    if failed:
-      words = failed[0].last.words.removeprefix("error: ")
-      raise BadInput(words) if failed[0].last.cause == REFUSED else Failure(str(failed[0]))
+    _ended(failed)
     manifest = runs.read_manifest(launch.study)
     left = [entry["name"] for entry in manifest["groups"] if not standing.whole(launch.study, entry)]
     _idle(launch, len(left), progress.say)
@@ -147,8 +144,17 @@ def _conduct(launch: Launch, engine: Engine) -> None:
     stop.outcome = "everything is trained and saved, and the same command writes the report"
     stop.check()
     with progress.phase("writing the report", brief=True):
-      page = _patiently(lambda: reporting.of_workers(launch.study, progress.say))
-  reporting.tell(launch.study, page, print)
+      log = launch.study / "launch" / "report.log"
+      since = log.stat().st_size if log.exists() else 0
+      _ended(drive.drive(place, [worker.REPORT]))
+  _relay(log, print, since)(set())  # without the live line, so that the table stays
+
+
+def _ended(failed: Sequence[drive.Failed]) -> None:
+  """Raises what a worker failed with that trains no group."""
+  if failed:
+    words = failed[0].last.words.removeprefix("error: ")
+    raise BadInput(words) if failed[0].last.cause == REFUSED else Failure(str(failed[0]))
 
 
 def _leaving(engine: Engine) -> Callable[[int, str], None]:
@@ -170,9 +176,12 @@ def _idle(launch: Launch, groups: int, say: Callable[[str], object]) -> None:
     )
 
 
-def _relay(log: Path, say: Callable[[str], object]) -> Callable[[set[str]], None]:
-  """A function that prints what was added to a log since its last call, without headings and errors."""
-  at = log.stat().st_size if log.exists() else 0
+def _relay(log: Path, say: Callable[[str], object], since: int | None = None) -> Callable[[set[str]], None]:
+  """A function that prints what was added to a log since its last call, or since it had so many bytes.
+
+  Without headings and errors.
+  """
+  at = since if since is not None else log.stat().st_size if log.exists() else 0
 
   def relay(running: set[str]) -> None:
     nonlocal at
@@ -195,10 +204,10 @@ def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]
   from gan_jax import runs
 
   steps = {entry["name"]: int(entry["members"][0]["config"]["steps"]) for entry in manifest["groups"]}
-  before = -FOLLOWED
+  before, told = -FOLLOWED, ""
 
   def follow(running: set[str]) -> None:
-    nonlocal before
+    nonlocal before, told
     if time.monotonic() - before < FOLLOWED:
       return
     before = time.monotonic()
@@ -207,20 +216,9 @@ def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]
       at = {name: min(int(found.get(name, {}).get("step", 0)), steps[name]) for name in steps}
       whole = sum(bool(found.get(name, {}).get("complete")) for name in steps)
       now = ", ".join(f"{name} at {at[name]:,}" for name in sorted(running & steps.keys()))
-      progress.step(sum(at.values()), sum(steps.values()), f"{whole} of {plural(len(steps), 'group')} done; {now}")
+      said = f"{whole} of {plural(len(steps), 'group')} done{'; ' * bool(now)}{now}"
+      if said != told:
+        told = said
+        progress.step(sum(at.values()), sum(steps.values()), said)
 
   return follow
-
-
-def _patiently(action: Callable[[], str]) -> str:
-  """`action()`, again and again while workers that have just ended still hold the lock."""
-  from gan_jax.runs.lock import Taken
-
-  end = time.monotonic() + PATIENCE
-  while True:
-    try:
-      return action()
-    except Taken:
-      if time.monotonic() > end:
-        raise
-      time.sleep(LOOK)
