@@ -5,6 +5,7 @@ made of goes to its directory, which all nodes must see at the same path. A proc
 (`ray_client.py`). When it or the launcher dies, the workers are asked to save and end.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -24,7 +25,8 @@ from gan_jax.launch.ray_client import LOCAL
 from gan_jax.launch.tasks import Ended, Task
 
 PREFIX = "--ray."
-ANSWER, READY = 5.0, 90.0  # seconds for a port to answer, and for Ray to start; Ray itself tries a dead port for minutes
+# Seconds for a port to answer, and for Ray to start. Ray itself tries a dead port for minutes.
+ANSWER, READY = 5.0, 90.0
 MANY = 10_000  # tasks that are given to a cluster at once: its queue is what it grows for
 # What Ray's exceptions mean. A node that is gone was taken away, as spot machines are; a task that was cancelled had not
 # begun.
@@ -40,9 +42,9 @@ HANDED_ON = ("GAN_JAX_", "JAX_", "XLA_", "NPROC", "OMP_", "PYTHONPATH", "XDG_", 
 
 
 class Options(NamedTuple):
-  """How Ray is used."""
+  """How Ray is used. Addresses: local, auto (the cluster of this node, or of RAY_ADDRESS), HOST:PORT, ray://HOST:PORT."""
 
-  address: str = LOCAL  # 'local', 'auto' (the cluster of this node, or of RAY_ADDRESS), 'HOST:PORT' or 'ray://HOST:PORT'
+  address: str = LOCAL
   cpus: int = 1  # of each task, on a cluster; this machine's are divided among the workers
   gpus: float = 0.0
 
@@ -63,7 +65,7 @@ def read(flags: Sequence[str]) -> Options:
       raise unknown(f"option {PREFIX}NAME", name, Options._fields)
     number = re.fullmatch(r"\d{1,6}(\.\d{1,6})?" if name == "gpus" else r"[1-9]\d{0,5}", value)
     if name != "address" and not number:
-      raise BadInput(f"{flag.partition('=')[0]} expected a {'' if name == 'gpus' else 'whole '}number, got {shown(value)}")
+      raise BadInput(f"{PREFIX}{name} expected a {'' if name == 'gpus' else 'whole '}number, got {shown(value)}")
     given = given._replace(**{name: type(getattr(given, name))(value)})
   if given.address == LOCAL and given[1:] != Options()[1:]:
     raise BadInput(
@@ -105,6 +107,14 @@ class Client(NamedTuple):
     self.printed.seek(0)
     return (self.printed.read().decode("utf-8", "replace").strip().splitlines() or ["it ended without a word"])[-1]
 
+  def close(self) -> None:
+    """Wait for its end, which the end of its input is."""
+    with contextlib.suppress(BrokenPipeError):
+      if self.process.stdin is not None:
+        self.process.stdin.close()
+    self.process.wait()
+    self.printed.close()
+
 
 def client(address: str, cpus: int) -> Client:
   """Start the process that speaks to Ray. Ctrl-C in the terminal reaches the launcher alone, which passes it on."""
@@ -121,8 +131,10 @@ def client(address: str, cpus: int) -> Client:
   answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
   def read() -> None:
-    for line in process.stdout or ():
-      answers.put(json.loads(line))
+    assert process.stdout is not None
+    with process.stdout as lines:
+      for line in lines:
+        answers.put(json.loads(line))
     answers.put(None)
 
   threading.Thread(target=read, name="ray", daemon=True).start()
@@ -179,8 +191,7 @@ class Ray:
       answer = self._client.answers.get()
       if answer is None:
         lost = f"the process that speaks to Ray has ended ({self._client.last_line()})"
-        self._client.process.wait()
-        self._client = None
+        self.close()
         found += [self._lost(group, tasks.KILLED, lost) for group in list(self._tasks)]
       elif "refused" in answer:
         raise Failure(f"Ray was lost, and does not start again: {answer['refused']}")
@@ -196,6 +207,12 @@ class Ray:
     for group in self._tasks:
       self._order({"stop": group})
 
+  def close(self) -> None:
+    """End the tasks, which may save, and what was started of Ray. The launcher's own end does the same."""
+    if self._client is not None:
+      self._client.close()
+    self._client = None
+
   def _lost(self, group: str, cause: str, why: str) -> Ended:
     """The end of a task whose exit code nobody knows; why is appended to its output."""
     with open(self._forget(group).log, "a") as log:
@@ -210,10 +227,8 @@ class Ray:
   def _order(self, order: Mapping[str, Any]) -> None:
     if self._client is None or self._client.process.stdin is None:
       return
-    try:
+    with contextlib.suppress(BrokenPipeError):  # its end is told by `poll`
       self._client.process.stdin.write(json.dumps(order) + "\n")
-    except BrokenPipeError:
-      pass  # its end is told by `poll`
 
 
 def _ready(address: str, found: Client) -> dict[str, float]:

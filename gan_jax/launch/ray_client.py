@@ -62,7 +62,7 @@ def cores(count: int, locks: contextlib.ExitStack) -> dict[str, str]:
   with contextlib.suppress(OSError):  # where nothing can be locked, tasks share cores
     os.makedirs(folder, mode=0o700, exist_ok=True)
     for core in there:
-      file = locks.enter_context(open(os.path.join(folder, str(core)), "a"))
+      file = locks.enter_context(open(os.path.join(folder, str(core)), "a"))  # noqa: SIM115
       with contextlib.suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         own.append(core)
@@ -110,7 +110,7 @@ def connected(address: str, cpus: int) -> Iterator[Any]:
     # Read when ray is imported. The first lets Ray use no address but 127.0.0.1, on Linux too; the token is for this once.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
-    folder = tempfile.mkdtemp(prefix="gan_jax-ray-", dir="/tmp")  # 0700, and short: a socket's path has at most 107 bytes
+    folder = tempfile.mkdtemp(prefix="gan_jax-ray-", dir="/tmp")  # 0700; short, since a socket's path has 107 bytes
   try:
     import ray
 
