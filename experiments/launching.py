@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,6 @@ from gan_jax.launch.tasks import REFUSED, Engine
 from . import command, engines
 
 FOLLOWED = 2.0  # seconds between two looks at the status
-LOOK, PATIENCE = 0.5, 60.0  # seconds between two attempts to lock a study whose workers have just ended, and of all
 
 
 class Launch(NamedTuple):
@@ -130,7 +129,7 @@ def _counted(launch: Launch, make: engines.Made) -> None:
 
 def _conduct(launch: Launch, make: engines.Made) -> None:
   from gan_jax import runs
-  from gan_jax.runner import reporting, standing, worker
+  from gan_jax.runner import standing, worker
   from gan_jax.runner.progress import Progress
 
   stop = command.stop()
@@ -141,9 +140,7 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     with progress.phase("beginning the study", brief=True):
       relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
       failed = drive.drive(relayed, [worker.BEGIN])
-    if failed:
-      words = failed[0].last.words.removeprefix("error: ")
-      raise BadInput(words) if failed[0].last.cause == REFUSED else Failure(str(failed[0]))
+    _ended(failed)
     manifest = runs.read_manifest(launch.study)
     left = [entry["name"] for entry in manifest["groups"] if not standing.whole(launch.study, entry)]
     _idle(launch, len(left), progress.say)
@@ -157,8 +154,17 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     stop.outcome = "everything is trained and saved, and the same command writes the report"
     stop.check()
     with progress.phase("writing the report", brief=True):
-      page = _patiently(lambda: reporting.of_workers(launch.study, progress.say))
-  reporting.tell(launch.study, page, print)
+      log = launch.study / "launch" / "report.log"
+      since = log.stat().st_size if log.exists() else 0
+      _ended(drive.drive(place, [worker.REPORT]))
+  _relay(log, print, since)(set())  # without the live line, so that the table stays
+
+
+def _ended(failed: Sequence[drive.Failed]) -> None:
+  """Raises what a worker failed with that trains no group."""
+  if failed:
+    words = failed[0].last.words.removeprefix("error: ")
+    raise BadInput(words) if failed[0].last.cause == REFUSED else Failure(str(failed[0]))
 
 
 def _leaving(engine: Engine) -> Callable[[int, str], None]:
@@ -180,9 +186,12 @@ def _idle(launch: Launch, groups: int, say: Callable[[str], object]) -> None:
     )
 
 
-def _relay(log: Path, say: Callable[[str], object]) -> Callable[[set[str]], None]:
-  """A function that prints what was added to a log since its last call, without headings and errors."""
-  at = log.stat().st_size if log.exists() else 0
+def _relay(log: Path, say: Callable[[str], object], since: int | None = None) -> Callable[[set[str]], None]:
+  """A function that prints what was added to a log since its last call, or since it had so many bytes.
+
+  Without headings and errors.
+  """
+  at = since if since is not None else log.stat().st_size if log.exists() else 0
 
   def relay(running: set[str]) -> None:
     nonlocal at
@@ -220,17 +229,3 @@ def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]
       progress.step(sum(at.values()), sum(steps.values()), f"{whole} of {plural(len(steps), 'group')} done; {now}")
 
   return follow
-
-
-def _patiently(action: Callable[[], str]) -> str:
-  """`action()`, again and again while workers that have just ended still hold the lock."""
-  from gan_jax.runs.lock import Taken
-
-  end = time.monotonic() + PATIENCE
-  while True:
-    try:
-      return action()
-    except Taken:
-      if time.monotonic() > end:
-        raise
-      time.sleep(LOOK)

@@ -275,6 +275,7 @@ def test_the_main_job_runs_two_steps(path, tmp_path):
   (group,) = runs.read_manifest(directory)["groups"]
   assert runs.read_status(directory)["groups"][group["name"]]["step"] == 2
   assert (directory / "report.html").stat().st_size > 10_000
+  assert (directory / "gallery" / "panel-1.npz").exists()
 
 
 @pytest.mark.parametrize("page", READMES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -290,7 +291,8 @@ def test_a_readme_speaks_of_what_is_there(page):
 
 def test_python_blocks_of_the_readme_run():
   """In a process of their own: one of them registers a loss."""
-  blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+  pages = [ROOT / "README.md", ROOT / "gan_jax" / "losses" / "README.md"]
+  blocks = [block for page in pages for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)]
   assert len(blocks) >= 3
   done = subprocess.run(
     [sys.executable, "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True, check=False

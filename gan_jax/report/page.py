@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import runs
-from gan_jax.report import facts, glossary, ranking, records, search_page, selection, verdicts, wording, words
+from gan_jax.report import facts, gallery, glossary, ranking, records, search_page, selection, verdicts, wording, words
 from gan_jax.report.comparison import Comparison, compare, last_value
 from gan_jax.report.records import Panel, Study
-from gan_jax.report.search import search
 
 MOST_ROWS = 20  # of a sheet with a row for each class
 INTRO = (
@@ -115,10 +114,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
   from gan_jax.report import charts as extra
   from gan_jax.report import factors, lines, sections, story, styles
 
-  found = search(panel)
-  shown = panel
-  if found is not None:  # of a search, the best draw of each is drawn
-    shown = panel._replace(variants=tuple(entry.best._replace(label=entry.label) for entry in found.entries))
+  found, shown = gallery.drawn(panel)
   comparison = compare(shown, paired=found is None)
   some = comparison._replace(rows=tuple(selection.shown(comparison.rows)))
   looks = styles.of_variants(study, some, len(comparison.rows), number)
@@ -151,6 +147,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "factors": extra.factor_courses(some, looks, f"panel {number}: factors", course),
     "lens": extra.lens_maps(some, looks, f"panel {number}: lens"),
     **_drawn(study, some, looks, markup),
+    "closer": gallery.look(some, looks),
     "common": facts.common(panel),
   }
 

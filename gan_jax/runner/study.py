@@ -39,7 +39,7 @@ class Asked(NamedTuple):
   roles: Mapping[str, list[str]] = {}  # what the varying fields are for; see settings/roles.py
   halving: Any = None  # when the worst runs stop; see halving.py
   log: Sequence[str] = ()  # sinks that are written during the training; see followers.py
-  only: str | None = None  # a group, if only that is to be trained, or `worker.BEGIN`; without a report
+  only: str | None = None  # a group, if only that is to be trained, or what else is in worker.py
 
 
 def run(
@@ -62,7 +62,7 @@ def run(
     single: train only the run of `get_config()`, not the file's sweep.
     say, stop, dry: as of `conduct`.
     log: 'tensorboard' and 'wandb', to which rows, measurements and samples are sent as they are written.
-    only: the group that is to be trained, in a study that is begun; `worker.BEGIN`: begin it, and train nothing.
+    only: the group that is to be trained, in a study that is begun, without a report; or what else is in worker.py.
 
   Raises as `conduct` does.
   """
@@ -107,32 +107,16 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
   own = Stop() if stop is None else stop
   own.unsaved = not processes.leads()  # a signal to another process is answered when all agree on it
   own.outcome = "it had trained nothing yet, and the same command does so"
-  with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(say) as progress:
+  told = say if asked.only != worker.REPORT else lambda line: None  # the launcher has said it all
+  with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(told) as progress:
     where = Path() if callable(out) else out
     with worker.held(where, asked.only, progress, own):
       study, page = _conduct(asked, out, progress, own, dry)
   if page and processes.leads():
-    tell(study, page, say)
+    last = Progress(say)  # without the live line, so that the table stays
+    last.say(report.terminal_table(study))
+    last.say(f"report: {page}")
   return study
-
-
-def tell(study: Path, page: str, say: Say) -> None:
-  """Print the comparison table of a study, and where its report is."""
-  last = Progress(say)  # without the live line, so that the table stays
-  last.say(report.terminal_table(study))
-  last.say(f"report: {page}")
-
-
-def reported(study: Path, say: Say) -> str:
-  """Write the report of a study whose groups other processes have trained; returns its path.
-
-  Raises:
-    Taken: another process writes the study.
-    OSError: it could not be written.
-  """
-  with runs.writer_lock(study):
-    runs.mend(study, say)
-    return _reported(study)
 
 
 def _meet() -> None:
@@ -161,7 +145,13 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import grouping, inputs, outline, preflight  # jax makes its devices when it is configured
+    from gan_jax.runner import (
+      gallery,
+      grouping,
+      inputs,
+      outline,
+      preflight,
+    )  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
@@ -194,6 +184,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     same = manifest is not None and not found.growth.grows
     with _written(study, asked.only, same) as alone, standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress, alone))
+      worker.trained(study, asked.only, finished)
       if finished and not found.growth.grows:
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
@@ -201,17 +192,11 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
           _train(asked, study, manifest, found, halved, progress, stop, following)
       processes.agree(stop)
       stop.check()
-      if asked.only is not None:
+      if asked.only not in (None, worker.REPORT):
         return study, ""
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: _reported(study))
-
-
-def _reported(study: Path) -> str:
-  """Write the report, by the study's writer alone; returns its path."""
-  lock.fence(study)
-  return str(report.build(study))
+        return study, processes.told(lambda: gallery.reported(study, found, asked.folder))
 
 
 @contextlib.contextmanager

@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import runs
-from gan_jax.core.errors import BadInput, unknown
+from gan_jax.core.errors import BadInput, Failure, unknown
 from gan_jax.runner import processes
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
 from gan_jax.runs import lock
 
-BEGIN = "begin"  # in the place of a group: check the input and begin the study, and train nothing
+# In the place of a group: check the input and begin the study, and train nothing; write the report of a trained study.
+BEGIN, REPORT = "begin", "report"
+PATIENCE = 60.0  # seconds in which workers that are ending may still hold locks, before a report
 LOOK = 1.0  # seconds between two looks at a lock that another process holds
 
 
 def is_one(only: str | None) -> bool:
   """Whether this process is a worker, which trains one group of a study that is begun."""
-  return only not in (None, BEGIN)
+  return only not in (None, BEGIN, REPORT)
 
 
 @contextlib.contextmanager
@@ -54,6 +56,17 @@ def _taken(stack: contextlib.ExitStack, study: Path, group: str) -> bool:
   return False
 
 
+def _free(stack: contextlib.ExitStack, study: Path, patient: bool) -> bool:
+  """Lock the study; False where it is taken and there is still time."""
+  try:
+    stack.enter_context(lock.writer_lock(study))
+  except lock.Taken:
+    if not patient:
+      raise
+    return False
+  return True
+
+
 def entry(manifest: Mapping[str, Any], only: str) -> Mapping[str, Any]:
   """A worker's group in the manifest. Raises `BadInput` where there is none of this name."""
   found = {group["name"]: group for group in manifest["groups"]}
@@ -69,10 +82,16 @@ def view(manifest: dict[str, Any] | None, only: str | None) -> dict[str, Any] | 
 
 def begun(study: Path, only: str | None, manifest: Mapping[str, Any] | None, grows: bool) -> None:
   """Raises `BadInput` where a worker is asked to train a study that is not begun, or not with all of its runs."""
-  if is_one(only) and (manifest is None or grows):
+  if only not in (None, BEGIN) and (manifest is None or grows):
     raise BadInput(
       f"--only {only} expected a study that is begun with all runs of its config, got {study}: see --launcher"
     )
+
+
+def trained(study: Path, only: str | None, finished: bool) -> None:
+  """Raises `Failure` where a report is asked for before everything is trained."""
+  if only == REPORT and not finished:
+    raise Failure(f"{study} is not trained to its end, so its report is not written: the same sweep goes on")
 
 
 @contextlib.contextmanager
@@ -84,12 +103,14 @@ def alone(study: Path, only: str | None, unchanged: bool) -> Iterator[bool]:
   if is_one(only):  # its lock is held
     yield False
     return
+  end = time.monotonic() + PATIENCE
   with contextlib.ExitStack() as stack:
     try:
-      stack.enter_context(lock.writer_lock(study))
+      while not _free(stack, study, only == REPORT and time.monotonic() < end):
+        time.sleep(LOOK)
       free = True
     except lock.Taken:
-      if only is None or not unchanged:
+      if only != BEGIN or not unchanged:
         raise
       stack.enter_context(lock.group_lock(study, BEGIN))  # refused if a process that is no worker writes it
       free = False

@@ -9,6 +9,7 @@
       samples/<group>/real.npz 'samples' [n, ...] of the data, and 'points' or 'images' as 'kind'
       checkpoints/<group>/     Orbax; only `checkpoint.py` looks inside
       best/<group>/<run>.npz   the generator with which the run measured best; see runner/best.py
+      gallery/panel-N.npz      a closer look at the best run of a panel, for the report; see runner/gallery.py
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
       launch/                  what a launcher of several processes wrote; see gan_jax/launch
       lock, locks/<group>      who writes it; see lock.py
@@ -78,7 +79,18 @@ TABLES = ("rows", "quality", "samples")
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
 LOCKS = (holders.LOCK, holders.LOCKS, "status.lock")
-OWN = (*OUR_JSON, *TABLES, "checkpoints", "best", SET_ASIDE, *LOCKS, "report.html", "error.txt", "launch")
+OWN = (
+  *OUR_JSON,
+  *TABLES,
+  *LOCKS,
+  "checkpoints",
+  "best",
+  "gallery",
+  SET_ASIDE,
+  "report.html",
+  "error.txt",
+  "launch",
+)
 # Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
   rf"\.({'|'.join(map(re.escape, (*OUR_JSON, 'report.html')))})\.(\d+\.)?tmp|\.writable|\.\.writable\.tmp"
@@ -179,8 +191,8 @@ def mend(study: Path, say: Callable[[str], None]) -> None:
     with contextlib.suppress(FileNotFoundError):
       if not path.name.startswith(".report.html.") or time.time() - path.lstat().st_mtime > REPORTING:
         path.unlink()
-  for table in (*TABLES, "best"):
-    for path in (study / table).glob("*/.*.npz.*tmp"):  # a part that was not written to its end
+  for table in (*TABLES, "best", "gallery"):
+    for path in (study / table).glob("**/.*.npz.*tmp"):  # a part that was not written to its end
       path.unlink(missing_ok=True)
   for name in (MANIFEST, STATUS):
     found: dict[str, dict[str, Any]] = {}

@@ -1,8 +1,9 @@
 """The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): the smallest game that can fail to converge, solved exactly.
 
 The data are the number 0 (`data.from_numbers`), the generator is the number theta, the discriminator is the line psi x,
-optionally with a bias. It is not a model for configs: it has no size and ignores its noise. Tests and `experiments/studies/dirac` train
-it with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
+optionally with a bias. It is not a model for configs: it has no size and ignores its noise. Tests and
+`experiments/studies/dirac` train it with the production step, whose Jacobian at (0, 0) is then known in closed form for
+every loss, penalty and method.
 """
 
 from collections.abc import Callable

@@ -115,12 +115,8 @@ def _commands(folder: Path) -> list[list[str]]:
   files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munge.pid"}
   files |= {"log-file": "munge.log", "seed-file": "munge.seed"}
   munged = ["munged", "--foreground", "--force", *(f"--{name}={folder / file}" for name, file in files.items())]
-  # Where the machine has more or fewer processors than the configuration says, slurmd believes the configuration.
-  return [
-    munged,
-    ["slurmctld", "-D", "-f", f"{folder}/slurm.conf"],
-    ["slurmd", "-D", "-N", NODE, "-f", f"{folder}/slurm.conf"],
-  ]
+  configuration = ["-f", str(folder / "slurm.conf")]
+  return [munged, ["slurmctld", "-D", *configuration], ["slurmd", "-D", "-N", NODE, *configuration]]
 
 
 def _free_ports(count: int) -> list[int]:
