@@ -236,7 +236,7 @@ def test_jobs_are_pre_empted_cancelled_and_found_again(real, tmp_path):
   ended = until(lambda: any("saved" in log.read_text() for log in said.values()), launcher)
   texts = lambda: [log.read_text() for log in said.values()]  # noqa: E731
   ended |= until(lambda: all(text.count("from") == 1 + text.count("saved") for text in texts()), launcher)
-  number = next(one for one in launcher._jobs.values() if one.index == 1).number
+  number = next(one for one in launcher._jobs.values() if one.place == 1).number
   asked("scancel", number)
   ended |= until(lambda: not launcher.running(), launcher)
 

@@ -37,7 +37,7 @@ class Submitted(NamedTuple):
   number: str  # of its job: '17', or '17_3'
   name: str  # of its job
   folder: Path  # of the submission
-  index: int  # of the group in it
+  place: int  # of the group in it, from 0 on
   log: Path  # of the worker
 
 
@@ -48,7 +48,7 @@ class Slurm:
     Failure: Slurm does not say which jobs there are; nothing was submitted.
   """
 
-  def __init__(self, study: Path, asked: options.Options, say: Callable[[str], None] = print):
+  def __init__(self, study: Path, asked: options.Options, say: Callable[[str], object] = print):
     self._folder, self._options, self._say = study.absolute() / "launch" / "slurm", asked, say
     self._name = re.sub(r"[^A-Za-z0-9._-]+", "-", study.absolute().name)[:40]
     self._jobs: dict[str, Submitted] = {}
@@ -123,7 +123,7 @@ class Slurm:
 
   def _ended(self, group: str, last: queue.Job | None) -> tasks.Ended:
     one = self._jobs.pop(group)
-    code = job.outcome(one.folder, one.index).get("code")
+    code = job.outcome(one.folder, one.place).get("code")
     if code is None:
       _quote(one, last)
     known = "" if last is None or code == 0 else queue.ENDED[last.state]

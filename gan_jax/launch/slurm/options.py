@@ -69,11 +69,11 @@ def read(flags: Sequence[str]) -> Options:
     given[_named(name)] = value if equals else True
   if path := given.pop("file", None):
     given = _file(str(path)) | given
-  for name, value in given.items():
-    if name in TAKEN and not (name in ("nodes", "ntasks") and value == "1"):
+  for name, asked in given.items():
+    if name in TAKEN and not (name in ("nodes", "ntasks") and asked == "1"):
       raise BadInput(f"{PREFIX}{name} is not yours to set: {TAKEN[name]}")
-    if value is not True and (not str(value).isprintable() or not str(value)):
-      raise BadInput(f"{PREFIX}{name} expected a value of printable characters, got {shown(value)}")
+    if asked is not True and (not str(asked).isprintable() or not str(asked)):
+      raise BadInput(f"{PREFIX}{name} expected a value of printable characters, got {shown(asked)}")
   own = {name.replace("-", "_"): _whole(name, given.pop(name)) for name in OWN if name in given}
   setup = given.pop("setup", "")
   found = Options({"time": f"{HOURS}:00:00"} | given, setup="" if setup is True else str(setup), **own)
