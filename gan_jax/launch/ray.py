@@ -27,7 +27,6 @@ from gan_jax.launch.tasks import Ended, Task
 PREFIX = "--ray."
 # Seconds for a port to answer, and for Ray to start. Ray itself tries a dead port for minutes.
 ANSWER, READY = 5.0, 90.0
-MANY = 10_000  # tasks that are given to a cluster at once: its queue is what it grows for
 # What Ray's exceptions mean. A node that is gone was taken away, as spot machines are; a task that was cancelled had not
 # begun.
 CAUSES = {
@@ -47,13 +46,16 @@ class Options(NamedTuple):
   address: str = LOCAL
   cpus: int = 1  # of each task, on a cluster; this machine's are divided among the workers
   gpus: float = 0.0
+  parallel: int = (
+    10_000  # tasks at a time on a cluster, at most; those that have no room wait, and it may grow for them
+  )
 
 
-def read(flags: Sequence[str]) -> Options:
-  """The options of `--ray.NAME=VALUE`.
+def read(flags: Sequence[str], workers: int = 1) -> Options:
+  """The options of `--ray.NAME=VALUE`, beside `--workers`.
 
   >>> read(["--ray.address=auto", "--ray.cpus=8", "--ray.gpus=0.5"])
-  Options(address='auto', cpus=8, gpus=0.5)
+  Options(address='auto', cpus=8, gpus=0.5, parallel=10000)
 
   Raises:
     BadInput: an option that there is not, or a value that it cannot have.
@@ -68,9 +70,10 @@ def read(flags: Sequence[str]) -> Options:
       raise BadInput(f"{PREFIX}{name} expected a {'' if name == 'gpus' else 'whole '}number, got {shown(value)}")
     given = given._replace(**{name: type(getattr(given, name))(value)})
   if given.address == LOCAL and given[1:] != Options()[1:]:
-    raise BadInput(
-      f"{PREFIX}cpus and {PREFIX}gpus are for a cluster ({PREFIX}address); this machine is divided by --workers"
-    )
+    names = ", ".join(f"{PREFIX}{name}" for name in Options._fields[1:])
+    raise BadInput(f"{names} are for a cluster ({PREFIX}address); this machine is divided by --workers")
+  if given.address != LOCAL and workers != 1:
+    raise BadInput(f"--workers is for this machine; of a cluster's tasks {PREFIX}parallel={workers} run at a time")
   return given
 
 
@@ -167,7 +170,7 @@ class Ray:
       say(f"the cluster has fewer {lacking[0]}s now than one task asks for: tasks wait until it has")
 
   def room(self) -> int:
-    return len(self._free) if self._local else MANY - len(self._tasks)
+    return len(self._free) if self._local else max(0, self._options.parallel - len(self._tasks))
 
   def running(self) -> set[str]:
     return set(self._tasks)

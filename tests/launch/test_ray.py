@@ -59,8 +59,14 @@ installed = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 
 
 def test_options():
-  assert ray.read([]) == ray.Options("local", 1, 0.0)
-  assert ray.read(["--ray.address=ray://head:10001", "--ray.cpus=4", "--ray.gpus=1"]) == ("ray://head:10001", 4, 1.0)
+  assert ray.read([], workers=4) == ray.Options("local", 1, 0.0)
+  found = ray.read(["--ray.address=ray://head:10001", "--ray.cpus=4", "--ray.gpus=1", "--ray.parallel=8"])
+  assert found == ("ray://head:10001", 4, 1.0, 8)
+
+
+def test_the_workers_of_a_cluster_are_not_this_machines():
+  with pytest.raises(BadInput, match=r"--ray\.parallel=4 run at a time"):
+    ray.read(["--ray.address=auto"], workers=4)
 
 
 @pytest.mark.parametrize(
