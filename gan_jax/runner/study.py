@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, echoes, ending, halving, processes, signals, sinks, standing, worker
+from gan_jax.runner import devices, echoes, ending, halving, processes, signals, sinks, standing, watchdog, worker
 from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import description
 from gan_jax.runner.progress import Progress
@@ -163,7 +163,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()
-  with devices.undisturbed(progress.say):
+  with devices.undisturbed(progress.say), watchdog.watching(study, progress, stop):
     with progress.phase("reading the data", brief=True):
       found = inputs.load(study, manifest, configs, progress.say, asked.only)
     processes.agree(stop)
