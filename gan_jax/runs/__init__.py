@@ -1,6 +1,7 @@
 """A study's directory: its files, how they are read, and how they are written so that nothing is lost. No jax import."""
 
 from gan_jax.runs.directory import (
+  FORK,
   FORMAT,
   MANIFEST,
   OUR_JSON,
@@ -42,6 +43,7 @@ from gan_jax.runs.directory import (
 from gan_jax.runs.lock import Taken, attempt, group_lock, still_there, writer_lock
 
 __all__ = [
+  "FORK",
   "FORMAT",
   "MANIFEST",
   "OUR_JSON",
