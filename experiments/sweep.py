@@ -14,14 +14,16 @@ and writes nothing. So do the commands of the studies.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_jax.core import installation, paths
 from gan_jax.core.errors import BadInput
+from gan_jax.launch import shares
 
-from . import command
+from . import command, launching
 
 CONFIGS = installation.folder("configs")
 
@@ -113,15 +115,30 @@ def main(arguments: list[str], single: bool = False) -> None:
     "--fork", type=place, help="a new directory, in which the runs of --out go on with other settings"
   )
   dry(parser)
+  parser.add_argument("--only", help="a group of a study that is begun: train that alone, without a report")
+  launching.options(parser)
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax.runner import ending, standing, study
 
-  out = known.out if known.fork is None else forked(known, rest, single)
+  asked = known.out if known.fork is None else forked(known, rest, single)
+  if launching.wanted(known):
+    out = asked or Path("runs") / Path(known.config).stem
+    launch = launching.Launch(known.config, rest, out, known.workers, known.launcher)
+    directory = launching.conduct(launch, known.dry_run)
+    if not known.dry_run:
+      standing.confirm(directory)
+    return
+  if known.only is not None:
+    shares.take(os.environ)
+
   log = [name.strip() for name in known.log.split(",") if name.strip()]
-  directory = study.run(known.config, rest, out, single, stop=command.stop(), dry=known.dry_run, log=log)
+  directory = study.run(
+    known.config, rest, asked, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
+  )
   ending.wait()
-  standing.confirm(directory)
+  if known.only is None:
+    standing.confirm(directory)
 
 
 if __name__ == "__main__":

@@ -194,24 +194,11 @@ def _manifest(
   progress: Any,
 ) -> dict[str, Any]:
   """The manifest of a fork: that of a new study, and what it was forked from."""
-  from gan_jax.losses import table
-  from gan_jax.runner import evaluation, grouping, inputs
-  from gan_jax.runner.manifest import describe, description
+  from gan_jax.runner import halving, opening
+  from gan_jax.runner.manifest import description
 
-  with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
-    qualities = inputs.qualities(found.groups, found.datasets)
-  meanings = found.meanings | evaluation.all_explanations(qualities, found.groups)
-  data = {group.name: inputs.described(group, found) for group in found.groups}
-  described = describe(
-    description(config),
-    new.name,
-    found.groups,
-    meanings,
-    data,
-    defaults=grouping.defaults(found.groups),
-    losses=table.facts(loss for group in found.groups for loss in group.spec.losses),
-    classes={group.name: int(found.datasets[inputs.key(group)].num_classes) for group in found.groups},
-  )
+  qualities = opening.measurements(found, progress)
+  described = opening.described(new, found, qualities, halving.Halving(), description(config), {})
   groups = [
     {**group, **{name: entry[name] for name in ("generation", "forked") if name in entry}}
     for group, entry in zip(described["groups"], entries, strict=True)

@@ -158,7 +158,8 @@ class Writer:
     # The status can be lost, so this is kept here too.
     origin = {**self.origin.platform, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
     self.write_best(kept)
-    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
+    period = plan.saving_period(self.group.configs[0])
+    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin, period)
 
   @processes.by_the_first
   def write_best(self, kept: best.Best | None) -> None:
@@ -175,21 +176,15 @@ class Writer:
   def status(self, step: int, seconds: float, diverged: Mapping[str, int]) -> None:
     """Write the group's status; `diverged` is derived from its state."""
     self.still_there()
-    status = runs.read_status(self.study)
-    self._entry(status).update(
-      step=step,
-      seconds=round(seconds, 3),
-      diverged=dict(diverged),
-      complete=step >= self.group.spec.steps,
-    )
-    self._write(status)
+    complete = step >= self.group.spec.steps
+    self._change(step=step, seconds=round(seconds, 3), diverged=dict(diverged), complete=complete)
 
   @processes.by_the_first
   def mark(self) -> None:
     """Write only whether the runs are bit exact, and if not, why."""
-    self._write(runs.read_status(self.study))
+    self._change()
 
-  def _write(self, status: dict[str, Any]) -> None:
+  def _change(self, **entries: Any) -> None:
     own = {"bit_exact": not self.reasons, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
-    self._entry(status).update(own)
-    runs.write_status(self.study, status)
+    with runs.changed_status(self.study) as status:
+      self._entry(status).update(entries | own)

@@ -41,6 +41,7 @@ from gan_jax.runs.directory import (
   write_status,
 )
 from gan_jax.runs.lock import Taken, attempt, group_lock, still_there, writer_lock
+from gan_jax.runs.status import changed_status
 
 __all__ = [
   "FORK",
@@ -59,6 +60,7 @@ __all__ = [
   "Taken",
   "append",
   "attempt",
+  "changed_status",
   "copy_of",
   "gaps",
   "group_lock",

@@ -12,6 +12,7 @@
       best/<group>/<run>.npz   the generator with which the run measured best; see runner/best.py
       gallery/panel-N.npz      a closer look at the best run of a panel, for the report; see runner/gallery.py
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
+      launch/                  what a launcher of several processes wrote; see gan_jax/launch
       lock, locks/<group>      who writes it; see lock.py
       stacks/<time>-<pid>.txt  where each thread of a process stood that hung; see runner/watchdog.py
       report.html
@@ -81,17 +82,18 @@ FORK = "fork"  # the states with which the runs of a fork begin; see runner/fork
 STACKS = "stacks"
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
+LOCKS = (holders.LOCK, holders.LOCKS, "status.lock")
 OWN = (
   *OUR_JSON,
   *TABLES,
+  *LOCKS,
   "checkpoints",
   "best",
   "gallery",
   SET_ASIDE,
-  holders.LOCK,
-  holders.LOCKS,
   "report.html",
   "error.txt",
+  "launch",
 )
 # Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
@@ -112,7 +114,7 @@ def is_study(study: Path) -> bool:
 
 def strangers(study: Path) -> list[str]:
   """The entries of a directory that were not left by a killed run of gan_jax."""
-  ours = {holders.LOCK, holders.LOCKS, STACKS, SET_ASIDE, FORK}
+  ours = {*LOCKS, STACKS, SET_ASIDE, FORK, "launch"}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 

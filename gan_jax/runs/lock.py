@@ -38,6 +38,10 @@ class Taken(BadInput):
   """Another process holds the lock. The message names it."""
 
 
+class GroupTaken(Taken):
+  """Another worker holds the group."""
+
+
 class Mark(NamedTuple):
   """A lock that this process holds."""
 
@@ -75,7 +79,8 @@ def group_lock(study: Path, group: str) -> Iterator[int]:
   """Lock one group of a study for writing; the value is the attempt. Other processes may lock other groups meanwhile.
 
   Raises:
-    Taken: another process holds this group, or the whole study; the message names it.
+    GroupTaken: another process holds this group; the message names it.
+    Taken: another process holds the whole study.
     BadInput: the name is no group's, or a lock is no regular file.
   """
   if not schema.GROUP_NAME.fullmatch(group):
@@ -84,7 +89,7 @@ def group_lock(study: Path, group: str) -> Iterator[int]:
   own.parent.mkdir(parents=True, exist_ok=True)
   taken = lambda: f"{study} is being written by another process ({holders.named(study)})"  # noqa: E731
   trained = lambda: f"{group} of {study} is being written by another process ({holders.text(own) or 'unknown'})"  # noqa: E731
-  with _locked(whole, fcntl.LOCK_SH, taken) as shared, _locked(own, fcntl.LOCK_EX, trained) as file:
+  with _locked(whole, fcntl.LOCK_SH, taken) as shared, _locked(own, fcntl.LOCK_EX, trained, GroupTaken) as file:
     attempt = 1 + max(_last(study, whole), _last(study, own))
     said = _write(file, holders.told(attempt))
     with _marked(study, {own: (file, said), whole: (shared, _share(shared, whole))}):
@@ -145,8 +150,8 @@ def remark(study: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, kind: int, refusal: Callable[[], str]) -> Iterator[int]:
-  """The descriptor of a file with an `flock` of this kind on it. Raises `Taken`, with the text that `refusal` makes."""
+def _locked(path: Path, kind: int, refusal: Callable[[], str], error: type[Taken] = Taken) -> Iterator[int]:
+  """The descriptor of a file with an `flock` of this kind on it. Raises `error`, with the text that `refusal` makes."""
   if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # a link's target would be written over
     raise BadInput(f"{path} expected a regular file, got something else; remove it")
   while True:
@@ -155,11 +160,11 @@ def _locked(path: Path, kind: int, refusal: Callable[[], str]) -> Iterator[int]:
       try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
       except BlockingIOError:
-        raise Taken(refusal()) from None
-      except OSError as error:
-        if error.errno not in UNSUPPORTED:
+        raise error(refusal()) from None
+      except OSError as failure:
+        if failure.errno not in UNSUPPORTED:
           raise
-        _unless_held(path, refusal)
+        _unless_held(path, refusal, error)
       if holders.same(path, os.fstat(file)):  # else it was removed between the two calls, and locks nobody out
         yield file
         return
@@ -167,11 +172,11 @@ def _locked(path: Path, kind: int, refusal: Callable[[], str]) -> Iterator[int]:
       os.close(file)
 
 
-def _unless_held(path: Path, refusal: Callable[[], str]) -> None:
-  """Where there is no `flock`: raises `Taken` if a living process of this machine holds the lock by its text."""
+def _unless_held(path: Path, refusal: Callable[[], str], error: type[Taken]) -> None:
+  """Where there is no `flock`: raises `error` if a living process of this machine holds the lock by its text."""
   there = holders.of(path)
   if there is not None and there.alive and there.pid != os.getpid():
-    raise Taken(refusal())
+    raise error(refusal())
 
 
 @contextlib.contextmanager

@@ -49,6 +49,12 @@ def of(config: Mapping[str, Any], start: int = 0) -> list[Chunk]:
   return [chunk for chunk in found if chunk.first >= start]
 
 
+def saving_period(config: Mapping[str, Any]) -> int:
+  """Steps from one checkpoint to the next: `checkpoint_every`, rounded up to whole windows."""
+  length = min(config["probe_every"], config["steps"])
+  return max(1, -(-config["checkpoint_every"] // length)) * length
+
+
 def evaluation_period(config: Mapping[str, Any]) -> int:
   """Steps from one evaluation to the next: `evaluate_every`, rounded up to whole windows."""
   length = min(config["probe_every"], config["steps"])

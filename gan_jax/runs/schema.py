@@ -42,7 +42,7 @@ MANIFEST = {
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
-  "halving?": {"at": [int], "keep": float, "by": str},
+  "halving?": {"at": [int], "keep": float, "by": str, "verdicts?": [str]},
   "losses?": Map(Map(str)),
   "fork?": {"study": str, "step": int, "manifest": str, "changed": Map(str)},
   "groups": [GROUP],
