@@ -160,17 +160,12 @@ def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, prog
           _checkpoints_of(parent, group.name), parent.step, blank, parent.facts(group.name)
         )
         origin = found.origins[group.name]
-        checkpoint.save(place(new, group.name), parent.step, state, resume.facts(group, origin), origin.platform)
+        checkpoint.save(new / runs.FORK / group.name, parent.step, state, resume.facts(group, origin), origin.platform)
       runs.write_manifest(new, _manifest(parent, entries, changed, found, config, new, progress))
 
 
 def _checkpoints_of(parent: Parent, group: str) -> Path:
   return parent.path / "checkpoints" / group
-
-
-def place(study: Path, group: str) -> Path:
-  """Where a fork keeps the state with which a group begins."""
-  return study / runs.FORK / group
 
 
 def _check_step(config: Config, parent: Parent) -> None:

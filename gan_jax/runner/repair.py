@@ -15,7 +15,7 @@ import numpy as np
 from gan_jax import runs
 from gan_jax.core.files import Damaged
 from gan_jax.core.types import GanState
-from gan_jax.runner import best, checkpoint, forking, lengthening, processes
+from gan_jax.runner import best, checkpoint, lengthening, processes
 from gan_jax.runner.population import Program
 from gan_jax.runner.resume import Writer, facts
 from gan_jax.runs import plan, tables
@@ -221,7 +221,7 @@ def _initial(writer: Writer, blank: GanState) -> GanState:
   program, group = writer.program, writer.group
   if not group.start:
     return program.init(program.hypers)
-  kept = forking.place(writer.study, group.name)
+  kept = writer.study / runs.FORK / group.name
   read = lambda: checkpoint.restore_step(kept, group.start, blank, facts(group, writer.origin))  # noqa: E731
   state: GanState = program.place(processes.told_arrays(read, blank))
   return state
