@@ -111,7 +111,7 @@ def _counted(launch: Launch, engine: Engine) -> None:
   try:
     _conduct(launch, engine)
     code = 0
-  except Stopped:
+  except Stopped:  # or Ctrl-C
     code = 75
     raise
   except BadInput:
