@@ -158,7 +158,8 @@ class Writer:
     # The status can be lost, so this is kept here too.
     origin = {**self.origin.platform, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
     self.write_best(kept)
-    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
+    period = plan.saving_period(self.group.configs[0])
+    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin, period)
 
   @processes.by_the_first
   def write_best(self, kept: best.Best | None) -> None:
