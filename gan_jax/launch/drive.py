@@ -182,7 +182,7 @@ class _Driver:
     return [one for one in self._tries.of(group) if one.cause]
 
   def _log(self, group: str) -> Path:
-    return self._place.study / book.FOLDER / f"{group}.log"
+    return book.log(self._place.study, group)
 
 
 def _head(log: Path, title: str, command: Sequence[str]) -> None:
