@@ -117,7 +117,7 @@ def _counted(launch: Launch, make: engines.Made) -> None:
   try:
     _conduct(launch, make)
     code = 0
-  except Stopped:
+  except Stopped:  # or Ctrl-C
     code = 75
     raise
   except BadInput:
@@ -214,10 +214,10 @@ def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]
   from gan_jax import runs
 
   steps = {entry["name"]: int(entry["members"][0]["config"]["steps"]) for entry in manifest["groups"]}
-  before = -FOLLOWED
+  before, told = -FOLLOWED, ""
 
   def follow(running: set[str]) -> None:
-    nonlocal before
+    nonlocal before, told
     if time.monotonic() - before < FOLLOWED:
       return
     before = time.monotonic()
@@ -226,6 +226,9 @@ def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]
       at = {name: min(int(found.get(name, {}).get("step", 0)), steps[name]) for name in steps}
       whole = sum(bool(found.get(name, {}).get("complete")) for name in steps)
       now = ", ".join(f"{name} at {at[name]:,}" for name in sorted(running & steps.keys()))
-      progress.step(sum(at.values()), sum(steps.values()), f"{whole} of {plural(len(steps), 'group')} done; {now}")
+      said = f"{whole} of {plural(len(steps), 'group')} done{'; ' * bool(now)}{now}"
+      if said != told:
+        told = said
+        progress.step(sum(at.values()), sum(steps.values()), said)
 
   return follow

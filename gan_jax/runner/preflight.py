@@ -53,7 +53,7 @@ def sizes(group: Group, blank: GanState, columns: int, image_shape: Sequence[int
     image_shape: of one example.
   """
   chunks, members = plan.of(group.configs[0]), len(group.configs)
-  saves = min(sum(chunk.save for chunk in chunks), checkpoint.KEEP + 1)
+  saves = checkpoint.held(sum(chunk.save for chunk in chunks))
   windows = sum(chunk.windows for chunk in chunks)
   evaluations = 1 + sum(chunk.evaluate for chunk in chunks)
   numbers = 4 * members * (windows * columns + evaluations * MEASURES)
@@ -85,7 +85,7 @@ def missing(study: Path, groups: Sequence[Group], found: Mapping[str, Sizes]) ->
     own, done = found[group.name], _share_done(study, group)
     kept = len(checkpoint.steps(study / "checkpoints" / group.name))
     saves = sum(chunk.save for chunk in plan.of(group.configs[0]))
-    there += own.checkpoints if done == 1 else own.checkpoints * kept // max(min(saves, checkpoint.KEEP + 1), kept, 1)
+    there += own.checkpoints if done == 1 else own.checkpoints * kept // max(checkpoint.held(saves), kept, 1)
     there += int(done * (own.tables + own.samples)) + (own.best if done else 0)
   return total(groups, found) - there
 

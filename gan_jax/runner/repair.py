@@ -189,6 +189,7 @@ def _repeat(writer: Writer, blank: GanState, task: Task) -> bool:
       writer.rows(chunk, processes.whole(rows))
       if chunk.last in task.measured:
         writer.measured(*writer.measure(state, chunk.last))
+      writer.beat()
   writer.tell_again()
   return True
 

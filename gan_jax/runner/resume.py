@@ -75,6 +75,7 @@ class Writer:
     self.best: best.Best | None = None  # None: before `repair.start`
     self.best_on_disk = np.full(len(group.ids), -1)  # its steps
     self.followers = followers.NOBODY  # who is told what is written
+    self.beat: Callable[[], None] = lambda: None  # called after each chunk that repair.py computes again
     self.again: dict[str, tuple[int, int]] = {}  # (first, last) step of each table that came out the same, not said yet
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +158,8 @@ class Writer:
     # The status can be lost, so this is kept here too.
     origin = {**self.origin.platform, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
     self.write_best(kept)
-    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
+    period = plan.saving_period(self.group.configs[0])
+    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin, period)
 
   @processes.by_the_first
   def write_best(self, kept: best.Best | None) -> None:

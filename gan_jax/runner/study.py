@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
-from gan_jax.core.errors import BadInput, Planned, plural
-from gan_jax.runner import devices, echoes, ending, halving, processes, signals, sinks, standing, worker
+from gan_jax.core.errors import Planned, plural
+from gan_jax.runner import devices, echoes, ending, halving, processes, signals, sinks, standing, watchdog, worker
 from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import description
 from gan_jax.runner.progress import Progress
@@ -156,18 +156,14 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     processes.same("runs", " ".join(settings.identity(config) for config in configs))
-    if asked.only is not None and asked.halving is not None:
-      raise BadInput(
-        f"halving() of {asked.source} expected one process, which compares all runs, got a launcher: leave out --launcher "
-        "and --workers"
-      )
+    worker.refuse_halving(asked.only, asked.halving, asked.source)
     halved = halving.checked(asked.halving, f"halving() of {asked.source}", configs, asked.roles)
     manifest = processes.told(lambda: halving.unchanged(study, standing.existing(study, configs), halved))
     each = max(config["batch_devices"] for config in configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()
-  with devices.undisturbed(progress.say):
+  with devices.undisturbed(progress.say), watchdog.watching(study, progress, stop):
     with progress.phase("reading the data", brief=True):
       found = inputs.load(study, manifest, configs, progress.say, asked.only)
     processes.agree(stop)

@@ -28,6 +28,15 @@ def is_one(only: str | None) -> bool:
   return only not in (None, BEGIN, REPORT)
 
 
+def refuse_halving(only: str | None, halving: Any, source: str) -> None:
+  """Raises `BadInput` for a study with halving, in which all runs are compared before any goes on, and several processes."""
+  if only is not None and halving is not None:
+    raise BadInput(
+      f"halving() of {source} expected one process, which compares all runs, got a launcher: leave out --launcher and "
+      "--workers"
+    )
+
+
 @contextlib.contextmanager
 def held(study: Path, only: str | None, progress: Progress, stop: Stop) -> Iterator[None]:
   """A worker's group is locked, as soon as no other worker trains it. Any other process than a worker locks nothing.

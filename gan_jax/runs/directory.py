@@ -13,6 +13,7 @@
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
       launch/                  what a launcher of several processes wrote; see gan_jax/launch
       lock, locks/<group>      who writes it; see lock.py
+      stacks/<time>-<pid>.txt  where each thread of a process stood that hung; see runner/watchdog.py
       report.html
 
 A reader never sees part of a row: a file is complete or absent, and reading verifies the CRC in an `.npz`. Manifest and
@@ -76,6 +77,7 @@ __all__ += [
 FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both can still be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
+STACKS = "stacks"
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
 LOCKS = (holders.LOCK, holders.LOCKS, "status.lock")
@@ -86,6 +88,7 @@ OWN = (
   "checkpoints",
   "best",
   "gallery",
+  STACKS,
   SET_ASIDE,
   "report.html",
   "error.txt",
@@ -110,7 +113,7 @@ def is_study(study: Path) -> bool:
 
 def strangers(study: Path) -> list[str]:
   """The entries of a directory that were not left by a killed run of gan_jax."""
-  ours = {*LOCKS, SET_ASIDE, "launch"}
+  ours = {*LOCKS, STACKS, SET_ASIDE, "launch"}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 

@@ -20,7 +20,7 @@ from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
 from gan_jax.report.export import export
-from gan_jax.runner import checkpoint, population, standing, study
+from gan_jax.runner import checkpoint, population, restore, standing, study
 from gan_jax.runs import plan
 from gan_jax.settings import labels
 from tests.data.test_idx import write_set
@@ -314,6 +314,17 @@ def test_every_checkpoint_damaged_starts_again_and_deletes_nothing(config, direc
   assert lost <= {"status.json", "status.copy.json", "report.html", "lock"}
 
 
+def test_a_checkpoint_that_stays_reaches_a_gap_in_the_middle(config, whole, tmp_path, monkeypatch):
+  """Of every second one here. Without it these rows could not be computed again."""
+  monkeypatch.setattr(checkpoint, "STAYS", 2)
+  directory = tmp_path / "study"
+  sweep(config, directory)
+  assert checkpoint.steps(directory / "checkpoints" / "group-0") == [20, 40, 50, 60]
+  rows(directory, 20).unlink()
+  assert "computing again what is missing between steps 20 and 30" in sweep(config, directory)
+  assert tables(directory) == tables(whole)
+
+
 def test_a_complete_study_whose_checkpoints_were_removed_is_not_trained_again(config, directory):
   shutil.rmtree(directory / "checkpoints")
   rows(directory, 30).unlink()
@@ -488,6 +499,11 @@ def test_a_diverged_member_is_read_off_the_state(config, tmp_path):
   sweep(config, tmp_path / "study", argument)
   before = group_status(tmp_path / "study")["diverged"]
   assert len(before) == 2
+  # Each later checkpoint holds the last finite state, so none that is removed takes it along.
+  newest, older = (restore.group(tmp_path / "study", "group-0", step).state for step in (END, END - 20))
+  learnt = lambda state: jax.tree.leaves((state.gen_params, state.disc_params, state.gen_opt, state.disc_opt))  # noqa: E731
+  assert all(np.isfinite(leaf).all() for leaf in learnt(newest))
+  jax.tree.map(np.testing.assert_array_equal, learnt(newest), learnt(older))
   for name in ("status.json", "status.copy.json"):
     (tmp_path / "study" / name).unlink()
   sweep(config, tmp_path / "study", argument)

@@ -104,6 +104,8 @@ def test_evaluations_are_those_of_the_chunks():
   ):
     config = dict(zip(("steps", "probe_every", "evaluate_every", "checkpoint_every"), cadence, strict=True))
     assert plan.evaluations(config) == [0, *(chunk.last for chunk in plan.of(config) if chunk.evaluate)]
+    saved = [chunk.last for chunk in plan.of(config) if chunk.save]
+    assert saved[:-1] == [plan.saving_period(config) * n for n in range(1, len(saved))]
 
 
 def test_nothing_that_was_written_is_replaced(tmp_path):
