@@ -70,8 +70,7 @@ def launchers(made: Bench, count: int) -> list[Row]:
       break
   reason = bench.wrong(undisturbed, study, ended)
   faults = ", ".join(f"{done.count(name)} {name}" for name in sorted(set(filter(None, done))))
-  rows = [Row(FAULT, killed, 0 if reason else killed, reason or f"the same tables and bytes; also, of jobs: {faults}")]
-  return rows
+  return [Row(FAULT, killed, 0 if reason else killed, reason or f"the same tables and bytes; also, of jobs: {faults}")]
 
 
 def disturbed(made: Bench, study: Path) -> str:
