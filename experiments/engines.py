@@ -5,16 +5,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gan_jax.core.errors import BadInput
-from gan_jax.launch import local, shares, slurm
+from gan_jax.launch import local, ray, shares, slurm
 from gan_jax.launch.tasks import Engine
 
-LAUNCHERS = ("local", "slurm")
+LAUNCHERS = ("local", "ray", "slurm")
+PREFIXES = {"slurm": slurm.PREFIX, "ray": ray.PREFIX}
 Made = Callable[[Path, Callable[[str], object]], Engine]  # (study, say) -> the engine, once the study is locked
 
 
 def split(rest: Sequence[str]) -> tuple[list[str], list[str]]:
-  """(fields of the study, options of Slurm) among a command's other arguments."""
-  own = [argument for argument in rest if argument.startswith(slurm.PREFIX)]
+  """(fields of the study, options of an engine) among a command's other arguments."""
+  own = [argument for argument in rest if argument.startswith(tuple(PREFIXES.values()))]
   return [argument for argument in rest if argument not in own], own
 
 
@@ -24,6 +25,10 @@ def chosen(launcher: str, flags: Sequence[str], workers: int, say: Callable[[str
   Raises:
     BadInput: options that it does not have, or that this cluster refuses.
   """
+  strange = [flag for flag in flags if not flag.startswith(PREFIXES.get(launcher, " "))]
+  if strange:
+    wanted = next(name for name, prefix in PREFIXES.items() if strange[0].startswith(prefix))
+    raise BadInput(f"{strange[0]} expected --launcher={wanted}, got --launcher={launcher}")
   if launcher == "slurm":
     if workers != 1:
       raise BadInput(
@@ -34,9 +39,11 @@ def chosen(launcher: str, flags: Sequence[str], workers: int, say: Callable[[str
     if remark:
       say(remark)
     return lambda study, say: slurm.Slurm(study, asked, say)
-  if flags:
-    raise BadInput(f"{flags[0]} expected --launcher=slurm, got --launcher={launcher}")
   own = share(workers)
+  if launcher == "ray":
+    how = ray.read(flags, workers)
+    ray.check(how)
+    return lambda study, say: ray.Ray(how, own, say)
   return lambda study, say: local.Local(own)
 
 

@@ -88,7 +88,7 @@ def conduct(launch: Launch, dry: bool) -> Path:
 
 def _planned(launch: Launch) -> None:
   """Print the plan of a study, made by a process like the workers, and what is one task."""
-  share = engines.share(launch.workers)[0] if launch.launcher == "local" else {}
+  share = {} if launch.launcher == "slurm" else engines.share(launch.workers)[0]
   done = subprocess.run(
     [*launch.command("begin"), "--dry-run"], env={**os.environ, **share}, stdin=subprocess.DEVNULL, check=False
   )
