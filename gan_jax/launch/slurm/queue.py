@@ -57,7 +57,8 @@ def jobs(names: Iterable[str]) -> dict[str, Job] | None:
   if asked.returncode:
     return None
   found = [line.strip().split("|") for line in asked.stdout.splitlines()]
-  return {line[1]: Job(*line[:3], _code(line[3]), line[4], _number(line[5])) for line in found if len(line) > 5}
+  read = [Job(a, b, c, _code(d), e, _number(f)) for a, b, c, d, e, f, *_ in (line for line in found if len(line) > 5)]
+  return {job.number: job for job in read}
 
 
 def largest(default: int) -> int:
