@@ -41,7 +41,7 @@ MANIFEST = {
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
-  "halving?": {"at": [int], "keep": float, "by": str},
+  "halving?": {"at": [int], "keep": float, "by": str, "verdicts?": [str]},
   "losses?": Map(Map(str)),
   "groups": [GROUP],
 }
