@@ -70,6 +70,7 @@ def what_happened(last: Try) -> str:
     tasks.HUNG: "made no progress any more",
     tasks.REFUSED: "was refused",
     tasks.PREEMPTED: "was asked to stop, and has saved",
+    tasks.CANCELLED: "was cancelled",
   }.get(last.cause, f"failed with exit code {last.code}")
 
 
@@ -97,6 +98,18 @@ def drive(place: Place, groups: Sequence[str]) -> list[Failed]:
     if found.left:
       place.sleep(LOOK)
   return found.failed
+
+
+def submit(place: Place, groups: Sequence[str]) -> None:
+  """Hand the tasks of these groups to the engine, which goes on alone: how they end, the next launch sees.
+
+  Raises:
+    Failure: the engine did not take them.
+  """
+  found = _Driver(place, groups)
+  while set(found.left) - place.engine.running():
+    found.start()
+  place.engine.stop(signal.SIGHUP)
 
 
 class _Driver:
@@ -137,10 +150,11 @@ class _Driver:
     """Pass the signal on, once."""
     if not self._stopping:
       self._stopping = True
-      running = self._place.engine.running()
-      name = signal.Signals(self._place.stop.asked or signal.SIGTERM).name
-      self._place.say(f"{name}: waiting for {plural(len(running), 'worker')} to save and stop")
-      self._place.engine.stop(self._place.stop.asked or signal.SIGTERM)
+      number = self._place.stop.asked or signal.SIGTERM
+      self._place.engine.stop(number)
+      if running := self._place.engine.running():
+        name = signal.Signals(number).name
+        self._place.say(f"{name}: waiting for {plural(len(running), 'worker')} to save and stop")
 
   def end(self, ended: Ended) -> None:
     """Note how a task ended, and decide whether it is tried again."""

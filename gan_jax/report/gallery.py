@@ -18,6 +18,7 @@ from gan_jax.report.canvas import Style
 from gan_jax.report.comparison import Comparison, compare
 from gan_jax.report.records import Panel, Run
 from gan_jax.report.search import Search, search
+from gan_jax.report.survivors import Survivors, reduced, survivors
 
 FOLDER = "gallery"  # of a study
 SURE = 0.025  # chance below which the nearness of samples is called a sign of copies
@@ -48,18 +49,33 @@ def place(study: Path, number: int) -> Path:
   return study / FOLDER / f"panel-{number}.npz"
 
 
-def drawn(panel: Panel) -> tuple[Search | None, Panel]:
-  """(the search, the panel whose variants are drawn): of a search the best draw of each compared setting."""
-  found = search(panel)
-  if found is None:
-    return None, panel
-  return found, panel._replace(variants=tuple(e.best._replace(label=e.label) for e in found.entries))
+class Drawn(NamedTuple):
+  """Which variants of a panel are drawn: all; or of a search, and of what halving left of one, the best of each setting."""
+
+  panel: Panel
+  search: Search | None = None
+  survivors: Survivors | None = None
+
+  @property
+  def selected(self) -> bool:
+    """Whether the variants were selected by their results, so that they are not tested against one another."""
+    return self.search is not None or self.survivors is not None
+
+
+def drawn(panel: Panel) -> Drawn:
+  found, left = search(panel), survivors(panel)
+  if found is not None:
+    best = tuple(entry.best._replace(label=entry.label) for entry in found.entries)
+    return Drawn(panel._replace(variants=best), found)
+  if left is not None and (shown := reduced(panel, left)).variants:
+    return Drawn(shown, None, left)
+  return Drawn(panel)
 
 
 def winner(panel: Panel) -> Run | None:
   """The best run of the variant that the page shows first; None where none has a quality."""
-  found, shown = drawn(panel)
-  comparison = compare(shown, paired=found is None)
+  shown = drawn(panel)
+  comparison = compare(shown.panel, paired=not shown.selected)
   if comparison.quality is None or not comparison.rows or not comparison.rows[0].variant.counted:
     return None
   return film.ends(comparison.rows[0], comparison.quality)[0][1]

@@ -95,7 +95,7 @@ def read(path: Path) -> Study:
     gaps += missing
     reasons = status["groups"].get(group["name"], {}).get("reasons", [])
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
-  remarks += [str(gap) for gap in gaps] + _halved(manifest, members)
+  remarks += [str(gap) for gap in gaps] + _forked(manifest) + _halved(manifest, members)
   made = panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
   return Study(path, manifest, status, tuple(members), made, tuple(gaps), tuple(remarks))
 
@@ -163,17 +163,34 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
   return shown, runs.gaps(path, group, status, found)
 
 
+def _forked(manifest: Mapping[str, Any]) -> list[str]:
+  """What a fork is one of; nothing of another study."""
+  if "fork" not in manifest:
+    return []
+  fork = manifest["fork"]
+  changed = ", ".join(f"{name} {values}" for name, values in fork["changed"].items())
+  return [
+    f"this study is a fork: at step {fork['step']:,} its runs go on from those of {fork['study']}, with "
+    f"{changed or 'nothing changed'}; they begin at that step, so what is said of their start is said of it"
+  ]
+
+
 def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:
   """What successive halving stopped, and what is therefore not said of the others; nothing where it stopped none."""
   stopped = Counter(run.last_step for run in members if run.status == "stopped")
   if not stopped:
     return []
-  by = manifest.get("halving", {}).get("by") or "the measure of quality"
+  rules = manifest.get("halving", {})
+  if "verdicts" in rules:
+    failed = " or ".join(name.replace("_", " ") for name in rules["verdicts"])
+    why, others = f"for a failed verdict ({failed})", "had not failed"
+  else:
+    why, others = f"as the worst by {rules.get('by') or 'the measure of quality'}", "measured well"
   when = ", ".join(f"{count:,} at step {step:,}" for step, count in sorted(stopped.items()))
   return [
-    f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs as the worst by {by} ({when}): how they "
+    f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs {why} ({when}): how they "
     "would have ended is not known, so they count in no mean, and how good the best of k draws is on average is not "
-    "estimated; the other runs were kept because they measured well, so they are not tested against a baseline"
+    f"estimated; the other runs were kept because they {others}, so they are not tested against a baseline"
   ]
 
 

@@ -66,12 +66,7 @@ def held(saves: int) -> int:
 
 
 def save(
-  directory: Path,
-  step: int,
-  state: Any,
-  facts: Mapping[str, Any],
-  origin: Mapping[str, Any],
-  period: int | None = None,
+  directory: Path, step: int, state: Any, facts: Mapping[str, Any], origin: Mapping[str, Any], period: int | None = None
 ) -> None:
   """Write the state after `step` steps; it is on disk when this returns.
 
@@ -81,8 +76,7 @@ def save(
     state: a pytree of arrays.
     facts: whose state it is, as JSON; `restore` requires the same.
     origin: what computed it (versions, hardware), as JSON; it is recorded and not compared.
-    period: steps between two checkpoints; every `STAYS`th stays, so that damage to all new ones costs little, and rows that
-      are lost in the middle of a run can be computed again. None: none stays.
+    period: steps between checkpoints, of which every `STAYS`th stays: rows lost in the middle can be computed again from it.
 
   Raises:
     SaveFailed: it could not be written, for example because the disk is full.
