@@ -180,7 +180,7 @@ def test_a_version_that_divides_a_run_otherwise_is_refused(config, directory, mo
   """Its chunks would not begin where the checkpoint stands, and nothing more would ever be trained."""
   rewind(directory, 50)
   before = everything(directory)
-  monkeypatch.setattr(plan, "of", lambda config: plan.chunks(END, 20, 20, 20))
+  monkeypatch.setattr(plan, "of", lambda config, start=0: plan.chunks(END, 20, 20, 20))
   with pytest.raises(BadInput, match=r"was saved at step 50, where no chunk of this version ends"):
     sweep(config, directory)
   assert everything(directory) == before
