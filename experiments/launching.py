@@ -112,7 +112,7 @@ def _plan(launch: Launch) -> None:
   )
   if done.returncode:
     sys.exit(done.returncode)
-  where = f"{plural(launch.workers, 'worker')} train one at a time each" if share else "each is one job"
+  where = f"{launch.workers} at most are trained at a time" if share else "each is one job"
   raise Planned(f"each program is one task, by its name; {where}")
 
 
