@@ -59,6 +59,13 @@ def wanted(known: argparse.Namespace) -> bool:
   return asked
 
 
+def possible(known: argparse.Namespace, fields: Sequence[str]) -> None:
+  """Raises `BadInput` where the launcher that the options name cannot be used here; nothing is written."""
+  flags = engines.split(fields)[1]
+  if wanted(known) or flags:
+    engines.chosen(known.launcher, flags, known.workers, lambda line: None)
+
+
 def launched(known: argparse.Namespace, fields: Sequence[str], study: Path) -> bool:
   """Have a study trained by the launcher that the options name; whether it is trained now.
 

@@ -106,13 +106,15 @@ def measure_once(study: Path, file: str, measure: Callable[[], Mapping[str, Any]
       runs.write_arrays(study / file, **measure())
 
 
-def forked(known: argparse.Namespace, fields: list[str], single: bool) -> Path:
-  """The directory of a fork, made where it is new."""
+def forked(known: argparse.Namespace, rest: list[str], log: list[str], single: bool) -> Path:
+  """The directory of a fork, made where it is new, once all options are known to be usable."""
   if known.out is None:
     raise BadInput("--fork expected --out DIR, the study whose runs are to go on, got none")
-  from gan_jax.runner import forking
+  from gan_jax.runner import forking, sinks
 
-  forking.begin(known.config, fields, known.out, known.fork, single, dry=known.dry_run)
+  launching.possible(known, rest)
+  sinks.check(log)
+  forking.begin(known.config, engines.split(rest)[0], known.out, known.fork, single, dry=known.dry_run)
   return known.fork
 
 
@@ -131,10 +133,12 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   from gan_jax.runner import ending, standing, study
 
-  asked = known.out if known.fork is None else forked(known, engines.split(rest)[0], single)
-  if launching.wanted(known):
-    if single:
-      raise BadInput("train trains one run, which is one program: --workers and --launcher are options of sweep")
+  launches = launching.wanted(known)
+  if launches and single:
+    raise BadInput("train trains one run, which is one program: --workers and --launcher are options of sweep")
+  log = [name.strip() for name in known.log.split(",") if name.strip()]
+  asked = known.out if known.fork is None else forked(known, rest, log, single)
+  if launches:
     out = asked or Path("runs") / Path(known.config).stem
     if launching.launched(known, rest, out):
       standing.confirm(out)
@@ -142,7 +146,6 @@ def main(arguments: list[str], single: bool = False) -> None:
   if known.only is not None:
     shares.take(os.environ)
 
-  log = [name.strip() for name in known.log.split(",") if name.strip()]
   directory = study.run(
     known.config, rest, asked, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
   )

@@ -25,6 +25,7 @@ class Local:
     self._stopped: dict[str, float] = {}  # since when
     self._free = [dict(share) for share in shares]
     self._running: dict[str, tuple[subprocess.Popen[bytes], dict[str, str]]] = {}
+    self._asked: set[int] = set()  # processes that a signal asked to stop
 
   def room(self) -> int:
     return len(self._free)
@@ -65,8 +66,11 @@ class Local:
     return set(self._running)
 
   def stop(self, number: int) -> None:
+    """Each process is asked once: at a second signal a worker leaves without saving."""
     for process, _ in self._running.values():
-      process.send_signal(number)
+      if process.pid not in self._asked:
+        self._asked.add(process.pid)
+        process.send_signal(number)
 
 
 def _is_stopped(number: int) -> bool:

@@ -107,7 +107,10 @@ def _read(path: Path) -> Parent:
   common = set.intersection(*(set(steps) for steps in found.values()))
   if not common:
     there = "; ".join(f"{name}: {', '.join(map(str, sorted(steps))) or 'none'}" for name, steps in found.items())
-    raise BadInput(f"{path} expected checkpoints of all its groups at one step, to fork it there, got {there}")
+    raise BadInput(
+      f"{path} expected checkpoints of all its groups at one step, to fork it there, got {there}; its own sweep trains "
+      "it to its end, where all have one"
+    )
   step = max(common)
   return Parent(path, manifest, manifest["sha256"], step, {name: steps[step] for name, steps in found.items()})
 
@@ -173,9 +176,11 @@ def _check_step(config: Config, parent: Parent) -> None:
   if config["steps"] <= parent.step:
     raise BadInput(f"{parent.path} is forked at step {parent.step:,}: expected more steps, got {config['steps']:,}")
   if parent.step not in {chunk.last for chunk in plan.of(config)}:
+    fits = parent.step % config["probe_every"] == 0
+    way = f"--config.checkpoint_every={parent.step}" if fits else f"a probe_every that divides {parent.step:,}"
     raise BadInput(
       f"{parent.path} is forked at step {parent.step:,}, where no chunk of these runs ends: expected probe_every, "
-      "evaluate_every and checkpoint_every with which one does, such as those of the parent"
+      f"evaluate_every and checkpoint_every with which one does, such as {way}"
     )
 
 

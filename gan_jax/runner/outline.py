@@ -9,8 +9,9 @@ import jax
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, plural
-from gan_jax.runner import memory, mesh, processes
+from gan_jax.runner import checkpoint, memory, mesh, processes
 from gan_jax.runner.grouping import Group
+from gan_jax.runs import plan
 from gan_jax.settings.records import Spec, thawed
 
 MOST = 20  # programs that are listed
@@ -49,12 +50,12 @@ def lines(study: Path, groups: Sequence[Group], states: Mapping[str, int], disk:
   apart = differences([group.spec for group in groups])
   table = [HEADING[: None if len(groups) > 1 else -1]]
   for group, own in list(zip(groups, apart, strict=True))[:MOST]:
-    at, steps = done.get(group.name, 0), group.spec.steps
+    at, steps = _goes_on(study, group, done.get(group.name, 0)), group.spec.steps
     table.append([
       group.name,
       f"{len(group.configs):,}",
       f"{len(group.spec.losses):,}",
-      f"{at:,} of {steps:,} done" if at else f"{steps:,}",
+      f"{at:,} of {steps:,} done" if at or group.begun else f"{steps:,}",
       share(mesh.build(group.spec, len(group.configs))),
       written(states[group.name]),
       f"{group.spec.model} on {group.spec.dataset}",
@@ -126,3 +127,12 @@ def _done(study: Path) -> dict[str, int]:
   with contextlib.suppress(BadInput):
     return {name: int(group.get("step", 0)) for name, group in runs.read_status(study)["groups"].items()}
   return {}
+
+
+def _goes_on(study: Path, group: Group, step: int) -> int:
+  """The step from which a group goes on. Of one that was made longer, its former end may be no end of a chunk now."""
+  ends = {chunk.last for chunk in plan.of(group.configs[0])}
+  if not group.begun or step in ends:
+    return step
+  there = checkpoint.steps(study / "checkpoints" / group.name)
+  return max((one for one in there if one in ends and one <= step), default=group.start)

@@ -291,6 +291,20 @@ def test_a_process_that_is_stopped_is_killed_and_one_that_only_sleeps_is_not(tmp
     sleeping.kill()
 
 
+def test_a_worker_is_asked_to_stop_once_however_often_the_launcher_is(tmp_path):
+  code = "import signal, time; signal.signal(15, lambda *_: print('asked', flush=True)); print('ready', flush=True)"
+  engine, log = local.Local([{}]), tmp_path / "log"
+  engine.start([tasks.Task("group-0", (sys.executable, "-c", f"{code}\nfor _ in range(20): time.sleep(0.1)"), log)])
+  while "ready" not in log.read_text():
+    time.sleep(0.05)
+  for _ in range(2):  # at a second signal it would leave without saving
+    engine.stop(signal.SIGTERM)
+    time.sleep(0.5)
+  while not (ended := engine.poll()):
+    time.sleep(0.05)
+  assert (ended, log.read_text()) == ([Ended("group-0", 0)], "ready\nasked\n")
+
+
 def test_gpus_are_those_that_the_environment_leaves():
   assert shares.gpus({"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "0"}) == []
   assert shares.gpus({"CUDA_VISIBLE_DEVICES": "1, GPU-7"}) == ["1", "GPU-7"]

@@ -11,6 +11,7 @@ from gan_jax import report, runs
 from gan_jax.core.errors import BadInput, Failure, Planned
 from gan_jax.report import records
 from gan_jax.runner import forking, population, preflight, resume, study
+from gan_jax.runs import plan
 from tests.support.pages import undrawn
 
 CONFIG = """
@@ -259,6 +260,25 @@ def test_a_dry_run_says_what_would_be_forked_and_writes_nothing(parent, capsys):
   assert f"{parent.parent / 'x'} forks {parent} at step 60: dataset line -> ring, steps 100 -> 200" in out
   assert "4 runs in 1 compiled program" in out
   assert not (parent.parent / "x").exists()
+
+
+@pytest.mark.parametrize("wrong", ["--launcher=slurm --workers=2", "--slurm.partition=x", "--log=nonsense"])
+def test_options_that_cannot_be_used_are_refused_before_a_fork_is_written(parent, wrong):
+  new = parent.parent / "x"
+  with pytest.raises(BadInput, match=r"--workers is for this machine|expected --launcher=slurm|nonsense"):
+    sweep.main([str(parent.parent / "tiny.py"), "--out", str(parent), "--fork", str(new), *wrong.split()])
+  assert not new.exists()
+
+
+@pytest.mark.parametrize(
+  ("probes", "way"), [(20, "--config.checkpoint_every=60"), (50, "a probe_every that divides 60")]
+)
+def test_a_step_where_no_chunk_ends_is_refused_with_a_way_out(parent, probes, way):
+  fields = [f"--config.probe_every={probes}", "--config.evaluate_every=100", "--config.checkpoint_every=200"]
+  with pytest.raises(BadInput, match=f"no chunk of these runs ends: .*, such as {way}"):
+    fork(parent, *fields, "--config.steps=400")
+  if probes == 20:
+    assert 60 in {chunk.last for chunk in plan.chunks(400, probes, 100, 60)}
 
 
 def test_a_fork_gets_longer_and_no_new_runs(parent, whole):

@@ -157,6 +157,19 @@ def test_a_dry_run_says_it_and_writes_nothing(directory):
   assert {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()} == before
 
 
+def test_a_plan_counts_only_the_steps_that_are_not_trained_again(tmp_path):
+  said = []
+  train(tmp_path / "study", "--config.steps=50")
+  with pytest.raises(Planned):  # step 50 ends no chunk of 100 steps, and step 40 does
+    train(tmp_path / "study", "--config.steps=100", dry=True, said=said)
+  assert any(line.split()[:6] == ["group-0", "2", "1", "40", "of", "100"] for line in said)
+  shutil.rmtree(tmp_path / "study" / "checkpoints" / "group-0" / "40")
+  shutil.rmtree(tmp_path / "study" / "checkpoints" / "group-0" / "20")
+  with pytest.raises(Planned):
+    train(tmp_path / "study", "--config.steps=100", dry=True, said=said)
+  assert any(line.split()[:6] == ["group-0", "2", "1", "0", "of", "100"] for line in said)
+
+
 def test_a_group_keeps_its_program_when_a_loss_is_added(directory):
   """The losses of a program are branches of it: one more in the same program would be another program."""
   there = [run.config for run in read(directory).runs]

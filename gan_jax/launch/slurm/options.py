@@ -147,7 +147,9 @@ def check(options: Options) -> str:
   try:
     import submitit  # noqa: F401
   except ImportError as error:
-    raise BadInput(f"--launcher=slurm expected the package submitit: pip install submitit ({error})") from error
+    raise BadInput(
+      f'--launcher=slurm expected the package submitit: pip install "gan_jax[slurm]", which launch.sh does ({error})'
+    ) from error
   asked = call("sbatch", "--test-only", *(flag(*item) for item in options.sbatch.items()), "--wrap=true")
   if not asked.returncode:
     return ""
