@@ -186,7 +186,7 @@ def run(main: Callable[[list[str]], object]) -> None:
   except Exception as error:
     if type(error).__name__ != "JaxRuntimeError":  # a bug of ours: show the stack trace
       ending.fail(1, traceback.format_exc().rstrip())
-      sys.exit(1)
+      leave(1)
     ending.fail(1, f"error: jax failed: {(str(error).splitlines() or ['without a word'])[0][:300]}")
     leave(1)
   except KeyboardInterrupt:

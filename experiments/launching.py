@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_jax.core.errors import BadInput, Failure, Stopped, plural
-from gan_jax.launch import alone, drive, local, shares
+from gan_jax.launch import alone, drive
 from gan_jax.launch.drive import Place
 from gan_jax.launch.tasks import REFUSED, Engine
 
-from . import command
+from . import command, engines
 
-LAUNCHERS = ("local",)
 FOLLOWED = 2.0  # seconds between two looks at the status
 
 
@@ -30,6 +29,8 @@ class Launch(NamedTuple):
   study: Path
   workers: int
   launcher: str
+  flags: list[str]  # `--slurm.name=value`
+  detach: bool
 
   def command(self, group: str) -> tuple[str, ...]:
     """The command line that trains one group."""
@@ -39,8 +40,9 @@ class Launch(NamedTuple):
 
 def options(parser: argparse.ArgumentParser) -> None:
   """Adds `--launcher` and `--workers` to the parser of a command that trains."""
-  parser.add_argument("--launcher", choices=LAUNCHERS, default="local", help="where groups are trained")
+  parser.add_argument("--launcher", choices=engines.LAUNCHERS, default="local", help="where groups are trained")
   parser.add_argument("--workers", type=int, default=1, help="processes that train a group each (default: 1, this one)")
+  parser.add_argument("--detach", action="store_true", help="submit the groups to Slurm, and end")
 
 
 def wanted(known: argparse.Namespace) -> bool:
@@ -52,6 +54,8 @@ def wanted(known: argparse.Namespace) -> bool:
     raise BadInput("--only expected no launcher, which calls it itself, got --workers or --launcher as well")
   if asked and known.log:
     raise BadInput("--log expected one process that trains all groups, got --workers or --launcher as well")
+  if known.detach and known.launcher != "slurm":
+    raise BadInput(f"--detach expected --launcher=slurm, got --launcher={known.launcher}")
   return asked
 
 
@@ -67,29 +71,31 @@ def conduct(launch: Launch, dry: bool) -> Path:
   from gan_jax.runner import standing
 
   standing.begun(launch.study)
-  own = shares.shares(launch.workers, shares.cores(), shares.gpus(os.environ), shares.FRACTION not in os.environ)
+  make = engines.chosen(launch.launcher, launch.flags, launch.workers, print)
   if dry:
-    _planned(launch, own[0])
+    _planned(launch)
     return launch.study
   new = not launch.study.exists()
   standing.prepare(launch.study)
   try:
     with alone.alone(launch.study):
-      _counted(launch, local.Local(own))
+      _counted(launch, make)
   except BadInput:
     _undone(launch.study, new)
     raise
   return launch.study
 
 
-def _planned(launch: Launch, share: dict[str, str]) -> None:
+def _planned(launch: Launch) -> None:
   """Print the plan of a study, made by a process like the workers, and what is one task."""
+  share = {} if launch.launcher == "slurm" else engines.share(launch.workers)[0]
   done = subprocess.run(
     [*launch.command("begin"), "--dry-run"], env={**os.environ, **share}, stdin=subprocess.DEVNULL, check=False
   )
   if done.returncode:
     sys.exit(done.returncode)
-  print(f"each program is one task, by its name; {plural(launch.workers, 'worker')} train one at a time each")
+  where = f"{plural(launch.workers, 'worker')} train one at a time each" if share else "each is one job"
+  print(f"each program is one task, by its name; {where}")
 
 
 def _undone(study: Path, new: bool) -> None:
@@ -104,14 +110,14 @@ def _undone(study: Path, new: bool) -> None:
       study.rmdir()
 
 
-def _counted(launch: Launch, engine: Engine) -> None:
+def _counted(launch: Launch, make: engines.Made) -> None:
   """`_conduct`, whose end is noted: after an end of its own, the next launch tries everything anew."""
   drive.launched(launch.study)
   code = 1
   try:
-    _conduct(launch, engine)
+    _conduct(launch, make)
     code = 0
-  except Stopped:
+  except Stopped:  # or Ctrl-C
     code = 75
     raise
   except BadInput:
@@ -121,14 +127,15 @@ def _counted(launch: Launch, engine: Engine) -> None:
     drive.over(launch.study, code)
 
 
-def _conduct(launch: Launch, engine: Engine) -> None:
+def _conduct(launch: Launch, make: engines.Made) -> None:
   from gan_jax import runs
   from gan_jax.runner import standing, worker
   from gan_jax.runner.progress import Progress
 
   stop = command.stop()
-  stop.unsaved, stop.leave = True, _leaving(engine)
   with Progress() as progress:
+    engine = make(launch.study, progress.say)
+    stop.unsaved, stop.leave = True, _leaving(engine)
     place = Place(launch.study, engine, launch.command, progress.say, stop)
     with progress.phase("beginning the study", brief=True):
       relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
@@ -137,6 +144,9 @@ def _conduct(launch: Launch, engine: Engine) -> None:
     manifest = runs.read_manifest(launch.study)
     left = [entry["name"] for entry in manifest["groups"] if not standing.whole(launch.study, entry)]
     _idle(launch, len(left), progress.say)
+    if launch.detach and left:
+      drive.submit(place, left)
+      return
     with progress.phase("training", brief=True):
       failed = drive.drive(place._replace(follow=_follow(launch.study, manifest, progress)), left)
     if failed:

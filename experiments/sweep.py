@@ -20,7 +20,7 @@ from gan_jax.core import installation, paths
 from gan_jax.core.errors import BadInput
 from gan_jax.launch import shares
 
-from . import command, launching
+from . import command, engines, launching
 
 CONFIGS = installation.folder("configs")
 
@@ -107,9 +107,10 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   if launching.wanted(known):
     out = known.out or Path("runs") / Path(known.config).stem
-    launch = launching.Launch(known.config, rest, out, known.workers, known.launcher)
+    fields, flags = engines.split(rest)
+    launch = launching.Launch(known.config, fields, out, known.workers, known.launcher, flags, known.detach)
     directory = launching.conduct(launch, known.dry_run)
-    if not known.dry_run:
+    if not (known.dry_run or known.detach):
       standing.confirm(directory)
     return
   if known.only is not None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from gan_jax.core.errors import Failure, Stopped, one_line, plural
+from gan_jax.core.errors import Failure, one_line, plural
 from gan_jax.launch import tasks
 from gan_jax.launch.tasks import DONE, PREEMPTED, Ended, Engine, Task
 from gan_jax.runs import tries as book
@@ -26,9 +26,13 @@ LAST_WORDS = 4096  # bytes of a log in which a task's last words are looked for
 
 
 class Stop(Protocol):
-  """A request to stop: the signal, or None."""
+  """A request to stop; see gan_jax/runner/signals.py."""
 
-  asked: int | None
+  asked: int | None  # the signal
+  outcome: str  # what is kept, for the message
+
+  def check(self) -> None:
+    """Raises `Stopped` where a signal asked to stop."""
 
 
 class Place(NamedTuple):
@@ -66,6 +70,7 @@ def what_happened(last: Try) -> str:
     tasks.HUNG: "made no progress any more",
     tasks.REFUSED: "was refused",
     tasks.PREEMPTED: "was asked to stop, and has saved",
+    tasks.CANCELLED: "was cancelled",
   }.get(last.cause, f"failed with exit code {last.code}")
 
 
@@ -95,6 +100,18 @@ def drive(place: Place, groups: Sequence[str]) -> list[Failed]:
   return found.failed
 
 
+def submit(place: Place, groups: Sequence[str]) -> None:
+  """Hand the tasks of these groups to the engine, which goes on alone: how they end, the next launch sees.
+
+  Raises:
+    Failure: the engine did not take them.
+  """
+  found = _Driver(place, groups)
+  while set(found.left) - place.engine.running():
+    found.start()
+  place.engine.stop(signal.SIGHUP)
+
+
 class _Driver:
   """Which tasks are left, and when each may run. Writes `tries.json`."""
 
@@ -118,10 +135,8 @@ class _Driver:
     running = place.engine.running()
     if self._stopping:
       if not running:
-        raise Stopped(
-          f"stopped by {signal.Signals(place.stop.asked or signal.SIGTERM).name}: "
-          "what was trained is saved, and the same command goes on from there"
-        )
+        place.stop.outcome = "what was trained is saved, and the same command goes on from there"
+        place.stop.check()
       return
     ready = [group for group, at in self.left.items() if at <= now and group not in running][: place.engine.room()]
     for group in ready:
@@ -135,10 +150,11 @@ class _Driver:
     """Pass the signal on, once."""
     if not self._stopping:
       self._stopping = True
-      running = self._place.engine.running()
-      name = signal.Signals(self._place.stop.asked or signal.SIGTERM).name
-      self._place.say(f"{name}: waiting for {plural(len(running), 'worker')} to save and stop")
-      self._place.engine.stop(self._place.stop.asked or signal.SIGTERM)
+      number = self._place.stop.asked or signal.SIGTERM
+      self._place.engine.stop(number)
+      if running := self._place.engine.running():
+        name = signal.Signals(number).name
+        self._place.say(f"{name}: waiting for {plural(len(running), 'worker')} to save and stop")
 
   def end(self, ended: Ended) -> None:
     """Note how a task ended, and decide whether it is tried again."""
@@ -180,7 +196,7 @@ class _Driver:
     return [one for one in self._tries.of(group) if one.cause]
 
   def _log(self, group: str) -> Path:
-    return self._place.study / book.FOLDER / f"{group}.log"
+    return book.log(self._place.study, group)
 
 
 def _head(log: Path, title: str, command: Sequence[str]) -> None:

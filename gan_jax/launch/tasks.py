@@ -14,6 +14,7 @@ Why a task ended, and how often it is tried again:
 | hung          | exit code 70: its watchdog saw no progress                 | 3 times, after 2, 16 and 128 seconds     |
 | failed        | any other exit code: an exception, a full disk             | once, at once                            |
 | refused       | exit code 2: input that cannot be used                     | no                                       |
+| cancelled     | the engine says so: `scancel`                              | no                                       |
 
 A group that has saved a new checkpoint since it was last killed, out of memory or hung has its 3 tries again: so a study
 of many days survives any number of reboots. A run that diverged is no failure: its group goes on and ends with code 0.
@@ -27,7 +28,7 @@ from typing import NamedTuple, Protocol
 
 from gan_jax.runs.tries import Try
 
-DONE, PREEMPTED, KILLED, MEMORY, HUNG, FAILED, REFUSED = (
+DONE, PREEMPTED, KILLED, MEMORY, HUNG, FAILED, REFUSED, CANCELLED = (
   "done",
   "preempted",
   "killed",
@@ -35,6 +36,7 @@ DONE, PREEMPTED, KILLED, MEMORY, HUNG, FAILED, REFUSED = (
   "hung",
   "failed",
   "refused",
+  "cancelled",
 )
 CODES = {0: DONE, 75: PREEMPTED, 130: PREEMPTED, 70: HUNG, 2: REFUSED}
 KILLING = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
@@ -83,7 +85,10 @@ class Engine(Protocol):
     """The groups that it runs or has in its queue, also those that a launcher before this one started."""
 
   def stop(self, number: int) -> None:
-    """Pass a signal on to all tasks; those that have not begun are given up. What ends then is told by `poll`."""
+    """Pass a signal on to all tasks; those that have not begun are given up. What ends then is told by `poll`.
+
+    Or leave all of them to a cluster, where the next launcher finds them: then none is `running` here.
+    """
 
 
 def cause(ended: Ended, words: str) -> str:

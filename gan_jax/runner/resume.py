@@ -159,6 +159,7 @@ class Writer:
     origin = {**self.origin.platform, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
     self.write_best(kept)
     period = plan.saving_period(self.group.configs[0])
+    self.still_there()  # again: Orbax removes what an unfinished save has left, which may be another writer's
     checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin, period)
 
   @processes.by_the_first

@@ -88,6 +88,7 @@ OWN = (
   "checkpoints",
   "best",
   "gallery",
+  STACKS,
   SET_ASIDE,
   "report.html",
   "error.txt",

@@ -9,8 +9,8 @@ it: host, pid, when it started (UTC), and its attempt, which is higher than all 
 Where the kernel's lock is lost (the lock's file was deleted while its holder was stopped, or the file system of another
 machine does not keep it), two processes could write. So a writer looks before each write whether the file is still the
 one that it locked and still names it (`still_there`). If not, it writes nothing more: who came last writes alone. What
-it began to write before it was stopped, one file at most, it may still rename into place. This does no harm, because it
-is whole, and rows and checkpoints of one step are the same bits whoever computes them.
+it began to write before it was stopped, one file or checkpoint, it may still rename into place. It is whole, and rows and
+checkpoints of one step are the same bits whoever computes them.
 
 A process knows the locks that it holds as the kernel does, so nobody has to be handed them. No jax import.
 """

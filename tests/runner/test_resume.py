@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 
 import jax
@@ -678,4 +679,5 @@ def test_a_failure_says_only_what_is_true(directory, monkeypatch, capsys):
   with pytest.raises(SystemExit):
     command.run(failed)
   assert "the disk is full" in (said := capsys.readouterr().err)
+  assert re.search(rf"[0-9,]+ bytes are free in {re.escape(str(directory))}; step 60", said)
   assert said.endswith("step 60 of group-0 is saved: once that is mended, the same command goes on from there\n")
