@@ -183,7 +183,8 @@ def _row(
   best_step = 0
   learners = _learners(variant, quality)
   finals = {
-    name: statistics.estimate([final(run, name) for run in variant.counted], within=possible(name)) for name, _ in columns
+    name: statistics.estimate([final(run, name) for run in variant.counted], within=possible(name))
+    for name, _ in columns
   }
   if quality is not None:
     for name in (quality.metric, f"raw/{quality.metric}"):

@@ -91,13 +91,14 @@ def new_folder(path: Path, what: str, own: str) -> Path:
   """As `new_file`, for a folder: a new one, or one with nothing in it but entries whose names match the pattern `own`."""
   if path.exists() and not path.is_dir():
     raise BadInput(f"{what} expected a folder, got the file {path}")
+  place = _not_of_a_study(path)
   there = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
   strange = [name for name in there if not re.fullmatch(rf"{own}|\..*\.tmp", name)]
   if strange:
     raise BadInput(
       f"{what} expected a new folder, or one with its own files only, got {path}, in which there is {strange[0]}"
     )
-  return _not_of_a_study(path)
+  return place
 
 
 def _not_of_a_study(path: Path) -> Path:

@@ -178,7 +178,9 @@ def _failed(row: Row) -> str:
   runs, others = len(row.variant.runs), len(row.variant.counted) - row.failed
   if others:
     return f"{row.failed} of {runs} of {row.variant.label} (left out of its mean)"
-  return f"all {runs} of {row.variant.label}" if row.failed == runs > 1 else f"{row.failed} of {runs} of {row.variant.label}"
+  return (
+    f"all {runs} of {row.variant.label}" if row.failed == runs > 1 else f"{row.failed} of {runs} of {row.variant.label}"
+  )
 
 
 def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:

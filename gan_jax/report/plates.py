@@ -145,6 +145,12 @@ def _by_hand(parts: Any, number: int, take: Callable[[Figure, str], str]) -> Ite
       figure = _points(picture.svg, picture.style) if picture.svg else _image(picture.uri)
       text = ": ".join(filter(None, ("samples", picture.title, picture.note)))
       yield take(figure, f"panel {number}: samples {place} {picture.title}"), text
+    if closer := parts["closer"]:
+      run = f"{closer.label}, {closer.note}"
+      yield take(_image(closer.between.uri), f"panel {number}: from one sample to another"), f"rows of samples of {run}"
+      apart = ", ".join(f"{x:.3f}" for x in closer.apart)
+      text = f"samples of {run}, and below each its nearest training image; distances {apart}. {closer.told}"
+      yield take(_image(closer.pairs.uri), f"panel {number}: nearest training images"), text
 
 
 def _legend(comparison: Comparison, styles: Mapping[int, canvas.Style]) -> Figure:

@@ -156,7 +156,8 @@ def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
   notes = [f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality"]
   if len(told) > 1:
     notes += [
-      f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %{over}); no star: not told apart from it",
+      f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %{over}); no star: not told apart "
+      "from it",
       f"to the baseline {found.baseline}: likewise; *: surely different{holm}; better: chance that it is, where both are "
       f"tuned with the same {found.k} draws",
     ]
