@@ -330,6 +330,7 @@ def test_code_of_ones_own_is_looked_for_where_folder_says(trained, tmp_path, mon
   manifest = runs.read_manifest(trained)
   for member in manifest["groups"][0]["members"]:
     member["config"]["model"] = "mine.py:small"
+    member["id"] = settings.identity(member["config"])
   runs.write_manifest(tmp_path / "study", manifest)
   monkeypatch.chdir(tmp_path)
   with pytest.raises(
