@@ -1,6 +1,7 @@
 """Sixteen losses, each tuned with the same budget: sixteen draws of both rates, beta1 and the weight of R1, on the digits.
 
     ./launch.sh tournament                  # or: ./launch.sh sweep configs/tournament.py
+    ./launch.sh tournament --halving        # 45 % of the steps: configs/tournaments/halved.py
     ./launch.sh tournament --full           # every loss, 64 draws: configs/tournaments/every_loss.py
 
 Every loss gets the same draws, and each draw two seeds of its own, which all losses share. So a draw can be chosen by

@@ -3,8 +3,9 @@
     0    done: everything is written, or the plan of a dry run is printed
     1    the machine failed: a full disk, too little memory, a directory that was removed
     2    input that cannot be used
+    70   stood still, without progress for too long; gan_jax/runner/watchdog.py
     75   stopped by SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 after saving: the same command continues
-    130  stopped by Ctrl-C
+    130  stopped by Ctrl-C: the first saves as those signals do, a second one leaves at once
     141  the output was not read to its end (`losses | head -1`), as for any program in a pipe
 
 A closed pipe ends only commands that do nothing but print. All others drop their output and continue.
@@ -27,7 +28,7 @@ def stop():
   """This process's request to stop, which signals set."""
   from gan_jax.runner.signals import Stop
 
-  return Stop(leave_with)
+  return Stop(leave_with, tell)
 
 
 def leave(code: int) -> None:
@@ -45,12 +46,14 @@ def leave_with(code: int, sentence: str) -> None:
   """Exit at once, from any thread. It takes no lock, because the main thread may hold it."""
   from gan_jax.runner import ending
 
-  def speak() -> None:
-    with contextlib.suppress(OSError):
-      os.write(2, f"{os.linesep if os.isatty(2) else ''}{sentence}\n".encode())
-
-  ending.fail(code, sentence, speak)
+  ending.fail(code, sentence, lambda: tell(sentence))
   os._exit(code)
+
+
+def tell(sentence: str) -> None:
+  """Print on stderr at once, from any thread and without a lock."""
+  with contextlib.suppress(OSError):
+    os.write(2, f"{os.linesep if os.isatty(2) else ''}{sentence}\n".encode())
 
 
 class Output:
@@ -146,7 +149,7 @@ def run(main: Callable[[list[str]], object]) -> None:
 
   Of several processes the first prints how the command ended, and all exit with its code; see gan_jax/runner/ending.py.
   """
-  from gan_jax.core.errors import BadInput, Failure, Planned, Stopped
+  from gan_jax.core.errors import BadInput, Failure, Interrupted, Planned, Stopped
   from gan_jax.runner import ending, signals
 
   prepare_streams()
@@ -162,8 +165,9 @@ def run(main: Callable[[list[str]], object]) -> None:
     ending.fail(2, f"error: {error}")
     sys.exit(2)
   except Stopped as error:
-    ending.end(signals.TRY_AGAIN, str(error))
-    leave(signals.TRY_AGAIN)
+    code = signals.INTERRUPTED if isinstance(error, Interrupted) else signals.TRY_AGAIN
+    ending.end(code, str(error))
+    leave(code)
   except Failure as error:
     ending.fail(1, f"error: {error}")
     leave(1)
@@ -182,7 +186,7 @@ def run(main: Callable[[list[str]], object]) -> None:
   except Exception as error:
     if type(error).__name__ != "JaxRuntimeError":  # a bug of ours: show the stack trace
       ending.fail(1, traceback.format_exc().rstrip())
-      sys.exit(1)
+      leave(1)
     ending.fail(1, f"error: jax failed: {(str(error).splitlines() or ['without a word'])[0][:300]}")
     leave(1)
   except KeyboardInterrupt:

@@ -5,6 +5,7 @@ config that names the dataset and no folder. What is there is verified and left.
 where it ended. With `--out` they go below another folder, in one of the data set's name, for `dataset_options`.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,8 @@ def fetch(name: str, root: Path | None) -> str:
   from gan_jax.runner.progress import Progress
 
   home = homes.HOMES[name]
+  if root is None and not os.environ.get("GAN_JAX_DATA"):  # a place that the user named may be for others too
+    paths.private(paths.data_directory())
   folder = (root or paths.data_directory()) / name
   with Progress() as told:
     new = 0

@@ -15,7 +15,7 @@ moving average of the weights, as it is evaluated, where it measured best.
     --truncation 0.7      latents from a truncated normal
     --key 0               other latents with another whole number
     --format=jax          as the ending .jaxexport
-    --folder .            where user code is that the config names
+    --folder .            where user code is that the config names; that code is run
 
 The same command draws the same samples on the same machine. An existing file is replaced if this command wrote it. On a
 machine whose GPU is in use, `JAX_PLATFORMS=cpu ./launch.sh sample ...` draws them on the CPU.
@@ -77,7 +77,7 @@ def arguments_of(arguments: list[str]) -> tuple[argparse.Namespace, dict[str, st
   parser.add_argument("--truncation", type=float, help="latents from a normal truncated to [-t, t]")
   parser.add_argument("--key", type=number, default=0, help="other latents with another whole number (default: 0)")
   parser.add_argument("--format", choices=["jax"], help="the generator itself, as the ending .jaxexport")
-  parser.add_argument("--folder", type=place, default=Path("."), help="where user code is that the config names")
+  parser.add_argument("--folder", type=place, help="where user code is that the config names; that code is run")
   parser.add_argument(
     "--out", type=place, required=True, help="PATH.png, .npz, .csv (points) or .jaxexport; else a folder"
   )

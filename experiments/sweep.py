@@ -11,14 +11,16 @@ and writes nothing. So do the commands of the studies.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_jax.core import installation, paths
 from gan_jax.core.errors import BadInput
+from gan_jax.launch import shares
 
-from . import command
+from . import command, engines, launching
 
 CONFIGS = installation.folder("configs")
 
@@ -97,14 +99,30 @@ def main(arguments: list[str], single: bool = False) -> None:
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   parser.add_argument("--log", default="", help="sinks, joined by commas: tensorboard, wandb")
   dry(parser)
+  parser.add_argument("--only", help="a group of a study that is begun: train that alone, without a report")
+  launching.options(parser)
   known, rest = parser.parse_known_args(arguments)
 
   from gan_jax.runner import ending, standing, study
 
+  if launching.wanted(known):
+    out = known.out or Path("runs") / Path(known.config).stem
+    fields, flags = engines.split(rest)
+    launch = launching.Launch(known.config, fields, out, known.workers, known.launcher, flags, known.detach)
+    directory = launching.conduct(launch, known.dry_run)
+    if not (known.dry_run or known.detach):
+      standing.confirm(directory)
+    return
+  if known.only is not None:
+    shares.take(os.environ)
+
   log = [name.strip() for name in known.log.split(",") if name.strip()]
-  directory = study.run(known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log)
+  directory = study.run(
+    known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
+  )
   ending.wait()
-  standing.confirm(directory)
+  if known.only is None:
+    standing.confirm(directory)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ class Addition(NamedTuple):
 
 
 def example_of_the_readme() -> str:
-  blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+  page = ROOT / "gan_jax" / "losses" / "README.md"
+  blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
   (example,) = [block for block in blocks if "@register" in block]
   return f"\n\n{example}"
 

@@ -27,11 +27,14 @@ FLOORS = [  # a room may import from the floors below its own, and from itself; 
   {"game", "report"},
   {"inspections"},
   {"runner", "commands"},
+  {"launch"},
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
 WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export", "report.live")
 WITHOUT_JAX += ("commands", "runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
+WITHOUT_JAX += ("launch.drive", "launch.local", "launch.shares", "launch.alone", "runner.worker", "runs.tries")
+WITHOUT_JAX += ("runner.watchdog",)
 WITHOUT_JAX += ("runner.loading", "runs.choice", "core.homes", "core.download")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -273,6 +276,7 @@ def test_the_main_job_runs_two_steps(path, tmp_path):
   (group,) = runs.read_manifest(directory)["groups"]
   assert runs.read_status(directory)["groups"][group["name"]]["step"] == 2
   assert (directory / "report.html").stat().st_size > 10_000
+  assert (directory / "gallery" / "panel-1.npz").exists()
 
 
 @pytest.mark.parametrize("page", READMES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -288,7 +292,8 @@ def test_a_readme_speaks_of_what_is_there(page):
 
 def test_python_blocks_of_the_readme_run():
   """In a process of their own: one of them registers a loss."""
-  blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+  pages = [ROOT / "README.md", ROOT / "gan_jax" / "losses" / "README.md"]
+  blocks = [block for page in pages for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)]
   assert len(blocks) >= 3
   done = subprocess.run(
     [sys.executable, "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True, check=False

@@ -17,22 +17,27 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 LIMIT = 600.0  # seconds after which a process counts as hung
 POLL = 0.002  # seconds between two looks
+OUTPUT = "output"  # of all processes
 TABLES = ("rows", "quality", "samples", "best")
 
 
 class Program(NamedTuple):
-  """How a study and a report are called, and how a study's comparison table is read."""
+  """How a study, a report and a single save are called, and how a study's files are read here."""
 
   sweep: Sequence[str]  # then CONFIG --out DIR
   report: Sequence[str]  # then DIR
+  save: Sequence[str]  # then UNDISTURBED STUDY STEP: save the undisturbed study's last state again; see saver.py
+  cases: Sequence[str]  # then CASES RESULTS: many calls of `sweep` in one process; see cases.py
   environment: Mapping[str, str]
-  table: Callable[[Path], str]
+  table: Callable[[Path], str]  # the comparison table of a study
+  reader: Callable[[Path], Callable[[Path], str]]  # see states.py
+  poison: Callable[[Path, int, int, str], None]  # (study, step, member, kind); see states.py
 
 
 class Bench(NamedTuple):
@@ -45,7 +50,8 @@ class Bench(NamedTuple):
   started: Path  # one that was killed after its second checkpoint
   seconds: float  # that an undisturbed launch takes
   random: random.Random
-  say: Callable[[str], None]
+  say: Callable[[str], None]  # prints a line
+  done: Callable[[int, int, str], None]  # (trials done, of how many, what became of the last one) prints a line
 
 
 class Row(NamedTuple):
@@ -55,10 +61,26 @@ class Row(NamedTuple):
   tried: int
   survived: int
   detail: str
+  untried: bool = False  # it cannot be tried on this machine, for the reason that `detail` gives
 
   @property
   def holds(self) -> bool:
     return 0 < self.tried == self.survived
+
+
+def not_tried(fault: str, reason: str) -> list[Row]:
+  """The row of a fault that cannot be tried on this machine; it counts neither as held nor as failed."""
+  return [Row(fault, 0, 0, reason, untried=True)]
+
+
+class Code:
+  """Unpickled, it makes a directory."""
+
+  def __init__(self, path: Path):
+    self._path = path
+
+  def __reduce__(self) -> Any:
+    return os.mkdir, (str(self._path),)
 
 
 class Launch(NamedTuple):
@@ -80,9 +102,10 @@ def launch(bench: Bench, study: Path, *arguments: str, config: Path | None = Non
 
 
 def start(bench: Bench, command: Sequence[str], study: Path) -> Launch:
-  """Start a process that works on `study`; what it says is kept beside the study."""
+  """Start a process that works on `study`; what it says is kept in the folder, which is on no disk that is filled."""
   study.parent.mkdir(parents=True, exist_ok=True)
-  output = study.parent / f"launch-{len(list(study.parent.glob('launch-*.out')))}"
+  (folder := bench.folder / OUTPUT).mkdir(exist_ok=True)
+  output = folder / f"{len(list(folder.glob('*.out')))}-{study.relative_to(bench.folder).parts[0]}"
   with output.with_suffix(".out").open("wb") as said, output.with_suffix(".err").open("wb") as error, hung_up():
     process = subprocess.Popen(
       command,
@@ -132,6 +155,46 @@ def until(started: Launch, condition: Callable[[], bool], limit: float = LIMIT) 
   return False
 
 
+def restored(bench: Bench, study: Path, source: Path | None = None) -> None:
+  """Make a copy what it was before a fault. It was made by this command."""
+  if study.exists():
+    shutil.rmtree(study)
+  shutil.copytree(source or bench.started, study)
+
+
+def written(study: Path) -> int:
+  """How many files of rows there are."""
+  return len(list(study.glob("rows/*/*.npz")))
+
+
+def trains(started: Launch, study: Path, before: int) -> bool:
+  """Wait until there are more files of rows than `before`; False if it ended before."""
+  return until(started, lambda: written(study) > before)
+
+
+def locked(started: Launch, study: Path) -> bool:
+  """Wait until a process holds the lock of a study; False if it ended before."""
+  lock, name = study / "lock", f"pid {started.process.pid},"
+  return until(started, lambda: lock.is_file() and name in lock.read_text(errors="replace"))
+
+
+def lasts(started: Launch, seconds: float) -> bool:
+  """Whether a process still runs after so many seconds more."""
+  at = time.monotonic() + seconds
+  return until(started, lambda: time.monotonic() >= at)
+
+
+def speaks(started: Launch) -> bool:
+  """Wait for the first line of output: from then on it answers signals."""
+  return until(started, lambda: started.output.with_suffix(".out").stat().st_size > 0)
+
+
+def kill(started: Launch) -> Ended:
+  """SIGKILL it, unless it is over."""
+  started.process.kill()
+  return finish(started)
+
+
 def steps(study: Path) -> list[int]:
   """The steps of the checkpoints on disk."""
   return sorted(int(path.name) for path in study.glob("checkpoints/*/*") if path.name.isdecimal())
@@ -143,7 +206,7 @@ def copy(bench: Bench, name: str, source: Path | None = None) -> Path:
   return study
 
 
-def done(bench: Bench, study: Path, holds: bool) -> None:
+def clear(bench: Bench, study: Path, holds: bool) -> None:
   """Remove a copy, unless it is wanted as evidence of what went wrong. It was made by this command."""
   if holds:
     shutil.rmtree(bench.folder / study.relative_to(bench.folder).parts[0])
@@ -183,6 +246,9 @@ def wrong(bench: Bench, study: Path, ended: Ended, exact: bool = True) -> str:
     found, expected = evidence(bench, study, exact), evidence(bench, bench.whole, exact)
   except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
     return f"cannot be read: {str(error)[:160]}"
+  left = [path for path in study.rglob("*") if "tmp" in path.name]
+  if left:
+    return f"a temporary file is left: {left[0].relative_to(study)}"
   different = [name for name in dict.fromkeys([*expected, *found]) if found.get(name) != expected.get(name)]
   return f"{len(different)} differ, such as {different[0]}" if different else ""
 

@@ -1,14 +1,23 @@
-"""Files of a study that are damaged while nobody writes it: nothing wrong is loaded, and nothing is deleted."""
+"""Files of a study that are damaged while nobody writes it: nothing wrong is loaded, and nothing is deleted.
+
+Most damages are judged by reading the file here as a resuming process does, which is quick: it must be noticed, or must
+not have changed what is read. A sample of the damaged studies is launched, and must go on to the same arrays.
+"""
 
 import hashlib
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .bench import TABLES, Bench, Ended, Row, contents, copy, done, finish, launch, one_sentence, told, wrong
+from gan_jax.core.errors import BadInput
 
+from .bench import TABLES, Bench, Ended, Row, clear, contents, copy, finish, launch, one_sentence, told, wrong
+
+Change = Callable[[Path, random.Random], None]
 KINDS = ("checkpoints", "rows", "manifest.json", "status.json")
 REPLACED = ("status.json", "status.copy.json", "report.html", "lock")  # intact ones are written again by every launch
+UNREAD = ("report.html", "lock")
+ALONE = 0.99  # of single damages, after which a study must go on by itself
 
 
 def flip(path: Path, source: random.Random) -> None:
@@ -31,9 +40,45 @@ def delete(path: Path, source: random.Random) -> None:
 
 
 def files(study: Path, kind: str = "") -> list[Path]:
-  """All files with contents, or those of one kind, in a fixed order."""
+  """All files with contents that are read, or those of one kind, in a fixed order."""
   found = [path for path in sorted(study.rglob("*")) if path.is_file() and path.stat().st_size]
+  found = [path for path in found if path.name not in UNREAD and path.relative_to(study).parts[0] != "locks"]
   return [path for path in found if path.relative_to(study).parts[0] == kind or not kind]
+
+
+def weighted(study: Path, source: random.Random) -> Path:
+  """A file, likelier the larger it is."""
+  found = files(study)
+  return source.choices(found, [path.stat().st_size for path in found])[0]
+
+
+# Read here
+
+
+def silently(bench: Bench, damages: Sequence[tuple[str, Callable[[Path], Path], Change]]) -> tuple[list[str], int]:
+  """(what was read wrong without being noticed, how many damages were noticed), of (name, which file, change)."""
+  study = copy(bench, f"read-{damages[0][0].replace(' ', '-')}")
+  read, reasons, noticed = bench.program.reader(study), [], 0
+  expected = {path: read(path) for path in files(study)}
+  for i, (name, which, change) in enumerate(damages):
+    path = which(study)
+    before = path.read_bytes()
+    change(path, bench.random)
+    try:
+      if read(path) != expected[path]:
+        reasons.append(f"{name}: {path.relative_to(study)} is read, and wrong")
+    except BadInput:
+      noticed += 1
+    except Exception as error:  # a stack trace at the user
+      reasons.append(f"{name}: {path.relative_to(study)}: {type(error).__name__}: {str(error)[:100]}")
+    path.write_bytes(before)
+    if (i + 1) % 50 == 0:
+      bench.done(i + 1, len(damages), f"read here, {len(reasons)} wrong")
+  clear(bench, study, not reasons)
+  return reasons, noticed
+
+
+# Launched
 
 
 def judged(bench: Bench, study: Path, before: dict[str, str], damaged: Sequence[str]) -> tuple[str, str]:
@@ -54,7 +99,7 @@ def gone(before: dict[str, str], after: dict[str, str], damaged: Sequence[str]) 
   Not asked of what a launch rightly replaces while it is intact: the status, the page, the best generators.
   """
   kept = set(after.values())
-  replaced = [name for name in before if name in REPLACED or name.startswith((".", "best")) or "tmp" in name]
+  replaced = [n for n in before if n in REPLACED or n.startswith((".", "best", "locks")) or "tmp" in n]
   mine = [name for name in before if name in damaged or name not in replaced]
   return [name for name in mine if before[name] not in kept and before[name] != hashlib.sha256(b"").hexdigest()]
 
@@ -69,8 +114,10 @@ def unequal(bench: Bench, before: dict[str, str], after: dict[str, str], ended: 
   return f"{differ[0]} was written and is wrong" if differ else ""
 
 
-def row(bench: Bench, fault: str, count: int, harm: Callable[[Path], list[Path]]) -> Row:
-  """`harm` done to `count` copies; it returns the files that it damaged."""
+def launched(
+  bench: Bench, fault: str, count: int, harm: Callable[[Path], list[Path]]
+) -> tuple[list[str], dict[str, int]]:
+  """`harm` done to `count` copies that are then launched: what went wrong, and how many went on ('healed') or refused."""
   ways: dict[str, int] = {}
   reasons = []
   for i in range(count):
@@ -79,30 +126,51 @@ def row(bench: Bench, fault: str, count: int, harm: Callable[[Path], list[Path]]
     way, reason = judged(bench, study, contents(study), harmed)
     ways[way] = ways.get(way, 0) + 1
     reasons += [f"{harmed[0]}: {reason}"] if reason else []
-    done(bench, study, not reason)
-    bench.say(f"{fault}, {i + 1} of {count} ({', '.join(harmed)}): {reason or way}")
-  said = [f"{ways[way]} {'went on' if way == 'healed' else f'ended with code {way}'}" for way in sorted(ways)]
-  return Row(fault, count, count - len(reasons), told(reasons, f"{', '.join(said)}; 0 wrong, 0 deleted"))
+    clear(bench, study, not reason)
+    bench.done(i + 1, count, f"{', '.join(harmed)}: {reason or way}")
+  return reasons, ways
 
 
-def damages(bench: Bench, flips: int, rounds: int) -> list[Row]:
-  """`flips` bits weighted by file size, then files of every kind truncated, zeroed and deleted, `rounds` times each."""
+def said(ways: dict[str, int]) -> str:
+  return ", ".join(f"{ways[way]} {'went on' if way == 'healed' else f'ended with code {way}'}" for way in sorted(ways))
 
-  def flipped(study: Path) -> list[Path]:
-    every = [path for path in files(study) if path.name not in ("lock", "report.html")]
-    (path,) = bench.random.choices(every, [path.stat().st_size for path in every])
+
+def bits(bench: Bench, count: int) -> list[Row]:
+  """`count` flipped bits, weighted by file size: a tenth of the studies is launched, all others are read here."""
+  whole = max(1, count // 10)
+  read = [("a flipped bit", lambda study: weighted(study, bench.random), flip)] * (count - whole)
+  wrong_here, noticed = silently(bench, read) if read else ([], 0)
+
+  def harm(study: Path) -> list[Path]:
+    path = weighted(study, bench.random)
     flip(path, bench.random)
     return [path]
 
-  def one_of_each(change: Callable[[Path, random.Random], None]) -> Callable[[Path], list[Path]]:
-    def harm(study: Path) -> list[Path]:
+  reasons, ways = launched(bench, "a flipped bit", whole, harm)
+  reasons = wrong_here + reasons
+  if ways.get("healed", 0) < ALONE * whole:
+    reasons.append(f"launched: {said(ways)}, where {ALONE:.0%} are to go on by themselves")
+  detail = f"{noticed} noticed, {len(read) - noticed} changed nothing of {len(read)} read here; {whole} launched: "
+  return [Row("flipped bits", count, count - len(reasons), told(reasons, f"{detail}{said(ways)}; 0 wrong, 0 deleted"))]
+
+
+def lost(bench: Bench, rounds: int) -> list[Row]:
+  """Every file truncated, zeroed and deleted, read here; then four files of a study at once, launched, `rounds` times."""
+  rows = []
+  for name, change in {"truncated": truncate, "zeroed": zero, "deleted": delete}.items():
+    every = [path.relative_to(bench.started) for path in files(bench.started)]
+    damages = [(f"{name}", lambda study, path=path: study / path, change) for path in every]
+    wrong_here, noticed = silently(bench, damages)
+
+    def harm(study: Path, change: Change = change) -> list[Path]:
       paths = [bench.random.choice(files(study, kind)) for kind in KINDS]
       for path in paths:
         change(path, bench.random)
       return paths
 
-    return harm
-
-  rows = [row(bench, "a flipped bit", flips, flipped)]
-  named = {"files truncated": truncate, "files zeroed": zero, "files deleted": delete}
-  return rows + [row(bench, fault, rounds, one_of_each(change)) for fault, change in named.items()]
+    reasons, ways = launched(bench, f"files {name}", rounds, harm)
+    detail = f"{noticed} noticed, {len(every) - noticed} changed nothing of {len(every)} read here; {rounds} times "
+    detail += f"{len(KINDS)} at once, launched: {said(ways)}; 0 wrong, 0 deleted"
+    tried, failed = len(every) + rounds, len(wrong_here) + len(reasons)
+    rows.append(Row(f"every file {name}", tried, tried - failed, told(wrong_here + reasons, detail)))
+  return rows

@@ -10,7 +10,6 @@ that changed between two parts of a download, or that goes on after the publishe
 
 import contextlib
 import fcntl
-import hashlib
 import http.client
 import os
 import re
@@ -29,7 +28,7 @@ from typing import Any, BinaryIO
 from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, Failure, one_line
 from gan_jax.core.files import settle
-from gan_jax.core.homes import File
+from gan_jax.core.homes import File, digest_of, there
 
 CHUNK = 2**16  # bytes
 TIMEOUT = 30.0  # seconds without an answer
@@ -98,29 +97,6 @@ def download(
   )
 
 
-def there(path: Path, file: File) -> bool:
-  """Whether the right file is at `path`; raises `BadInput` where another one is."""
-  if not os.path.lexists(path):
-    return False
-  if not path.is_file():
-    got = "a folder, a pipe or a link to nothing"
-  elif (size := path.stat().st_size) != file.size:
-    got = f"{size:,} bytes"
-  elif (digest := _digest(path)) != file.sha256:
-    got = f"sha256 {digest}"
-  else:
-    return True
-  raise BadInput(
-    f"{path}: expected the published file ({file.size:,} bytes, sha256 {file.sha256}), got {got}; it is left as it is: "
-    f"move it away, or choose another folder with --out"
-  )
-
-
-def _digest(path: Path) -> str:
-  with open(path, "rb") as stream:
-    return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _attempt(
   file: File,
   folder: Path,
@@ -140,7 +116,7 @@ def _attempt(
       if began < file.size:
         _fill(stream, file, ask(began), advanced)
       os.fsync(stream.fileno())
-      digest = _digest(part)
+      digest = digest_of(part)
       if digest != file.sha256:
         kept = _aside(part, target)
         wrong = f"expected sha256 {file.sha256[:12]}..., got {digest[:12]}..., kept as {kept}"

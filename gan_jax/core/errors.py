@@ -34,6 +34,10 @@ class Stopped(Exception):
   """Stopped by a signal at a point where nothing is lost. The message is one sentence. Exit code 75."""
 
 
+class Interrupted(Stopped):
+  """Stopped by Ctrl-C at such a point. Exit code 130, which shells expect of a program that Ctrl-C ended."""
+
+
 class Planned(Exception):
   """The plan of a dry run is printed; nothing was trained or written. The message is one sentence. Exit code 0."""
 

@@ -5,10 +5,13 @@ libraries repeat. Where the authors publish MD5 (CIFAR, Fashion-MNIST), it is th
 a published checksum is not in this table, and not downloaded. Addresses are tried in order.
 """
 
+import hashlib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from gan_jax.core import installation, paths
+from gan_jax.core.errors import BadInput
 
 
 class File(NamedTuple):
@@ -119,6 +122,37 @@ def fetched(name: str) -> str:
   except (OSError, RuntimeError):  # RuntimeError: nobody's home directory is known
     return ""
   return str(place(name)) if whole else ""
+
+
+def verified(name: str) -> str:
+  """As `fetched`; raises `BadInput` where a file is not, to the byte, the published one."""
+  found = fetched(name)
+  for file in HOMES[name].files if found else ():
+    there(paths.data_directory() / name / file.name, file, "and fetch it again, or name your own data")
+  return found
+
+
+def there(path: Path, file: File, advice: str = "or choose another folder with --out") -> bool:
+  """Whether the right file is at `path`; raises `BadInput` where another one is."""
+  if not os.path.lexists(path):
+    return False
+  if not path.is_file():
+    got = "a folder, a pipe or a link to nothing"
+  elif (size := path.stat().st_size) != file.size:
+    got = f"{size:,} bytes"
+  elif (digest := digest_of(path)) != file.sha256:
+    got = f"sha256 {digest}"
+  else:
+    return True
+  raise BadInput(
+    f"{path}: expected the published file ({file.size:,} bytes, sha256 {file.sha256}), got {got}; it is left as it is: "
+    f"move it away, {advice}"
+  )
+
+
+def digest_of(path: Path) -> str:
+  with open(path, "rb") as stream:
+    return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hint(name: str) -> str:

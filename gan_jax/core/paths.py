@@ -1,6 +1,9 @@
 """Checks of a path that a user gives, and the places of the cache and of downloaded data. No jax import."""
 
+import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,25 @@ def usable(path: Any, what: str) -> Path:
 def cache_directory() -> Path:
   """The user's cache: compiled programs, trained classifiers, decoded pictures. It may be deleted at any time."""
   return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax"
+
+
+def private(folder: Path) -> Path:
+  """The folder, made if it is missing, which this user alone can open (0700): what lies in it is trusted.
+
+  A compiled program of the cache is run, and a classifier decides what is measured. Wider rights, which the umask or an
+  earlier version gave, are taken away. Where that cannot be done only the owner is looked at.
+
+  Raises:
+    OSError: it cannot be made, or it is another user's, who could put anything into it.
+  """
+  folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+  found = folder.stat()
+  if found.st_uid != os.getuid():
+    raise PermissionError(errno.EPERM, f"it belongs to user {found.st_uid}, not to {os.getuid()}", str(folder))
+  if stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+    with contextlib.suppress(OSError):  # a file system that is read only, or keeps no rights
+      folder.chmod(0o700)
+  return folder
 
 
 def data_directory() -> Path:

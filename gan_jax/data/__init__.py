@@ -13,7 +13,7 @@ from gan_jax.core.registry import import_modules
 from gan_jax.data.dataset import DATASETS, Dataset, check, digest, encode_for_view, register
 
 # isort: on
-from gan_jax.data.arrays import from_arrays
+from gan_jax.data.arrays import from_arrays, from_numbers
 from gan_jax.data.augmentations import AUGMENTATIONS
 from gan_jax.data.order import example_indices
 from gan_jax.data.telling import telling
@@ -27,6 +27,7 @@ __all__ = [
   "encode_for_view",
   "example_indices",
   "from_arrays",
+  "from_numbers",
   "load",
   "register",
   "telling",

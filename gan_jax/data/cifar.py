@@ -9,6 +9,8 @@
 Pictures that were stored as JPEG are no longer CIFAR: the dataset `images` trains on them, under its own name.
 """
 
+import gzip
+import io
 import os
 import tarfile
 import zipfile
@@ -20,16 +22,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.core import homes, paths
-from gan_jax.core.errors import BadInput, plural
+from gan_jax.core.errors import BadInput, plural, shown
 from gan_jax.core.registry import Option
 from gan_jax.core.types import Data
 from gan_jax.data import images, sources
 from gan_jax.data.dataset import Dataset, decode_bytes, register
+from gan_jax.data.idx import GZIP_MAGIC
 from gan_jax.data.unpickling import loads
 
 SHAPE = (3, 32, 32)  # as stored: channels first
 PIXELS = 3 * 32 * 32
-LIMIT = 2**28  # bytes of one file
+LIMIT = 2**28  # bytes of a tar, unpacked, and of one file in a folder; CIFAR's are 1.9e8 at most
 SPLITS = ("train", "test", "all")
 
 
@@ -85,7 +88,7 @@ def load_hundred(
 
 
 def _load(form: Form, path: str, split: str, entry: str) -> Dataset:
-  path = path or homes.fetched(form.name)
+  path = path or homes.verified(form.name)
   if not path:
     raise BadInput(
       f"dataset {form.name!r} expected dataset_options.path, its tar.gz, the folder of its files or a zip, got none"
@@ -125,11 +128,12 @@ def _files(place: Path, form: Form) -> dict[str, bytes]:
           _check_size(path.stat().st_size, f"{place}/{path.name}")
           found[path.name] = path.read_bytes()
       return found
-    with tarfile.open(place) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_unpacked(place)), mode="r:") as archive:
       for member in archive:
+        if member.name.startswith("/") or ".." in member.name.split("/"):
+          raise BadInput(f"{place}: expected names inside the tar, got {shown(member.name)}; download it again")
         name = member.name.rpartition("/")[2]
         if name in wanted and member.isfile():
-          _check_size(member.size, f"{place}/{name}")
           stream = archive.extractfile(member)
           assert stream is not None  # it is a file
           found[name] = stream.read()
@@ -140,9 +144,21 @@ def _files(place: Path, form: Form) -> dict[str, bytes]:
     raise BadInput(f"{place}: expected a readable folder or tar.gz, got {error.strerror or error}") from error
 
 
+def _unpacked(place: Path) -> bytes:
+  """The bytes of a tar, compressed with gzip or not. At most `LIMIT` are unpacked, whatever its headers say."""
+  if not place.is_file():
+    raise BadInput(f"{place}: expected a readable folder or tar.gz, got a pipe or a device")
+  with place.open("rb") as file:
+    packed = file.read(2) == GZIP_MAGIC
+    file.seek(0)
+    content = (gzip.GzipFile(fileobj=file) if packed else file).read(LIMIT + 1)
+  _check_size(len(content), f"{place}, unpacked")
+  return content
+
+
 def _check_size(size: int, called: str) -> None:
   if size > LIMIT:
-    raise BadInput(f"{called}: expected at most {LIMIT:,} bytes, got {size:,}")
+    raise BadInput(f"{called}: expected at most {LIMIT:,} bytes, got more")
 
 
 def _part(form: Form, content: bytes, called: str, count: int, entry: str) -> tuple[np.ndarray, np.ndarray]:

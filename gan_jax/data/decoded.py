@@ -28,7 +28,7 @@ import PIL
 
 from gan_jax.core.errors import BadInput, Failure, plural
 from gan_jax.core.files import settle
-from gan_jax.core.paths import cache_directory
+from gan_jax.core.paths import cache_directory, private
 from gan_jax.data import pictures
 from gan_jax.data.pictures import Rules
 from gan_jax.data.sources import Source, in_threads
@@ -51,17 +51,17 @@ def cached(source: Source, rules: Rules) -> np.ndarray:
   contents = source.digest()
   key = hashlib.sha256(f"{VERSION} {PIL.__version__} {rules} {len(source.names)} {contents}".encode()).hexdigest()
   path = cache_directory() / "pictures" / f"{key[:32]}.npy"
-  found = _mapped(path)
-  if found is None:
-    try:
-      path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+  try:
+    private(private(path.parent.parent) / path.parent.name)
+    found = _mapped(path)
+    if found is None:
       _sweep(path.parent)
       _make(path, source, rules, contents)
-    except OSError as error:
-      raise Failure(
-        f"decoded pictures cannot be kept in {path.parent}: {error.strerror or error}; XDG_CACHE_HOME names another place"
-      ) from error
-    found = _mapped(path)
+      found = _mapped(path)
+  except OSError as error:
+    raise Failure(
+      f"decoded pictures cannot be kept in {path.parent}: {error.strerror or error}; XDG_CACHE_HOME names another place"
+    ) from error
   if found is None:
     raise Failure(f"{path} was damaged or removed as soon as it was written; XDG_CACHE_HOME names another place")
   return found

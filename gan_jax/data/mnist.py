@@ -76,7 +76,7 @@ def load_emnist(
 
 
 def _read(name: str, data_dir: str, prefix: str = "") -> Dataset:
-  data_dir = data_dir or homes.fetched(name)
+  data_dir = data_dir or homes.verified(name)
   if not data_dir:
     raise BadInput(
       f"dataset {name!r} expected dataset_options.data_dir, the folder of its IDX files, got none{homes.hint(name)}"

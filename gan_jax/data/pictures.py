@@ -25,6 +25,7 @@ FILTERS = {
 COLOURS = {"auto": "as they are", "gray": "L", "rgb": "RGB"}
 ALPHAS = ("refuse", "white", "black")
 LARGEST = 4096  # of a side after resizing
+MOST_PIXELS = 2**27  # of a picture, whatever Pillow's own limit is set to: 512 MB when it is unpacked
 ADVICE = "repair it, or remove it"
 BEGINNINGS = (  # of files that are often named as pictures that can be read
   (rb"\x89PNG", "a PNG file with a damaged header"),
@@ -89,6 +90,9 @@ def _loaded(content: bytes, called: str) -> Image.Image:
   except Exception as error:
     # What a damaged header raises depends on the byte: OSError, SyntaxError, struct.error, ...
     raise BadInput(f"{called}: expected a PNG, JPEG or WebP file, got {_describe(content)}; {ADVICE}") from error
+  if image.width * image.height > MOST_PIXELS:
+    got = f"{image.width:,} x {image.height:,}"
+    raise BadInput(f"{called}: expected at most {MOST_PIXELS:,} pixels, got {got}; make it smaller, or remove it")
   try:
     image.load()
   except MemoryError:

@@ -23,7 +23,8 @@ READ = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 # Pictures all the same: who has some among the others does not expect that they are passed over.
 NOT_READ = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".ppm", ".pgm", ".dng")
 LABELS = "dataset.json"  # the labels, as StyleGAN's dataset_tool writes them
-LIMIT = 2**30  # bytes of one picture, unpacked
+LIMIT = 2**28  # bytes of one picture's file, unpacked
+SMALL, RATIO = 2**24, 100  # a zip's member of more bytes that unpacks to so many times its size is no picture
 AHEAD = 64  # files that the threads work on before the first of them is asked for
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -121,10 +122,18 @@ def _walk(place: Path, below: str, above: frozenset[tuple[int, int]]) -> Iterato
     raise BadInput(f"{place / below}: expected a readable folder, got {error.strerror or error}") from error
   for entry in entries:
     name = f"{below}/{entry.name}" if below else entry.name
-    if entry.is_dir():
+    if _is_folder(entry):
       yield from _walk(place, name, above | {(here.st_dev, here.st_ino)})
     else:
       yield name
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+  """Whether it is a folder, or a link to one; a link to itself is none."""
+  try:
+    return entry.is_dir()
+  except OSError:
+    return False
 
 
 def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
@@ -148,8 +157,11 @@ def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
     called, info = f"{place}/{name}", members[name]
     if info.file_size > LIMIT:
       raise BadInput(f"{called}: expected a picture of at most {LIMIT:,} bytes, got {info.file_size:,}")
+    if info.file_size > SMALL and info.file_size > RATIO * info.compress_size:
+      got = f"{info.file_size:,} bytes out of {info.compress_size:,}"
+      raise BadInput(f"{called}: expected a picture, which is hardly smaller in a zip, got {got}; remove it")
     try:
-      return archive.read(info)
+      return unzipped(archive, info)
     except NotImplementedError as error:
       raise BadInput(
         f"{called}: its compression cannot be read here ({error}); unpack the zip into a folder"
@@ -166,6 +178,15 @@ def _zip(place: Path, archive: zipfile.ZipFile) -> Source:
 
   kept = tuple(sorted(name for name in members if name.lower().endswith(READ)))
   return Source(place, kept, read, digest, read(LABELS) if LABELS in members else None)
+
+
+def unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+  """The contents of a member, its checksum verified. Not more is unpacked than the size that the zip says.
+
+  `ZipFile.read` unpacks all there is, up to 2 GB at a time, before it cuts it to that size.
+  """
+  with archive.open(info) as file:
+    return file.read(info.file_size + 1)
 
 
 def _hidden(name: str) -> bool:

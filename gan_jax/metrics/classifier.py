@@ -24,6 +24,7 @@ from jax import Array
 
 from gan_jax.core.errors import BadInput
 from gan_jax.core.files import read_arrays, write_arrays
+from gan_jax.core.paths import private
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Data, Params
 from gan_jax.data import Dataset
@@ -197,7 +198,7 @@ def load_or_train(dataset: Dataset, cache: Path, convolutional: bool | None = No
   digest = hashlib.sha256(plan.recipe.encode())
   for array in dataset.judged:
     digest.update(np.ascontiguousarray(array).data)  # without a copy: it may be a mapped file
-  path = cache / f"classifier-{digest.hexdigest()[:16]}.npz"
+  path = private(cache) / f"classifier-{digest.hexdigest()[:16]}.npz"
   template = jax.eval_shape(
     plan.network.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *dataset.image_shape), jnp.float32)
   )

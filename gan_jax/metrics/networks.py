@@ -16,6 +16,7 @@ from jax import Array
 
 from gan_jax.core.errors import BadInput
 from gan_jax.core.files import read_arrays, write_arrays
+from gan_jax.core.paths import private
 from gan_jax.core.registry import Option
 from gan_jax.data import Dataset
 from gan_jax.data.order import scattered
@@ -100,7 +101,7 @@ def real_features(network: Network, dataset: Dataset, cache: Path, most: int) ->
     return see_examples(network, dataset, images, most).features
   digest = hashlib.sha256(f"{network.key} {most} {images.shape} {images.dtype}".encode())
   digest.update(np.ascontiguousarray(images).data)
-  path, shape = cache / f"features-{digest.hexdigest()[:16]}.npz", (min(len(images), most), network.size)
+  path, shape = private(cache) / f"features-{digest.hexdigest()[:16]}.npz", (min(len(images), most), network.size)
   try:
     saved = read_arrays(path)["features"]
     if saved.shape == shape:

@@ -135,6 +135,13 @@ def _unpickler(file: Any) -> pickle._Unpickler:
 def _zipped(content: bytes) -> dict[str, Any]:
   with zipfile.ZipFile(io.BytesIO(content)) as archive:
     members = {info.filename: info for info in archive.infolist()}
+
+    def member(name: str) -> bytes:
+      with archive.open(
+        members[name]
+      ) as file:  # `read` unpacks all there is before it cuts it to the size it is to have
+        return file.read(members[name].file_size + 1)
+
     if sum(info.file_size for info in members.values()) > MOST:
       raise BadInput(f"expected at most {MOST:,} bytes unpacked")
     if any(name.rpartition("/")[2] == "constants.pkl" for name in members):
@@ -142,10 +149,10 @@ def _zipped(content: bytes) -> dict[str, Any]:
     root = next((name.removesuffix("data.pkl") for name in members if name.endswith("data.pkl")), None)
     if root is None:
       raise BadInput("expected a zip file with data.pkl in it, as PyTorch writes it, got another")
-    if f"{root}byteorder" in members and archive.read(f"{root}byteorder") != b"little":
+    if f"{root}byteorder" in members and member(f"{root}byteorder") != b"little":
       raise BadInput("expected little-endian numbers, got others")
-    mapping = _unpickler(io.BytesIO(archive.read(f"{root}data.pkl"))).load()
-    return _filled(mapping, lambda key: archive.read(f"{root}data/{key}"))
+    mapping = _unpickler(io.BytesIO(member(f"{root}data.pkl"))).load()
+    return _filled(mapping, lambda key: member(f"{root}data/{key}"))
 
 
 def _sequence(content: bytes) -> dict[str, Any]:

@@ -83,7 +83,13 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
   silent = None if written is None else max(0.0, now - written)
   writing = held is not None and (_beats(plan, program, silent) if held.alive is None else held.alive)
   finished = [member for member in every if member.state in ("done", "diverged")]
-  failures = [*_ended(study, program, writing, held), *plan.remarks, *_doubts(plan), *_set_aside(study)]
+  failures = [
+    *_ended(study, program, writing, held),
+    *_hung(study, writing, held),
+    *plan.remarks,
+    *_doubts(plan),
+    *_set_aside(study),
+  ]
   gone = [member for member in finished if member.state == "diverged"]
   report = study / "report.html"
   there = report if report.is_file() else None
@@ -181,6 +187,18 @@ def _ended(study: Path, program: Program | None, writing: bool, held: Holder | N
   except OSError:
     return []
   return [f"program {program.number} failed: {one_line(lines[-1])[:200]} (all of it: {path})"] if lines else []
+
+
+def _hung(study: Path, writing: bool, held: Holder | None) -> list[str]:
+  """That the last attempt hung, where it left the stacks of its threads."""
+  try:
+    last = max((study / runs.STACKS).iterdir(), default=None)
+    if last is None or writing or (held and last.stat().st_mtime < held.since):
+      return []
+    with open(last, encoding="utf-8", errors="replace") as file:
+      return [f"the last attempt hung: {one_line(file.readline(500))} (all threads: {last})"]
+  except OSError:
+    return []
 
 
 def _doubts(plan: Plan) -> list[str]:

@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import runs
-from gan_jax.report import facts, glossary, ranking, records, search_page, selection, verdicts, wording, words
+from gan_jax.report import (
+  facts,
+  gallery,
+  glossary,
+  ranking,
+  records,
+  search_page,
+  selection,
+  survivors,
+  verdicts,
+  wording,
+  words,
+)
 from gan_jax.report.comparison import Comparison, compare, last_value
 from gan_jax.report.records import Panel, Study
-from gan_jax.report.search import search
+from gan_jax.report.survivors import Survivors
 
 MOST_ROWS = 20  # of a sheet with a row for each class
 INTRO = (
@@ -38,6 +50,7 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
 
   read = records.opened(study)
   script = (Path(__file__).parent / "page.js").read_text("utf-8")
+  stopped, stopped_left_out = _stopped(read)
   text = _template().render(
     script=Markup(script),
     script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
@@ -51,8 +64,9 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
     panels=[parts(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read)[: selection.LINES],
     diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
-    stopped=_stopped(read)[: selection.LINES],
-    stopped_left_out=max(len(_stopped(read)) - selection.LINES, 0),
+    stopped=stopped,
+    stopped_left_out=stopped_left_out,
+    failed="verdicts" in read.manifest.get("halving", {}),
     losses=loss_cards.shown(read, styles.of_losses(read)),
     drawn=Markup,
     chapters=words.CHAPTERS,
@@ -115,11 +129,8 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
   from gan_jax.report import charts as extra
   from gan_jax.report import factors, lines, sections, story, styles
 
-  found = search(panel)
-  shown = panel
-  if found is not None:  # of a search, the best draw of each is drawn
-    shown = panel._replace(variants=tuple(entry.best._replace(label=entry.label) for entry in found.entries))
-  comparison = compare(shown, paired=found is None)
+  shown, found, left = chosen = gallery.drawn(panel)
+  comparison = compare(shown, paired=not chosen.selected)
   some = comparison._replace(rows=tuple(selection.shown(comparison.rows)))
   looks = styles.of_variants(study, some, len(comparison.rows), number)
   first, last = selection.ends(comparison.rows)
@@ -131,7 +142,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "title": panel.title,
     "anchor": f"panel-{number}",
     "number": number,
-    "story": " ".join(story.search_story(panel, searched.search, said) if searched else story.story(comparison)),
+    "story": " ".join(story.search_story(panel, searched.search, said) if searched else _told(panel, comparison, left)),
     "findings": story.details(said) if searched else wording.findings(comparison),
     "comparison": comparison,
     "first": first,
@@ -140,6 +151,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "shown": some,
     "changes": sections.changes(some, looks),
     "search": searched,
+    "survivors": left,
     "compared": bool(comparison.baseline) and len(comparison.rows) > 1,
     "styles": looks,
     "marks": marks,
@@ -151,8 +163,18 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "factors": extra.factor_courses(some, looks, f"panel {number}: factors", course),
     "lens": extra.lens_maps(some, looks, f"panel {number}: lens"),
     **_drawn(study, some, looks, markup),
+    "closer": gallery.look(some, looks),
     "common": facts.common(panel),
   }
+
+
+def _told(panel: Panel, comparison: Comparison, left: Survivors | None) -> list[str]:
+  """The paragraph of a panel that is no search; of one, what halving left of it."""
+  from gan_jax.report import story
+
+  if left is None:
+    return story.story(comparison)
+  return [story.tuned(panel, left.compared, [one.draws for one in left.settings]), survivors.sentence(left)]
 
 
 def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any) -> dict[str, Any]:
@@ -184,19 +206,23 @@ def _diverged(study: Study) -> list[tuple[str, str, str, int, int]]:
   ]
 
 
-def _stopped(study: Study) -> list[tuple[str, str, str, int, int, str]]:
-  """(id, panel, label, seed, step, last quality) of each run that halving stopped, those that went farthest first."""
+def _stopped(study: Study) -> tuple[list[tuple[str, str, str, int, int, str, str]], int]:
+  """(id, panel, label, seed, step, last quality, verdict) of runs that halving stopped, those that went farthest first; and
+  how many are left out.
+  """
   found = [
-    (run.last_step, run.id, panel.title, variant.label, run.seed, last_value(run))
+    (run.last_step, run, panel.title, variant.label)
     for panel in study.panels
     for variant in panel.variants
     for run in variant.runs
     if run.status == "stopped"
   ]
-  return [
-    (run, panel, label, seed, step, f"{value[0]} {wording.number(value[1])}" if value else "–")
-    for step, run, panel, label, seed, value in sorted(found, key=lambda one: -one[0])
-  ]
+  lines = []
+  for step, run, panel, label in sorted(found, key=lambda one: -one[0])[: selection.LINES]:
+    value, state = last_value(run), verdicts.of(run).final
+    there = f"{value[0]} {wording.number(value[1])}" if value else "–"
+    lines.append((run.id, panel, label, run.seed, step, there, verdicts.LOOKS[state].words.partition(":")[0]))
+  return lines, max(len(found) - selection.LINES, 0)
 
 
 def _glossary(study: Study) -> list[tuple[str, str]]:

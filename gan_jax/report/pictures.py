@@ -135,9 +135,7 @@ def _picture(
     return Picture(title, note, look, "", svg, 1.0)
   places = by_class(min(len(samples), SHEET), classes) if classes else np.arange(min(len(samples), SHEET))
   png, (height, width) = sheet(samples[places], len(places) // classes if classes else 0)
-  kind = "png" if len(png) <= HEAVY else "webp"
-  uri = f"data:image/{kind};base64,{base64.b64encode(png if kind == 'png' else _webp(png)).decode()}"
-  return Picture(title, note, look, uri, "", height / width, classes)
+  return Picture(title, note, look, uri(png), "", height / width, classes)
 
 
 def by_class(count: int, classes: int, most: int = SHEET) -> np.ndarray:
@@ -153,17 +151,28 @@ def by_class(count: int, classes: int, most: int = SHEET) -> np.ndarray:
 def sheet(images: np.ndarray, across: int = 0) -> tuple[bytes, tuple[int, int]]:
   """uint8 images [n, H, W] or [n, H, W, C] with 1 or 3 channels -> (PNG of at most 64 in a square, its pixels).
 
-  Neighbours are one grey pixel apart; the page enlarges the PNG without smoothing. `across`: images of a row.
+  Neighbours are one grey pixel apart; the page enlarges the sheet without smoothing. `across`: images of a row.
   """
-  from PIL import Image
-
   images = np.asarray(images)[:SHEET]
   if images.ndim not in (3, 4) or images.dtype != np.uint8 or not len(images):
     raise BadInput(f"expected uint8 samples [n, H, W] or [n, H, W, C], got {images.dtype} {list(images.shape)}")
   canvas = tiled(images, across or math.ceil(math.sqrt(len(images))))
+  return png_of(canvas), (canvas.shape[0], canvas.shape[1])
+
+
+def uri(png: bytes) -> str:
+  """A PNG as an address within the page, or a WebP of it where it is large."""
+  kind = "png" if len(png) <= HEAVY else "webp"
+  return f"data:image/{kind};base64,{base64.b64encode(png if kind == 'png' else _webp(png)).decode()}"
+
+
+def png_of(canvas: np.ndarray) -> bytes:
+  """uint8 [H, W(, 3)] -> the contents of a PNG."""
+  from PIL import Image
+
   buffer = io.BytesIO()
   Image.fromarray(canvas).save(buffer, format="PNG", optimize=True)
-  return buffer.getvalue(), (canvas.shape[0], canvas.shape[1])
+  return buffer.getvalue()
 
 
 def tiled(images: np.ndarray, across: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.core.errors import plural
-from gan_jax.report import ranking, records, selection, verdicts, wording
+from gan_jax.report import ranking, records, selection, survivors, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare, last_value
 from gan_jax.report.search import Search, search
 from gan_jax.report.tournament import tournament
@@ -108,8 +108,11 @@ def terminal_table(study: Path | records.Study) -> str:
 
 
 def _section(panel: records.Panel) -> str:
-  found = search(panel)
-  if found is not None:
+  found, left = search(panel), survivors.survivors(panel)
+  if left is not None:
+    heading, lines, notes = left_over(left)
+    notes += _stopped(panel.variants)
+  elif found is not None:
     played = tournament(found)
     heading, lines, notes = ranking.lines(played) if played else _over_draws(found)
     notes += _diverged(panel.variants)
@@ -194,6 +197,16 @@ def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:
     f"beats baseline: chance that a draw beats one of {found.baseline}'s; *: surely not 50 % (p below 5 %, Holm)",
   ]
   return heading, lines, notes
+
+
+def left_over(found: survivors.Survivors) -> tuple[list[str], list[list[str]], list[str]]:
+  """(heading, lines, notes) of what halving left of a search: the best draw of each setting."""
+  heading = ["best draws", "left", f"best {found.quality.title}", "its settings"]
+  lines = [
+    [one.label, f"{one.left}/{one.draws}", wording.plus_minus(one.value) if one.best else "-", one.settings or "-"]
+    for one in found.settings
+  ]
+  return heading, lines, [survivors.sentence(found)]
 
 
 def _diverged(variants: Sequence[records.Variant]) -> list[str]:

@@ -168,12 +168,17 @@ def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:
   stopped = Counter(run.last_step for run in members if run.status == "stopped")
   if not stopped:
     return []
-  by = manifest.get("halving", {}).get("by") or "the measure of quality"
+  rules = manifest.get("halving", {})
+  if "verdicts" in rules:
+    failed = " or ".join(name.replace("_", " ") for name in rules["verdicts"])
+    why, others = f"for a failed verdict ({failed})", "had not failed"
+  else:
+    why, others = f"as the worst by {rules.get('by') or 'the measure of quality'}", "measured well"
   when = ", ".join(f"{count:,} at step {step:,}" for step, count in sorted(stopped.items()))
   return [
-    f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs as the worst by {by} ({when}): how they "
+    f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs {why} ({when}): how they "
     "would have ended is not known, so they count in no mean, and how good the best of k draws is on average is not "
-    "estimated; the other runs were kept because they measured well, so they are not tested against a baseline"
+    f"estimated; the other runs were kept because they {others}, so they are not tested against a baseline"
   ]
 
 

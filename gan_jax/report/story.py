@@ -51,7 +51,8 @@ def compared(panel: Panel) -> str:
 
 def search_story(panel: Panel, found: Search, said: Sequence[str]) -> list[str]:
   """The paragraph of a panel whose settings were tuned: its findings, without those of single settings."""
-  return [tuned(panel, found), *(sentence for sentence in said if sentence not in details(said))]
+  draws = [len(entry.draws) for entry in found.entries]
+  return [tuned(panel, found.compared, draws), *(sentence for sentence in said if sentence not in details(said))]
 
 
 def details(said: Sequence[str]) -> list[str]:
@@ -59,11 +60,14 @@ def details(said: Sequence[str]) -> list[str]:
   return [sentence for sentence in said if sentence.startswith("Within a single")]
 
 
-def tuned(panel: Panel, found: Search) -> str:
-  """The same of settings that were tuned: `16 losses were compared, each with 16 draws of its rates ...`."""
-  count, draws = len(found.entries), {len(entry.draws) for entry in found.entries}
-  each = f"{plural(min(draws), 'draw')} each" if len(draws) == 1 else f"{min(draws)} to {max(draws)} draws each"
-  things = "losses" if found.compared == ("loss",) else "settings"
+def tuned(panel: Panel, compared: Sequence[str], draws: Sequence[int]) -> str:
+  """The same of settings that were tuned: `16 losses were compared, each with 16 draws of its rates ...`.
+
+  Args: the panel; the fields that are compared; the number of draws of each setting.
+  """
+  count = len(draws)
+  each = f"{plural(min(draws), 'draw')} each" if len(set(draws)) == 1 else f"{min(draws)} to {max(draws)} draws each"
+  things = "losses" if tuple(compared) == ("loss",) else "settings"
   what = f"{count:,} {things} were tuned and compared" if count > 1 else "One setting was tuned"
   return _in_common(panel, what, each)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gan_jax import verdict
-from gan_jax.report.records import Run
+from gan_jax.report.records import Run, rows_until
 from gan_jax.verdict import Verdict
 
 
@@ -45,6 +45,13 @@ def of(run: Run) -> Verdict:
   """The verdict on a run. Raises `BadInput` where its config has an unknown threshold."""
   diverged = run.last_step if run.status == "diverged" else None
   return verdict.judge(run.rows, run.quality, diverged, run.config.get("verdict", {}))
+
+
+def until(run: Run, step: int) -> Verdict:
+  """The verdict on the first steps of a run: what `of` said of it when it had been trained so far."""
+  diverged = run.status == "diverged" and run.last_step < step
+  rows, quality = rows_until(run.rows, step, False), rows_until(run.quality, step, True)
+  return of(run._replace(rows=rows, quality=quality, status="diverged" if diverged else "unfinished"))
 
 
 def majority(verdicts: Sequence[Verdict]) -> Majority:

@@ -31,7 +31,7 @@ import orbax.checkpoint as ocp
 from gan_jax.core import files
 from gan_jax.core.errors import BadInput, plural
 
-KEEP = 3
+KEEP, STAYS = 3, 10  # the newest checkpoints that are kept, and besides them every tenth
 FORMAT = 2  # of `meta`; format 1 had no digest
 OS_ERROR = re.compile(r"OS error (\d+)")  # how TensorStore's messages give an errno
 
@@ -60,15 +60,23 @@ def steps(directory: Path) -> list[int]:
   return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir())
 
 
-def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origin: Mapping[str, Any]) -> None:
+def held(saves: int) -> int:
+  """How many checkpoints a group has at most while the last one of so many is written."""
+  return min(saves, KEEP + 1 + saves // STAYS)
+
+
+def save(
+  directory: Path, step: int, state: Any, facts: Mapping[str, Any], origin: Mapping[str, Any], period: int | None = None
+) -> None:
   """Write the state after `step` steps; it is on disk when this returns.
 
   Args:
     directory: that of the group's checkpoints.
-    step: the checkpoint's name. Of more than `KEEP` checkpoints the oldest is removed.
+    step: the checkpoint's name. Of more than `KEEP` checkpoints the oldest is removed, unless it is one that stays.
     state: a pytree of arrays.
     facts: whose state it is, as JSON; `restore` requires the same.
     origin: what computed it (versions, hardware), as JSON; it is recorded and not compared.
+    period: steps between checkpoints, of which every `STAYS`th stays: rows lost in the middle can be computed again from it.
 
   Raises:
     SaveFailed: it could not be written, for example because the disk is full.
@@ -78,6 +86,7 @@ def save(directory: Path, step: int, state: Any, facts: Mapping[str, Any], origi
     directory.mkdir(parents=True, exist_ok=True)
   options = ocp.CheckpointManagerOptions(
     max_to_keep=KEEP,
+    keep_period=period and STAYS * period,
     enable_async_checkpointing=False,
     cleanup_tmp_directories=True,
     multiprocessing_options=alone,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gan_jax.core.errors import BadInput
-from gan_jax.core.paths import cache_directory
+from gan_jax.core.paths import cache_directory, private
 from gan_jax.runner import processes
 
 
@@ -77,13 +77,12 @@ def initialised() -> bool:
 
 
 def cache_programs() -> None:
-  """Cache compiled programs on disk, unless the user chose a cache or the directory cannot be written."""
+  """Cache compiled programs on disk, unless the user chose a cache or the directory cannot be written, or is another's."""
   import jax
 
-  cache = cache_directory() / "xla"
   if setting("jax_compilation_cache_dir") is None:
     with contextlib.suppress(OSError):
-      cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+      cache = private(private(cache_directory()) / "xla")
       jax.config.update("jax_compilation_cache_dir", str(cache))
 
 

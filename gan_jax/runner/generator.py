@@ -75,7 +75,7 @@ class Own(NamedTuple):
 
 
 def load(
-  study: Path, chosen: Chosen, step: str | int | None = None, average: bool = True, folder: Path = Path()
+  study: Path, chosen: Chosen, step: str | int | None = None, average: bool = True, folder: Path | None = None
 ) -> Generator:
   """The generator of one run of a study.
 
@@ -85,7 +85,7 @@ def load(
     step: 'best', where it measured best by the metric that the report ranks by; 'last'; the step of a checkpoint; or
       None: the best, and without averages, or where no best one was kept, the last.
     average: the moving average of its weights, which is what evaluations measure; False: the weights themselves.
-    folder: that of the config, where user code is that it names.
+    folder: that of the config, where user code is that it names, which is run; None: none is run.
 
   Raises:
     BadInput: no such step, and which there are; a damaged file; or another version's checkpoint.

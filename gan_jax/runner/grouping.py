@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from gan_jax import game as game_lib
-from gan_jax import losses, penalties, probes, settings, verdict
-from gan_jax.core.errors import BadInput, shown, unknown
-from gan_jax.game import optimizers, registries, schedules
+from gan_jax import losses, probes, settings, verdict
+from gan_jax.core.errors import BadInput, shown
+from gan_jax.game import optimizers, registries, schedules, weights
 from gan_jax.inspections import geometry
 from gan_jax.settings import effects
 from gan_jax.settings.records import RESOLVED, Hypers, Spec, frozen
@@ -72,7 +72,7 @@ def group(configs: Sequence[Mapping[str, Any]], study: Sequence[Mapping[str, Any
       weight is 0 in all runs, or a combination that `game.check` refuses.
   """
   configs = [game_lib.complete(config) for config in configs]
-  check_weights([game_lib.complete(config) for config in study] or configs)
+  weights.check([game_lib.complete(config) for config in study] or configs)
   found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
   for config in configs:
     check_member(config)
@@ -168,10 +168,8 @@ def hypers_of(config: Mapping[str, Any], branches: tuple[str, ...]) -> Hypers:
     seed=np.uint32(config["seed"]),
     loss_index=np.int32(branches.index(config["loss"])),
     loss_options=tuple(numbers(options) for options in own.values()),
-    penalty_weights=tuple(
-      np.float32(weight_of(name, config, "penalty_weight")) for name in penalties.names(config["penalty"])
-    ),
-    generator_penalty_weight=np.float32(generator_weight(config)),
+    penalty_weights=tuple(np.float32(weight) for weight in weights.of_discriminator(config)),
+    generator_penalty_weight=np.float32(weights.of_generator(config)),
     schedules={name: np.float32(given["to"]) for name, given in config["schedules"].items()},
     **{
       name: np.int32(config[name]) if type(f.default) is int else np.float32(config[name]) for name, f in plain.items()
@@ -199,14 +197,8 @@ def check_member(config: Mapping[str, Any]) -> None:
       f"{config['augmentation_target']:g}"
     )
   check_schedules(config)
-  generator_weight(config)
+  weights.check_member(config)
   verdict.check(config["verdict"])
-  there = penalties.names(config["penalty"])
-  for name in config["penalty_weights"]:
-    if not there:
-      raise BadInput(f"penalty_weights expected none with penalty 'none', got one for {name!r}")
-    if name not in there:
-      raise unknown("penalty of penalty_weights", name, there)
   decays = {name: config["optimizer_options"][name] for name in optimizers.decays(config["optimizer"])}
   for name, value in decays.items():
     if config["penalty_every"] > 1 and value < 0:
@@ -229,33 +221,3 @@ def check_schedules(config: Mapping[str, Any]) -> None:
       raise BadInput(
         f"schedules expected fields and options that are traced numbers, such as generator_rate, got {name!r}"
       )
-
-
-def check_weights(configs: Sequence[Mapping[str, Any]]) -> None:
-  """Raises `BadInput` for a penalty or a method whose weight is 0 in every run that has it."""
-  for player, field in (("penalty", "penalty_weight"), ("generator_penalty", "generator_penalty_weight")):
-    for text in dict.fromkeys(config[player] for config in configs):
-      for name in penalties.names(text):
-        weights = {weight_of(name, config, field) for config in configs if config[player] == text}
-        if weights == {0.0}:
-          default = penalties.get(name).default_weight
-          advice = f"leave {field} out for {default:g}, the weight of its source" if default else f"{field} above 0"
-          raise BadInput(f"{player} {name!r} has no effect with weight 0: expected {player} none, or {advice}")
-  for name in dict.fromkeys(config["method"] for config in configs):
-    if {config["method_options"].get("weight") for config in configs if config["method"] == name} == {0.0}:
-      raise BadInput(f"method {name!r} has no effect with method_options.weight=0: expected a weight above 0")
-
-
-def weight_of(name: str, config: Mapping[str, Any], field: str) -> float:
-  """The weight of one penalty in one run; `field` is the config field of the player's weight."""
-  given = config["penalty_weights"].get(name) if field == "penalty_weight" else None
-  return penalties.weight(name, config[field] if given is None else given, field)
-
-
-def generator_weight(config: Mapping[str, Any]) -> float:
-  """The common weight of the generator's penalties. Raises `BadInput` if none is given and those of their papers differ."""
-  field = "generator_penalty_weight"
-  weights = {weight_of(name, config, field) for name in penalties.names(config["generator_penalty"])}
-  if len(weights) > 1:
-    raise BadInput(f"{field} expected a number for the penalties of {config['generator_penalty']!r}, got none")
-  return weights.pop() if weights else 0.0

@@ -161,9 +161,8 @@ def write(study: Path, now: Mapping[str, Any], growth: Growth) -> None:
   """
   runs.write_manifest(study, now)
   if growth.extended:
-    status = runs.read_status(study)
-    _rename(status["groups"], now["groups"], growth)
-    runs.write_status(study, status)
+    with runs.changed_status(study) as status:
+      _rename(status["groups"], now["groups"], growth)
 
 
 def _rename(status: dict[str, Any], groups: Sequence[Entry], growth: Growth) -> None:

@@ -5,14 +5,22 @@ A config file asks for it beside its sweep:
     def halving():
       return {"at": [500, 1000], "keep": 0.5, "by": "frechet/distance"}
 
-    at     steps at which draws stop; each is an evaluation of every run, and not the last one
-    keep   the share of the draws still in training that goes on from each of them, rounded up, so at least one does
-    by     the quality by which they are ranked; without it, the one by which the report ranks
+    at        steps at which draws stop; each is an evaluation of every run, and not the last one
+    keep      the share of the draws still in training that goes on from each of them, rounded up, so at least one does
+    by        the quality by which they are ranked; without it, the one by which the report ranks
+
+Or those stop that have failed, however many they are, and it may be none or all:
+
+    def halving():
+      return {"at": [500, 1000], "by": "verdict", "verdicts": ["diverged", "discriminator dominates", "mode collapse"]}
+
+    verdicts  with which a run has failed (gan_jax/verdict); without them, these three
 
 The runs that differ only by the seed (and by what `roles()` calls repeated) are one draw: they go on or stop together.
 With `roles()`, a draw competes with the other draws of its own compared setting, so that every setting keeps equally
 many; without, with all draws of its panel. A draw is worse than another if a larger share of its runs has diverged or has
 no finite quality; else if the mean of the other runs is worse (geometric where the report's is); else by its runs' ids.
+By verdict a draw stops if more than half of its runs have failed.
 
 All groups are trained to a step of `at` before any goes on. Which runs stop is a pure function of what was measured until
 then; it is written into the status at once for all groups, and never decided again.
@@ -20,8 +28,8 @@ Source: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and
 arXiv:1502.07943.
 """
 
-import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,26 +38,30 @@ import numpy as np
 
 from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput, plural, shown, unknown
+from gan_jax.report import records, verdicts
 from gan_jax.report.comparison import QUALITIES, Quality
-from gan_jax.runner import processes, standing
+from gan_jax.runner import contest, processes, standing
+from gan_jax.runner.contest import Config, Draws
 from gan_jax.runs import plan
-from gan_jax.settings import labels
+from gan_jax.verdict import STATES
 
-Config = Mapping[str, Any]
 Entry = Mapping[str, Any]  # a group of a manifest
-Draws = dict[str, list[str]]  # of one competition: the ids of each draw's runs, by the draw's key
+VERDICT = "verdict"  # as `by`: those stop that have failed
+FAILED = ("diverged", "discriminator_dominates", "mode_collapse")  # where `verdicts` are not given
 
 
 class Rules(NamedTuple):
   """When draws stop, and which."""
 
   at: tuple[int, ...]  # rising
-  keep: float
-  by: str  # a column of quality; '': the first of the report's that is measured
+  keep: float  # by verdict: 0, for any number may stop
+  by: str  # a column of quality; '': the first of the report's that is measured; or `VERDICT`
+  verdicts: tuple[str, ...] = ()  # for which a run stops
 
   def written(self) -> dict[str, Any]:
     """As the manifest has them."""
-    return {"at": list(self.at), "keep": self.keep, "by": self.by}
+    named = {"verdicts": list(self.verdicts)} if self.by == VERDICT else {}
+    return {"at": list(self.at), "keep": self.keep, "by": self.by, **named}
 
 
 class Halving(NamedTuple):
@@ -61,8 +73,11 @@ class Halving(NamedTuple):
 
   def tell(self, say: Callable[[str], object]) -> None:
     """Print what the rules save, for the plan of a study."""
-    if self.rules:
-      say(f"  {outlook(self.rules, self.competing, self.steps)}")
+    if self.rules and self.rules.by == VERDICT:
+      at = ", ".join(f"{step:,}" for step in self.rules.at)
+      say(f"  halving by verdict: at step {at} the runs stop whose verdict is {named(self.rules.verdicts)}")
+    elif self.rules:
+      say(f"  {contest.outlook(self.rules.at, self.rules.keep, self.rules.by, self.competing, self.steps)}")
 
 
 def checked(value: Any, what: str, configs: Sequence[Config], roles: Mapping[str, Sequence[str]]) -> Halving:
@@ -89,18 +104,42 @@ def checked(value: Any, what: str, configs: Sequence[Config], roles: Mapping[str
   for name in value:
     if name not in Rules._fields:
       raise unknown("entry of halving", name, Rules._fields)
-  keep, by = value.get("keep", 0.5), value.get("by", "")
-  if isinstance(keep, bool) or not isinstance(keep, (int, float)) or not 0 < keep < 1:
-    raise BadInput(f"{what} expected as keep the share of draws that goes on, above 0 and below 1, got {shown(keep)}")
+  found = contest.competitions(configs, roles)
+  steps = {settings.identity(config): config["steps"] for config in configs}
+  at, by = _steps(value.get("at"), what, configs), value.get("by", "")
+  if by == VERDICT:
+    return Halving(Rules(at, 0.0, VERDICT, _failed(value, what)), found, steps)
   known = [quality.metric for quality in QUALITIES]
   if by != "" and by not in known:
-    raise unknown("quality to stop by", by, known)
-  rules = Rules(_steps(value.get("at"), what, configs), float(keep), str(by))
-  found = competitions(configs, roles)
-  if all(going_on(len(draws), rules.keep) == len(draws) for draws in found):
+    raise unknown("quality to stop by", by, [VERDICT, *known])
+  if "verdicts" in value:
+    raise BadInput(f"{what} expected by={VERDICT!r} where verdicts are given, got by={shown(by)}")
+  keep = value.get("keep", 0.5)
+  if isinstance(keep, bool) or not isinstance(keep, (int, float)) or not 0 < keep < 1:
+    raise BadInput(f"{what} expected as keep the share of draws that goes on, above 0 and below 1, got {shown(keep)}")
+  if all(contest.going_on(len(draws), keep) == len(draws) for draws in found):
     most = max(len(draws) for draws in found)
     raise BadInput(f"{what} expected draws of which some can stop, got at most {plural(most, 'draw')} that compete")
-  return Halving(rules, found, {settings.identity(config): config["steps"] for config in configs})
+  return Halving(Rules(at, float(keep), str(by)), found, steps)
+
+
+def _failed(value: Mapping[str, Any], what: str) -> tuple[str, ...]:
+  """The verdicts for which a run stops, as the report's words or as names: `mode collapse`, `mode_collapse`."""
+  if "keep" in value:
+    raise BadInput(f"{what} by verdict stops all that have failed: expected no keep, got {shown(value['keep'])}")
+  asked = value.get("verdicts", FAILED)
+  if isinstance(asked, (str, Mapping)) or not isinstance(asked, Sequence) or not asked:
+    raise BadInput(f"{what} expected as verdicts a list of names, got {shown(asked)}")
+  known = [state for state in STATES if state not in ("healthy", "unknown")]
+  for name in asked:
+    if not isinstance(name, str) or name.replace(" ", "_") not in known:
+      raise unknown("verdict to stop by", name, known)
+  return tuple(dict.fromkeys(name.replace(" ", "_") for name in asked))
+
+
+def named(states: Iterable[str]) -> str:
+  """`diverged or mode collapse`."""
+  return " or ".join(verdicts.LOOKS[state].words for state in states)
 
 
 def _steps(at: Any, what: str, configs: Sequence[Config]) -> tuple[int, ...]:
@@ -121,56 +160,6 @@ def _steps(at: Any, what: str, configs: Sequence[Config]) -> tuple[int, ...]:
         f"{what} expected steps at which all runs are evaluated, before the last one, {choices}, got {step:,}"
       )
   return tuple(at)
-
-
-def competitions(configs: Sequence[Config], roles: Mapping[str, Sequence[str]]) -> list[Draws]:
-  """The draws of a study, those together that compete with one another; in the order of the runs."""
-  found: dict[str, Draws] = {}
-  repeated = {"seed", *roles.get("repeated", ())}
-  for config in configs:
-    draw = _key(config, repeated)
-    field = _key(config, {*repeated, *roles["drawn"]}) if roles else str(config["panel"])
-    found.setdefault(field, {}).setdefault(draw, []).append(settings.identity(config))
-  return list(found.values())
-
-
-def _key(config: Config, left_out: set[str]) -> str:
-  """A key of a config without these fields, and without the options that belong to one of them."""
-
-  def belongs(name: str) -> bool:
-    root = settings.split(name)[0]
-    field = settings.FIELDS.get(root)
-    return name in left_out or root in left_out or (field is not None and field.of in left_out)
-
-  flat = labels.flatten(config)
-  return json.dumps({name: value for name, value in flat.items() if not belongs(name)}, sort_keys=True)
-
-
-def going_on(count: int, keep: float) -> int:
-  """How many of `count` draws go on: the share `keep`, rounded up; at least one."""
-  return max(1, math.ceil(count * keep - 1e-9))  # 0.1 * 30 is a little more than 3
-
-
-def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: float) -> list[str]:
-  """The ids of the runs that stop: those of the worst draws of one competition.
-
-  Args:
-    draws: those still in training.
-    values: of the quality, by run; NaN: diverged or not measured.
-    quality: says whether low or high is good, and which mean is taken.
-    keep: the share of the draws that goes on.
-  """
-
-  def rank(key: str) -> tuple[float, float, str]:
-    own = np.asarray([values[run] for run in draws[key]], np.float64)
-    good = own[np.isfinite(own)]
-    if not len(good):
-      return 1.0, 0.0, min(draws[key])
-    score = np.log(good) if quality.log and bool((good > 0).all()) else good
-    return 1 - len(good) / len(own), float(quality.sign * score.mean()), min(draws[key])
-
-  order = sorted(draws, key=rank)
-  return [run for key in order[going_on(len(order), keep) :] for run in draws[key]]
 
 
 def unchanged(study: Path, manifest: dict[str, Any] | None, halved: Halving) -> dict[str, Any] | None:
@@ -204,7 +193,7 @@ def quality_of(rules: Rules, columns: Iterable[str]) -> Quality:
 
 def measured(halved: Halving, columns: Iterable[str]) -> None:
   """Raises `BadInput` where the quality by which draws are ranked is none of these columns."""
-  if halved.rules:
+  if halved.rules and halved.rules.by != VERDICT:
     quality_of(halved.rules, columns)
 
 
@@ -244,29 +233,49 @@ def _reached(study: Path, entry: Entry, until: int) -> bool:
 
 def _decide(study: Path, entries: Sequence[Entry], rules: Rules, competing: Sequence[Draws], until: int) -> str:
   """Decide who stops at a step that all groups have reached, and write it; returns what happened, as a sentence."""
-  status = runs.read_status(study)
-  values: dict[str, float] = {}
+  status = runs.read_status(study)["groups"]
   gone: set[str] = set()
+  for entry in entries:
+    gone |= {run for run, step in status.get(entry["name"], {}).get("stopped", {}).items() if step < until}
+  left = [{key: own for key, own in draws.items() if not gone & set(own)} for draws in competing]
+  decide = _by_verdict if rules.by == VERDICT else _by_quality
+  stopping, why = decide(study, entries, status, rules, left, until)
+  with runs.changed_status(study) as changed:
+    for entry in entries:
+      own = changed["groups"].setdefault(entry["name"], {})
+      now = {member["id"]: until for member in entry["members"] if member["id"] in stopping}
+      own.update(stopped={**own.get("stopped", {}), **now}, rung=until)
+      own["complete"] = bool(own.get("complete")) or standing.stopped(entry, own)
+  others = sum(len(own) for draws in left for own in draws.values()) - len(stopping)
+  return f"step {until:,}: {plural(len(stopping), 'run')} stopped {why}, {others:,} go on"
+
+
+Decision = tuple[set[str], str]  # the runs that stop, and why
+
+
+def _by_quality(
+  study: Path, entries: Sequence[Entry], status: Mapping[str, Any], rules: Rules, left: Sequence[Draws], until: int
+) -> Decision:
   tables = {entry["name"]: runs.read_table(study, "quality", entry["name"]) for entry in entries}
   quality = quality_of(rules, [name for table in tables.values() for name in table.columns])
+  values: dict[str, float] = {}
   for entry in entries:
-    own = status["groups"].setdefault(entry["name"], {})
     measured = _measured(tables[entry["name"]], quality.metric, until, len(entry["members"]))
-    diverged = {run for run, step in own.get("diverged", {}).items() if step < until}
-    gone |= {run for run, step in own.get("stopped", {}).items() if step < until}
+    diverged = {run for run, step in status.get(entry["name"], {}).get("diverged", {}).items() if step < until}
     for member, value in zip(entry["members"], measured, strict=True):
       values[member["id"]] = math.nan if member["id"] in diverged else value
-  stopping: set[str] = set()
-  for draws in competing:
-    stopping.update(worst({k: v for k, v in draws.items() if not gone & set(v)}, values, quality, rules.keep))
-  for entry in entries:
-    own = status["groups"][entry["name"]]
-    now = {member["id"]: until for member in entry["members"] if member["id"] in stopping}
-    own.update(stopped={**own.get("stopped", {}), **now}, rung=until)
-    own["complete"] = bool(own.get("complete")) or standing.stopped(entry, own)
-  runs.write_status(study, status)
-  left = len(values) - len(gone) - len(stopping)
-  return f"step {until:,}: {plural(len(stopping), 'run')} stopped as the worst by {quality.metric}, {left:,} go on"
+  stopping = {run for draws in left for run in contest.worst(draws, values, quality, rules.keep)}
+  return stopping, f"as the worst by {quality.metric}"
+
+
+def _by_verdict(
+  study: Path, entries: Sequence[Entry], status: Mapping[str, Any], rules: Rules, left: Sequence[Draws], until: int
+) -> Decision:
+  states = {run.id: verdicts.until(run, until).final for run in records.read(study).runs}
+  stopping = {run for draws in left for run in contest.failing(draws, states, rules.verdicts)}
+  found = Counter(states[run] for run in stopping)
+  said = ", ".join(f"{count:,} {verdicts.LOOKS[state].words.partition(':')[0]}" for state, count in found.most_common())
+  return stopping, f"for their verdict{f' ({said})' if said else ''}"
 
 
 def _measured(table: runs.Table, metric: str, step: int, members: int) -> list[float]:
@@ -274,22 +283,3 @@ def _measured(table: runs.Table, metric: str, step: int, members: int) -> list[f
   at = np.flatnonzero(table.steps == step)
   column = table.columns.get(metric)
   return [math.nan] * members if column is None or not len(at) else [float(x) for x in column[at[0]]]
-
-
-def outlook(rules: Rules, competing: Sequence[Draws], steps: Mapping[str, int]) -> str:
-  """What the rules save, for the plan of a study. `steps`: of each run, by id.
-
-  Where draws have different numbers of runs, those with most are counted as going on.
-  """
-  left = [sorted(draws.values(), key=len, reverse=True) for draws in competing]
-  exact = all(len({len(own) for own in draws}) == 1 for draws in left)
-  whole, saved, said = sum(steps.values()), 0, []
-  for at in rules.at:
-    kept = [draws[: going_on(len(draws), rules.keep)] for draws in left]
-    stop = [run for draws, on in zip(left, kept, strict=True) for own in draws[len(on) :] for run in own]
-    saved += sum(steps[run] - at for run in stop)
-    left = kept
-    said.append(f"{sum(len(own) for draws in kept for own in draws):,} of {len(steps):,} runs go on from step {at:,}")
-  about = "" if exact else "about "
-  by = rules.by or "the quality that the report ranks by"
-  return f"halving by {by}: {', '.join(said)}; {about}{saved:,} of {whole:,} steps of single runs are saved"

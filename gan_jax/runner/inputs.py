@@ -20,9 +20,11 @@ from gan_jax.runner import (
   memory,
   mesh,
   outline,
+  preflight,
   processes,
   resume,
   standing,
+  worker,
 )
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.manifest import changes, platform_facts
@@ -39,6 +41,7 @@ class Inputs(NamedTuple):
   meanings: dict[str, str]  # of the rows and inspections
   origins: dict[str, resume.Origin]  # by group
   states: dict[str, int]  # bytes of each group's state
+  disk: dict[str, preflight.Sizes]  # bytes that each group will hold on disk
   changed: list[str]  # what differs from when the study began
   growth: growth.Growth  # which runs are there, and which are asked for beyond them
 
@@ -64,9 +67,15 @@ def qualities(groups: Sequence[Group], datasets: Mapping[Key, Dataset]) -> dict[
 
 
 def load(
-  study: Path, manifest: Mapping[str, Any] | None, configs: Sequence[Mapping[str, Any]], say: Callable[[str], None]
+  study: Path,
+  manifest: Mapping[str, Any] | None,
+  configs: Sequence[Mapping[str, Any]],
+  say: Callable[[str], None],
+  only: str | None = None,
 ) -> Inputs:
   """Load the data and check the groups of the runs against them and against what is on disk. Nothing is written.
+
+  With `only` the group of that name, of a study that does not grow: a worker's (worker.py).
 
   Raises:
     BadInput: runs that cannot be grouped, data that are missing or too few, a group that is too large, or checkpoints of
@@ -76,7 +85,8 @@ def load(
   assert asked is not None  # `standing.existing` has refused all else
   entries = growth.with_longer(manifest["groups"] if manifest else [], asked)
   datasets: dict[Key, Dataset] = {}
-  groups = _grouped(entries, asked.new, configs, datasets, say)
+  groups = _grouped(entries, () if worker.is_one(only) else asked.new, configs, datasets, say, only)
+  entries = _own(entries, only)
   here = platform_facts()
   for name in ("source", "versions", "layout"):
     processes.same(name, str(here[name]))
@@ -85,16 +95,20 @@ def load(
   since = {entry["name"]: changes({**(manifest or {}), **entry.get("platform", {})}, here) for entry in entries}
   unfinished = processes.told(lambda: [entry["name"] for entry in entries if _unfinished(study, entry)])
   changed = list(dict.fromkeys(change for name in unfinished for change in since[name]))
-  found = Inputs(groups, datasets, {}, {}, {}, changed, asked)
+  found = Inputs(groups, datasets, {}, {}, {}, {}, changed, asked)
+  columns = {}
   for group in groups:
-    found.meanings.update(evaluation.explanations(game.build(group.spec, datasets[key(group)])))
+    columns[group.name] = evaluation.explanations(game.build(group.spec, datasets[key(group)]))
+    found.meanings.update(columns[group.name])
     digest = data.digest(datasets[key(group)])
     found.origins[group.name] = resume.Origin(digest, here, since.get(group.name, ()))
     processes.same(f"data of {group.spec.dataset}", digest)
   standing.refuse_other_data(study, manifest, groups, {name: origin.data for name, origin in found.origins.items()})
   for group in groups:
     blank = resume.template(group, game.build(group.spec, datasets[key(group)]))
-    found.states[group.name] = sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
+    found.states[group.name] = preflight.size(blank)
+    shape = datasets[key(group)].image_shape
+    found.disk[group.name] = preflight.sizes(group, blank, len(columns[group.name]), shape)
     if processes.leads():
       resume.check(study, group, blank, found.origins[group.name])
   return found
@@ -113,14 +127,19 @@ def _grouped(
   configs: Sequence[Mapping[str, Any]],
   datasets: dict[Key, Dataset],
   say: Callable[[str], None],
+  only: str | None,
 ) -> list[Group]:
-  """The groups of a study as it began with them, each generation by itself, and after them those of its new runs."""
+  """The groups of a study as it began with them, each generation by itself, and after them those of its new runs.
+
+  For a worker only its own; all are grouped to find it, since a program also has the losses of parts that it was cut off.
+  """
   found: list[Group] = []
   for own in growth.generations(entries):
     groups = grouping.group([config for entry in own for config in growth.began(entry)], configs)
-    for group in groups:
+    parts = grouping.recorded(groups, _own(own, only))
+    for group in parts if worker.is_one(only) else groups:
       _check(group, _dataset(group, datasets, say))
-    found += grouping.recorded(groups, own)
+    found += parts
   if new:
     groups = grouping.group(new, configs)
     for group in groups:
@@ -128,6 +147,11 @@ def _grouped(
     parts = _divided(groups, datasets, say)
     found += grouping.numbered(parts, growth.names(entries, len(parts)))
   return found
+
+
+def _own(entries: Sequence[Mapping[str, Any]], only: str | None) -> list[Mapping[str, Any]]:
+  """Of a manifest's groups a worker's own; all, for any other process."""
+  return [entry for entry in entries if not worker.is_one(only) or entry["name"] == only]
 
 
 def described(group: Group, found: Inputs) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class LoadedRun(NamedTuple):
   study: Path  # its directory
 
   def generator(
-    self, step: str | int | None = None, *, average: bool = True, folder: str | os.PathLike[str] = "."
+    self, step: str | int | None = None, *, average: bool = True, folder: str | os.PathLike[str] | None = None
   ) -> "Generator":
     """The trained generator, as a jitted function and its parameters.
 
@@ -41,7 +41,8 @@ class LoadedRun(NamedTuple):
         disk. The best of many noisy measurements is flattered: judge it by new samples. None: the best, and without
         averages, or where no best one was kept, the last. The generator's `step` says which it is.
       average: the moving average of its weights, which is what is measured; False: the weights themselves.
-      folder: that of the config, where user code is that it names (`my_models.py:small_resnet`).
+      folder: that of the config, where user code is that it names (`my_models.py:small_resnet`). That code is run;
+        without a folder none is, and such a study is refused.
 
     Raises:
       BadInput: no such step, and which there are; a damaged file; user code that has changed.
@@ -50,7 +51,8 @@ class LoadedRun(NamedTuple):
     from gan_jax.runner import generator
 
     chosen = choice.choose(self.study, self.id)
-    return generator.load(self.study, chosen, step, average, paths.usable(folder, "the folder of code"))
+    place = None if folder is None else paths.usable(folder, "the folder of code")
+    return generator.load(self.study, chosen, step, average, place)
 
 
 class LoadedStudy(NamedTuple):

@@ -21,6 +21,8 @@ from gan_jax.runner.signals import Stop
 from gan_jax.runs.plan import Chunk, chunks
 from gan_jax.settings.records import Spec
 
+NOTICE = 20.0  # seconds that a signal's answer should take at most: schedulers kill after 30
+
 
 def plan(spec: Spec) -> list[Chunk]:
   """The chunks of a whole run; see `gan_jax.runs.plan`."""
@@ -59,6 +61,7 @@ def run_group(
   """
   progress, stop, *_ = conduct
   writer = resume.Writer(study, group, program, origin, progress.say)
+  writer.beat = progress.beat
   with progress.phase(f"compiling {conduct.program}: first state"):
     found = repair.start(writer)
   if found is None:
@@ -109,6 +112,7 @@ def _train(
     writing.do(writer.status, chunk.last, before + time.monotonic() - began, writer.diverged(state))
     told.step(chunk)
     if asked or chunk is todo[-1]:
+      writing.do(writer.tell_again)
       writing.wait()
       stop.unsaved = not processes.leads()
       stop.check()
@@ -130,6 +134,7 @@ class _Told:
     self._measured = first == 0  # the measurement's program was compiled at step 0
     self._began = time.monotonic()
     self._estimated = False
+    self._slow = False
 
   @contextlib.contextmanager
   def compiling(self) -> Iterator[None]:
@@ -146,7 +151,8 @@ class _Told:
 
   @contextlib.contextmanager
   def pause(self, kind: str, chunk: Chunk) -> Iterator[None]:
-    with self._conduct.progress.phase(f"{kind} step {chunk.last:,} of {self._conduct.program}", brief=True):
+    program = self._conduct.program
+    with self._conduct.progress.phase(f"{kind} step {chunk.last:,} of {program}", True, f"{kind} {program}"):
       began = time.monotonic()
       yield
     self._todo[kind] -= 1
@@ -155,6 +161,14 @@ class _Told:
     self._measured |= kind == "measuring"
 
   def step(self, chunk: Chunk) -> None:
+    took = time.monotonic() - self._began
+    if took > NOTICE and self._begun > 1 and not self._slow:
+      self._slow = True
+      self._conduct.progress.say(
+        f"warning: a chunk of {self._name} ({chunk.windows * chunk.length:,} steps, and what is measured and saved after it) "
+        f"takes {took:.0f} s, and a signal is answered at its end: a scheduler should give {2 * took:.0f} s of notice "
+        f"(Slurm: --signal=USR1@{2 * took:.0f}); a smaller probe_every makes chunks shorter"
+      )
     rate, left = self._pace.rate(), self._pace.left(self._steps - chunk.last, self._todo)
     pace = speed(rate, self._members) if rate else ""
     remaining = f"  {clock(left)} left" if left is not None and chunk.last < self._steps else ""

@@ -1,5 +1,6 @@
 """A lower bound of a group's memory, so that a group that cannot fit is refused before it starts."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gan_jax.data import Dataset
 from gan_jax.runner import processes
 from gan_jax.settings.records import Spec, thawed
 
+WORKERS = "GAN_JAX_WORKERS"  # how many processes that train this study share the machine's memory (gan_jax/launch)
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's limit
 
 
@@ -30,10 +32,9 @@ def _own() -> int:
   if jax.default_backend() != "cpu" and all("bytes_limit" in s for s in stats):
     return sum(s["bytes_limit"] for s in stats)
   whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-  try:
-    return min(whole, int(CGROUP.read_text()))
-  except (OSError, ValueError):  # no container, or "max"
-    return whole
+  with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+    whole = min(whole, int(CGROUP.read_text()))
+  return whole // int(os.environ.get(WORKERS, 1))
 
 
 def size(player: Player) -> int:

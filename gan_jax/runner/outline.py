@@ -20,7 +20,9 @@ NUMBERS = range(1, 6)  # columns that are set to the right
 SAID = ("losses", "steps", "model", "dataset")  # fields of a spec that have columns of their own
 
 
-def tell(study: Path, groups: Sequence[Group], states: Mapping[str, int], say: Callable[[str], None]) -> None:
+def tell(
+  study: Path, groups: Sequence[Group], states: Mapping[str, int], say: Callable[[str], None], disk: int | None = None
+) -> None:
   """Print the plan of a study, line by line.
 
   Args:
@@ -28,12 +30,13 @@ def tell(study: Path, groups: Sequence[Group], states: Mapping[str, int], say: C
     groups: its groups.
     states: bytes of each group's state, by name.
     say: prints a line.
+    disk: bytes that the whole study will hold on disk, at least.
   """
-  for line in lines(study, groups, states):
+  for line in lines(study, groups, states, disk):
     say(line)
 
 
-def lines(study: Path, groups: Sequence[Group], states: Mapping[str, int]) -> list[str]:
+def lines(study: Path, groups: Sequence[Group], states: Mapping[str, int], disk: int | None = None) -> list[str]:
   """The lines of `tell`."""
   members = sum(len(group.configs) for group in groups)
   devices = jax.devices()
@@ -64,6 +67,8 @@ def lines(study: Path, groups: Sequence[Group], states: Mapping[str, int]) -> li
     "  state: their weights, averages and optimizers' memory; training needs several times as much, of "
     f"{written(memory.available())} here",
   ]
+  if disk is not None:
+    notes.append(f"  disk: at least {written(disk)} in the end, for three checkpoints, tables, samples and the report")
   return [title, *aligned(table), *more, *notes]
 
 

@@ -49,7 +49,9 @@ class Pace:
     return steps / rate + sum(count * known.get(kind, 0.0) for kind, count in pauses.items())
 
 
-class _Phase(NamedTuple):
+class Phase(NamedTuple):
+  """What is being done. Each progress makes a new object of it."""
+
   name: str
   began: float
   task: Any  # of the live display
@@ -57,6 +59,8 @@ class _Phase(NamedTuple):
   done: int = 0
   total: int = 0
   at: float = 0.0  # when `done` was reached
+  kind: str = ""  # phases of one kind take about as long; '': it is like no other
+  took: tuple[float, ...] = ()  # seconds of the last chunks, without what was done between them
 
 
 class Progress:
@@ -69,14 +73,21 @@ class Progress:
     # Lines are not needed where a live line is on the same terminal; a log gets lines in any case.
     self._lines = not (live and say is print and sys.stdout is not None and sys.stdout.isatty())
     self._write, self._clock = say, clock
-    self._phases: list[_Phase] = []
+    self._phases: list[Phase] = []
     self._told = clock()
     self._deaf = False  # printing failed: the reader is gone
+    self.speaking = False  # a line is being printed, and its reader may be slow
+    self.longest: dict[str, float] = {}  # seconds of the longest phase of each kind
     self._lock = threading.Condition()
     self._ended = False
     self._terminal = stream if live else None
     self._bar: Any = None  # rich's live display; imported with the first phase, because importing takes time
     self._thread = threading.Thread(target=self._beat, name="progress", daemon=True)
+
+  @property
+  def current(self) -> Phase | None:
+    """The innermost phase. It takes no lock, because whoever prints holds it."""
+    return next(reversed(self._phases[-1:]), None)
 
   @property
   def live(self) -> bool:
@@ -108,6 +119,7 @@ class Progress:
       self._told = self._clock()
       if self._deaf:
         return
+      self.speaking = True
       try:
         if self._bar and not self._lines:
           self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)  # above the live line
@@ -119,16 +131,18 @@ class Progress:
         if isinstance(error, ValueError) and "closed" not in str(error):
           raise
         self._deaf = True
+      finally:
+        self.speaking = False
 
   @contextlib.contextmanager
-  def phase(self, name: str, brief: bool = False) -> Iterator[None]:
-    """Name what the body does. A `brief` phase is printed only if it takes long."""
+  def phase(self, name: str, brief: bool = False, kind: str = "") -> Iterator[None]:
+    """Name what the body does. A `brief` phase is printed only if it takes long. Phases of one `kind` take about as long."""
     with self._lock:
       if self._terminal and not self._bar:
         self._bar = _bar(self._terminal)
         self._bar.start()
       task = self._bar.add_task(name, total=None, detail="", began=self._clock()) if self._bar else None
-      self._phases.append(_Phase(name, self._clock(), task))
+      self._phases.append(Phase(name, self._clock(), task, kind=kind))
       self._show_innermost()
       if self._lines and not brief:
         self.say(f"{name} ...")
@@ -136,7 +150,9 @@ class Progress:
       yield
     finally:
       with self._lock:
-        self._phases.pop()
+        ended = self._phases.pop()
+        if kind:
+          self.longest[kind] = max(self.longest.get(kind, 0.0), self._clock() - ended.began)
         if self._bar:
           self._bar.remove_task(task)
         if self._phases:  # the outer phase begins again
@@ -146,13 +162,21 @@ class Progress:
   def step(self, done: int, total: int, detail: str) -> None:
     """Report the progress of the innermost phase after a chunk."""
     with self._lock:
-      self._phases[-1] = phase = self._phases[-1]._replace(detail=detail, done=done, total=total, at=self._clock())
+      before, now = self._phases[-1], self._clock()
+      took = (*before.took, now - max(before.began, before.at))[-RECENT:]
+      self._phases[-1] = phase = before._replace(detail=detail, done=done, total=total, at=now, took=took)
       if self._bar:
         self._bar.update(phase.task, completed=done, total=total, detail=self._steps(phase))
       if done >= total or (self._lines and self._clock() - self._told >= SILENCE):
         self.say(self._line())
 
-  def _steps(self, phase: _Phase) -> str:
+  def beat(self) -> None:
+    """Something was done of which no number is shown."""
+    with self._lock:
+      if self._phases:
+        self._phases[-1] = self._phases[-1]._replace()
+
+  def _steps(self, phase: Phase) -> str:
     return f"step {phase.done:,}/{phase.total:,}  {phase.detail}".rstrip()
 
   def _line(self) -> str:

@@ -94,6 +94,7 @@ def _shapes(program: Program) -> Any:
 
 def _damaged(writer: Writer) -> Callable[[Path, str], None]:
   def aside(path: Path, why: str) -> None:
+    writer.still_there()
     target = runs.set_aside(writer.study, path, "damaged checkpoint")
     writer.say(f"checkpoint {path} is damaged and set aside as {target}: {why}")
 
@@ -121,6 +122,7 @@ def _tidy(writer: Writer) -> None:
 
 def _aside(writer: Writer, files: Mapping[Path, str]) -> None:
   for path, why in files.items():
+    writer.still_there()
     target = runs.set_aside(writer.study, path, "not of this plan" if why == "not of this plan" else "damaged")
     writer.say(f"{path} is set aside as {target}: {why}")
 
@@ -187,6 +189,8 @@ def _repeat(writer: Writer, blank: GanState, task: Task) -> bool:
       writer.rows(chunk, processes.whole(rows))
       if chunk.last in task.measured:
         writer.measured(*writer.measure(state, chunk.last))
+      writer.beat()
+  writer.tell_again()
   return True
 
 

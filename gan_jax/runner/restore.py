@@ -23,6 +23,7 @@ from gan_jax.game.rules import Game
 from gan_jax.runner import checkpoint, resume
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.grouping import group as grouped
+from gan_jax.settings import outside as code
 from gan_jax.settings.records import Hypers
 
 
@@ -35,14 +36,14 @@ class Restored(NamedTuple):
   state: GanState  # numpy, each leaf [members, ...]; of a member that diverged, its last good state
 
 
-def group(study: Path, name: str, step: int | None = None, folder: Path = Path()) -> Restored:
+def group(study: Path, name: str, step: int | None = None, folder: Path | None = None) -> Restored:
   """The state of a group after so many steps.
 
   Args:
     study: the study's directory.
     name: of the group, as in its manifest.
     step: after which; None: at the end of the run. A study keeps its last few checkpoints.
-    folder: that of the config, where the user's files of code are that it names; by default the current one.
+    folder: that of the config, where the user's code is that it names. It is run, so it must be named.
 
   Raises:
     BadInput: no such study or group; no intact checkpoint of that step, and which steps there are; or a checkpoint of
@@ -66,13 +67,28 @@ def group(study: Path, name: str, step: int | None = None, folder: Path = Path()
   return Restored(found, dataset, game, state)
 
 
-def entry(study: Path, name: str, folder: Path = Path()) -> tuple[Group, dict[str, Any]]:
-  """(a group of a study, its entry in the manifest). Raises `BadInput` where there is no such study or group."""
+def entry(study: Path, name: str, folder: Path | None = None) -> tuple[Group, dict[str, Any]]:
+  """(a group of a study, its entry in the manifest).
+
+  Raises:
+    BadInput: no such study or group; or one whose manifest names code, which is run only from a `folder` that the caller
+      names, and never from the study's own directory. Who sends a study would run anything otherwise.
+  """
   entries = {entry["name"]: entry for entry in runs.read_manifest(study)["groups"]}
   if name not in entries:
     raise BadInput(f"{study} expected one of its groups, {', '.join(entries)}, got {name!r}")
   configs = [member["config"] for member in entries[name]["members"]]
-  (found,) = grouped(outside.enter(configs, folder))
+  for place in {reference.partition(":")[0] for config in configs for _, reference in code.named(config)}:
+    if folder is None:
+      raise BadInput(
+        f"{study} names code ({place}), which is run only from a folder that you name: expected --folder (or folder=), that "
+        "of its config file, got none"
+      )
+    if place.endswith(".py") and (folder / place).resolve().is_relative_to(study.resolve()):
+      raise BadInput(
+        f"{study} names code in its own directory ({place}), which is never run: expected a file elsewhere"
+      )
+  (found,) = grouped(outside.enter(configs, folder or Path()))
   begun = tuple(entries[name].get("grown", {}).get("ids", ()))
   return found._replace(name=name, begun=begun), entries[name]
 

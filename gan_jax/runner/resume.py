@@ -54,6 +54,10 @@ def check(study: Path, group: Group, blank: GanState, origin: Origin) -> None:
     )
 
 
+def _steps(first: int, last: int) -> str:
+  return f"step {first:,}" if first == last else f"steps {first:,} to {last:,}"
+
+
 class Writer:
   """Writes everything of one group. Existing files are compared, and a difference is reported.
 
@@ -71,6 +75,8 @@ class Writer:
     self.best: best.Best | None = None  # None: before `repair.start`
     self.best_on_disk = np.full(len(group.ids), -1)  # its steps
     self.followers = followers.NOBODY  # who is told what is written
+    self.beat: Callable[[], None] = lambda: None  # called after each chunk that repair.py computes again
+    self.again: dict[str, tuple[int, int]] = {}  # (first, last) step of each table that came out the same, not said yet
 
   def _entry(self, status: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = status["groups"].setdefault(self.group.name, {})
@@ -87,8 +93,8 @@ class Writer:
     columns = {name: np.asarray(value)[: chunk.windows, : self.program.members] for name, value in rows.items()}
     steps = chunk.first + chunk.length * np.arange(chunk.windows)
     table = runs.Table(steps, columns)
-    if runs.append(self.study, "rows", self.group.name, chunk.first, chunk.last, table):
-      self._differs(f"rows of steps {chunk.first:,} to {chunk.last - 1:,}")
+    same = runs.append(self.study, "rows", self.group.name, chunk.first, chunk.last, table)
+    self._compared("rows", chunk.first, chunk.last - 1, same)
     self.followers.rows(table)
 
   def measure(self, state: GanState, step: int) -> tuple[Any, ...]:
@@ -105,11 +111,10 @@ class Writer:
     name = self.group.name
     self.still_there()
     samples = np.asarray(grids)[: self.program.members]
-    if tables.write_samples(self.study, name, step, samples):
-      self._differs(f"samples at step {step:,}")
+    self._compared("samples", step, step, tables.write_samples(self.study, name, step, samples))
     columns = {metric: value[None] for metric, value in found.items()}
-    if runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns)):
-      self._differs(f"quality at step {step:,}")
+    same = runs.append(self.study, "quality", name, step, step + 1, runs.Table(np.array([step]), columns))
+    self._compared("quality", step, step, same)
     self.followers.measured(step, found, samples)
 
   def _keep(self, state: GanState, step: int, found: Mapping[str, np.ndarray]) -> None:
@@ -118,9 +123,26 @@ class Writer:
     own = lambda: jax.tree.map(lambda x: np.asarray(x)[:members], processes.whole(generator))  # noqa: E731
     self.best = best.better(self.best or best.blank(generator, members), step, found, own)
 
-  def _differs(self, what: str) -> None:
-    self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits; the former are set aside")
-    self.doubt(f"{what} came out otherwise when computed again")
+  def _compared(self, table: str, first: int, last: int, same: bool | None) -> None:
+    """Take note of what was computed again: whether it was the same bits; None: there was nothing to compare with."""
+    if same:
+      before = self.again.get(table)
+      self.again[table] = (before[0] if before else first, last)
+    elif same is None:
+      self.tell_again()
+    else:
+      what = f"{table} {'of' if table == 'rows' else 'at'} {_steps(first, last)}"
+      self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits; the former are set aside")
+      self.doubt(f"{what} came out otherwise when computed again")
+
+  @processes.by_the_first
+  def tell_again(self) -> None:
+    """Say what was computed again to the same bits since this was last said."""
+    if self.again:
+      ((table, (first, last)), *others) = self.again.items()
+      said = [f"{table} of {_steps(first, last)}"] + [f"{name} of {_steps(*span)}" for name, span in others]
+      self.say(f"{self.group.name}: {', '.join(said)} computed again: the same bits")
+      self.again = {}
 
   def held(self, state: GanState) -> tuple[GanState, best.Best | None]:
     """What `save` takes: copies on the host, since the next step is given the state's memory."""
@@ -133,9 +155,12 @@ class Writer:
     self.still_there()
     # On one device: of what lies on several, Orbax has each write a part, and compiles a program for every shape.
     own = state if processes.joined() else jax.tree.map(jax.device_put, state)
-    origin = {**self.origin.platform, "reasons": self.reasons}  # kept here too, because the status can be lost
+    # The status can be lost, so this is kept here too.
+    origin = {**self.origin.platform, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
     self.write_best(kept)
-    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin)
+    period = plan.saving_period(self.group.configs[0])
+    self.still_there()  # again: Orbax removes what an unfinished save has left, which may be another writer's
+    checkpoint.save(self.directory, step, own, facts(self.group, self.origin), origin, period)
 
   @processes.by_the_first
   def write_best(self, kept: best.Best | None) -> None:
@@ -152,20 +177,15 @@ class Writer:
   def status(self, step: int, seconds: float, diverged: Mapping[str, int]) -> None:
     """Write the group's status; `diverged` is derived from its state."""
     self.still_there()
-    status = runs.read_status(self.study)
-    self._entry(status).update(
-      step=step,
-      seconds=round(seconds, 3),
-      diverged=dict(diverged),
-      complete=step >= self.group.spec.steps,
-    )
-    self._write(status)
+    complete = step >= self.group.spec.steps
+    self._change(step=step, seconds=round(seconds, 3), diverged=dict(diverged), complete=complete)
 
   @processes.by_the_first
   def mark(self) -> None:
     """Write only whether the runs are bit exact, and if not, why."""
-    self._write(runs.read_status(self.study))
+    self._change()
 
-  def _write(self, status: dict[str, Any]) -> None:
-    self._entry(status).update(bit_exact=not self.reasons, reasons=self.reasons)
-    runs.write_status(self.study, status)
+  def _change(self, **entries: Any) -> None:
+    own = {"bit_exact": not self.reasons, "reasons": self.reasons, "attempt": runs.attempt(self.study)}
+    with runs.changed_status(self.study) as status:
+      self._entry(status).update(entries | own)

@@ -1,8 +1,8 @@
 """How a run reacts to signals. No jax import.
 
 After SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 (sent by Slurm, a closed terminal, `timeout`) the current chunk is finished
-and saved, and the command exits with 75 (EX_TEMPFAIL of sysexits.h: try again later). If there is nothing to save, and
-at a second signal, it exits at once. Ctrl-C (SIGINT) exits at once with 130.
+and saved, and the command exits with 75 (EX_TEMPFAIL of sysexits.h: try again later). After Ctrl-C (SIGINT) too, with
+130. If there is nothing to save, and at a second signal, it exits at once.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gan_jax.core.errors import Stopped
+from gan_jax.core.errors import Interrupted, Stopped
 
 TRY_AGAIN = 75
 INTERRUPTED = 130
@@ -24,14 +24,17 @@ class Stop:
 
   Attributes:
     asked: the signal that asked to stop after saving the current chunk; None if there was none.
-    interrupted: whether Ctrl-C was pressed.
+    interrupted: whether Ctrl-C raised KeyboardInterrupt, which what was running may have dropped.
     unsaved: whether there are steps since the last checkpoint, which stopping at once would lose.
     outcome: what is kept if the process ends now, and what the same command does next; part of the final message.
   """
 
-  def __init__(self, leave: Callable[[int, str], None] | None = None):
-    """`leave(exit code, sentence)` ends the process. Without it, in a notebook or a program, `check` raises instead."""
-    self.leave = leave
+  def __init__(self, leave: Callable[[int, str], None] | None = None, tell: Callable[[str], None] = lambda line: None):
+    """`leave(exit code, sentence)` ends the process. Without it, in a notebook or a program, `check` raises instead.
+
+    `tell(sentence)` answers the first Ctrl-C, if that has to wait.
+    """
+    self.leave, self.tell = leave, tell
     self.asked: int | None = None
     self.interrupted = False
     self.unsaved = False
@@ -39,9 +42,13 @@ class Stop:
 
   def ask(self, number: int) -> None:
     """React to a signal. Called by a signal handler or by the thread of `attended`."""
-    if self.leave and (number == signal.SIGINT or self.asked is not None or not self.unsaved):
+    if self.leave and (self.asked is not None or not self.unsaved):
       self.leave(INTERRUPTED if number == signal.SIGINT else TRY_AGAIN, self._sentence(number))
     self.asked = number
+    if number == signal.SIGINT:
+      self.tell(
+        "Ctrl-C: what is being trained is finished to the end of its chunk and saved; a second one leaves at once"
+      )
 
   @property
   def wanted(self) -> bool:
@@ -51,13 +58,13 @@ class Stop:
     """Stop here if asked to; to be called when everything is saved.
 
     Raises:
-      Stopped: a signal asked for it.
-      KeyboardInterrupt: Ctrl-C was pressed, and the code that was running then dropped the exception.
+      Stopped: a signal asked for it; Ctrl-C: `Interrupted`.
+      KeyboardInterrupt: Ctrl-C raised it before, and the code that was running then dropped it.
     """
     if self.interrupted:
       raise KeyboardInterrupt
     if self.asked is not None:
-      raise Stopped(self._sentence(self.asked))
+      raise (Interrupted if self.asked == signal.SIGINT else Stopped)(self._sentence(self.asked))
 
   def _sentence(self, number: int) -> str:
     return f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}: {self.outcome}"

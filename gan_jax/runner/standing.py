@@ -1,6 +1,7 @@
 """The state of a study on disk: whether it can be continued, what is missing, and what is saved. No jax import."""
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -166,10 +167,12 @@ def finished(study: Path, manifest: Mapping[str, Any] | None) -> bool:
 
 @contextlib.contextmanager
 def truthful(study: Path) -> Iterator[None]:
-  """Adds to an `OSError` of the body a note of what is saved in the study's checkpoints."""
+  """Adds to an `OSError` of the body notes: the bytes that are free, and what is saved in the study's checkpoints."""
   try:
     yield
   except OSError as error:
+    with contextlib.suppress(OSError):
+      error.add_note(f"{shutil.disk_usage(study).free:,} bytes are free in {study}")
     with contextlib.suppress(OSError):  # no note if the checkpoints cannot be read
       error.add_note(saved(study / "checkpoints"))
     raise

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from gan_jax import report, runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import Planned, plural
-from gan_jax.runner import devices, echoes, ending, growth, halving, processes, signals, sinks, standing
+from gan_jax.runner import devices, echoes, ending, halving, processes, signals, sinks, standing, watchdog, worker
 from gan_jax.runner.followers import Followers
-from gan_jax.runner.manifest import describe, description
+from gan_jax.runner.manifest import description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
+from gan_jax.runs import lock
 from gan_jax.settings import sweeps
 
 Say = Callable[[str], None]
@@ -38,6 +39,7 @@ class Asked(NamedTuple):
   roles: Mapping[str, list[str]] = {}  # what the varying fields are for; see settings/roles.py
   halving: Any = None  # when the worst runs stop; see halving.py
   log: Sequence[str] = ()  # sinks that are written during the training; see followers.py
+  only: str | None = None  # a group, if only that is to be trained, or what else is in worker.py
 
 
 def run(
@@ -49,6 +51,7 @@ def run(
   stop: Stop | None = None,
   dry: bool = False,
   log: Sequence[str] = (),
+  only: str | None = None,
 ) -> Path:
   """Run or resume the study of a config file and write its report; returns its directory.
 
@@ -59,6 +62,7 @@ def run(
     single: train only the run of `get_config()`, not the file's sweep.
     say, stop, dry: as of `conduct`.
     log: 'tensorboard' and 'wandb', to which rows, measurements and samples are sent as they are written.
+    only: the group that is to be trained, in a study that is begun, without a report; or what else is in worker.py.
 
   Raises as `conduct` does.
   """
@@ -71,7 +75,7 @@ def run(
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
   own: dict[str, Any] = {} if single else {"roles": plan.roles, "halving": plan.halving}
-  asked = Asked(configs, config, description(config), folder=Path(config).parent, log=tuple(log), **own)
+  asked = Asked(configs, config, description(config), folder=Path(config).parent, log=tuple(log), only=only, **own)
   return conduct(asked, default if out is None else out, say, stop, dry)
 
 
@@ -103,9 +107,12 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
   own = Stop() if stop is None else stop
   own.unsaved = not processes.leads()  # a signal to another process is answered when all agree on it
   own.outcome = "it had trained nothing yet, and the same command does so"
-  with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(say) as progress:
-    study, page = _conduct(asked, out, progress, own, dry)
-  if processes.leads():
+  told = say if asked.only != worker.REPORT else lambda line: None  # the launcher has said it all
+  with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(told) as progress:
+    where = Path() if callable(out) else out
+    with worker.held(where, asked.only, progress, own):
+      study, page = _conduct(asked, out, progress, own, dry)
+  if page and processes.leads():
     last = Progress(say)  # without the live line, so that the table stays
     last.say(report.terminal_table(study))
     last.say(f"report: {page}")
@@ -132,36 +139,48 @@ def registered(field: str) -> list[str]:
 
 
 def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool) -> tuple[Path, str]:
-  """`conduct`, reporting to `progress`; returns the study's directory and its report."""
+  """`conduct`, reporting to `progress`; returns the study's directory and its report ('': not to be written)."""
   progress.say(f"{asked.source if callable(out) else out}: {plural(len(asked.configs), 'run')} of {asked.source}")
   with progress.phase("starting jax"):
     devices.imported()
 
     from gan_jax.game import outside
-    from gan_jax.runner import grouping, inputs, outline  # jax makes its devices when it is configured
+    from gan_jax.runner import (
+      gallery,
+      grouping,
+      inputs,
+      outline,
+      preflight,
+    )  # jax makes its devices when it is configured
 
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     processes.same("runs", " ".join(settings.identity(config) for config in configs))
+    worker.refuse_halving(asked.only, asked.halving, asked.source)
     halved = halving.checked(asked.halving, f"halving() of {asked.source}", configs, asked.roles)
     manifest = processes.told(lambda: halving.unchanged(study, standing.existing(study, configs), halved))
     each = max(config["batch_devices"] for config in configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()
-  with devices.undisturbed(progress.say):
+  with devices.undisturbed(progress.say), watchdog.watching(study, progress, stop):
     with progress.phase("reading the data", brief=True):
-      found = inputs.load(study, manifest, configs, progress.say)
+      found = inputs.load(study, manifest, configs, progress.say, asked.only)
     processes.agree(stop)
     stop.check()
+    worker.begun(study, asked.only, manifest, found.growth.grows)
     if manifest and found.growth.grows:
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
-      outline.tell(study, found.groups, found.states, progress.say)
+      outline.tell(study, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
       halved.tell(progress.say)
+    processes.told(lambda: preflight.check(study, found.groups, found.disk))
+    if dry:
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
-    with _written(study), standing.truthful(study):
-      manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress))
+    same = manifest is not None and not found.growth.grows
+    with _written(study, asked.only, same) as alone, standing.truthful(study):
+      manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress, alone))
+      worker.trained(study, asked.only, finished)
       if finished and not found.growth.grows:
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
@@ -169,29 +188,44 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
           _train(asked, study, manifest, found, halved, progress, stop, following)
       processes.agree(stop)
       stop.check()
+      if asked.only not in (None, worker.REPORT):
+        return study, ""
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
-        return study, processes.told(lambda: str(report.build(study)))
+        return study, processes.told(lambda: gallery.reported(study, found, asked.folder))
 
 
 @contextlib.contextmanager
-def _written(study: Path) -> Iterator[None]:
-  """The study's directory is there and locked, by the first process."""
+def _written(study: Path, only: str | None, same: bool) -> Iterator[bool]:
+  """The study's directory is there and locked, by the first process; whether by that alone. `same`: it does not grow."""
   if processes.leads():
     standing.prepare(study)
-    with runs.writer_lock(study):
-      yield
+    with worker.alone(study, only, same) as alone:
+      yield alone
   else:
-    yield
+    yield True
 
 
 def _opened(
-  asked: Asked, study: Path, configs: Sequence[Mapping[str, Any]], manifest: dict[str, Any] | None, progress: Progress
+  asked: Asked,
+  study: Path,
+  configs: Sequence[Mapping[str, Any]],
+  manifest: dict[str, Any] | None,
+  progress: Progress,
+  alone: bool,
 ) -> tuple[dict[str, Any] | None, bool]:
-  """The study's manifest, with what can be mended mended, and whether the study is finished; the lock is held."""
+  """The study's manifest, with what can be mended mended, and whether the study is finished; the lock is held.
+
+  Where it is not held `alone`, nothing is mended. A worker sees only its own group.
+  """
   standing.unchanged(study, configs, manifest)
-  runs.mend(study, progress.say)
-  manifest = standing.with_roles(study, manifest, asked.roles)
+  if alone:
+    unsure = lock.remark(study)
+    if unsure:
+      progress.say(f"warning: {unsure}")
+    runs.mend(study, progress.say)
+    manifest = standing.with_roles(study, manifest, asked.roles)
+  manifest = worker.view(manifest, asked.only)
   return manifest, standing.finished(study, manifest)
 
 
@@ -208,35 +242,13 @@ def _train(
   """Train the unfinished groups of a study, of which `found` are the inputs; the lock is held."""
   import jax
 
-  from gan_jax.losses import table
-  from gan_jax.runner import evaluation, failures, grouping, inputs, loop, outline, packing
+  from gan_jax.runner import evaluation, failures, inputs, loop, opening, packing
 
   groups = found.groups
-
-  with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
-    qualities = processes.in_turn(lambda: inputs.qualities(groups, found.datasets))
-  for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
-    if warning:
-      progress.say(f"warning: {warning}")
-  meanings = found.meanings | evaluation.all_explanations(qualities, groups)
-  halving.measured(halved, meanings)
-  if manifest is None or found.growth.grows:
-    data = {group.name: inputs.described(group, found) for group in groups}
-    told: dict[str, Any] = {
-      "defaults": grouping.defaults(groups),
-      "roles": asked.roles,
-      "halving": halved.rules,
-      "losses": table.facts(loss for group in groups for loss in group.spec.losses),
-      "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
-    }
-    described = describe(asked.description, study.name, groups, meanings, data, **told)
-    manifest = growth.manifest(manifest, described, found.growth)
-    if processes.leads():
-      growth.write(study, manifest, found.growth)
-  for change in found.changed:
-    progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
-  outline.tell(study, groups, found.states, progress.say)
-  halved.tell(progress.say)
+  qualities = opening.measurements(found, progress)
+  manifest = opening.begun(study, manifest, found, qualities, halved, progress, asked.description, asked.roles)
+  if asked.only == worker.BEGIN:
+    return
   last: Any = None  # (group, its program)
   turns = halving.turns(study, manifest["groups"], halved, progress.say)  # followed by the first process
   for place, until in iter(lambda: processes.told(lambda: next(turns, None)), None):
@@ -282,6 +294,5 @@ def _begun(program: Any, given: Mapping[str, Any]) -> Any:
 
 
 def note(study: Path, group: str, notes: Mapping[str, Any]) -> None:
-  status = runs.read_status(study)
-  status["groups"].setdefault(group, {})["notes"] = dict(notes)
-  runs.write_status(study, status)
+  with runs.changed_status(study) as status:
+    status["groups"].setdefault(group, {})["notes"] = dict(notes)

@@ -7,6 +7,7 @@ from gan_jax.runs.directory import (
   OWN,
   SCRATCH,
   SET_ASIDE,
+  STACKS,
   STATUS,
   TABLES,
   Damaged,
@@ -29,7 +30,6 @@ from gan_jax.runs.directory import (
   run_status,
   sample_steps,
   set_aside,
-  still_there,
   strangers,
   survey,
   write_arrays,
@@ -38,8 +38,9 @@ from gan_jax.runs.directory import (
   write_manifest,
   write_samples,
   write_status,
-  writer_lock,
 )
+from gan_jax.runs.lock import Taken, attempt, group_lock, still_there, writer_lock
+from gan_jax.runs.status import changed_status
 
 __all__ = [
   "FORMAT",
@@ -48,14 +49,19 @@ __all__ = [
   "OWN",
   "SCRATCH",
   "SET_ASIDE",
+  "STACKS",
   "STATUS",
   "TABLES",
   "Damaged",
   "Gap",
   "Table",
+  "Taken",
   "append",
+  "attempt",
+  "changed_status",
   "copy_of",
   "gaps",
+  "group_lock",
   "is_study",
   "mend",
   "parts",

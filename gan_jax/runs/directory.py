@@ -9,7 +9,11 @@
       samples/<group>/real.npz 'samples' [n, ...] of the data, and 'points' or 'images' as 'kind'
       checkpoints/<group>/     Orbax; only `checkpoint.py` looks inside
       best/<group>/<run>.npz   the generator with which the run measured best; see runner/best.py
+      gallery/panel-N.npz      a closer look at the best run of a panel, for the report; see runner/gallery.py
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
+      launch/                  what a launcher of several processes wrote; see gan_jax/launch
+      lock, locks/<group>      who writes it; see lock.py
+      stacks/<time>-<pid>.txt  where each thread of a process stood that hung; see runner/watchdog.py
       report.html
 
 A reader never sees part of a row: a file is complete or absent, and reading verifies the CRC in an `.npz`. Manifest and
@@ -18,16 +22,15 @@ damaged.
 """
 
 import contextlib
-import fcntl
 import itertools
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_jax.core.errors import BadInput, Failure
+from gan_jax.core.errors import BadInput
 from gan_jax.core.files import (
   SET_ASIDE,
   Damaged,
@@ -41,7 +44,7 @@ from gan_jax.core.files import (
   write_json,
 )
 from gan_jax.core.table import Table
-from gan_jax.runs import schema
+from gan_jax.runs import holders, lock, schema
 from gan_jax.runs.tables import (
   Found,
   Gap,
@@ -74,9 +77,22 @@ __all__ += [
 FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both can still be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
+STACKS = "stacks"
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
-OWN = (*OUR_JSON, *TABLES, "checkpoints", "best", SET_ASIDE, "lock", "report.html", "error.txt")
+LOCKS = (holders.LOCK, holders.LOCKS, "status.lock")
+OWN = (
+  *OUR_JSON,
+  *TABLES,
+  *LOCKS,
+  "checkpoints",
+  "best",
+  "gallery",
+  SET_ASIDE,
+  "report.html",
+  "error.txt",
+  "launch",
+)
 # Temporary files that a killed process may leave; names without a process id are those of an earlier version.
 SCRATCH = re.compile(
   rf"\.({'|'.join(map(re.escape, (*OUR_JSON, 'report.html')))})\.(\d+\.)?tmp|\.writable|\.\.writable\.tmp"
@@ -96,7 +112,7 @@ def is_study(study: Path) -> bool:
 
 def strangers(study: Path) -> list[str]:
   """The entries of a directory that were not left by a killed run of gan_jax."""
-  ours = {"lock", SET_ASIDE}
+  ours = {*LOCKS, STACKS, SET_ASIDE, "launch"}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 
@@ -163,6 +179,7 @@ def write_status(study: Path, status: Mapping[str, Any]) -> None:
 
 
 def _write_twice(study: Path, name: str, value: Mapping[str, Any]) -> None:
+  lock.fence(study)
   for file in (name, copy_of(name)):
     write_json(study / file, seal(value))
 
@@ -176,8 +193,8 @@ def mend(study: Path, say: Callable[[str], None]) -> None:
     with contextlib.suppress(FileNotFoundError):
       if not path.name.startswith(".report.html.") or time.time() - path.lstat().st_mtime > REPORTING:
         path.unlink()
-  for table in (*TABLES, "best"):
-    for path in (study / table).glob("*/.*.npz.*tmp"):  # a part that was not written to its end
+  for table in (*TABLES, "best", "gallery"):
+    for path in (study / table).glob("**/.*.npz.*tmp"):  # a part that was not written to its end
       path.unlink(missing_ok=True)
   for name in (MANIFEST, STATUS):
     found: dict[str, dict[str, Any]] = {}
@@ -229,48 +246,6 @@ def gaps(
     if real in wrong or not real.exists():
       missing.append(Gap(name, "real", 0, 0, f"damaged ({wrong[real]})" if real in wrong else "missing"))
   return missing
-
-
-@contextlib.contextmanager
-def writer_lock(study: Path) -> Iterator[None]:
-  """Lock the study for writing. The kernel releases the lock even after SIGKILL.
-
-  Raises:
-    BadInput: another process holds the lock (the message names it), or the lock is no regular file.
-  """
-  study.mkdir(parents=True, exist_ok=True)
-  lock = study / "lock"
-  if os.path.lexists(lock) and (lock.is_symlink() or not lock.is_file()):  # a link's target would be written over
-    raise BadInput(f"{lock} expected a regular file, got something else; remove it")
-  with open(lock, "a+") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      file.seek(0)
-      raise BadInput(f"{study} is being written by another process ({file.read().strip() or 'unknown'})") from None
-    file.seek(0)
-    file.truncate()
-    file.write(f"host {os.uname().nodename}, pid {os.getpid()}")
-    file.flush()
-    yield
-
-
-def still_there(study: Path) -> Callable[[], None]:
-  """A function that checks that `study` is still the same directory, to be called before each write.
-
-  It raises `Failure` where the directory was removed, moved or replaced meanwhile: a write would make a new one.
-  """
-  before = os.stat(study)
-
-  def check() -> None:
-    try:
-      now = os.stat(study)
-    except OSError:
-      raise Failure(f"{study} was removed or moved while it was being written; nothing more was written") from None
-    if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
-      raise Failure(f"{study} was replaced by another directory while it was being written; nothing more was written")
-
-  return check
 
 
 def run_status(config: Mapping[str, Any], run_id: str, group_status: Mapping[str, Any]) -> tuple[str, int]:

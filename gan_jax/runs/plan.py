@@ -48,6 +48,12 @@ def of(config: Mapping[str, Any]) -> list[Chunk]:
   return chunks(*(config[name] for name in ("steps", "probe_every", "evaluate_every", "checkpoint_every")))
 
 
+def saving_period(config: Mapping[str, Any]) -> int:
+  """Steps from one checkpoint to the next: `checkpoint_every`, rounded up to whole windows."""
+  length = min(config["probe_every"], config["steps"])
+  return max(1, -(-config["checkpoint_every"] // length)) * length
+
+
 def evaluation_period(config: Mapping[str, Any]) -> int:
   """Steps from one evaluation to the next: `evaluate_every`, rounded up to whole windows."""
   length = min(config["probe_every"], config["steps"])

@@ -41,7 +41,7 @@ MANIFEST = {
   "metrics?": Map(str),
   "defaults?": Map(Map(Map(SCALAR))),
   "roles?": Map([str]),
-  "halving?": {"at": [int], "keep": float, "by": str},
+  "halving?": {"at": [int], "keep": float, "by": str, "verdicts?": [str]},
   "losses?": Map(Map(str)),
   "groups": [GROUP],
 }
@@ -55,6 +55,7 @@ GROUP_STATUS = {
   "notes?": Map(SCALAR),
   "bit_exact?": bool,
   "reasons?": [str],
+  "attempt?": int,  # the highest at which it was written; see runs/lock.py
 }
 STATUS = {"groups": Map(GROUP_STATUS)}
 

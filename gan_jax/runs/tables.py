@@ -56,35 +56,33 @@ def name(first: int, last: int) -> str:
   return f"{first:09d}-{last:09d}.npz"
 
 
-def append(study: Path, table: str, group: str, first: int, last: int, rows: Table) -> bool:
-  """Write the rows of steps [first, last) as one part, unless it exists; returns whether it existed with other contents.
+def append(study: Path, table: str, group: str, first: int, last: int, rows: Table) -> bool | None:
+  """Write the rows of steps [first, last) as one part, unless it exists; returns whether that has the same bits.
 
-  An existing part that differs in any bit, or cannot be read, is set aside.
+  An existing part that differs in any bit, or cannot be read, is set aside. None: there was none, or it was damaged.
   """
   return _write(study, study / table / group / name(first, last), {"step": rows.steps, **rows.columns})
 
 
-def write_samples(study: Path, group: str, step: int | None, samples: np.ndarray) -> bool:
+def write_samples(study: Path, group: str, step: int | None, samples: np.ndarray) -> bool | None:
   """As `append`, for samples after `step` steps; None: samples of the data."""
   file = "real.npz" if step is None else f"{step:09d}.npz"
   return _write(study, study / "samples" / group / file, {"samples": samples})
 
 
-def _write(study: Path, path: Path, arrays: Mapping[str, np.ndarray]) -> bool:
-  differs = False
-  if path.exists():
-    try:
-      there = files.read_arrays(path)
-      if (
-        all(n in there and _same(there[n], np.asarray(a)) for n, a in arrays.items()) and there.keys() >= arrays.keys()
-      ):
-        return False
-      differs = True
-    except files.Damaged:
-      pass
-    files.set_aside(study, path, "recomputed otherwise" if differs else "damaged")
+def _write(study: Path, path: Path, arrays: Mapping[str, np.ndarray]) -> bool | None:
+  if not path.exists():
+    files.write_arrays(path, **arrays)
+    return None
+  try:
+    there = files.read_arrays(path)
+  except files.Damaged:
+    there = None
+  if there and there.keys() >= arrays.keys() and all(_same(there[n], np.asarray(a)) for n, a in arrays.items()):
+    return True
+  files.set_aside(study, path, "damaged" if there is None else "recomputed otherwise")
   files.write_arrays(path, **arrays)
-  return differs
+  return None if there is None else False
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -1,8 +1,9 @@
 """The Dirac-GAN (Mescheder et al. 2018, arXiv:1801.04406): the smallest game that can fail to converge, solved exactly.
 
-The data are the number 0, the generator is the number theta, the discriminator is the line psi x, optionally with a
-bias. It is not a model for configs: it has no size and ignores its noise. Tests and `experiments/studies/dirac` train
-it with the production step, whose Jacobian at (0, 0) is then known in closed form for every loss, penalty and method.
+The data are the number 0 (`data.from_numbers`), the generator is the number theta, the discriminator is the line psi x,
+optionally with a bias. It is not a model for configs: it has no size and ignores its noise. Tests and
+`experiments/studies/dirac` train it with the production step, whose Jacobian at (0, 0) is then known in closed form for
+every loss, penalty and method.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gan_jax.core.types import Data, GanState, Memory, Output, Params, Player
-from gan_jax.data import Dataset
-from gan_jax.data.dataset import decode_points
+from gan_jax.core.types import GanState, Memory, Output, Params, Player
 
 
 def dirac(bias: bool = False) -> tuple[Player, Player]:
@@ -31,12 +30,6 @@ def dirac(bias: bool = False) -> tuple[Player, Player]:
 
   start = (jnp.ones(()), jnp.zeros(())) if bias else jnp.ones(())
   return Player(lambda key: (jnp.ones(()), ()), generate), Player(lambda key: (start, ()), judge)
-
-
-def dataset(size: int = 4) -> Dataset:
-  """`size` examples, all of them 0."""
-  data = Data(jnp.zeros((size, 1)), jnp.zeros(size, jnp.int32))
-  return Dataset(data, decode_points, (1,), 1, "points")
 
 
 def placed(fresh: GanState, theta: Params, psi: Params) -> GanState:

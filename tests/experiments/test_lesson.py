@@ -144,7 +144,8 @@ def test_the_page_holds_everything(taught, folder):
   assert text.count("<h2>") == 10
   assert text.count("data:image/png;base64,") == 5 == len(list((folder / "runs" / "lesson").glob("*.png")))
   assert "<script" not in text
-  assert "http" not in text
+  assert "://" not in text
+  assert "default-src 'none'" in text
   drawn = page.html("a < b", [page.Section("c > d", [page.Table(["&"], [["<i>"]])])])
   assert all(escaped in drawn for escaped in ("a &lt; b", "c &gt; d", "&amp;", "&lt;i&gt;"))
 

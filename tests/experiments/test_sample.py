@@ -14,11 +14,13 @@ from PIL import Image
 
 import gan_jax
 from experiments import drawings, sample
-from gan_jax import data, runs, settings
+from gan_jax import data, report, runs, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.game import complete, rules
-from gan_jax.runner import best, generator, latents, restore, study
+from gan_jax.report import gallery as shown
+from gan_jax.report import records
+from gan_jax.runner import best, gallery, generator, inputs, latents, restore, study
 from gan_jax.runner.grouping import spec_of
 from tests.support.pages import undrawn
 
@@ -352,3 +354,92 @@ def test_an_unfinished_study_and_damaged_files_are_told(trained, tmp_path):
       path.write_bytes(b"x" * path.stat().st_size)
   with pytest.raises(BadInput, match=r"8 is damaged: .*; expected another step: 'best', or"):
     chosen.generator("last")
+
+
+@pytest.fixture(scope="module")
+def looked(trained, tmp_path_factory):
+  """(a copy of the study with a closer look at its best run, what it was trained on)."""
+  other = tmp_path_factory.mktemp("looked") / "study"
+  shutil.copytree(trained, other)
+  manifest = runs.read_manifest(other)
+  configs = [member["config"] for group in manifest["groups"] for member in group["members"]]
+  found = inputs.load(other, manifest, configs, lambda line: None)
+  gallery.write(records.read(other), found, Path())
+  return other, found
+
+
+def test_the_closer_look_is_of_the_best_run_and_its_nearest_images_are_nearest(looked):
+  """The run by hand, the samples by the generator itself, the neighbours by brute force in whole numbers."""
+  study_of, _ = looked
+  there = shown.read(shown.place(study_of, 1))
+  every = records.read(study_of).runs
+  first = min(every, key=lambda run: run.quality.columns["classifier/frechet"][-1])
+  assert (str(there["run"]), len(list(study_of.glob("gallery/*")))) == (first.id, 1)
+  made = gan_jax.load_study(study_of).run(loss=first.config["loss"]).generator("best")
+  assert int(there["step"]) == made.step
+  assert there["labels"].tolist() == [0, 1, 2, 3]  # it is given a class
+  noise = latents.normal(gallery.KEY, gallery.COMPARED + 8, 4)
+  drawn = drawings.pixels(generator.samples(made, noise[:8], np.arange(8, dtype=np.int32)))
+  assert np.abs(there["samples"].astype(int) - drawn).max() <= 1  # another batch, so rounding may differ
+  ends = generator.samples(made, noise[gallery.COMPARED :], np.arange(4, dtype=np.int32).repeat(2))
+  assert np.abs(there["between"][:, [0, -1]].reshape(8, 8, 8, 1).astype(int) - drawings.pixels(ends)).max() <= 1
+
+  real = np.round(np.asarray(data.load("digits").data.images).astype(float) / 16 * 255).astype(int)
+  squares = ((there["samples"].astype(int)[:, None] - real) ** 2).sum((2, 3, 4))
+  np.testing.assert_allclose(there["apart"][:8], np.sqrt(squares.min(1) / 64) / 255, rtol=1e-12)
+  assert (there["nearest"] == real[squares.argmin(1)]).all() or (
+    ((there["nearest"].astype(int) - there["samples"]) ** 2).sum((1, 2, 3)) == squares.min(1)
+  ).all()  # of equally near ones any
+  assert (int(there["searched"]), bool(there["held_out"]), len(there["usual"])) == (1797, False, 64)
+
+
+def test_held_out_images_are_not_among_those_that_are_searched(looked):
+  digits = data.load("digits")
+  real = gallery.real_images(digits, 5)
+  assert (real.held_out, len(real.training), len(real.usual)) == (True, 1438, 64)
+  stored = np.asarray(digits.data.images).reshape(1797, -1).astype(int)
+  held = np.setdiff1d(np.arange(1797), real.training)
+  apart = np.sqrt(((stored[held][:, None] - stored[real.training]) ** 2).sum(2).min(1))
+  usual = np.sort(real.usual) * 255 * 8 / (255 / 16)  # pixels of 0 to 16 are shown as 0 to 255, rounded
+  assert np.quantile(apart, 0.3) < np.median(usual) < np.quantile(apart, 0.7)
+  assert real.usual.min() > 0
+  without = gallery.real_images(digits, 0)
+  assert without.usual.min() > 0  # no image is its own neighbour
+
+
+def test_the_closer_look_is_written_once_and_again_where_it_is_damaged_or_of_another_run(looked, tmp_path):
+  study_of, found = looked
+  other = tmp_path / "study"
+  shutil.copytree(study_of, other)
+  path, read = shown.place(other, 1), records.read(other)
+  before = path.read_bytes(), path.stat().st_mtime_ns
+  gallery.write(read, found, Path())
+  assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+  path.write_bytes(before[0][: len(before[0]) // 2])
+  assert "From one sample to another" not in report.build(other).read_text()  # the rest is shown
+  gallery.write(read, found, Path())
+  assert path.read_bytes() == before[0]
+  assert [p.stat().st_size for p in other.glob("set_aside/*/gallery/*")] == [len(before[0]) // 2]
+  there = shown.read(path)
+  runs.write_arrays(path, **{**there, "run": np.asarray("another")})
+  gallery.write(read, found, Path())
+  assert path.read_bytes() == before[0]
+  shutil.rmtree(other / "best")  # nothing to draw of: what is there stays
+  gallery.write(read, found, Path())
+  assert path.read_bytes() == before[0]
+
+
+def test_the_page_shows_the_closer_look_and_names_copies(looked, tmp_path):
+  study_of, _ = looked
+  page = report.build(study_of, tmp_path / "page.html").read_text()
+  assert '<ol aria-label="class of each row"><li>0</li><li>1</li><li>2</li><li>3</li></ol>' in page
+  there = shown.read(shown.place(study_of, 1))
+  assert f"<li>{there['apart'][0]:.2f}</li>" in page
+  assert "so there is no sign of copies" in page
+  # As of a generator that has learnt twenty images by heart.
+  copied = np.concatenate([np.zeros(20), there["apart"][20:] + 1])
+  assert "20 of 64 samples are nearer than that" in shown.told({**there, "apart": copied})
+  assert "some may be copies" in shown.told({**there, "apart": copied})
+  rng = np.random.default_rng(0)
+  mixed = [(a[0] < a[1].min()).sum() >= 6 for a in rng.random((20_000, 2, 64))]
+  assert np.mean(mixed) == pytest.approx(shown.by_chance(6, 64, 64), abs=0.003)

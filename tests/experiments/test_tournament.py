@@ -6,6 +6,7 @@ from experiments.studies.tournament import study
 from experiments.sweep import CONFIGS
 from gan_jax import losses
 from gan_jax.core.errors import BadInput
+from gan_jax.runner import halving
 from gan_jax.settings import sweeps
 from tests.report.test_tuning import NAMES, write_tournament
 
@@ -45,6 +46,26 @@ def test_full_is_every_loss_with_a_config_and_a_directory_of_its_own(monkeypatch
   plan = sweeps.plan(asked[0][1], every=lambda field: two if field == "loss" else [])
   assert len(plan.swept) == 2 * 64 * 3
   assert len({config["seed"] for config in plan.swept}) == 64 * 3
+
+
+def test_halving_has_the_same_losses_draws_and_seeds(monkeypatch):
+  """So what it finds can be held against the tournament without it; only when runs are measured differs."""
+  asked = []
+  monkeypatch.setattr(study, "conduct", lambda name, arguments: asked.append(arguments))
+  monkeypatch.setattr(study, "write", lambda directory: "")
+  study.main(["--halving", "--out", "elsewhere"])
+  assert asked[0][-2:] == ["--out", "elsewhere"]
+  halved, whole = sweeps.plan(asked[0][1]), sweeps.plan(str(CONFIGS / "tournament.py"))
+  assert halved.halving == {"at": [200, 400], "keep": 0.5}
+  assert halved.roles == whole.roles
+  same = [[{**config, "evaluate_every": 0} for config in plan.swept] for plan in (halved, whole)]
+  assert same[0] == same[1]
+  checked = halving.checked(halved.halving, "halving()", halved.swept, halved.roles)
+  said = []
+  checked.tell(said.append)
+  assert "281,600 of 512,000 steps of single runs are saved" in said[0]
+  with pytest.raises(BadInput, match="expected one of --full, --halving, got --full --halving"):
+    study.main(["--full", "--halving"])
 
 
 def test_its_figure_and_table_are_made_of_the_files(tmp_path):

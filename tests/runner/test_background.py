@@ -9,6 +9,7 @@ import pytest
 from gan_jax.core.errors import Stopped
 from gan_jax.runner import loop
 from gan_jax.runner.background import WAITING, Background
+from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
 from gan_jax.runs.plan import Chunk
 
@@ -86,6 +87,9 @@ class Fake:
     self.save_with(step)
     self.log.append(("saved", step))
 
+  def tell_again(self):
+    pass
+
   def diverged(self, state):
     return {}
 
@@ -152,3 +156,22 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run(told):
     train(fake, told, stop := Stop())
   assert "saved" not in stop.outcome
   assert not [entry for entry in fake.log if entry[0] == "status"]
+
+
+def test_a_chunk_that_keeps_a_signal_waiting_is_told_once(monkeypatch):
+  """Not the first one, which was compiled."""
+  said, now = [], [0.0]
+  monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+  conduct = loop.Conduct(Progress(said.append), Stop(), 1, 1)
+  group = types.SimpleNamespace(name="group-0", spec=types.SimpleNamespace(steps=30))
+  told = loop._Told(conduct, group, 2, CHUNKS, 0)
+  for seconds, warned in ((500, 0), (19, 0), (34, 1), (60, 1)):
+    with conduct.progress.phase("program 1 of 1", brief=True):
+      with told.compiling():
+        pass
+      now[0] += seconds
+      told.step(CHUNKS[0])
+    warnings = [line for line in said if line.startswith("warning")]
+    assert len(warnings) == warned
+  assert "takes 34 s" in warnings[0]
+  assert "--signal=USR1@68" in warnings[0]

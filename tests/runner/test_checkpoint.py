@@ -247,3 +247,19 @@ def test_a_failure_once_that_nobody_knows_is_no_damage(folder, monkeypatch):
   found, told = restore(folder)
   same(found, 20)
   assert told == []
+
+
+def test_the_newest_stay_and_every_tenth(tmp_path):
+  """And what a killed save left is removed by the next one."""
+  folder = tmp_path / "group-0"
+  small = {"x": jnp.zeros(1)}
+  (folder / "40.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
+  for step in (40, 80, 90, 100, 110, 115, 120, 130):  # 115: asked for by a signal
+    checkpoint.save(folder, step, small, FACTS, {}, period=10)
+  assert checkpoint.steps(folder) == [100, 115, 120, 130]
+  assert sorted(path.name for path in folder.iterdir()) == ["100", "115", "120", "130"]
+  for step in (140, 150, 160, 200, 210, 220):
+    checkpoint.save(folder, step, small, FACTS, {}, period=10)
+  assert checkpoint.steps(folder) == [100, 200, 210, 220]
+  assert checkpoint.held(3) == 3
+  assert checkpoint.held(22) == 6  # three, the one that is being written, and two that stay

@@ -8,12 +8,13 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.studies.tournament import study as tournament
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput, Planned
-from gan_jax.report import records
+from gan_jax.report import records, survivors, verdicts
 from gan_jax.report.comparison import QUALITIES, compare
 from gan_jax.report.search import search
-from gan_jax.runner import halving, population, resume, study
+from gan_jax.runner import contest, halving, population, resume, study
 from gan_jax.runs import plan
 from tests.support.pages import undrawn
 
@@ -41,7 +42,7 @@ def halving():
   [(4, 0.5, 2), (5, 0.5, 3), (1, 0.5, 1), (30, 0.1, 3), (3, 0.01, 1), (9, 1 / 3, 3), (7, 0.9, 7)],
 )
 def test_a_share_is_rounded_up_and_at_least_one_goes_on(count, keep, left):
-  assert halving.going_on(count, keep) == left
+  assert contest.going_on(count, keep) == left
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_share_is_rounded_up_and_at_least_one_goes_on(count, keep, left):
 def test_the_worst_draws_stop_with_all_their_runs(quality, values, stop):
   draws = {name: [f"{name}{i}" for i in range(len(own))] for name, own in values.items()}
   flat = {run: x for name, runs_ in draws.items() for run, x in zip(runs_, values[name], strict=True)}
-  assert sorted(halving.worst(draws, flat, quality, 0.5)) == [run for name in stop for run in draws[name]]
+  assert sorted(contest.worst(draws, flat, quality, 0.5)) == [run for name in stop for run in draws[name]]
 
 
 def configs(**fields):
@@ -77,13 +78,13 @@ def configs(**fields):
 
 def test_draws_compete_within_a_compared_setting_or_else_within_their_panel():
   roles = {"compared": ["loss"], "drawn": ["generator_rate"], "repeated": ["seed"]}
-  within = halving.competitions(configs(), roles)
+  within = contest.competitions(configs(), roles)
   assert [[len(own) for own in draws.values()] for draws in within] == [[2, 2, 2], [2, 2, 2]]
-  (together,) = halving.competitions(configs(), {})
+  (together,) = contest.competitions(configs(), {})
   assert [len(own) for own in together.values()] == [2] * 6
-  (both,) = halving.competitions(configs(), roles | {"compared": [], "drawn": ["loss", "generator_rate"]})
+  (both,) = contest.competitions(configs(), roles | {"compared": [], "drawn": ["loss", "generator_rate"]})
   assert len(both) == 6
-  (repeated,) = halving.competitions(
+  (repeated,) = contest.competitions(
     configs(), {"compared": [], "drawn": ["loss"], "repeated": ["generator_rate", "seed"]}
   )
   assert [len(own) for own in repeated.values()] == [6, 6]
@@ -115,12 +116,44 @@ def test_what_is_saved_is_counted_before():
     ({"at": [10], "keep": 1}, "above 0 and below 1, got 1"),
     ({"at": [10], "keep": True}, "above 0 and below 1, got True"),
     ({"at": [10], "by": "disc/auc"}, "unknown quality to stop by 'disc/auc'"),
+    ({"at": [10], "by": "verdict", "keep": 0.5}, "expected no keep, got 0.5"),
+    ({"at": [10], "by": "verdict", "verdicts": []}, r"expected as verdicts a list of names, got \[\]"),
+    ({"at": [10], "by": "verdict", "verdicts": "diverged"}, "expected as verdicts a list of names, got 'diverged'"),
+    ({"at": [10], "by": "verdict", "verdicts": ["healthy"]}, "unknown verdict to stop by 'healthy'"),
+    ({"at": [10], "verdicts": ["diverged"]}, "expected by='verdict' where verdicts are given, got by=''"),
     ({"at": [10], "keep": 0.99}, "expected draws of which some can stop, got at most 6 draws"),
   ],
 )
 def test_rules_that_cannot_be_are_refused(value, message):
   with pytest.raises(BadInput, match=message.replace("(", r"\(")):
     halving.checked(value, "halving()", configs(), {})
+
+
+@pytest.mark.parametrize(
+  ("states", "stop"),
+  [
+    ({"a": ["diverged"], "b": ["healthy"], "c": ["mode_collapse"]}, "ac"),
+    ({"a": ["stalled"], "b": ["unknown"]}, ""),  # not among those that were named
+    ({"a": ["diverged", "healthy"], "b": ["diverged", "mode_collapse", "healthy"]}, "b"),  # half is not most
+    ({"a": ["diverged"], "b": ["diverged"]}, "ab"),  # all of them
+  ],
+)
+def test_by_verdict_a_draw_stops_if_most_of_its_runs_failed(states, stop):
+  draws = {name: [f"{name}{i}" for i in range(len(own))] for name, own in states.items()}
+  flat = {run: x for name, own in draws.items() for run, x in zip(own, states[name], strict=True)}
+  found = contest.failing(draws, flat, ("diverged", "mode_collapse"))
+  assert sorted(found) == sorted(run for name in stop for run in draws[name])
+
+
+def test_verdicts_are_named_in_words_or_as_in_the_code():
+  names = ["mode collapse", "diverged", "mode_collapse"]
+  found = halving.checked({"at": [10], "by": "verdict", "verdicts": names}, "halving()", configs(), {})
+  assert found.rules.written() == {"at": [10], "keep": 0.0, "by": "verdict", "verdicts": ["mode_collapse", "diverged"]}
+  said: list[str] = []
+  found.tell(said.append)
+  assert said == ["  halving by verdict: at step 10 the runs stop whose verdict is mode collapse or diverged"]
+  asked = halving.checked({"at": [10], "by": "verdict"}, "halving()", configs(), {}).rules.verdicts
+  assert asked == ("diverged", "discriminator_dominates", "mode_collapse")
 
 
 def test_a_quality_that_is_not_measured_is_refused():
@@ -232,6 +265,34 @@ def test_the_report_says_who_stopped_and_counts_none_of_them(halved):
   assert search(drawn) is None  # no best of k draws
 
 
+def test_of_a_search_the_best_draw_that_was_trained_to_the_end_is_shown(plain, halved, tmp_path):
+  """On the page, in the terminal and by `tournament --halving`; who it is by hand. One draw stopped that ended better."""
+  roles = {"compared": [], "drawn": ["generator_rate"], "repeated": ["seed"]}
+  (panel,) = halved.panels
+  assert survivors.survivors(panel) is None  # the study does not say what was drawn
+  assert survivors.survivors(plain.panels[0]._replace(roles=roles)) is None  # nothing stopped
+  found = survivors.survivors(panel._replace(roles=roles))
+  done = [run for run in halved.runs if run.status == "done"]
+  ends: dict = {}
+  for run in done:
+    ends.setdefault(run.config["generator_rate"], []).append(run.quality.columns["line/wasserstein"][-1])
+  best = min(ends, key=lambda rate: np.log(ends[rate]).mean())
+  (one,) = found.settings
+  assert (one.best.config["generator_rate"], one.left, one.draws) == (best, 2, 4)
+  assert one.value.mean == pytest.approx(np.exp(np.log(np.asarray(ends[best], float)).mean()))
+  assert one.settings == f"generator_rate={best:.3g}"
+
+  shutil.copytree(halved.path, directory := tmp_path / "study")
+  runs.write_manifest(directory, {**runs.read_manifest(directory), "roles": roles})
+  page = report.build(directory).read_text()
+  assert "What halving left" in page
+  assert "<td>2 of 4 draws</td>" in page
+  assert survivors.sentence(found) in " ".join(report.terminal_table(directory).replace("\n", " ").split())
+  said = tournament.write(directory)
+  assert said.startswith("Of 4 draws 2 were trained to the end.")
+  assert "| 2/4 |" in (directory / "table.md").read_text()
+
+
 class Killed(BaseException):
   pass
 
@@ -289,6 +350,39 @@ def test_a_later_decision_is_among_those_left_and_an_old_one_stays(tmp_path):
   assert [halving.stopped(tmp_path, name) for name in ("one", "two")] == [{"b": 20}, {"d": 10}]
   assert runs.run_status({"steps": 30}, "d", status["two"]) == ("diverged", 7)
   assert runs.run_status({"steps": 30}, "b", status["one"]) == ("stopped", 20)
+
+
+def decided(directory, plain, rules):
+  """The status after the first decision by these rules, of a copy of the study without halving."""
+  shutil.copytree(plain.path, directory)
+  entries = runs.read_manifest(directory)["groups"]
+  said = halving._decide(directory, entries, rules, contest.competitions([run.config for run in plain.runs], {}), 10)
+  return said, {run for own in runs.read_status(directory)["groups"].values() for run in own["stopped"]}
+
+
+def test_by_verdict_those_stop_whose_verdict_at_that_step_is_named(plain, tmp_path):
+  """Judged of the first two rows alone, whatever came later: two are too few for any verdict but `diverged`."""
+  every = {run.id for run in plain.runs}
+  rules = halving.Rules((10,), 0.0, "verdict", ("stalled", "oscillating", "mode_collapse", "diverged"))
+  said, stopped = decided(tmp_path / "a", plain, rules)
+  assert (stopped, said) == (set(), "step 10: 0 runs stopped for their verdict, 8 go on")
+  seen = verdicts.until(plain.runs[0], 10)
+  assert (seen.final, seen.steps.tolist()) == ("unknown", [0, 5])
+  said, stopped = decided(tmp_path / "b", plain, rules._replace(verdicts=("unknown",)))
+  assert (stopped, said) == (every, "step 10: 8 runs stopped for their verdict (8 unknown), 0 go on")
+
+
+def test_a_study_whose_runs_all_fail_ends_there_and_its_page_says_so(tmp_path):
+  """Every rate is far too large; nothing is trained after the first step at which runs may stop."""
+  text = CONFIG.replace("[1e-4, 1e-3, 3e-2, 1e-2]", "[1e25, 1e26, 1e27, 1e28]")
+  text += RULES.replace('"keep": 0.5, "by": "line/wasserstein"', '"by": "verdict", "verdicts": ["diverged"]')
+  said = conduct(tmp_path, text, tmp_path / "study")
+  assert "step 10: 8 runs stopped for their verdict (8 diverged), 0 go on" in said
+  found = records.read(tmp_path / "study")
+  assert {run.status for run in found.runs} == {"diverged"}
+  assert max(len(run.rows.steps) for run in found.runs) <= 2
+  assert "is complete" in conduct(tmp_path, text, tmp_path / "study")
+  assert "so nothing can be compared" in report.build(tmp_path / "study", tmp_path / "page.html").read_text()
 
 
 def test_other_rules_are_refused_and_a_plan_says_what_is_saved(halved, tmp_path):

@@ -58,7 +58,9 @@ def test_own_code_of_every_kind_runs_reports_and_resumes(folder):
   study.run("study.py", [], None, single=False, say=again.append)
   assert any("is complete: 3 runs" in line for line in again)
   METRICS.pop("mine.py:brightness")  # as in another process, which has not read the config
-  assert (restore.group(directory, "group-0").state.step == 4).all()
+  with pytest.raises(BadInput, match=r"names code \(mine.py\), which is run only from a folder that you name"):
+    restore.group(directory, "group-0")
+  assert (restore.group(directory, "group-0", folder=folder).state.step == 4).all()
   with (folder / "mine.py").open("a") as file:
     file.write("\n# a remark\n")
   with pytest.raises(BadInput, match="group-0"):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 
 import jax
@@ -20,7 +21,7 @@ from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
 from gan_jax.report.export import export
-from gan_jax.runner import checkpoint, population, standing, study
+from gan_jax.runner import checkpoint, population, restore, standing, study
 from gan_jax.runs import plan
 from gan_jax.settings import labels
 from tests.data.test_idx import write_set
@@ -314,6 +315,17 @@ def test_every_checkpoint_damaged_starts_again_and_deletes_nothing(config, direc
   assert lost <= {"status.json", "status.copy.json", "report.html", "lock"}
 
 
+def test_a_checkpoint_that_stays_reaches_a_gap_in_the_middle(config, whole, tmp_path, monkeypatch):
+  """Of every second one here. Without it these rows could not be computed again."""
+  monkeypatch.setattr(checkpoint, "STAYS", 2)
+  directory = tmp_path / "study"
+  sweep(config, directory)
+  assert checkpoint.steps(directory / "checkpoints" / "group-0") == [20, 40, 50, 60]
+  rows(directory, 20).unlink()
+  assert "computing again what is missing between steps 20 and 30" in sweep(config, directory)
+  assert tables(directory) == tables(whole)
+
+
 def test_a_complete_study_whose_checkpoints_were_removed_is_not_trained_again(config, directory):
   shutil.rmtree(directory / "checkpoints")
   rows(directory, 30).unlink()
@@ -339,6 +351,48 @@ def test_rows_that_come_out_otherwise_are_kept_apart_and_the_runs_marked(config,
   assert tables(directory) == tables(whole)
   assert [p.read_bytes() for p in (directory / "set_aside").rglob("*.npz")] == [foreign]
   not_exact(directory, "rows of steps 50 to 59")
+
+
+def killed_before_its_save(directory, step):
+  """The newest checkpoint is `step`'s; all that was written after it is there."""
+  shutil.rmtree(directory / "report.html", ignore_errors=True)
+  for path in (directory / "checkpoints" / "group-0").iterdir():
+    if int(path.name) > step:
+      shutil.rmtree(path)
+  status = runs.read_status(directory)
+  status["groups"]["group-0"].update(step=END - 10, complete=False)
+  runs.write_status(directory, status)
+
+
+def test_what_comes_out_the_same_when_computed_again_is_said(config, directory, whole):
+  killed_before_its_save(directory, 40)
+  said = sweep(config, directory)
+  same = "group-0: rows of steps 40 to 59, samples of step 60, quality of step 60 computed again: the same bits"
+  assert said.count("computed again") == said.count(same) == 1
+  assert tables(directory) == tables(whole)
+  assert group_status(directory)["bit_exact"]
+  assert not (directory / "set_aside").exists()
+  rewind(directory, 50)
+  rows(directory, 50).unlink()
+  assert "computed again" not in sweep(config, directory)  # nothing was there to compare with
+
+
+@pytest.mark.parametrize("table", ["quality", "samples"])
+def test_measurements_that_come_out_otherwise_are_kept_apart_and_the_runs_marked(table, config, directory, whole):
+  killed_before_its_save(directory, 40)
+  path = rows(directory, 60, table) if table == "quality" else directory / "samples" / "group-0" / "000000060.npz"
+  arrays = files.read_arrays(path)
+  name = next(name for name, array in arrays.items() if array.dtype == np.float32)
+  value = arrays[name].reshape(-1)
+  value[-1] = np.nextafter(value[-1], np.float32(np.inf))  # the last bit of one number
+  files.write_arrays(path, **arrays)
+  foreign = path.read_bytes()
+  said = sweep(config, directory)
+  assert f"warning: group-0: {table} at step 60, computed again, are not the same bits" in said
+  assert "group-0: rows of steps 40 to 59" in said  # which did
+  assert tables(directory) == tables(whole)
+  assert [p.read_bytes() for p in (directory / "set_aside").rglob("*.npz")] == [foreign]
+  not_exact(directory, f"{table} at step 60")
 
 
 def not_exact(directory, reason):
@@ -446,6 +500,11 @@ def test_a_diverged_member_is_read_off_the_state(config, tmp_path):
   sweep(config, tmp_path / "study", argument)
   before = group_status(tmp_path / "study")["diverged"]
   assert len(before) == 2
+  # Each later checkpoint holds the last finite state, so none that is removed takes it along.
+  newest, older = (restore.group(tmp_path / "study", "group-0", step).state for step in (END, END - 20))
+  learnt = lambda state: jax.tree.leaves((state.gen_params, state.disc_params, state.gen_opt, state.disc_opt))  # noqa: E731
+  assert all(np.isfinite(leaf).all() for leaf in learnt(newest))
+  jax.tree.map(np.testing.assert_array_equal, learnt(newest), learnt(older))
   for name in ("status.json", "status.copy.json"):
     (tmp_path / "study" / name).unlink()
   sweep(config, tmp_path / "study", argument)
@@ -620,4 +679,5 @@ def test_a_failure_says_only_what_is_true(directory, monkeypatch, capsys):
   with pytest.raises(SystemExit):
     command.run(failed)
   assert "the disk is full" in (said := capsys.readouterr().err)
+  assert re.search(rf"[0-9,]+ bytes are free in {re.escape(str(directory))}; step 60", said)
   assert said.endswith("step 60 of group-0 is saved: once that is mended, the same command goes on from there\n")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments import command
 from gan_jax import runs
-from gan_jax.core.errors import Failure, Stopped
-from gan_jax.runner import population, signals, study
+from gan_jax.core.errors import Failure, Interrupted, Stopped
+from gan_jax.report import overview
+from gan_jax.runner import population, signals, study, watchdog
 from tests.conftest import ROOT
 from tests.support.pages import undrawn
 
@@ -61,9 +64,12 @@ population.compile_group = then
 {first}
 command.run(sweep.main)
 """
+WAIT = "Ctrl-C: what is being trained is finished to the end of its chunk and saved; a second one leaves at once\n"
 KILL = "os.kill(os.getpid(), signal.{}); "
 SWALLOWED = """
       try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(60)
       except BaseException:
@@ -78,21 +84,33 @@ def config(tmp_path_factory):
   return path
 
 
+def started(
+  config: Path, directory: Path, what: str | None = None, first: str = "", page: bool = True, **streams: object
+) -> subprocess.Popen:
+  """The command in a process of its own; `what` happens in its second chunk."""
+  env = {k: v for k, v in os.environ.items() if k != "JAX_NUMPY_RANK_PROMOTION"}
+  env |= {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"}
+  code = (
+    ["-m", "experiments.sweep" if page else "tests.support.pages"]
+    if what is None
+    else ["-c", DRIVER.format(what=what, first=first)]
+  )
+  pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+  return subprocess.Popen(
+    [sys.executable, *code, str(config), "--out", str(directory)], env=env, text=True, cwd=ROOT, **pipes
+  )
+
+
 @pytest.fixture
 def call(config):
-  def call(
-    directory: Path, what: str | None = None, first: str = "", page: bool = True, **streams: object
-  ) -> subprocess.CompletedProcess:
-    env = {k: v for k, v in os.environ.items() if k != "JAX_NUMPY_RANK_PROMOTION"}
-    env |= {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"}
-    code = (
-      ["-m", "experiments.sweep" if page else "tests.support.pages"]
-      if what is None
-      else ["-c", DRIVER.format(what=what, first=first)]
-    )
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
-    arguments = [sys.executable, *code, str(config), "--out", str(directory)]
-    return subprocess.run(arguments, env=env, text=True, cwd=ROOT, timeout=600, check=False, **pipes)
+  def call(directory: Path, *arguments: object, **options: object) -> subprocess.CompletedProcess:
+    with started(config, directory, *arguments, **options) as process:
+      try:
+        said = process.communicate(timeout=600)
+      except BaseException:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, *said)
 
   return call
 
@@ -138,6 +156,28 @@ def test_a_signal_saves_at_the_chunk_end_and_the_same_command_ends_with_the_same
   assert contents(tmp_path / "study") == contents(whole)
 
 
+def test_a_writer_that_was_stopped_while_another_took_over_writes_nothing_more(whole, config, call, tmp_path):
+  """Its lock's file is deleted, so the kernel lets a second process in, which trains the study to its end."""
+  directory = tmp_path / "study"
+  with started(config, directory, KILL.format("SIGSTOP")) as first, contextlib.ExitStack() as after:
+    after.callback(first.kill)  # a stopped process would be waited for
+    os.waitid(os.P_PID, first.pid, os.WSTOPPED)
+    (directory / "lock").unlink()
+    done = call(directory, page=False)
+    assert done.returncode == 0, done.stderr
+    assert "samples of step 0, quality of step 0, rows of steps 0 to 99 computed again: the same bits" in done.stdout
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in directory.rglob("*") if path.is_file()}
+    first.send_signal(signal.SIGCONT)
+    _, said = first.communicate(timeout=60)
+  assert first.returncode == 1
+  assert re.fullmatch(
+    rf"error: {directory}: another process has taken its place \(host .*, attempt 2\) while .*\n", said
+  )
+  now = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in directory.rglob("*") if path.is_file()}
+  assert now == before
+  assert contents(directory) == contents(whole)
+
+
 @pytest.fixture
 def heeded() -> Iterator[None]:
   """Signals with their default effect, also where the tests run under `nohup`, which has SIGHUP ignored."""
@@ -150,10 +190,10 @@ def heeded() -> Iterator[None]:
 @pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", signals.ASKING)
 def test_what_a_signal_does(number):
-  """Nothing to save: leave at once. Something to save: take note, and leave at once at the next one, or at Ctrl-C."""
-  left = []
+  """Nothing to save: leave at once. Something to save: take note, and leave at once at the next one of any kind."""
+  left, told = [], []
   name = signal.Signals(number).name
-  stop = signals.Stop(lambda code, sentence: left.append((code, sentence)))
+  stop = signals.Stop(lambda code, sentence: left.append((code, sentence)), told.append)
   stop.outcome = "so be it"
   with signals.attended(stop):
     stop.unsaved = True
@@ -167,7 +207,16 @@ def test_what_a_signal_does(number):
     assert left[1:] == [(130, "stopped by Ctrl-C: so be it")]
     stop.asked, stop.unsaved = None, False
     signal.raise_signal(number)
-    assert left[2:] == [(75, f"stopped by {name}: so be it")]
+    signal.raise_signal(signal.SIGINT)
+    assert left[2:] == [(75, f"stopped by {name}: so be it"), (130, "stopped by Ctrl-C: so be it")]
+    stop.asked, stop.unsaved = None, True
+    told.clear()
+    signal.raise_signal(signal.SIGINT)
+    assert (len(left), len(told)) == (4, 1)
+    with pytest.raises(Interrupted, match="stopped by Ctrl-C: so be it"):
+      stop.check()
+    signal.raise_signal(number)
+    assert left[4:] == [(75, f"stopped by {name}: so be it")]
 
 
 def test_a_signal_is_answered_while_the_main_thread_is_busy():
@@ -183,12 +232,31 @@ def test_a_signal_is_answered_while_the_main_thread_is_busy():
       assert answered.is_set()
 
 
-def test_ctrl_c_cannot_be_swallowed(call, tmp_path):
+def test_a_second_ctrl_c_leaves_at_once_and_cannot_be_swallowed(call, tmp_path):
   stopped = call(tmp_path / "study", SWALLOWED)
   assert stopped.returncode == 130
   assert stopped.stderr == (
-    "stopped by Ctrl-C: nothing of group-0 was saved yet, and the same command starts it again\n"
+    f"{WAIT}stopped by Ctrl-C: nothing of group-0 was saved yet, and the same command starts it again\n"
   )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_the_exit_code_once_all_is_saved(number, code, monkeypatch, capsys):
+  class Left(Exception):
+    pass
+
+  def leave(given):
+    raise Left(given)
+
+  stop = signals.Stop(leave)
+  stop.unsaved, stop.outcome = True, "step 200 is saved"
+  stop.ask(number)
+  monkeypatch.setattr(command, "leave", leave)
+  monkeypatch.setattr(command, "prepare_streams", lambda: None)
+  with pytest.raises(Left) as left:
+    command.run(lambda arguments: stop.check())
+  assert left.value.args == (code,)
+  assert capsys.readouterr().err.endswith(": step 200 is saved\n")
 
 
 def test_a_directory_that_is_removed_while_it_is_written(call, tmp_path):
@@ -209,6 +277,26 @@ def test_a_directory_that_is_replaced_while_it_is_written(tmp_path):
   (tmp_path / "study").mkdir()
   with pytest.raises(Failure, match="was replaced by another directory"):
     check()
+
+
+def test_a_step_that_hangs_is_ended(call, tmp_path, monkeypatch):
+  """The stacks say where it hangs, and the status that it does."""
+  monkeypatch.setenv(watchdog.VARIABLE, "1.5")
+  hung = call(tmp_path / "study", "time.sleep(600)")
+  (stacks,) = (tmp_path / "study" / "stacks").iterdir()
+  assert hung.returncode == watchdog.HUNG == 70
+  assert re.fullmatch(
+    rf"error: no progress for 2 s in program 1 of 1: the stacks of all threads are in {stacks}; "
+    "nothing of group-0 was saved yet, and the same command starts it again\n",
+    hung.stderr,
+  ), hung.stderr
+  assert re.search(r'File "<string>", line \d+ in advance\n.* in _train\n', stacks.read_text())
+  assert (
+    overview.overview(tmp_path / "study").failures[0].startswith("the last attempt hung: program 1 of 1: no progress")
+  )
+  with runs.writer_lock(tmp_path / "study"):
+    pass
+  assert overview.overview(tmp_path / "study").failures == ()  # there was an attempt since
 
 
 def test_before_training_a_signal_leaves_at_once(call, tmp_path):

@@ -104,19 +104,21 @@ def test_evaluations_are_those_of_the_chunks():
   ):
     config = dict(zip(("steps", "probe_every", "evaluate_every", "checkpoint_every"), cadence, strict=True))
     assert plan.evaluations(config) == [0, *(chunk.last for chunk in plan.of(config) if chunk.evaluate)]
+    saved = [chunk.last for chunk in plan.of(config) if chunk.save]
+    assert saved[:-1] == [plan.saving_period(config) * n for n in range(1, len(saved))]
 
 
 def test_nothing_that_was_written_is_replaced(tmp_path):
-  assert not runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20))
+  assert runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20)) is None
   path = runs.parts(tmp_path, "rows", "g")[0][2]
   before = path.stat().st_mtime_ns, path.read_bytes()
-  assert not runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20))
+  assert runs.append(tmp_path, "rows", "g", 0, 20, table(0, 20))
   assert (path.stat().st_mtime_ns, path.read_bytes()) == before
   other = table(0, 20)
   other.columns["gen/loss"][1, 2] = np.nextafter(other.columns["gen/loss"][1, 2], np.float32(1e9))
-  assert runs.append(tmp_path, "rows", "g", 0, 20, other)
+  assert runs.append(tmp_path, "rows", "g", 0, 20, other) is False
   path.write_bytes(b"")
-  assert not runs.append(tmp_path, "rows", "g", 0, 20, other)  # damage is no difference
+  assert runs.append(tmp_path, "rows", "g", 0, 20, other) is None  # damage is no difference
   kept = sorted(p.read_bytes() for p in (tmp_path / "set_aside").glob("*/rows/g/*.npz"))
   assert kept == sorted([before[1], b""])
 
@@ -162,17 +164,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
   assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
 
 
-def test_one_writer(tmp_path):
-  with (
-    runs.writer_lock(tmp_path),
-    pytest.raises(BadInput, match=r"being written by another process \(host .*pid \d+"),
-    runs.writer_lock(tmp_path),
-  ):
-    pass
-  with runs.writer_lock(tmp_path):
-    pass
-
-
 def test_a_directory_that_is_no_study(tmp_path):
   with pytest.raises(BadInput, match=r"no such directory"):
     runs.read_manifest(tmp_path / "nothing")
@@ -203,18 +194,6 @@ def test_two_that_write_one_file_at_once_both_succeed_and_a_reader_sees_one_of_t
   runs.write_atomic(path, b"first")
   assert path.read_bytes() == b"first"
   assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_a_lock_that_leads_elsewhere_is_refused(tmp_path):
-  (tmp_path / "elsewhere").write_text("precious")
-  (tmp_path / "s").mkdir()
-  lock = tmp_path / "s" / "lock"
-  for make in (lambda: lock.symlink_to(tmp_path / "elsewhere"), lambda: os.mkfifo(lock)):
-    make()
-    with pytest.raises(BadInput, match="expected a regular file"), runs.writer_lock(tmp_path / "s"):
-      pass
-    lock.unlink()
-  assert (tmp_path / "elsewhere").read_text() == "precious"
 
 
 def test_setting_aside_from_another_disk_copies(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import game, losses
+from gan_jax import data, game, losses
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.theory import dirac
@@ -33,8 +33,9 @@ class Play:
 
   def __init__(self, bias=False, **static):
     self.spec = spec_of(**static)
-    self.game = game.assemble(self.spec, dirac.dataset(), *dirac.dirac(bias))
-    self.data, self.bias = dirac.dataset().data, bias
+    dataset = data.from_numbers(jnp.zeros(4))
+    self.game = game.assemble(self.spec, dataset, *dirac.dirac(bias))
+    self.data, self.bias = dataset.data, bias
     step = build_resident_step(self.game)
     self.step = jax.jit(lambda h, state: step(fitted(h, self.spec), state, self.data)[0])
     self.jacobian_of = jax.jit(self._jacobian)

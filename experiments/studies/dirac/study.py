@@ -103,7 +103,7 @@ def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, n
   import jax
   import jax.numpy as jnp
 
-  from gan_jax import game
+  from gan_jax import data, game
   from gan_jax.core.compilation import quick_compilation
   from gan_jax.game.state import initial_state
   from gan_jax.game.step import build_resident_step
@@ -111,7 +111,7 @@ def play(group: Any, points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, n
 
   spec = group.spec
   with jax.enable_x64(True):  # of this thread
-    dataset = dirac.dataset(spec.batch_size)
+    dataset = data.from_numbers(jnp.zeros(spec.batch_size))
     built = game.assemble(spec, dataset, *dirac.dirac())
     step = build_resident_step(built)
     quick = quick_compilation() if jax.default_backend() == "cpu" else {}

@@ -1,0 +1,67 @@
+"""What is done before the first step of a study: its measurements are prepared, its manifest is written."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_jax.losses import table
+from gan_jax.metrics import Quality
+from gan_jax.runner import evaluation, grouping, growth, halving, inputs, outline, preflight, processes
+from gan_jax.runner.halving import Halving
+from gan_jax.runner.inputs import Inputs
+from gan_jax.runner.manifest import describe
+from gan_jax.runner.progress import Progress
+
+
+def measurements(found: Inputs, progress: Progress) -> dict[inputs.Key, Quality]:
+  """The metrics of a study's groups; a classifier of the data is trained where none is cached."""
+  with progress.phase("preparing the measurements (a classifier of the data, where none is cached)", brief=True):
+    qualities = processes.in_turn(lambda: inputs.qualities(found.groups, found.datasets))
+  for warning in dict.fromkeys(quality.notes.get("warning") for quality in qualities.values()):
+    if warning:
+      progress.say(f"warning: {warning}")
+  return qualities
+
+
+def begun(
+  study: Path,
+  manifest: dict[str, Any] | None,
+  found: Inputs,
+  qualities: Mapping[inputs.Key, Quality],
+  halved: Halving,
+  progress: Progress,
+  description: str,
+  roles: Mapping[str, list[str]],
+) -> dict[str, Any]:
+  """The manifest of a study, written where it is new or grows, and its plan printed; the lock is held.
+
+  Args:
+    study: its directory.
+    manifest: the one that is there, or None.
+    found: what the study trains on.
+    qualities: the metrics of its groups.
+    halved: when runs stop.
+    progress: where the plan is printed.
+    description, roles: of the study, for a new manifest.
+  """
+  groups = found.groups
+  meanings = found.meanings | evaluation.all_explanations(qualities, groups)
+  halving.measured(halved, meanings)
+  if manifest is None or found.growth.grows:
+    data = {group.name: inputs.described(group, found) for group in groups}
+    told: dict[str, Any] = {
+      "defaults": grouping.defaults(groups),
+      "roles": roles,
+      "halving": halved.rules,
+      "losses": table.facts(loss for group in groups for loss in group.spec.losses),
+      "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
+    }
+    described = describe(description, study.name, groups, meanings, data, **told)
+    manifest = growth.manifest(manifest, described, found.growth)
+    if processes.leads():
+      growth.write(study, manifest, found.growth)
+  for change in found.changed:
+    progress.say(f"warning: {change}: what is computed from here on may not be the same bits")
+  outline.tell(study, groups, found.states, progress.say, preflight.total(groups, found.disk))
+  halved.tell(progress.say)
+  return manifest

@@ -1,0 +1,271 @@
+"""Tasks on Ray: what is asked of it, and a real Ray on this machine whose processes are killed."""
+
+import fcntl
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gan_jax.core.errors import BadInput
+from gan_jax.launch import ray, ray_client, tasks
+from gan_jax.runs import tries
+from tests.conftest import ROOT
+
+# Writes a row for each step, from where the last process of this name stopped, as its only writer. Says who it is first.
+WORKER = """
+import fcntl, os, signal, sys, time
+from pathlib import Path
+
+folder, name, steps, pause = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+asked = []
+signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+rows = os.open(folder / f"{name}.rows", os.O_RDWR | os.O_APPEND | os.O_CREAT)
+fcntl.flock(rows, fcntl.LOCK_EX)
+(folder / f"{name}.pid").write_text(f"{os.getpid()} {os.getppid()}")
+print(sorted(k for k in os.environ if k.startswith("RAY_")), os.environ.get("OMP_NUM_THREADS"), os.getcwd(), flush=True)
+for step in range((folder / f"{name}.rows").read_text().count("\\n"), steps):
+  os.write(rows, f"{step}\\n".encode())
+  time.sleep(pause)
+  if asked:
+    sys.exit(75)
+sys.exit(int(sys.argv[5]) if sys.argv[5:] else 0)
+"""
+# A launcher: the driver with this engine, whose worker has 25 rows to write.
+LAUNCHER = """
+import sys
+from pathlib import Path
+from gan_jax.launch import drive, ray
+
+folder = Path(sys.argv[1])
+engine = ray.Ray(ray.Options(), [{}, {}])
+
+class Stop:
+  asked = None
+
+worker = lambda name: (sys.executable, str(folder / "worker.py"), str(folder), name, "25", "0.1")
+drive.launched(folder)
+failed = drive.drive(drive.Place(folder, engine, worker, print, Stop), ["a", "b", "c"])
+drive.over(folder, int(bool(failed)))
+engine.close()
+sys.exit(bool(failed))
+"""
+LIMIT = 90.0  # seconds, on a machine that is busy
+installed = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed (the extra `ray`)")
+
+
+def test_options():
+  assert ray.read([], workers=4) == ray.Options("local", 1, 0.0)
+  found = ray.read(["--ray.address=ray://head:10001", "--ray.cpus=4", "--ray.gpus=1", "--ray.parallel=8"])
+  assert found == ("ray://head:10001", 4, 1.0, 8)
+
+
+def test_the_workers_of_a_cluster_are_not_this_machines():
+  with pytest.raises(BadInput, match=r"--ray\.parallel=4 run at a time"):
+    ray.read(["--ray.address=auto"], workers=4)
+
+
+@pytest.mark.parametrize(
+  ("flags", "reason"),
+  [
+    (["--ray.adress=auto"], "did you mean 'address'"),
+    (["--ray.address=auto", "--ray.cpus=0"], "--ray.cpus expected a whole number, got '0'"),
+    (["--ray.address=auto", "--ray.gpus=-1"], "--ray.gpus expected a number, got '-1'"),
+    (["--ray.cpus=4"], "divided by --workers"),
+  ],
+)
+def test_options_that_cannot_be_are_refused(flags, reason):
+  with pytest.raises(BadInput, match=reason):
+    ray.read(flags)
+
+
+def test_without_ray_one_sentence_names_the_extra(monkeypatch):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  with pytest.raises(BadInput, match=r'pip install "gan_jax\[ray\]", or GAN_JAX_EXTRA=ray'):
+    ray.check(ray.Options())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "head", "http://head:1", "a:99999"])
+def test_an_address_that_nobody_answers_is_refused(address, monkeypatch):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+  begun = time.monotonic()
+  with pytest.raises(BadInput, match=r"--ray\.address expected"):
+    ray.check(ray.Options(address))
+  assert time.monotonic() - begun < 2 * ray.ANSWER
+
+
+def test_a_port_that_answers_with_nothing_ends_in_time(monkeypatch):
+  """The process that speaks to Ray is killed, and the sentence says for how long nobody answered."""
+  monkeypatch.setattr(ray, "READY", 0.5)
+  with subprocess.Popen(["sleep", "100"]) as silent:
+    found = ray.Client(silent, ray.queue.Queue(), ray.tempfile.TemporaryFile())
+    with pytest.raises(BadInput, match=r"no Ray answered at auto within 0\.5 seconds"):
+      ray._ready("auto", found)
+  found.printed.close()
+  assert silent.returncode == -signal.SIGKILL
+
+
+def test_tasks_of_one_node_take_cores_of_their_own(tmp_path, monkeypatch):
+  """By locks that the kernel releases; where there are too few, cores are shared."""
+  monkeypatch.setattr(ray_client.tempfile, "gettempdir", lambda: str(tmp_path))
+  monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 3}, raising=False)
+  stacks = [ray_client.contextlib.ExitStack() for _ in range(4)]
+  given = [ray_client.cores(1, stack)["GAN_JAX_CORES"] for stack in stacks]
+  assert given == ["0", "2", "3", "0"]
+  stacks[1].close()
+  assert ray_client.cores(2, stacks[1]) == {"GAN_JAX_CORES": "2,0", "GAN_JAX_WORKERS": "1"}
+  assert ray_client.cores(0, stacks[1]) == {}
+  for stack in stacks:
+    stack.close()
+  with open(tmp_path / f"gan_jax-cores-{os.getuid()}" / "3", "a") as file:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def until(condition, what):
+  end = time.monotonic() + LIMIT
+  while not condition():
+    assert time.monotonic() < end, f"waited in vain for {what}"
+    time.sleep(0.02)
+
+
+def alive(pid):
+  try:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+  except (FileNotFoundError, ProcessLookupError):
+    return False
+
+
+def parent(pid):
+  return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def pids(folder, name, after=(0, 0)):
+  """Of a task's worker and the process of Ray that started it, once they are not those `after` which it is asked."""
+
+  def found():
+    text = (folder / f"{name}.pid").read_text().split() if (folder / f"{name}.pid").exists() else []
+    return tuple(map(int, text)) if len(text) == 2 else after
+
+  until(lambda: found() != after, f"{name} to run")
+  return found()
+
+
+def rows(folder, name):
+  return (folder / f"{name}.rows").read_text().split()
+
+
+@pytest.fixture(scope="module")
+def engine():
+  made = ray.Ray(ray.Options(), [{"SHARE": "0"}, {"SHARE": "1"}])
+  yield made
+  made.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+  (tmp_path / "worker.py").write_text(WORKER)
+  return tmp_path
+
+
+def given(folder, name, *arguments):
+  command = (sys.executable, str(folder / "worker.py"), str(folder), name, *map(str, arguments))
+  return tasks.Task(name, command, folder / f"{name}.log")
+
+
+def ends(engine, count=1):
+  found: list[tasks.Ended] = []
+  until(lambda: found.extend(engine.poll()) or len(found) >= count, f"{count} tasks to end")
+  return sorted(found)
+
+
+@installed
+def test_a_task_ends_with_its_commands_exit_code(engine, folder):
+  assert engine.room() == 2
+  engine.start([given(folder, "a", 2, 0), given(folder, "b", 2, 0, 3)])
+  assert (engine.room(), engine.running()) == (0, {"a", "b"})
+  assert ends(engine, 2) == [("a", 0, ""), ("b", 3, "")]
+  assert (engine.room(), engine.running()) == (2, set())
+  # What Ray sets for its own workers would change how a run computes, and tell it where Ray is.
+  assert (folder / "a.log").read_text() == f"[] {os.environ.get('OMP_NUM_THREADS')} {os.getcwd()}\n"
+
+
+@installed
+def test_what_a_node_does_not_have_is_a_failure_with_its_reason(engine, folder):
+  engine.start([tasks.Task("a", ("/nowhere/python",), folder / "a.log")])
+  assert ends(engine) == [("a", -9, tasks.FAILED)]
+  assert "Ray: FileNotFoundError" in (folder / "a.log").read_text()
+
+
+@installed
+def test_a_signal_reaches_the_worker_which_saves(engine, folder):
+  engine.start([given(folder, "a", 1000, 0.05)])
+  until(lambda: (folder / "a.rows").exists() and len(rows(folder, "a")) > 3, "rows")
+  engine.stop(signal.SIGTERM)
+  assert ends(engine) == [("a", 75, "")]
+
+
+@installed
+def test_a_worker_that_is_killed_and_one_whose_ray_is_killed(engine, folder):
+  engine.start([given(folder, "a", 1000, 0.05), given(folder, "b", 1000, 0.05)])
+  (a, _), (b, process_of_ray) = pids(folder, "a"), pids(folder, "b")
+  os.kill(a, signal.SIGKILL)
+  assert ends(engine) == [("a", -signal.SIGKILL, "")]
+  os.kill(process_of_ray, signal.SIGKILL)
+  assert ends(engine) == [("b", -9, tasks.KILLED)]
+  assert "WorkerCrashedError" in (folder / "b.log").read_text()
+  until(lambda: not alive(b), "the end of a worker that Ray lost")
+
+
+@installed
+def test_a_ray_that_is_lost_is_started_again(engine, folder):
+  """Its raylet is killed: without it no task can run, and the process that speaks to Ray ends."""
+  engine.start([given(folder, "a", 1000, 0.05)])
+  worker, process_of_ray = pids(folder, "a")
+  os.kill(parent(process_of_ray), signal.SIGKILL)
+  assert ends(engine) == [("a", -9, tasks.KILLED)]
+  until(lambda: not alive(worker), "the end of its worker")
+  engine.start([given(folder, "c", 2, 0)])
+  assert ends(engine) == [("c", 0, "")]
+
+
+@installed
+def test_only_loopback_listens_and_no_dashboard(engine):
+  """Everything that a process of this Ray listens on; whoever reaches such a port may run code."""
+  own = {engine._client.process.pid}
+  for _ in range(4):
+    running = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and alive(path.name)]
+    own |= {pid for pid in running if parent(pid) in own}
+  sockets = set()
+  for pid in own:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+      target = os.readlink(link) if link.is_symlink() else ""
+      sockets |= {target[8:-1]} if target.startswith("socket:[") else set()
+  listening = []
+  for table in ("tcp", "tcp6"):
+    lines = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    listening += [line[1] for line in lines if line[3] == "0A" and line[9] in sockets]
+  assert len(listening) >= 4
+  assert {address.partition(":")[0] for address in listening} <= {"0100007F", "0000000000000000FFFF00000100007F"}
+  assert f"{8265:04X}" not in {address.partition(":")[2] for address in listening}
+
+
+@installed
+def test_a_launcher_that_is_killed_goes_on_where_it_was(folder):
+  """Real kills under the driver: a worker, a process of Ray, the launcher. Each row is there once."""
+  called = [sys.executable, "-c", LAUNCHER, str(folder)]
+  with subprocess.Popen(called, cwd=ROOT) as first:
+    a, b = pids(folder, "a"), pids(folder, "b")
+    until(lambda: len(rows(folder, "a")) > 3 and len(rows(folder, "b")) > 3, "rows")
+    os.kill(a[0], signal.SIGKILL)
+    os.kill(b[1], signal.SIGKILL)
+    again = pids(folder, "a", after=a), pids(folder, "b", after=b)
+    first.kill()
+  assert subprocess.run(called, cwd=ROOT, timeout=LIMIT, check=False).returncode == 0
+  assert not any(alive(pid) for pair in again for pid in pair)
+  assert all(rows(folder, name) == [str(step) for step in range(25)] for name in "abc")
+  causes = {name: [one.cause for one in found] for name, found in tries.read(folder).groups.items()}
+  assert all(causes[name][0] == "killed" and causes[name][-1] == "done" for name in "ab")

@@ -1,0 +1,253 @@
+"""Tasks as jobs of Slurm: what is asked of it, how it is told, and a real Slurm of one node where one can be started."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gan_jax.core.errors import BadInput, Failure
+from gan_jax.launch import slurm, tasks
+from gan_jax.launch.slurm import job
+from tests.support import cluster
+
+# Counts to its second argument in the file of its first, ten times a second. Asked to stop it saves, and says by what.
+WORKER = """
+import os, signal, sys, time
+from pathlib import Path
+
+file, wanted, asked = Path(sys.argv[1]), int(sys.argv[2]), []
+for number in (signal.SIGTERM, signal.SIGUSR2):
+  signal.signal(number, lambda number, _: asked.append(number))
+count = int(file.read_text()) if file.exists() else 0
+print(f"from {count} on {len(os.sched_getaffinity(0))} core", flush=True)
+while count < wanted:
+  time.sleep(0.1)
+  count += 1
+  file.write_text(str(count))
+  if asked:
+    time.sleep(0.3)
+    print(f"saved {count}, asked by {asked}", flush=True)
+    sys.exit(75)
+print("done", flush=True)
+"""
+
+
+def test_options_are_those_of_sbatch():
+  asked = slurm.read(["--slurm.partition=gpu", "--slurm.gpus_per_task=2", "--slurm.exclusive", "--slurm.time=1-0"])
+  assert asked.sbatch == {"time": "1-0", "partition": "gpu", "gpus-per-task": "2", "exclusive": True}
+  assert slurm.read([]).sbatch == {"time": "4:00:00"}
+  own = slurm.read(["--slurm.signal-delay=300", "--slurm.array_parallelism=4", "--slurm.setup=module load cuda"])
+  assert own[1:] == (4, 300, 15, "module load cuda")
+
+
+def test_options_of_a_file_give_way_to_the_command_line(tmp_path):
+  (tmp_path / "gpu.json").write_text(
+    '{"partition": "gpu", "mem_per_cpu": "4G", "cpus-per-task": 8, "exclusive": false}'
+  )
+  asked = slurm.read([f"--slurm.file={tmp_path / 'gpu.json'}", "--slurm.partition=cpu"])
+  assert asked.sbatch == {"time": "4:00:00", "partition": "cpu", "mem-per-cpu": "4G", "cpus-per-task": "8"}
+
+
+@pytest.mark.parametrize(
+  ("flags", "reason"),
+  [
+    (["--slurm.array=0-3"], "every group is one task"),
+    (["--slurm.ntasks=2"], "a group is one process"),
+    (["--slurm.output=x"], "in the study's folder"),
+    (["--slurm.signal-delay=soon"], "from 1 to 65535"),
+    (["--slurm.partition=a\nsrun evil"], "printable"),
+    (["--slurm.partition="], "printable"),
+    (["--slurm.part ition=a"], "a long option of sbatch"),
+    (["--slurm.file=/nowhere.json"], "cannot read"),
+    (["--slurm.time=1"], "more than --slurm.signal-delay"),
+  ],
+)
+def test_what_is_not_for_the_user_to_set_is_refused(flags, reason):
+  with pytest.raises(BadInput, match=reason):
+    slurm.read(flags)
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+  """Programs in the place of Slurm's: `programs(squeue="cat answer")`; `called` has the lines by which they were called."""
+  folder = tmp_path / "bin"
+  folder.mkdir()
+  monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+  def answer(**bodies):
+    for name, body in bodies.items():
+      (folder / name).write_text(f'#!/bin/bash\necho "{name} $*" >>{tmp_path}/called\n{body}\n')
+      (folder / name).chmod(0o755)
+
+  return answer
+
+
+@pytest.mark.parametrize(
+  ("code", "state", "requeued"),
+  [
+    (75, "RUNNING", True),
+    (143, "RUNNING", True),  # SIGTERM before the worker had a handler
+    (75, "CANCELLED", False),  # `scancel`, which sends SIGTERM too: the job must not rise from the dead
+    (75, "PENDING", False),  # somebody else has put it back
+    (1, "RUNNING", False),
+    (0, "RUNNING", False),
+  ],
+)
+def test_the_script_puts_a_job_back_that_saved_and_that_nobody_cancelled(tmp_path, programs, code, state, requeued):
+  programs(scontrol=f'[ "$1" = requeue ] || echo "JobId=9 ArrayJobId=7 JobState={state} Requeue=1"')
+  folder = tmp_path / "a 'folder' $(id)"
+  folder.mkdir()
+  begin, end = job.script(folder, "")
+  script = "\n".join([*begin, f"(exit {code})", *end])
+  ids = {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}
+  ended = subprocess.run(["bash", "-c", script], env={**os.environ, **ids}, check=False)
+  assert ended.returncode == code
+  assert job.outcome(folder, 2) == {"job": "9", "host": os.uname().nodename, "code": code}
+  called = (tmp_path / "called").read_text() if (tmp_path / "called").exists() else ""
+  assert ("scontrol requeue 7_2" in called) == requeued
+  assert "requeue 7\n" not in called  # the whole array
+
+
+@pytest.mark.parametrize(
+  ("line", "code", "written", "cause"),
+  [
+    ("COMPLETED|0|None", 0, 0, "done"),
+    ("FAILED|256|NonZeroExitCode", 1, 1, "failed"),
+    ("FAILED|512|NonZeroExitCode", 2, 2, "refused"),
+    ("FAILED|19200|NonZeroExitCode", 75, 75, "preempted"),  # `scontrol requeue` failed
+    ("FAILED|9|None", -9, None, "killed"),
+    ("OUT_OF_MEMORY|9|OutOfMemory", -9, None, "out of memory"),
+    ("NODE_FAIL|0|NodeDown", -9, None, "killed"),
+    ("TIMEOUT|0|TimeLimit", -9, None, "hung"),
+    ("PREEMPTED|0|None", -9, None, "preempted"),
+    ("CANCELLED|0|None", 75, 75, "cancelled"),
+    ("", -9, None, "killed"),  # it is forgotten
+    ("", 0, 0, "done"),
+  ],
+)
+def test_why_a_job_ended(tmp_path, programs, monkeypatch, line, code, written, cause):
+  folder = tmp_path / "launch" / "slurm" / "0a"
+  folder.mkdir(parents=True)
+  record = {"name": "study-0a", "groups": ["group-0"], "logs": [str(tmp_path / "log")]}
+  (folder / "submission.json").write_text(json.dumps(record))
+  programs(squeue="echo 'study-0a|17_0|RUNNING|0|None|'")
+  launcher = slurm.Slurm(tmp_path, slurm.read([]))
+  assert launcher.running() == {"group-0"}
+  if written is not None:
+    (folder / "0.json").write_text(json.dumps({"job": "17", "host": "h", "code": written}))
+  programs(squeue=f"echo 'study-0a|17_0|{line}|'" if line else "exit 0")
+  monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+  clock = iter(range(0, 10**6, 60))
+  assert launcher.poll() == []  # a job that is put back may be away for a moment
+  (ended,) = launcher.poll()
+  assert (ended.code, tasks.cause(ended, "")) == (code, cause)
+  assert launcher.running() == set()
+
+
+def test_a_controller_that_does_not_answer_is_waited_for(tmp_path, programs, monkeypatch):
+  folder = tmp_path / "launch" / "slurm" / "0a"
+  folder.mkdir(parents=True)
+  record = {"name": "study-0a", "groups": ["group-0"], "logs": [str(tmp_path / "log")]}
+  (folder / "submission.json").write_text(json.dumps(record))
+  programs(squeue="exit 1")
+  with pytest.raises(Failure, match="none were submitted"):
+    slurm.Slurm(tmp_path, slurm.read([]))
+  programs(squeue="echo 'study-0a|17_0|PENDING|0|Resources|'")
+  launcher = slurm.Slurm(tmp_path, slurm.read([]))
+  programs(squeue="exit 1")
+  clock = iter(range(0, 10**6, 60))
+  monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+  assert [launcher.poll() for _ in range(3)] == [[], [], []]
+  assert launcher.running() == {"group-0"}
+
+
+def test_a_machine_without_slurm_is_told_so(monkeypatch):
+  monkeypatch.setenv("PATH", "/nowhere")
+  with pytest.raises(BadInput, match="found no sbatch"):
+    slurm.check(slurm.read([]))
+
+
+@pytest.fixture(scope="module")
+def real():
+  """A Slurm of one node with two processors."""
+  if reason := cluster.missing():
+    pytest.skip(reason)
+  pytest.importorskip("submitit", reason="no submitit: pip install submitit")
+  with cluster.running() as environment:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def asked(*command):
+  return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def until(condition, launcher=None, seconds=60.0):
+  """Wait; returns the tasks that ended meanwhile, by their groups."""
+  found = {}
+  end = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < end, asked("squeue")
+    found |= {ended.group: ended for ended in launcher.poll()} if launcher else {}
+    time.sleep(0.05)
+  return found
+
+
+def test_a_cluster_refuses_before_anything_is_submitted(real):
+  assert slurm.check(slurm.read(["--slurm.partition=normal", "--slurm.cpus-per-task=2"])) == ""
+  for flags, reason in (
+    (["--slurm.partition=nrmal"], "did you mean 'normal'.* known: normal, urgent"),
+    (["--slurm.mem=100G"], "node configuration is not available"),
+    (["--slurm.time=soon"], "Invalid --time"),
+    (["--slurm.colour=red"], "unrecognized option"),
+  ):
+    with pytest.raises(BadInput, match=reason):
+      slurm.check(slurm.read(flags))
+  assert asked("squeue", "--noheader") == ""
+
+
+def test_jobs_are_pre_empted_cancelled_and_found_again(real, tmp_path):
+  """On a real Slurm: three tasks, of which one is pre-empted, saves and goes on, one is cancelled, and one waits."""
+  (tmp_path / "worker.py").write_text(WORKER)
+  study = tmp_path / "a study's folder"
+
+  def task(number, wanted):
+    count = str(tmp_path / f"count-{number}")
+    command = (sys.executable, "-S", str(tmp_path / "worker.py"), count, str(wanted))
+    return tasks.Task(f"group-{number}", command, tmp_path / f"log-{number}")
+
+  options = slurm.read(["--slurm.cpus-per-task=1", "--slurm.time=10", "--slurm.poll=1"])
+  first = slurm.Slurm(study, options, lambda text: None)
+  first.start([task(0, 60), task(1, 10**6), task(2, 5)])
+  until(lambda: (tmp_path / "count-0").exists() and (tmp_path / "count-1").exists())
+  launcher = slurm.Slurm(study, options, lambda text: None)  # the first is no more
+  assert launcher.running() == {"group-0", "group-1", "group-2"}
+
+  asked("sbatch", "--partition=urgent", "--cpus-per-task=1", "--output=/dev/null", "--wrap=sleep 1")
+  said = {number: (tmp_path / f"log-{number}") for number in (0, 1)}
+  ended = until(lambda: any("saved" in log.read_text() for log in said.values()), launcher)
+  texts = lambda: [log.read_text() for log in said.values()]  # noqa: E731
+  ended |= until(lambda: all(text.count("from") == 1 + text.count("saved") for text in texts()), launcher)
+  number = next(one for one in launcher._jobs.values() if one.place == 1).number
+  asked("scancel", number)
+  ended |= until(lambda: not launcher.running(), launcher)
+
+  assert {group: tasks.cause(one, "") for group, one in ended.items()} == {
+    "group-0": "done",
+    "group-1": "cancelled",
+    "group-2": "done",
+  }
+  assert (tmp_path / "count-0").read_text() == "60"
+  assert any("saved" in text and "asked by [15]" in text for text in texts())  # one signal, once
+  assert all("on 1 core" in text for text in texts())
+  assert stat.S_IMODE((study / "launch" / "slurm").stat().st_mode) == 0o700
+  time.sleep(1)
+  assert asked("squeue", "--noheader", "--states=PENDING,RUNNING", f"--jobs={number.partition('_')[0]}") == ""
