@@ -117,7 +117,7 @@ def _counted(launch: Launch, make: engines.Made) -> None:
   try:
     _conduct(launch, make)
     code = 0
-  except Stopped:
+  except Stopped:  # or Ctrl-C
     code = 75
     raise
   except BadInput:

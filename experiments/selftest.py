@@ -24,7 +24,7 @@ from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, Failure
 
 from . import command
-from .faults import bench, damage, disk, hostile, kills, members, states, stops, writers
+from .faults import bench, damage, disk, hostile, kills, launcher, members, states, stops, writers
 from .sweep import Parser, place
 
 FULL = 200  # of `--kills`, at which each row has the figure that it is known for
@@ -45,6 +45,8 @@ def get_config():
 def sweep(s):
   return s.product(s.param("loss", ["non_saturating", "hinge", "wasserstein"]), s.param("seed", [0, 1]))
 '''
+# Of 24 runs, in four programs: a task of a launcher trains one.
+FLEET = MIXTURE.replace('"latent_size"', '"most_members": 6, "latent_size"').replace("[0, 1]", "range(8)")
 DIGITS = '''"""A study of images to be killed: two programs, one with convolutions."""
 
 
@@ -125,6 +127,14 @@ def alone(function: Callable[[bench.Bench, int], list[bench.Row]]) -> Callable[.
   return lambda benches, count: function(benches[0], count)
 
 
+def launchers(made: bench.Bench, count: int) -> list[bench.Row]:
+  """Launchers of every kind that there is here, killed."""
+  config = made.folder / "fleet.py"
+  config.write_text(FLEET)
+  figures = {"local": count, "slurm": max(1, count // 5), "ray": max(1, count // 5)}
+  return [row for kind, figure in figures.items() for row in launcher.killed(made, figure, config, kind)]
+
+
 TRIALS: Mapping[str, Trial] = {
   "kills": Trial(200, 0.8, kills.kills),
   "saves": Trial(160, 0.5, alone(kills.saves)),
@@ -135,6 +145,7 @@ TRIALS: Mapping[str, Trial] = {
   "fenced": Trial(10, 2.0, alone(writers.fenced)),
   "signals": Trial(50, 1.2, alone(stops.signals)),
   "members": Trial(18, 1.3, alone(members.diverging)),
+  "launcher": Trial(50, 2.0, alone(launchers)),
   "full": Trial(20, 2.0, alone(disk.full)),
   "readonly": Trial(10, 2.0, alone(disk.fixed)),
   "removed": Trial(10, 2.0, alone(disk.removed)),

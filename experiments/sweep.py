@@ -1,10 +1,13 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--log SINKS] [--dry-run]`: train a study, or go on.
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--fork DIR] [--log SINKS] [--dry-run]`: train a study.
 
 With `--log=tensorboard,wandb`, or one of them, all measurements and samples are also sent to TensorBoard's event files,
 in DIR/tensorboard, and to Weights & Biases, as they are written. The study is the same with and without it.
 
 With more seeds, losses or steps than its directory holds, the study grows: what is there is kept, longer runs go on from
 where they ended, new ones are trained.
+
+With `--fork NEW` the study in DIR is only read: its runs go on from its newest checkpoint in the directory NEW, with the
+fields that are changed (`--config.generator_rate=1e-4`). The same command, or one with `--out NEW` alone, goes on with it.
 
 With `--dry-run` it checks the input and prints the plan (compiled programs, runs of each, devices, memory), and trains
 and writes nothing. So do the commands of the studies.
@@ -93,11 +96,24 @@ def measure_once(study: Path, file: str, measure: Callable[[], Mapping[str, Any]
       runs.write_arrays(study / file, **measure())
 
 
+def forked(known: argparse.Namespace, fields: list[str], single: bool) -> Path:
+  """The directory of a fork, made where it is new."""
+  if known.out is None:
+    raise BadInput("--fork expected --out DIR, the study whose runs are to go on, got none")
+  from gan_jax.runner import forking
+
+  forking.begin(known.config, fields, known.out, known.fork, single, dry=known.dry_run)
+  return known.fork
+
+
 def main(arguments: list[str], single: bool = False) -> None:
   parser = Parser("train" if single else "sweep")
   parser.add_argument("config", type=installation.config, help="your own file, or one of configs/ by its name")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   parser.add_argument("--log", default="", help="sinks, joined by commas: tensorboard, wandb")
+  parser.add_argument(
+    "--fork", type=place, help="a new directory, in which the runs of --out go on with other settings"
+  )
   dry(parser)
   parser.add_argument("--only", help="a group of a study that is begun: train that alone, without a report")
   launching.options(parser)
@@ -105,8 +121,9 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   from gan_jax.runner import ending, standing, study
 
+  asked = known.out if known.fork is None else forked(known, engines.split(rest)[0], single)
   if launching.wanted(known):
-    out = known.out or Path("runs") / Path(known.config).stem
+    out = asked or Path("runs") / Path(known.config).stem
     fields, flags = engines.split(rest)
     launch = launching.Launch(known.config, fields, out, known.workers, known.launcher, flags, known.detach)
     directory = launching.conduct(launch, known.dry_run)
@@ -118,7 +135,7 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   log = [name.strip() for name in known.log.split(",") if name.strip()]
   directory = study.run(
-    known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
+    known.config, rest, asked, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
   )
   ending.wait()
   if known.only is None:

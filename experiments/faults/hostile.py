@@ -18,8 +18,11 @@ FIELDS = ("loss", "dataset", "model", "optimizer")  # a name is tried as each of
 MEMORY = 2**30  # bytes by which refusing may let a process grow
 
 
-def refusals(bench: Bench, name: str, cases: Sequence[Sequence[str]]) -> list[str]:
-  """What went wrong where calls of `sweep` are to be refused: code 2, one sentence, no code run, no file anywhere."""
+def refusals(bench: Bench, name: str, cases: Sequence[Sequence[str]], because: str = "error: ") -> list[str]:
+  """What went wrong where calls of `sweep` are to be refused: code 2, one sentence, no code run, no file anywhere.
+
+  `because` is in each sentence, so that a call is not refused for another reason.
+  """
   folder = bench.folder / name
   folder.mkdir(exist_ok=True)
   (folder / "cases.json").write_text(json.dumps([list(map(str, case)) for case in cases]))
@@ -34,6 +37,8 @@ def refusals(bench: Bench, name: str, cases: Sequence[Sequence[str]]) -> list[st
     shown = " ".join(case[1:])[-80:]
     if result["code"] != 2 or not result["error"].startswith("error: ") or result["error"].strip().count("\n"):
       reasons.append(f"{shown}: code {result['code']}: {result['error'].strip()[-120:] or 'without a word'}")
+    elif because not in result["error"]:
+      reasons.append(f"{shown}: refused for another reason: {result['error'].strip()[-120:]}")
     elif result["ran"] or result["grown"] > MEMORY:
       reasons.append(f"{shown}: {', '.join(result['ran']) or str(result['grown']) + ' bytes of memory'}")
   if len(found) < len(cases):
@@ -51,8 +56,10 @@ def everywhere(bench: Bench) -> set[Path]:
   return found | {path for path in above if path.exists()}
 
 
-def row(bench: Bench, fault: str, name: str, cases: Sequence[Sequence[str]], detail: str) -> list[Row]:
-  reasons = refusals(bench, name, cases)
+def row(
+  bench: Bench, fault: str, name: str, cases: Sequence[Sequence[str]], detail: str, because: str = "error: "
+) -> list[Row]:
+  reasons = refusals(bench, name, cases, because)
   for reason in reasons:
     bench.say(f"{fault}: {reason}")
   clear(bench, bench.folder / name / "study", not reasons)
@@ -71,7 +78,7 @@ def configs(bench: Bench, count: int) -> list[Row]:
   study = copy(bench, "configs")
   before = {name: digest for name, digest in contents(study).items() if not name.startswith("lock")}
   cases = [[str(bench.config), "--out", str(study), f"--config.{change}"] for change in some(materials.CHANGES, count)]
-  reasons = refusals(bench, "configs", cases)
+  reasons = refusals(bench, "configs", cases, f"{study} holds another study")
   after = {name: digest for name, digest in contents(study).items() if not name.startswith("lock")}
   reasons += ["the study was changed"] if after != before else []
   for reason in reasons:
@@ -100,7 +107,7 @@ def data(bench: Bench, count: int) -> list[Row]:
     cases = [[str(bench.config), "--out", out, *case] for case in make(bench.folder / name / "data")]
     chosen = cases[:: max(1, len(cases) // count)][:count]
     detail = f"code 2, one sentence before step 0; 0 code run, less than {MEMORY // 2**20:,} MB of memory"
-    rows += row(bench, fault, name, chosen, detail)
+    rows += row(bench, fault, name, chosen, detail, str(bench.folder / name / "data"))
   return rows
 
 

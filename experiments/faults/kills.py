@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -188,13 +188,15 @@ def saves(bench: Bench, count: int) -> list[Row]:
   if ended.code != 0 or not total:
     return [Row(fault, 1, 0, f"a save alone ended with code {ended.code}: {ended.error.strip()[-160:]}")]
   chosen = sorted({1 + round(i * (total - 1) / max(1, min(count, total) - 1)) for i in range(min(count, total))})
+  read, names = bench.program.reader(bench.whole), list(bench.whole.glob("checkpoints/*/*"))
+  expected = {str(path.relative_to(bench.whole)): read(path) for path in names if path.name.isdecimal()}
   reasons: list[str] = []
   new, resumed, reached = 0, 0, set[int]()
   for i, at in enumerate(chosen):
     study = copy(bench, f"save-{at}")
     ended, got = saving(bench, study, at, strace)
     reason = "" if ended.code in (0, -signal.SIGKILL) else f"the save ended with code {ended.code}"
-    reason = reason or unlike(bench, study)
+    reason = reason or unlike(bench, study, expected)
     new, reached = new + (max(steps(study)) == max(steps(bench.whole))), reached | {got}
     if not reason and i % RESUMED == 0:
       reason, resumed = wrong(bench, study, finish(launch(bench, study))), resumed + 1
@@ -207,10 +209,9 @@ def saves(bench: Bench, count: int) -> list[Row]:
   return [Row(fault, len(chosen), len(chosen) - len(reasons), told(reasons, detail))]
 
 
-def unlike(bench: Bench, study: Path) -> str:
-  """What is wrong with a checkpoint of a study: each is to be the undisturbed one's of its step, and none may be lost."""
+def unlike(bench: Bench, study: Path, expected: Mapping[str, str]) -> str:
+  """What is wrong with a checkpoint of a study: each is to be `expected`, and none may be lost."""
   read = bench.program.reader(study)
-  expected = bench.program.reader(bench.whole)
   lost = set(steps(bench.started)) - set(steps(study))
   if lost:
     return f"the checkpoint of step {min(lost)} is gone"
@@ -218,7 +219,7 @@ def unlike(bench: Bench, study: Path) -> str:
     for step in sorted(path.name for path in group.iterdir() if path.name.isdecimal()):
       name = f"checkpoints/{group.name}/{step}"
       try:
-        if (bench.whole / name).exists() and read(study / name) != expected(bench.whole / name):
+        if name in expected and read(study / name) != expected[name]:
           return f"{name} is not the undisturbed one"
       except BadInput as error:
         return str(error)

@@ -40,7 +40,7 @@ CHANGES = (  # of the undisturbed study's config, each sound by itself
     "instance_noise=true",
     "dataset=grid",
     "dataset=line",
-    "fakes=shared",
+    "fakes=same_noise",
     "order=simultaneous",
     "method=extragradient",
   ),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from gan_jax.core.errors import Failure, Stopped, one_line, plural
+from gan_jax.core.errors import Failure, one_line, plural
 from gan_jax.launch import tasks
 from gan_jax.launch.tasks import DONE, PREEMPTED, Ended, Engine, Task
 from gan_jax.runs import tries as book
@@ -26,9 +26,13 @@ LAST_WORDS = 4096  # bytes of a log in which a task's last words are looked for
 
 
 class Stop(Protocol):
-  """A request to stop: the signal, or None."""
+  """A request to stop; see gan_jax/runner/signals.py."""
 
-  asked: int | None
+  asked: int | None  # the signal
+  outcome: str  # what is kept, for the message
+
+  def check(self) -> None:
+    """Raises `Stopped` where a signal asked to stop."""
 
 
 class Place(NamedTuple):
@@ -131,10 +135,8 @@ class _Driver:
     running = place.engine.running()
     if self._stopping:
       if not running:
-        raise Stopped(
-          f"stopped by {signal.Signals(place.stop.asked or signal.SIGTERM).name}: "
-          "what was trained is saved, and the same command goes on from there"
-        )
+        place.stop.outcome = "what was trained is saved, and the same command goes on from there"
+        place.stop.check()
       return
     ready = [group for group, at in self.left.items() if at <= now and group not in running][: place.engine.room()]
     for group in ready:
@@ -194,7 +196,7 @@ class _Driver:
     return [one for one in self._tries.of(group) if one.cause]
 
   def _log(self, group: str) -> Path:
-    return self._place.study / book.FOLDER / f"{group}.log"
+    return book.log(self._place.study, group)
 
 
 def _head(log: Path, title: str, command: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -105,25 +106,28 @@ class Client(NamedTuple):
   process: subprocess.Popen[str]
   answers: "queue.Queue[dict[str, Any] | None]"  # None: it has ended
   printed: IO[bytes]  # by Ray
+  folder: str  # of Ray's files
 
   def last_line(self) -> str:
     self.printed.seek(0)
     return (self.printed.read().decode("utf-8", "replace").strip().splitlines() or ["it ended without a word"])[-1]
 
   def close(self) -> None:
-    """Wait for its end, which the end of its input is."""
+    """Wait for its end, which the end of its input is. Where it was killed, Ray's files are still there."""
     with contextlib.suppress(BrokenPipeError):
       if self.process.stdin is not None:
         self.process.stdin.close()
     self.process.wait()
     self.printed.close()
+    shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def client(address: str, cpus: int) -> Client:
   """Start the process that speaks to Ray. Ctrl-C in the terminal reaches the launcher alone, which passes it on."""
   printed = tempfile.TemporaryFile()  # noqa: SIM115
+  folder = tempfile.mkdtemp(prefix="gan_jax-ray-", dir="/tmp")  # 0700; short, since a socket's path has 107 bytes
   process = subprocess.Popen(
-    [sys.executable, "-m", "gan_jax.launch.ray_client", address, str(cpus)],
+    [sys.executable, "-m", "gan_jax.launch.ray_client", address, str(cpus), folder],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
     stderr=printed,
@@ -141,7 +145,7 @@ def client(address: str, cpus: int) -> Client:
     answers.put(None)
 
   threading.Thread(target=read, name="ray", daemon=True).start()
-  return Client(process, answers, printed)
+  return Client(process, answers, printed, folder)
 
 
 class Ray:
@@ -164,7 +168,11 @@ class Ray:
     self._slots = len(self._free)
     self._tasks: dict[str, tuple[Task, dict[str, str]]] = {}
     self._client: Client | None = client(options.address, self._slots)
-    has = _ready(options.address, self._client)
+    try:
+      has = _ready(options.address, self._client)
+    except BadInput:
+      self.close()
+      raise
     lacking = [name for name, count in (("CPU", options.cpus), ("GPU", options.gpus)) if has.get(name, 0.0) < count]
     if lacking:
       say(f"the cluster has fewer {lacking[0]}s now than one task asks for: tasks wait until it has")

@@ -1,6 +1,6 @@
 """The process that speaks to Ray for a launcher: it starts tasks there, stops them, and says how they ended. No jax.
 
-    python -m gan_jax.launch.ray_client ADDRESS CPUS
+    python -m gan_jax.launch.ray_client ADDRESS CPUS FOLDER
 
 A process of its own, because `ray.init` forks (which jax warns of) and takes over signal handlers, and because Ray's
 library ends its process when the cluster is lost. It reads a line of JSON for each order:
@@ -103,25 +103,25 @@ def task(order: Order) -> int:
 
 
 @contextlib.contextmanager
-def connected(address: str, cpus: int) -> Iterator[Any]:
-  """The module `ray`, connected. For the address 'local' a Ray is started: loopback only, no dashboard, token required."""
-  folder = None
+def connected(address: str, cpus: int, folder: str) -> Iterator[Any]:
+  """The module `ray`, connected. For the address 'local' a Ray is started: loopback only, no dashboard, token required.
+
+  Its files are below `folder`, which is removed in the end. Ray lets everybody write into its own folder.
+  """
   if address == LOCAL:
     # Read when ray is imported. The first lets Ray use no address but 127.0.0.1, on Linux too; the token is for this once.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
-    folder = tempfile.mkdtemp(prefix="gan_jax-ray-", dir="/tmp")  # 0700; short, since a socket's path has 107 bytes
   try:
     import ray
 
     own: dict[str, Any] = {"include_dashboard": False, "num_cpus": cpus, "num_gpus": 0, "object_store_memory": STORE}
-    own |= {"_temp_dir": folder, "_node_ip_address": "127.0.0.1"}
-    ray.init(address=address, log_to_driver=False, configure_logging=False, **(own if folder else {}))
+    own |= {"_temp_dir": os.path.join(folder, "r"), "_node_ip_address": "127.0.0.1"}
+    ray.init(address=address, log_to_driver=False, configure_logging=False, **(own if address == LOCAL else {}))
     yield ray
     ray.shutdown()
   finally:
-    if folder is not None:
-      shutil.rmtree(folder, ignore_errors=True)  # made above
+    shutil.rmtree(folder, ignore_errors=True)  # made for this
 
 
 def orders(stream: TextIO) -> "queue.Queue[Order | None]":
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str]) -> None:
 
   with contextlib.ExitStack() as stack:
     try:
-      ray = stack.enter_context(connected(arguments[0], int(arguments[1])))
+      ray = stack.enter_context(connected(arguments[0], int(arguments[1]), arguments[2]))
     except Exception as error:
       answer({"refused": f"{type(error).__name__}: {error}"})
       return

@@ -11,7 +11,7 @@ from gan_jax.core.errors import one_line, plural
 from gan_jax.report import members
 from gan_jax.report.members import Member, Plan
 from gan_jax.runs import plan as chunks
-from gan_jax.runs import pulse
+from gan_jax.runs import pulse, tries
 from gan_jax.runs.pulse import Holder
 
 SILENCE, CHUNKS = 120.0, 10  # a writer is silent after so many seconds, and so many times the time of a chunk
@@ -49,6 +49,7 @@ class Overview(NamedTuple):
   verdicts: dict[str, int]  # of those runs that are done or diverged and were judged, the most frequent first
   finished: int  # runs that are done or diverged
   report: Path | None
+  workers: tuple[str, ...] = ()  # the groups that are trained now by a process each
 
   @property
   def runs(self) -> int:
@@ -78,7 +79,8 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
     return _not_planned_yet(study, held, now)
   plan = members.read(study)
   every = members.listed(plan)
-  program = _program(plan, held, now)
+  workers = tuple(group for group, one in pulse.workers(study).items() if one.alive)
+  program = _program(plan, held, now, workers)
   written = pulse.last_write(study, program.name if program else plan.groups[-1]["name"])
   silent = None if written is None else max(0.0, now - written)
   writing = held is not None and (_beats(plan, program, silent) if held.alive is None else held.alive)
@@ -86,6 +88,7 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
   failures = [
     *_ended(study, program, writing, held),
     *_hung(study, writing, held),
+    *_failed(study),
     *plan.remarks,
     *_doubts(plan),
     *_set_aside(study),
@@ -96,12 +99,12 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
   return Overview(
     path=study,
     name=str(plan.manifest["study"]),
-    phase=_phase(program, len(plan.groups), writing, there is not None),
+    phase=_phase(program, len(plan.groups), writing, there is not None, len(workers)),
     states=dict(Counter(member.state for member in every)),
     programs=(sum(_complete(plan, group) for group in plan.groups), len(plan.groups)),
     share=_share(plan),
     program=program,
-    left=_left(plan, program),
+    left=_left(plan, program, len(workers)),
     holder=held,
     writing=writing,
     silent=silent,
@@ -110,6 +113,7 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
     verdicts=dict(members.judge(plan, finished, judging).most_common()),
     finished=len(finished),
     report=there,
+    workers=workers,
   )
 
 
@@ -121,15 +125,16 @@ def _not_planned_yet(study: Path, held: Holder, now: float) -> Overview:
   return Overview(study, study.resolve().name, phase, *nothing)
 
 
-def _program(plan: Plan, held: Holder | None, now: float) -> Program | None:
-  """The first group that is not complete; None where all are."""
-  for number, group in enumerate(plan.groups, 1):
-    if not _complete(plan, group):
-      step, steps = int(plan.of(group).get("step", 0)), int(group["members"][0]["config"]["steps"])
-      rate, at = pulse.pace(plan.path, group["name"], held.since if held else 0.0)
-      left = None if rate is None else max(0.0, (steps - step) / rate - max(0.0, now - at))
-      return Program(group["name"], number, len(group["members"]), step, steps, rate, left)
-  return None
+def _program(plan: Plan, held: Holder | None, now: float, workers: Sequence[str] = ()) -> Program | None:
+  """The first group that is not complete, of those that workers train if there are any; None where all are."""
+  unfinished = [(number, group) for number, group in enumerate(plan.groups, 1) if not _complete(plan, group)]
+  if not unfinished:
+    return None
+  number, group = next(((n, group) for n, group in unfinished if group["name"] in workers), unfinished[0])
+  step, steps = int(plan.of(group).get("step", 0)), int(group["members"][0]["config"]["steps"])
+  rate, at = pulse.pace(plan.path, group["name"], held.since if held else 0.0)
+  left = None if rate is None else max(0.0, (steps - step) / rate - max(0.0, now - at))
+  return Program(group["name"], number, len(group["members"]), step, steps, rate, left)
 
 
 def _complete(plan: Plan, group: Any) -> bool:
@@ -145,7 +150,7 @@ def _beats(plan: Plan, program: Program | None, silent: float | None) -> bool:
   return silent is not None and silent < max(SILENCE, CHUNKS * chunk)
 
 
-def _phase(program: Program | None, programs: int, writing: bool, reported: bool) -> str:
+def _phase(program: Program | None, programs: int, writing: bool, reported: bool, workers: int = 1) -> str:
   if program is None:
     unwritten = "writing the report" if writing else "trained, without a report: the same command writes it"
     return "finished" if reported else unwritten
@@ -153,6 +158,8 @@ def _phase(program: Program | None, programs: int, writing: bool, reported: bool
   if not writing:
     when = f"at step {program.step:,}" if program.step else "before the first step"
     return f"stopped {when} of {which}: the same command goes on"
+  if workers > 1:
+    return f"training {workers} programs of {programs} at once"
   return f"training {which}" if program.step else f"compiling or measuring {which}"
 
 
@@ -168,9 +175,13 @@ def _share(plan: Plan) -> float:
   return sum(done for _, done in every) / max(1, sum(steps for steps, _ in every))
 
 
-def _left(plan: Plan, program: Program | None) -> float | None:
+def _left(plan: Plan, program: Program | None, workers: int = 1) -> float | None:
   if program is None or program.rate is None or program.left is None:
     return None
+  if workers > 1:  # the groups before it may be unfinished too
+    every = [_trained(plan, group) for group in plan.groups]
+    rate = program.rate * program.runs * workers
+    return max(program.left, sum(steps - done for steps, done in every) / rate)
   later = [_trained(plan, group) for group in plan.groups[program.number :]]
   return program.left + sum(steps - done for steps, done in later) / (program.rate * program.runs)
 
@@ -199,6 +210,16 @@ def _hung(study: Path, writing: bool, held: Holder | None) -> list[str]:
       return [f"the last attempt hung: {one_line(file.readline(500))} (all threads: {last})"]
   except OSError:
     return []
+
+
+def _failed(study: Path) -> list[str]:
+  """What the last launch of several workers could not train, with the cause."""
+  said = []
+  for name, last, count in tries.failures(study):
+    times = f" {plural(count, 'time')}" if count > 1 else ""
+    words = f": {one_line(last.words)[:200]}" if last.words else ""
+    said.append(f"{name} {last.cause}{times}, last at step {last.saved:,}{words} (all of it: {tries.log(study, name)})")
+  return said
 
 
 def _doubts(plan: Plan) -> list[str]:

@@ -7,6 +7,7 @@ from gan_jax.core.errors import plural
 from gan_jax.report.overview import Overview
 from gan_jax.report.verdicts import LOOKS
 
+NAMED = 6  # workers' groups, at most
 STATES = ("done", "diverged", "unfinished", "waiting")  # in this order
 
 
@@ -58,11 +59,14 @@ def left(found: Overview) -> str:
 def writer(found: Overview) -> str:
   """Who writes, since when, and whether it still does."""
   held = found.holder
+  wrote = f", last write {span(found.silent)} ago" if found.silent is not None else ""
+  if len(found.workers) > 1:
+    some = ", ".join(found.workers[:NAMED]) + ", ..." * (len(found.workers) > NAMED)
+    return f"{len(found.workers)} workers, of {some}{wrote}"
   if held is None:
     return ""
   since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.since))
   known = {True: "running", False: "has ended", None: "running, by its writes" if found.writing else "no sign of it"}
-  wrote = f", last write {span(found.silent)} ago" if found.silent is not None else ""
   return f"process {held.pid} on {held.host} since {since}: {known[held.alive]}{wrote}"
 
 
@@ -105,4 +109,5 @@ def summary(found: Overview) -> dict[str, Any]:
     "judged": found.judged,
     "finished": found.finished,
     "report": str(found.report) if found.report else None,
+    "workers": list(found.workers),
   }

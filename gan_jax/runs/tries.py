@@ -97,6 +97,11 @@ def failures(study: Path) -> list[tuple[str, Try, int]]:
   return found
 
 
+def log(study: Path, group: str) -> Path:
+  """Where the output of a task is appended."""
+  return study / FOLDER / f"{group}.log"
+
+
 def saved(study: Path, group: str) -> int:
   """The step of a group's newest checkpoint; 0 where there is none."""
   try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments import selftest
-from experiments.faults import bench, damage, disk, hostile, kills, members, stops, writers
+from experiments.faults import bench, damage, disk, hostile, kills, launcher, members, stops, writers
 from gan_jax.core.errors import BadInput
 from tests.conftest import ROOT
 
@@ -130,7 +130,8 @@ for name, content in wanted.items():
     fence()
     if name.startswith("checkpoints"):
       time.sleep(0.03)
-    wrong = BROKEN == "rows" and resumed and name.startswith("rows")
+    other = {"rows": resumed, "launcher": "launcher-" in str(study)}.get(BROKEN, False)
+    wrong = other and name.startswith("rows")
     put(study / name, npz([7, 7, 7], (1, 3)) if wrong else content)
   if asked:
     sys.exit(75)
@@ -147,6 +148,7 @@ FAULTS = {  # what can be wrong with the stand-in: what must notice
   "fence": lambda made: writers.fenced(made, 1),
   "signals": lambda made: stops.signals(made, 2),
   "members": lambda made: members.diverging(made, 2),
+  "launcher": lambda made: launcher.killed(made, 2, made.config),
   "disk": lambda made: disk.full(made, 1),
   "readonly": lambda made: disk.fixed(made, 2),
   "removed": lambda made: disk.removed(made, 2),
@@ -207,7 +209,7 @@ def short(monkeypatch):
   monkeypatch.setattr(disk, "GONE", 2.0)
   monkeypatch.setattr(disk, "SIZE", "4m")
   monkeypatch.setattr(kills, "traced", lambda: False)
-  for module in (stops, kills, writers):
+  for module in (stops, kills, writers, launcher):
     monkeypatch.setattr(module, "ATTEMPTS", 2)
 
 
@@ -219,7 +221,7 @@ def test_what_is_wrong_is_noticed_and_what_is_right_is_not(fault, made, prepared
   if any(row.untried for row in rows):
     pytest.skip(rows[0].detail)
   assert all(row.holds for row in rows), rows
-  assert {path.name for path in made.folder.iterdir()} <= {bench.OUTPUT, "probe", "names"}
+  assert {path.name for path in made.folder.iterdir()} <= {bench.OUTPUT, "probe", "names", "fleet-local"}
   harmed = made._replace(program=stand_in(prepared.folder, AS.get(fault, fault)))
   rows = FAULTS[fault](harmed)
   assert not any(row.holds for row in rows), rows
@@ -252,6 +254,13 @@ def test_errors_put_into_a_process(tmp_path):
   ended = subprocess.run(called, capture_output=True, text=True, timeout=60, check=False)
   assert "No space left on device" in ended.stderr
   assert sorted(path.name for path in place.iterdir()) == ["0.x", "1.x", "2"]
+
+
+def test_a_launcher_that_is_not_here_is_not_tried(made, monkeypatch):
+  monkeypatch.setattr(launcher.shutil, "which", lambda name: None)
+  (row,) = launcher.killed(made, 2, made.config, "slurm")
+  assert row.untried
+  assert "Slurm" in row.detail
 
 
 def test_what_was_not_tried_does_not_hold():

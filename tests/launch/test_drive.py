@@ -11,6 +11,7 @@ import pytest
 from gan_jax.core.errors import BadInput, Stopped
 from gan_jax.launch import alone, drive, shares, tasks
 from gan_jax.launch.tasks import Ended
+from gan_jax.runner.signals import Stop
 from gan_jax.runs import tries
 from gan_jax.runs.tries import Try
 
@@ -60,10 +61,6 @@ class Clock:
   def sleep(self, seconds):
     self.now += seconds
     self.pauses.append(seconds)
-
-
-class Stop:
-  asked = None
 
 
 def driven(study: Path, engine: Engine, groups: list[str], stop: Stop | None = None, follow=lambda running: None):

@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from experiments import sweep
 from gan_jax.core.errors import BadInput
 from gan_jax.launch import ray, ray_client, tasks
 from gan_jax.runs import tries
 from tests.conftest import ROOT
+from tests.support.pages import undrawn
 
 # Writes a row for each step, from where the last process of this name stopped, as its only writer. Says who it is first.
 WORKER = """
@@ -54,7 +57,19 @@ drive.over(folder, int(bool(failed)))
 engine.close()
 sys.exit(bool(failed))
 """
-LIMIT = 90.0  # seconds, on a machine that is busy
+STUDY = '''"""Two groups of one run each."""
+
+def get_config():
+  return {
+    "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1}, "dataset": "ring", "latent_size": 2,
+    "batch_size": 16, "steps": 20, "probe_every": 10, "evaluate_every": 20, "checkpoint_every": 20,
+    "evaluation_samples": 100, "most_members": 1,
+  }
+
+def sweep(s):
+  return s.param("seed", range(2))
+'''
+LIMIT = 180.0  # seconds, on a machine that is busy
 installed = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed (the extra `ray`)")
 
 
@@ -98,11 +113,11 @@ def test_an_address_that_nobody_answers_is_refused(address, monkeypatch):
   assert time.monotonic() - begun < 2 * ray.ANSWER
 
 
-def test_a_port_that_answers_with_nothing_ends_in_time(monkeypatch):
+def test_a_port_that_answers_with_nothing_ends_in_time(monkeypatch, tmp_path):
   """The process that speaks to Ray is killed, and the sentence says for how long nobody answered."""
   monkeypatch.setattr(ray, "READY", 0.5)
   with subprocess.Popen(["sleep", "100"]) as silent:
-    found = ray.Client(silent, ray.queue.Queue(), ray.tempfile.TemporaryFile())
+    found = ray.Client(silent, ray.queue.Queue(), ray.tempfile.TemporaryFile(), str(tmp_path))
     with pytest.raises(BadInput, match=r"no Ray answered at auto within 0\.5 seconds"):
       ray._ready("auto", found)
   found.printed.close()
@@ -221,18 +236,6 @@ def test_a_worker_that_is_killed_and_one_whose_ray_is_killed(engine, folder):
 
 
 @installed
-def test_a_ray_that_is_lost_is_started_again(engine, folder):
-  """Its raylet is killed: without it no task can run, and the process that speaks to Ray ends."""
-  engine.start([given(folder, "a", 1000, 0.05)])
-  worker, process_of_ray = pids(folder, "a")
-  os.kill(parent(process_of_ray), signal.SIGKILL)
-  assert ends(engine) == [("a", -9, tasks.KILLED)]
-  until(lambda: not alive(worker), "the end of its worker")
-  engine.start([given(folder, "c", 2, 0)])
-  assert ends(engine) == [("c", 0, "")]
-
-
-@installed
 def test_only_loopback_listens_and_no_dashboard(engine):
   """Everything that a process of this Ray listens on; whoever reaches such a port may run code."""
   own = {engine._client.process.pid}
@@ -254,6 +257,24 @@ def test_only_loopback_listens_and_no_dashboard(engine):
 
 
 @installed
+def test_a_ray_that_is_lost_is_started_again(engine, folder):
+  """Its raylet is killed: without it no task can run, and the process that speaks to Ray ends."""
+  engine.start([given(folder, "a", 1000, 0.05)])
+  worker, process_of_ray = pids(folder, "a")
+  os.kill(parent(process_of_ray), signal.SIGKILL)
+  assert ends(engine) == [("a", -9, tasks.KILLED)]
+  until(lambda: not alive(worker), "the end of its worker")
+  engine.start([given(folder, "c", 2, 0)])
+  assert ends(engine) == [("c", 0, "")]
+  assert Path(engine._client.folder).stat().st_mode & 0o777 == 0o700
+  lost = engine._client
+  lost.process.kill()
+  engine.start([given(folder, "d", 2, 0)])
+  assert ends(engine) == [("d", -9, tasks.KILLED)]
+  assert not Path(lost.folder).exists()
+
+
+@installed
 def test_a_launcher_that_is_killed_goes_on_where_it_was(folder):
   """Real kills under the driver: a worker, a process of Ray, the launcher. Each row is there once."""
   called = [sys.executable, "-c", LAUNCHER, str(folder)]
@@ -269,3 +290,28 @@ def test_a_launcher_that_is_killed_goes_on_where_it_was(folder):
   assert all(rows(folder, name) == [str(step) for step in range(25)] for name in "abc")
   causes = {name: [one.cause for one in found] for name, found in tries.read(folder).groups.items()}
   assert all(causes[name][0] == "killed" and causes[name][-1] == "done" for name in "ab")
+
+
+def contents(study):
+  """Everything that must be the same bits: tables, pictures, best generators, and the digests of the last states."""
+  names = ("rows", "quality", "samples", "best")
+  found = {str(path.relative_to(study)): path.read_bytes() for name in names for path in (study / name).rglob("*.npz")}
+  metas = {group: study / "checkpoints" / group / "20/meta/metadata" for group in ("group-0", "group-1")}
+  return found | {group: json.loads(path.read_text())["leaves"] for group, path in metas.items()}
+
+
+@installed
+def test_a_study_on_ray_is_the_one_of_a_single_process(tmp_path):
+  """Begun here, in this process's layout, which its workers on Ray then have too."""
+  (config := tmp_path / "two.py").write_text(STUDY)
+  whole, study = tmp_path / "whole" / "study", tmp_path / "ray" / "study"
+  with undrawn():
+    sweep.main([str(config), "--out", str(whole)])
+  sweep.main([str(config), "--out", str(study), "--only", "begin"])
+  called = [sys.executable, "-m", "gan_jax.commands", "sweep", str(config), "--out", str(study)]
+  done = subprocess.run(
+    [*called, "--launcher=ray", "--workers=2"], cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  assert contents(study) == contents(whole)
+  assert len(contents(whole)) > 8

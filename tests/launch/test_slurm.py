@@ -2,16 +2,20 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from gan_jax import runs
 from gan_jax.core.errors import BadInput, Failure
-from gan_jax.launch import slurm, tasks
+from gan_jax.launch import drive, slurm, tasks
 from gan_jax.launch.slurm import job
+from gan_jax.report import terminal_table
 from tests.support import cluster
 
 # Counts to its second argument in the file of its first, ten times a second. Asked to stop it saves, and says by what.
@@ -134,12 +138,12 @@ def test_why_a_job_ended(tmp_path, programs, monkeypatch, line, code, written, c
   folder.mkdir(parents=True)
   record = {"name": "study-0a", "groups": ["group-0"], "logs": [str(tmp_path / "log")]}
   (folder / "submission.json").write_text(json.dumps(record))
-  programs(squeue="echo 'study-0a|17_0|RUNNING|0|None|'")
+  programs(squeue="echo 'study-0a|17_0|RUNNING|0|None|0|'")
   launcher = slurm.Slurm(tmp_path, slurm.read([]))
   assert launcher.running() == {"group-0"}
   if written is not None:
     (folder / "0.json").write_text(json.dumps({"job": "17", "host": "h", "code": written}))
-  programs(squeue=f"echo 'study-0a|17_0|{line}|'" if line else "exit 0")
+  programs(squeue=f"echo 'study-0a|17_0|{line}|0|'" if line else "exit 0")
   monkeypatch.setattr(time, "monotonic", lambda: next(clock))
   clock = iter(range(0, 10**6, 60))
   assert launcher.poll() == []  # a job that is put back may be away for a moment
@@ -156,13 +160,32 @@ def test_a_controller_that_does_not_answer_is_waited_for(tmp_path, programs, mon
   programs(squeue="exit 1")
   with pytest.raises(Failure, match="none were submitted"):
     slurm.Slurm(tmp_path, slurm.read([]))
-  programs(squeue="echo 'study-0a|17_0|PENDING|0|Resources|'")
+  programs(squeue="echo 'study-0a|17_0|PENDING|0|Resources|0|'")
   launcher = slurm.Slurm(tmp_path, slurm.read([]))
   programs(squeue="exit 1")
   clock = iter(range(0, 10**6, 60))
   monkeypatch.setattr(time, "monotonic", lambda: next(clock))
   assert [launcher.poll() for _ in range(3)] == [[], [], []]
   assert launcher.running() == {"group-0"}
+
+
+def test_a_job_that_is_put_back_and_saves_nothing_is_told_of(tmp_path, programs, monkeypatch):
+  folder = tmp_path / "launch" / "slurm" / "0a"
+  folder.mkdir(parents=True)
+  record = {"name": "study-0a", "groups": ["group-0"], "logs": [str(tmp_path / "log")]}
+  (folder / "submission.json").write_text(json.dumps(record))
+  clock = iter(range(0, 10**6, 60))
+  monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+  said = []
+  programs(squeue="echo 'study-0a|17_0|PENDING|0|BeginTime|0|'")
+  launcher = slurm.Slurm(tmp_path, slurm.read([]), said.append)
+  warned = []
+  for restarts, step in ((0, 0), (1, 0), (2, 100), (3, 100), (4, 100), (5, 100), (6, 100)):
+    (tmp_path / "checkpoints" / "group-0" / str(step)).mkdir(parents=True, exist_ok=True)
+    programs(squeue=f"echo 'study-0a|17_0|PENDING|0|BeginTime|{restarts}|'")
+    launcher.poll()
+    warned.append(sum("long enough" in text for text in said))
+  assert warned == [0, 0, 0, 0, 0, 1, 1]
 
 
 def test_a_machine_without_slurm_is_told_so(monkeypatch):
@@ -251,3 +274,51 @@ def test_jobs_are_pre_empted_cancelled_and_found_again(real, tmp_path):
   assert stat.S_IMODE((study / "launch" / "slurm").stat().st_mode) == 0o700
   time.sleep(1)
   assert asked("squeue", "--noheader", "--states=PENDING,RUNNING", f"--jobs={number.partition('_')[0]}") == ""
+
+
+STUDY = """
+def get_config():
+  return {
+    "dataset": "ring",
+    "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
+    "latent_size": 2, "batch_size": 8, "steps": 10000, "probe_every": 100, "evaluate_every": 5000,
+    "checkpoint_every": 500, "evaluation_samples": 100, "most_members": 1,
+  }
+
+
+def sweep(s):
+  return s.param("loss", ["hinge", "minimax"])
+"""
+
+
+def test_a_group_on_slurm_has_the_bytes_of_one_that_was_never_stopped(real, tmp_path, monkeypatch):
+  """Of a finished study one group is trained again: as a job, which is asked to save, is put back, and goes on."""
+  (tmp_path / "study.py").write_text(STUDY)
+  monkeypatch.delenv("JAX_NUM_CPU_DEVICES")
+  sweep = (sys.executable, "-m", "gan_jax.commands", "sweep", str(tmp_path / "study.py"), "--out")
+  whole, study = tmp_path / "whole" / "study", tmp_path / "slurm" / "study"
+  subprocess.run(["taskset", "-c", "0", *sweep, str(whole)], capture_output=True, check=True)
+  shutil.copytree(whole, study)
+  for table in ("rows", "quality", "samples", "best", "checkpoints"):
+    shutil.rmtree(study / table / "group-1")
+  with runs.changed_status(study) as status:
+    del status["groups"]["group-1"]
+
+  options = slurm.read(["--slurm.cpus-per-task=1", "--slurm.time=10", "--slurm.poll=1"])
+  launcher = slurm.Slurm(study, options, lambda text: None)
+  asks = iter([1])
+
+  def ask(running):
+    """Once, as soon as there is a checkpoint."""
+    if (study / "checkpoints" / "group-1" / "500").exists() and next(asks, None):
+      asked("scancel", "--signal=USR2", launcher._jobs["group-1"].number)
+
+  command = lambda group: (*sweep, str(study), "--only", group)  # noqa: E731
+  place = drive.Place(study, launcher, command, lambda text: None, SimpleNamespace(asked=None), ask)
+  assert drive.drive(place, ["group-1"]) == []
+
+  assert (study / "launch" / "group-1.log").read_text().count("stopped by SIGUSR2") == 1
+  files = sorted(path.relative_to(whole) for table in runs.TABLES for path in whole.glob(f"{table}/*/*"))
+  assert len(files) > 20
+  assert all((study / file).read_bytes() == (whole / file).read_bytes() for file in files)
+  assert terminal_table(study) == terminal_table(whole)

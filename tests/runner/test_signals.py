@@ -38,6 +38,7 @@ from pathlib import Path
 from experiments import command, sweep
 from gan_jax import runs
 from gan_jax.runner import population
+from gan_jax.runs import status
 
 compile_group, study = population.compile_group, Path(sys.argv[-1])
 
@@ -48,6 +49,8 @@ def asked():
 def written():
   while runs.read_json(study / "status.copy.json")["groups"]["group-0"].get("step") != 100:
     time.sleep(0.001)
+  with status.changed_status(study):  # whoever wrote it has let it go
+    pass
 
 def then(*group):
   program, calls = compile_group(*group), []

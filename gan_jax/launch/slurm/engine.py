@@ -23,11 +23,13 @@ from gan_jax.core import files
 from gan_jax.core.errors import BadInput, Failure, plural
 from gan_jax.launch import tasks
 from gan_jax.launch.slurm import job, options, queue
+from gan_jax.runs import tries
 
 SUBMISSION = "submission.json"
 LARGEST = 1001  # Slurm's default for MaxArraySize, which no index of an array reaches
 FIRST, MORE = 1.0, 1.5  # seconds before the next look at the queue when something has changed, and how they then grow
 TIMEOUTS = 10**6  # how often submitit may put a job back; what limits it is the driver's policy
+RESTARTS = 3  # of a job without a new checkpoint, after which there is a warning
 WORDS = 2000  # bytes of what a job printed that are kept where its worker said nothing
 
 
@@ -55,6 +57,10 @@ class Slurm:
     self._gone: set[str] = set()  # groups whose job had ended at the last look
     self._next, self._pause = 0.0, FIRST
     self._standing = ""  # what was last said about the queue
+    self._study, self._saved = (
+      study,
+      dict[str, tuple[int, int]](),
+    )  # group -> (step, restarts of its job) at its last save
     self._room = queue.largest(LARGEST) - 1
     self._adopt()
 
@@ -94,6 +100,8 @@ class Slurm:
     if gone - self._gone:
       self._next, self._pause = time.monotonic() + FIRST, FIRST
     self._gone = gone - {one.group for one in ended}
+    for group, one in self._jobs.items():
+      self._watch(group, found.get(one.number))
     self._tell(_standing([found[one.number] for one in self._jobs.values() if one.number in found]))
     return ended
 
@@ -132,6 +140,15 @@ class Slurm:
     if code is None:
       return tasks.Ended(group, -9, known or tasks.KILLED)
     return tasks.Ended(group, code, known)
+
+  def _watch(self, group: str, now: queue.Job | None) -> None:
+    """Warn where a job is put back again and again, and saves nothing in between."""
+    step = tries.saved(self._study, group) if now else 0
+    before, since = self._saved.setdefault(group, (step, now.restarts if now else 0))
+    if now and now.restarts and (step != before or now.restarts >= since + RESTARTS):
+      if step == before:
+        self._say(f"{group} was put back {RESTARTS} times and is still at step {step:,}: is --slurm.time long enough?")
+      self._saved[group] = step, now.restarts
 
   def _tell(self, sentence: str) -> None:
     if sentence != self._standing:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gan_jax.launch import tasks
 from gan_jax.launch.slurm.options import call
 
-FIELDS = "Name:|,JobArrayID:|,State:|,exit_code:|,Reason:|"
+FIELDS = "Name:|,JobArrayID:|,State:|,exit_code:|,Reason:|,RestartCnt:|"
 ENDED = {  # states in which a job no longer runs and will not run again -> the cause, where it says one
   "BOOT_FAIL": tasks.KILLED,
   "CANCELLED": tasks.CANCELLED,
@@ -35,6 +35,7 @@ class Job(NamedTuple):
   state: str
   code: int  # the exit code; negative: the signal that ended it
   reason: str  # why it waits, or why it ended
+  restarts: int  # how often it was put back into the queue
 
   @property
   def ended(self) -> bool:
@@ -56,7 +57,8 @@ def jobs(names: Iterable[str]) -> dict[str, Job] | None:
   if asked.returncode:
     return None
   found = [line.strip().split("|") for line in asked.stdout.splitlines()]
-  return {line[1]: Job(line[0], line[1], line[2], _code(line[3]), line[4]) for line in found if len(line) > 4}
+  read = [Job(a, b, c, _code(d), e, _number(f)) for a, b, c, d, e, f, *_ in (line for line in found if len(line) > 5)]
+  return {job.number: job for job in read}
 
 
 def largest(default: int) -> int:
@@ -67,5 +69,9 @@ def largest(default: int) -> int:
 
 def _code(status: str) -> int:
   """Of what `wait` gives: 768 -> 3, 9 -> -9."""
-  number = int(status) if status.isdecimal() else 0
+  number = _number(status)
   return number >> 8 if number >> 8 else -(number & 127)
+
+
+def _number(text: str) -> int:
+  return int(text) if text.isdecimal() else 0

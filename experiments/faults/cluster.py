@@ -1,0 +1,100 @@
+"""A study on Slurm whose launcher is killed again and again, and its jobs too."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gan_jax.core.errors import BadInput
+from gan_jax.launch import slurm
+
+from . import bench
+from .bench import Bench, Row
+
+FAULT = "launcher killed on Slurm"
+# 24 runs in 6 groups. `SBATCH_PARTITION` and the like, which sbatch reads, say where they run.
+CONFIG = """\"\"\"A study to be disturbed on a cluster.\"\"\"
+
+
+def get_config():
+  return {
+    "dataset": "ring",
+    "model_options": {"generator_width": 16, "discriminator_width": 16, "depth": 1},
+    "latent_size": 2, "batch_size": 16, "steps": 6000, "probe_every": 20, "evaluate_every": 1000,
+    "checkpoint_every": 1000, "evaluation_samples": 200, "most_members": 4,
+  }
+
+
+def sweep(s):
+  return s.product(s.param("loss", ["non_saturating", "hinge", "wasserstein"]), s.param("seed", range(8)))
+"""
+FLAGS = ("--slurm.cpus-per-task=1", "--slurm.time=0:30:00", "--slurm.poll=1")
+LONGEST = 12.0  # seconds that a launcher lives, at most
+MORE = 3  # launches after the last kill: one that sees a cancelled job ends, and the next begins it anew
+
+
+def refused() -> str:
+  """Why no study can be launched on Slurm here; '' where it can."""
+  try:
+    slurm.check(slurm.read(FLAGS))
+  except BadInput as error:
+    return str(error)
+  return ""
+
+
+def launchers(made: Bench, count: int) -> list[Row]:
+  """SIGKILL a study's launcher `count` times, and do something to one of its jobs each time; then let it finish."""
+  config = made.folder / "cluster.py"
+  config.write_text(CONFIG)
+  flags = ("--launcher=slurm", *FLAGS)
+  whole, study = (made.folder / f"slurm-{name}" / "study" for name in ("whole", "killed"))
+  ended = bench.finish(bench.launch(made, whole, *flags, config=config))
+  if ended.code:
+    return [Row(FAULT, 1, 0, f"the undisturbed study ended with code {ended.code}: {ended.error.strip()[-160:]}")]
+  undisturbed = made._replace(whole=whole, config=config)
+  killed, done = 0, []
+  for _ in range(3 * count):
+    if killed == count:
+      break
+    launch = bench.launch(undisturbed, study, *flags)
+    end = time.monotonic() + made.random.uniform(0, LONGEST)
+    hit = bench.until(launch, lambda end=end: time.monotonic() > end)  # type: ignore[misc]
+    launch.process.kill()
+    killed += hit and bench.finish(launch).code == -signal.SIGKILL
+    done.append(disturbed(undisturbed, study))
+  for _ in range(MORE):
+    ended = bench.finish(bench.launch(undisturbed, study, *flags))
+    if ended.code == 0:
+      break
+  reason = bench.wrong(undisturbed, study, ended)
+  faults = ", ".join(f"{done.count(name)} {name}" for name in sorted(set(filter(None, done))))
+  return [Row(FAULT, killed, 0 if reason else killed, reason or f"the same tables and bytes; also, of jobs: {faults}")]
+
+
+def disturbed(made: Bench, study: Path) -> str:
+  """Do something to one job of a study; returns what, or '' where none runs."""
+  jobs = running(study)
+  if not jobs:
+    return ""
+  job, what = made.random.choice(jobs), made.random.choice(("requeued", "killed", "asked to save", "cancelled"))
+  {
+    "requeued": lambda: slurm.call("scontrol", "requeue", job),
+    "killed": lambda: slurm.call("scancel", "--signal=KILL", job),
+    "asked to save": lambda: slurm.call("scancel", "--signal=USR2", job),
+    "cancelled": lambda: slurm.call("scancel", job),
+  }[what]()
+  return what
+
+
+def running(study: Path) -> Sequence[str]:
+  """The numbers of a study's jobs that run now."""
+  names = [json.loads(path.read_text())["name"] for path in study.glob("launch/slurm/*/submission.json")]
+  listed = subprocess.run(
+    ["squeue", "--noheader", "--array", "--states=RUNNING", f"--name={','.join(names)}", "--format=%i"],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  return listed.stdout.split() if names else []

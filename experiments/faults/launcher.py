@@ -1,0 +1,124 @@
+"""A launcher that is killed again and again while its workers train a study, some of which are killed or stopped too."""
+
+import importlib.util
+import os
+import random
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from .bench import (
+  LIMIT,
+  Bench,
+  Row,
+  clear,
+  contents,
+  finish,
+  kill,
+  lasts,
+  launch,
+  not_tried,
+  told,
+  wrong,
+)
+
+CHAIN = 12  # kills of one study's launcher, at most, before the study may finish
+ATTEMPTS = 4  # launches for each kill
+EVERY = 20.0  # seconds between two faults of workers, on average
+HARSH = 2  # workers of one study that are killed, at most: after three without progress a launcher gives a task up
+WORKERS = 2
+PID = re.compile(r"pid (\d+)")
+
+
+def workers(study: Path) -> list[int]:
+  """The processes of this machine that hold a group of a study, by its locks; none that only has such a number."""
+  found = []
+  for lock in study.glob("locks/*"):
+    said = PID.search(lock.read_text(errors="replace"))
+    if said and str(study).encode() in _called(int(said[1])):
+      found.append(int(said[1]))
+  return found
+
+
+def _called(pid: int) -> bytes:
+  """The command line of a process; b'' where it is over."""
+  try:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+  except OSError:
+    return b""
+
+
+def disturb(study: Path, source: random.Random, harsh: bool) -> str:
+  """A fault of one worker, by name: killed, asked to stop, or stopped for a moment. '' where there is none."""
+  found = workers(study)
+  if not found:
+    return ""
+  pid = source.choice(found)
+  number = source.choice([signal.SIGTERM, signal.SIGUSR1, signal.SIGSTOP, *[signal.SIGKILL] * harsh])
+  try:
+    os.kill(pid, number)
+    if number == signal.SIGSTOP:
+      time.sleep(source.uniform(0, 2))
+      os.kill(pid, signal.SIGCONT)
+  except ProcessLookupError:
+    return ""
+  return signal.Signals(number).name
+
+
+def settled(study: Path, limit: float = LIMIT) -> None:
+  """Wait until the workers that a killed launcher left are over."""
+  end = time.monotonic() + limit
+  while workers(study) and time.monotonic() < end:
+    time.sleep(0.2)
+
+
+def missing(kind: str) -> str:
+  """Why a launcher of this kind cannot be tried here; '' if it can."""
+  if kind == "slurm" and not (shutil.which("sbatch") and importlib.util.find_spec("submitit")):
+    return "no Slurm (sbatch and submitit)"
+  if kind == "ray" and importlib.util.find_spec("ray") is None:
+    return "no Ray"
+  return "" if Path("/proc/self").exists() else "no /proc, by which workers are found"
+
+
+def killed(bench: Bench, count: int, config: Path, kind: str = "local") -> list[Row]:
+  """`count` SIGKILLs of a launcher at random moments, with faults of its workers; then the study is the undisturbed one."""
+  fault = f"launcher killed, {kind}"
+  if reason := missing(kind):
+    return not_tried(fault, f"{reason} here")
+  how = [f"--workers={WORKERS}", *([] if kind == "local" else [f"--launcher={kind}"])]
+  whole = bench.folder / f"fleet-{kind}" / "study"
+  ended = finish(launch(bench, whole, *how, config=config))
+  if ended.code != 0:
+    return [Row(fault, 1, 0, f"undisturbed, it ended with code {ended.code}: {ended.error.strip()[-160:]}")]
+  fleet = bench._replace(whole=whole, config=config, seconds=ended.seconds)
+  reasons: list[str] = []
+  faults: dict[str, int] = {}
+  done = launches = survived = number = 0
+  while done < count and launches < ATTEMPTS * count:
+    study, chain = bench.folder / f"launcher-{kind}-{number}" / "study", 0
+    number, begun, harsh = number + 1, launches, 0
+    while chain < min(CHAIN, count - done) and launches < begun + ATTEMPTS * CHAIN:
+      launches += 1
+      started = launch(fleet, study, *how)
+      hit = lasts(started, bench.random.uniform(0, fleet.seconds / 3))
+      if hit and bench.random.random() < max(0.3, fleet.seconds / 6 / EVERY):
+        name = disturb(study, bench.random, harsh < HARSH)
+        faults, harsh = faults | {name: faults.get(name, 0) + 1}, harsh + (name == "SIGKILL")
+      if kill(started).code != -signal.SIGKILL or not hit:
+        break
+      chain += 1
+      bench.done(done + chain, count, "launcher killed")
+    reason = wrong(fleet, study, finish(launch(fleet, study, *how)))
+    settled(study)
+    reasons += [reason] if reason else []
+    done, survived = done + chain, survived + chain * (not reason)
+    clear(bench, study, not reason)
+  runs = sum(name.endswith(".npz") for name in contents(whole) if name.startswith("best"))
+  others = ", ".join(f"{faults[name]} {name}" for name in sorted(faults) if name) or "no fault"
+  detail = (
+    f"{runs} runs, {WORKERS} workers ({others} of them); {number} studies end with the same bytes and the same table"
+  )
+  return [Row(fault, done, survived, told(reasons, detail))]
