@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,11 +58,10 @@ def launchers(made: Bench, count: int) -> list[Row]:
     if killed == count:
       break
     launch = bench.launch(undisturbed, study, *flags)
-    end = time.monotonic() + made.random.uniform(0, LONGEST)
-    hit = bench.until(launch, lambda end=end: time.monotonic() > end)  # type: ignore[misc]
-    launch.process.kill()
-    killed += hit and bench.finish(launch).code == -signal.SIGKILL
+    hit = bench.lasts(launch, made.random.uniform(0, LONGEST))
+    killed += bench.kill(launch).code == -signal.SIGKILL and hit
     done.append(disturbed(undisturbed, study))
+    made.say(f"launcher killed {killed} of {count}; after it, a job of the study: {done[-1] or 'none ran'}")
   for _ in range(MORE):
     ended = bench.finish(bench.launch(undisturbed, study, *flags))
     if ended.code == 0:
