@@ -119,7 +119,7 @@ def second_derivative(x, k):
 @pytest.mark.parametrize("members", [(1,), (3,)])
 def test_on_a_cpu_every_convolution_has_the_form_that_is_fast_there(members):
   """XLA computes any other form element by element: 40 to 200 times as slow, which no test of numbers would show."""
-  x, k = (jnp.ones((*members, *shape), jnp.float32) for shape in ((2, 8, 8, 3), (4, 4, 3, 4)))
+  x, k = (jnp.ones((*members, *shape), jnp.float32) for shape in ((2, 8, 8, 5), (4, 4, 5, 4)))
   lowered = jax.jit(jax.vmap(second_derivative)).lower(x, k).as_text()
   found = [line for line in lowered.splitlines() if "stablehlo.convolution" in line]
   assert len(found) >= 4
@@ -132,12 +132,18 @@ def test_on_a_cpu_every_convolution_has_the_form_that_is_fast_there(members):
     assert "-" not in re.search(r"pad = (.*?), lhs_dilate", line).group(1)
 
 
-def test_elsewhere_and_in_double_precision_it_is_matrix_products():
-  x, k = (jnp.ones(shape, jnp.float32) for shape in ((2, 8, 8, 3), (4, 4, 3, 4)))
+def test_elsewhere_with_few_channels_and_in_double_precision_it_is_matrix_products():
+  x, k = (jnp.ones(shape, jnp.float32) for shape in ((2, 8, 8, 5), (4, 4, 5, 4)))
+  narrow = jax.jit(bilinear.convolution, static_argnums=(2, 3)).lower(x[..., :3], k[:, :, :3], (2, 2), ((1, 1), (1, 1)))
   traced = jax.jit(second_derivative).trace(x, k)
   with jax.enable_x64(True):
     doubled = jax.jit(second_derivative).lower(*(np.asarray(z, np.float64) for z in (x, k)))
-  for lowered in (traced.lower(lowering_platforms=("cuda",)), traced.lower(lowering_platforms=("tpu",)), doubled):
+  for lowered in (
+    traced.lower(lowering_platforms=("cuda",)),
+    traced.lower(lowering_platforms=("tpu",)),
+    doubled,
+    narrow,
+  ):
     text = lowered.as_text()
     assert "stablehlo.convolution" not in text
     assert "stablehlo.dot_general" in text
@@ -145,7 +151,7 @@ def test_elsewhere_and_in_double_precision_it_is_matrix_products():
 
 def test_gradients_of_float32_on_this_machine_are_those_of_double_precision():
   rng = np.random.default_rng(3)
-  x, k = rng.normal(size=(3, 8, 8, 3)), rng.normal(size=(4, 4, 3, 4))
+  x, k = rng.normal(size=(3, 8, 8, 5)), rng.normal(size=(4, 4, 5, 4))
   single = jax.jit(second_derivative)(*(np.asarray(z, np.float32) for z in (x, k)))
   with jax.enable_x64(True):
     double = jax.jit(second_derivative)(x, k)
