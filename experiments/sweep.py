@@ -1,4 +1,7 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--log SINKS] [--dry-run]`: train a study, or go on.
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--fork DIR] [--workers N] [--dry-run]`: train a study.
+
+With `--workers=N` N processes train a program each, side by side; with `--launcher=slurm` or `ray` a cluster's nodes do.
+See gan_jax/launch/README.md. The commands of the studies have both options too.
 
 With `--log=tensorboard,wandb`, or one of them, all measurements and samples are also sent to TensorBoard's event files,
 in DIR/tensorboard, and to Weights & Biases, as they are written. The study is the same with and without it.
@@ -6,12 +9,16 @@ in DIR/tensorboard, and to Weights & Biases, as they are written. The study is t
 With more seeds, losses or steps than its directory holds, the study grows: what is there is kept, longer runs go on from
 where they ended, new ones are trained.
 
+With `--fork NEW` the study in DIR is only read: its runs go on from its newest checkpoint in the directory NEW, with the
+fields that are changed (`--config.generator_rate=1e-4`). The same command, or one with `--out NEW` alone, goes on with it.
+
 With `--dry-run` it checks the input and prints the plan (compiled programs, runs of each, devices, memory), and trains
 and writes nothing. So do the commands of the studies.
 """
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,8 +60,8 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   Args:
     name: the command, which names the config and, by default, the study's directory too.
-    arguments: of the command line: `--config FILE`, `--out DIR`, `--dry-run`, `--config.field=value ...`, and `--full`
-      if `full` is given.
+    arguments: of the command line: `--config FILE`, `--out DIR`, `--dry-run`, `--workers N`, `--launcher NAME`,
+      `--config.field=value ...`, and `--full` if `full` is given.
     full: the fields that `--full` sets; such a study has a directory of its own.
   """
   parser = Parser(name)
@@ -65,6 +72,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
     "--out", type=place, help=f"the study's directory (default: runs/{name}, with --full runs/{name}_full)"
   )
   dry(parser)
+  launching.options(parser)
   if full is not None:
     parser.add_argument("--full", action="store_true", help="longer, and wider where it matters: for a GPU")
   known, rest = parser.parse_known_args(arguments)
@@ -74,6 +82,11 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
+  if launching.wanted(known):
+    if not launching.launched(known, [*fields, *rest], out):
+      sys.exit(0)
+    standing.confirm(out)
+    return out
   directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop(), dry=known.dry_run)
   ending.wait()
   standing.confirm(directory)
@@ -93,11 +106,24 @@ def measure_once(study: Path, file: str, measure: Callable[[], Mapping[str, Any]
       runs.write_arrays(study / file, **measure())
 
 
+def forked(known: argparse.Namespace, fields: list[str], single: bool) -> Path:
+  """The directory of a fork, made where it is new."""
+  if known.out is None:
+    raise BadInput("--fork expected --out DIR, the study whose runs are to go on, got none")
+  from gan_jax.runner import forking
+
+  forking.begin(known.config, fields, known.out, known.fork, single, dry=known.dry_run)
+  return known.fork
+
+
 def main(arguments: list[str], single: bool = False) -> None:
   parser = Parser("train" if single else "sweep")
   parser.add_argument("config", type=installation.config, help="your own file, or one of configs/ by its name")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   parser.add_argument("--log", default="", help="sinks, joined by commas: tensorboard, wandb")
+  parser.add_argument(
+    "--fork", type=place, help="a new directory, in which the runs of --out go on with other settings"
+  )
   dry(parser)
   parser.add_argument("--only", help="a group of a study that is begun: train that alone, without a report")
   launching.options(parser)
@@ -105,20 +131,20 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   from gan_jax.runner import ending, standing, study
 
+  asked = known.out if known.fork is None else forked(known, engines.split(rest)[0], single)
   if launching.wanted(known):
-    out = known.out or Path("runs") / Path(known.config).stem
-    fields, flags = engines.split(rest)
-    launch = launching.Launch(known.config, fields, out, known.workers, known.launcher, flags, known.detach)
-    directory = launching.conduct(launch, known.dry_run)
-    if not (known.dry_run or known.detach):
-      standing.confirm(directory)
+    if single:
+      raise BadInput("train trains one run, which is one program: --workers and --launcher are options of sweep")
+    out = asked or Path("runs") / Path(known.config).stem
+    if launching.launched(known, rest, out):
+      standing.confirm(out)
     return
   if known.only is not None:
     shares.take(os.environ)
 
   log = [name.strip() for name in known.log.split(",") if name.strip()]
   directory = study.run(
-    known.config, rest, known.out, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
+    known.config, rest, asked, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
   )
   ending.wait()
   if known.only is None:

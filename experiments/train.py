@@ -1,4 +1,4 @@
-"""`launch.sh train CONFIG [--config.field=value ...] [--out DIR] [--log SINKS] [--dry-run]`: train one run, no sweep."""
+"""`launch.sh train CONFIG [--config.field=value ...] [--out DIR] [--fork DIR] [--log SINKS] [--dry-run]`: train a run."""
 
 from . import command, sweep
 

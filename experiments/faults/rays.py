@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gan_jax.core.errors import BadInput
@@ -31,7 +30,8 @@ def sweep(s):
   return s.product(s.param("loss", ["non_saturating", "hinge", "wasserstein"]), s.param("seed", range(8)))
 """
 FLAGS = ("--launcher=ray", "--workers=2")
-LONGEST = 25.0  # seconds that a launcher lives with its workers, at most: Ray needs some of them to start
+LONGEST = 12.0  # seconds until something is killed, at most, and from then until the launcher is
+LOOK = 0.5  # seconds between two looks at all processes
 MORE = 2  # launches after the last kill
 # What else is killed, by a word of its command line, and what it is called.
 OTHERS = {
@@ -69,13 +69,14 @@ def launchers(made: Bench, count: int) -> list[Row]:
     if killed == count:
       break
     launch = bench.launch(undisturbed, study, *FLAGS)
-    for_a_while = made.random.uniform(0, LONGEST), made.random.uniform(0, LONGEST / 4)
-    if lasts(launch, for_a_while[0]):
+    if killed % 2:
+      trains(launch)
+    if bench.lasts(launch, made.random.uniform(0, LONGEST)):
       done.append(disturbed(made, launch.process.pid))
-      lasts(launch, for_a_while[1])
+      bench.lasts(launch, made.random.uniform(0, LONGEST))
     launch.process.kill()
     killed += bench.finish(launch).code == -signal.SIGKILL
-    made.say(f"launcher killed {killed} of {count}; before it, one of the {done[-1] if done else 'none'}")
+    made.say(f"launcher killed {killed} of {count}; before it, of what it started: {done[-1] if done else ''}")
   for _ in range(MORE):
     ended = bench.finish(bench.launch(undisturbed, study, *FLAGS))
     if ended.code == 0:
@@ -85,20 +86,19 @@ def launchers(made: Bench, count: int) -> list[Row]:
   return [Row(FAULT, killed, 0 if reason else killed, reason or f"the same tables and bytes; also killed: {faults}")]
 
 
-def lasts(launch: bench.Launch, seconds: float) -> bool:
-  """Whether a launcher still runs after so many seconds."""
-  end = time.monotonic() + seconds
-  return bench.until(launch, lambda: time.monotonic() > end)
+def trains(launch: bench.Launch) -> None:
+  """Wait until a launcher has a worker that trains a group, or has ended."""
+  while launch.process.poll() is None:
+    if any("--only\0group-" in words for words in below(launch.process.pid).values()):
+      return
+    time.sleep(LOOK)
 
 
 def disturbed(made: Bench, launcher: int) -> str:
   """SIGKILL one of the processes that a launcher started, of a kind drawn first; returns its kind, '' for none."""
   kinds: dict[str, list[int]] = {}
-  for pid in below(launcher):
-    with contextlib.suppress(OSError):
-      words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
-      kind = next((name for word, name in OTHERS.items() if word in words), "")
-      kinds.setdefault(kind, []).append(pid)
+  for pid, words in below(launcher).items():
+    kinds.setdefault(next((name for word, name in OTHERS.items() if word in words), ""), []).append(pid)
   kinds.pop("", None)
   if not kinds:
     return ""
@@ -108,14 +108,16 @@ def disturbed(made: Bench, launcher: int) -> str:
   return kind
 
 
-def below(pid: int) -> Iterator[int]:
-  """The processes that a process started, and those that these started, and so on."""
+def below(launcher: int) -> dict[int, str]:
+  """The command lines, with NUL between their words, of all that a process started, and these, and so on."""
   parents: dict[int, list[int]] = {}
   for path in Path("/proc").glob("[0-9]*/stat"):
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    with contextlib.suppress(OSError):
       parents.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), []).append(int(path.parent.name))
-  children: Callable[[int], list[int]] = lambda one: parents.get(one, [])  # noqa: E731
-  left = children(pid)
+  found, left = {}, list(parents.get(launcher, ()))
   while left:
-    yield (found := left.pop())
-    left += children(found)
+    pid = left.pop()
+    with contextlib.suppress(OSError):
+      found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+    left += parents.get(pid, ())
+  return found

@@ -153,13 +153,16 @@ def last_value(run: Run) -> tuple[str, float] | None:
 
 def learnt(run: Run, quality: Quality | None) -> bool:
   """Whether a positive quality improved by a factor of two since its first measurement (or since its worst one, if the first
-  is not finite). False if the last one is not finite; True for a run that was measured once, which may still learn.
+  is not finite). False if the last one is not finite; True for a run that was measured once, which may still learn, and
+  for one that began with a trained state (a fork's).
   """
   if quality is None or not quality.log:
     return True
   values = np.asarray(run.quality.columns.get(quality.metric, ()), np.float64)
   if len(values) < 2 or not np.isfinite(values).any():
     return len(values) < 2
+  if run.quality.steps[0] > 0:
+    return bool(np.isfinite(values[-1]))
   before = values[0] if np.isfinite(values[0]) else np.nanmax(np.where(np.isfinite(values), values, np.nan))
   return bool(values[-1] <= before / LEARNT)
 

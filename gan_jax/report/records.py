@@ -95,7 +95,7 @@ def read(path: Path) -> Study:
     gaps += missing
     reasons = status["groups"].get(group["name"], {}).get("reasons", [])
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
-  remarks += [str(gap) for gap in gaps] + _halved(manifest, members)
+  remarks += [str(gap) for gap in gaps] + _forked(manifest) + _halved(manifest, members)
   made = panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
   return Study(path, manifest, status, tuple(members), made, tuple(gaps), tuple(remarks))
 
@@ -161,6 +161,18 @@ def _read_group(path: Path, group: Mapping[str, Any], status: Mapping[str, Any])
     state, last = runs.run_status(member["config"], member["id"], status)
     shown.append(Run(member["id"], name, index, member["config"], state, last, own[0], own[1], exact, path))
   return shown, runs.gaps(path, group, status, found)
+
+
+def _forked(manifest: Mapping[str, Any]) -> list[str]:
+  """What a fork is one of; nothing of another study."""
+  if "fork" not in manifest:
+    return []
+  fork = manifest["fork"]
+  changed = ", ".join(f"{name} {values}" for name, values in fork["changed"].items())
+  return [
+    f"this study is a fork: at step {fork['step']:,} its runs go on from those of {fork['study']}, with "
+    f"{changed or 'nothing changed'}; they begin at that step, so what is said of their start is said of it"
+  ]
 
 
 def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:

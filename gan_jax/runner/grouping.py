@@ -30,6 +30,7 @@ class Group(NamedTuple):
   # those before it last grew; () for any other group.
   begun: tuple[str, ...] = ()
   before: tuple[str, ...] = ()
+  start: int = 0  # the step at which its runs begin; of a fork (forking.py), that of the parent's checkpoint
 
   @property
   def ids(self) -> list[str]:
@@ -145,7 +146,8 @@ def recorded(groups: Sequence[Group], entries: Sequence[Mapping[str, Any]]) -> l
         f"the runs of {entry['name']} expected one program, as when the study began, got runs that this version does not "
         "train together: go on with the version that began it, or choose another directory with --out"
       )
-    own = part(groups[there[0][0]], [i for _, i in there])._replace(name=entry["name"])
+    start = entry.get("forked", {}).get("step", 0)
+    own = part(groups[there[0][0]], [i for _, i in there])._replace(name=entry["name"], start=start)
     found.append(longer(own, entry))
   return found
 

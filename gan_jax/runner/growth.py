@@ -73,6 +73,11 @@ def asked(manifest: Mapping[str, Any] | None, configs: Sequence[Config]) -> Grow
     _check(group, extended)
   taken = {settings.identity(config) for config in extended.values()}
   new = [config for run, config in wanted.items() if run not in there and run not in taken]
+  if new and any("forked" in group for group in groups):
+    raise BadInput(
+      f"a fork goes on with the runs of its parent, and gets no new ones: expected its {plural(len(there), 'run')}, got "
+      f"{plural(len(new), 'run')} more; choose another directory with --out"
+    )
   spans = Counter((there[run]["steps"], config["steps"]) for run, config in extended.items())
   return Growth(len(there) - len(extended), extended, spans, new)
 

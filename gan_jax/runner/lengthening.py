@@ -22,7 +22,7 @@ def prepare(study: Path, group: Group) -> list[Path]:
   a chunk, or no evaluation, any more.
   """
   config = group.configs[0]
-  ends, measured = {chunk.last for chunk in plan.of(config)}, set(plan.evaluations(config))
+  ends, measured = {chunk.last for chunk in plan.of(config)}, set(plan.evaluations(config, group.start))
   for former in (group.before, group.begun):
     for old, new in zip(former, group.ids, strict=True):
       _rename(best.place(study, group.name, old), best.place(study, group.name, new), new, measured)

@@ -76,9 +76,9 @@ def run_group(
   writer.status(first, writer.seconds, writer.diverged(state))
   conduct.followers.begin(group, first)
   writer.followers = conduct.followers
-  if first == 0:
+  if first == group.start:
     with progress.phase(f"compiling {conduct.program}: measurement"):
-      writer.measured(*writer.measure(state, 0))
+      writer.measured(*writer.measure(state, first))
   told = _Told(conduct, group, program.members, todo, first)
   with progress.phase(conduct.program, brief=True), Background() as writing:
     _train(state, todo, writer, writing, told, stop)
@@ -120,7 +120,9 @@ def _train(
 
 def _tell_kept(stop: Stop, group: Group, step: int) -> None:
   kept = f"step {step:,} of {group.spec.steps:,} of {group.name} is saved, and the same command goes on from there"
-  stop.outcome = kept if step else f"nothing of {group.name} was saved yet, and the same command starts it again"
+  stop.outcome = (
+    kept if step > group.start else f"nothing of {group.name} was saved yet, and the same command starts it again"
+  )
 
 
 class _Told:
@@ -131,7 +133,7 @@ class _Told:
     self._pace = Pace()
     self._todo = {"measuring": sum(c.evaluate for c in todo), "saving": sum(c.save for c in todo)}
     self._begun = 0  # chunks
-    self._measured = first == 0  # the measurement's program was compiled at step 0
+    self._measured = first == group.start  # the measurement's program was compiled there
     self._began = time.monotonic()
     self._estimated = False
     self._slow = False

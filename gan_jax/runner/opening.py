@@ -45,19 +45,10 @@ def begun(
     description, roles: of the study, for a new manifest.
   """
   groups = found.groups
-  meanings = found.meanings | evaluation.all_explanations(qualities, groups)
-  halving.measured(halved, meanings)
+  halving.measured(halved, explained(found, qualities))
   if manifest is None or found.growth.grows:
-    data = {group.name: inputs.described(group, found) for group in groups}
-    told: dict[str, Any] = {
-      "defaults": grouping.defaults(groups),
-      "roles": roles,
-      "halving": halved.rules,
-      "losses": table.facts(loss for group in groups for loss in group.spec.losses),
-      "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
-    }
-    described = describe(description, study.name, groups, meanings, data, **told)
-    manifest = growth.manifest(manifest, described, found.growth)
+    fresh = described(study, found, qualities, halved, description, roles)
+    manifest = growth.manifest(manifest, fresh, found.growth)
     if processes.leads():
       growth.write(study, manifest, found.growth)
   for change in found.changed:
@@ -65,3 +56,29 @@ def begun(
   outline.tell(study, groups, found.states, progress.say, preflight.total(groups, found.disk))
   halved.tell(progress.say)
   return manifest
+
+
+def described(
+  study: Path,
+  found: Inputs,
+  qualities: Mapping[inputs.Key, Quality],
+  halved: Halving,
+  description: str,
+  roles: Mapping[str, list[str]],
+) -> dict[str, Any]:
+  """The manifest of a new study; arguments as of `begun`."""
+  groups = found.groups
+  data = {group.name: inputs.described(group, found) for group in groups}
+  told: dict[str, Any] = {
+    "defaults": grouping.defaults(groups),
+    "roles": roles,
+    "halving": halved.rules,
+    "losses": table.facts(loss for group in groups for loss in group.spec.losses),
+    "classes": {group.name: int(found.datasets[inputs.key(group)].num_classes) for group in groups},
+  }
+  return describe(description, study.name, groups, explained(found, qualities), data, **told)
+
+
+def explained(found: Inputs, qualities: Mapping[inputs.Key, Quality]) -> dict[str, str]:
+  """The meaning of each column that a study will have."""
+  return found.meanings | evaluation.all_explanations(qualities, found.groups)

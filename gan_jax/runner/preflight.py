@@ -52,8 +52,8 @@ def sizes(group: Group, blank: GanState, columns: int, image_shape: Sequence[int
     columns: of its rows.
     image_shape: of one example.
   """
-  chunks, members = plan.of(group.configs[0]), len(group.configs)
-  saves = checkpoint.held(sum(chunk.save for chunk in chunks))
+  chunks, members = plan.of(group.configs[0], group.start), len(group.configs)
+  saves = checkpoint.held(sum(chunk.save for chunk in chunks)) + bool(group.start)
   windows = sum(chunk.windows for chunk in chunks)
   evaluations = 1 + sum(chunk.evaluate for chunk in chunks)
   numbers = 4 * members * (windows * columns + evaluations * MEASURES)

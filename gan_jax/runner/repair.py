@@ -39,7 +39,7 @@ def start(writer: Writer) -> tuple[int, GanState] | None:
   if step is None:
     if had:
       say(f"{group.name}: no intact checkpoint is left: from the start again; what it wrote before is compared")
-    return 0, program.init(program.hypers)
+    return group.start, _initial(writer, blank)
   if step < group.spec.steps:
     say(f"{group.name}: resuming at step {step:,} of {group.spec.steps:,}")
   _repair(writer, blank, step)
@@ -106,8 +106,8 @@ def _tidy(writer: Writer) -> None:
   study, name, members = writer.study, writer.group.name, writer.program.members
   config = writer.group.configs[0]
   planned = {
-    "rows": {(c.first, c.last) for c in plan.of(config)},
-    "quality": {(s, s + 1) for s in plan.evaluations(config)},
+    "rows": {(c.first, c.last) for c in plan.of(config, writer.group.start)},
+    "quality": {(s, s + 1) for s in plan.evaluations(config, writer.group.start)},
   }
   for table, wanted in planned.items():
     odd = {
@@ -141,23 +141,23 @@ def _tasks(writer: Writer, step: int) -> list[Task]:
   Each begins at the newest checkpoint at or before the gap, or at the start if the gap is within the first checkpoint
   interval.
   """
-  name, config = writer.group.name, writer.group.configs[0]
-  chunks = [chunk for chunk in plan.of(config) if chunk.last <= step]
+  name, config, start = writer.group.name, writer.group.configs[0], writer.group.start
+  chunks = [chunk for chunk in plan.of(config, start) if chunk.last <= step]
   held = set(runs.survey(writer.study, "rows", name).held)
   wanted = {(chunk.first, chunk.last) for chunk in chunks if (chunk.first, chunk.last) not in held}
   table = runs.survey(writer.study, "quality", name).table
   quality = set(table.steps.tolist())
   samples = {at for at, _ in runs.sample_steps(writer.study, name)}
-  measured = {at for at in plan.evaluations(config) if at <= step and at not in quality & samples}
+  measured = {at for at in plan.evaluations(config, start) if at <= step and at not in quality & samples}
   measured |= best.lost(writer.best, table, step) if writer.best else set()
   wanted |= {(at, at) for at in measured}
-  boundaries = {0, step, *(chunk.last for chunk in chunks)}
-  sources = [0, *(s for s in checkpoint.steps(writer.directory) if s <= step and s in boundaries)]
-  reach = next((chunk.last for chunk in plan.of(config) if chunk.save), step)
+  boundaries = {start, step, *(chunk.last for chunk in chunks)}
+  sources = [start, *(s for s in checkpoint.steps(writer.directory) if s <= step and s in boundaries)]
+  reach = next((chunk.last for chunk in plan.of(config, start) if chunk.save), step)
   until: dict[int, int] = {}
   for first, last in wanted:
     source = max(s for s in sources if s <= first)
-    if source or last <= reach:
+    if source > start or last <= reach:
       until[source] = max(last, until.get(source, 0))
   return [Task(s, end, sorted(at for at in measured if s <= at <= end)) for s, end in sorted(until.items())]
 
@@ -197,8 +197,8 @@ def _repeat(writer: Writer, blank: GanState, task: Task) -> bool:
 def _begun(writer: Writer, blank: GanState, step: int) -> GanState | None:
   """The state after so many steps, from its checkpoint; None: that is damaged, and set aside."""
   program = writer.program
-  if step == 0:
-    return program.init(program.hypers)
+  if step == writer.group.start:
+    return _initial(writer, blank)
   found = blank
 
   def read() -> bool:
@@ -213,4 +213,15 @@ def _begun(writer: Writer, blank: GanState, step: int) -> GanState | None:
   if not processes.told(read):
     return None
   state: GanState = program.place(processes.told_arrays(lambda: found, blank))
+  return state
+
+
+def _initial(writer: Writer, blank: GanState) -> GanState:
+  """The state with which the runs begin: a fresh one, or of a fork that of its parent."""
+  program, group = writer.program, writer.group
+  if not group.start:
+    return program.init(program.hypers)
+  kept = writer.study / runs.FORK / group.name
+  read = lambda: checkpoint.restore_step(kept, group.start, blank, facts(group, writer.origin))  # noqa: E731
+  state: GanState = program.place(processes.told_arrays(read, blank))
   return state

@@ -1,6 +1,7 @@
 """A study's directory: its files, how they are read, and how they are written so that nothing is lost. No jax import."""
 
 from gan_jax.runs.directory import (
+  FORK,
   FORMAT,
   MANIFEST,
   OUR_JSON,
@@ -43,6 +44,7 @@ from gan_jax.runs.lock import Taken, attempt, group_lock, still_there, writer_lo
 from gan_jax.runs.status import changed_status
 
 __all__ = [
+  "FORK",
   "FORMAT",
   "MANIFEST",
   "OUR_JSON",

@@ -8,6 +8,7 @@
       samples/<group>/S.npz    'samples' [members, n, ...] from one fixed noise after S steps
       samples/<group>/real.npz 'samples' [n, ...] of the data, and 'points' or 'images' as 'kind'
       checkpoints/<group>/     Orbax; only `checkpoint.py` looks inside
+      fork/<group>/            of a fork, the states with which its runs begin; see runner/forking.py
       best/<group>/<run>.npz   the generator with which the run measured best; see runner/best.py
       gallery/panel-N.npz      a closer look at the best run of a panel, for the report; see runner/gallery.py
       set_aside/<time>-<why>/  damaged or obsolete files, at their old paths below that folder; never deleted
@@ -77,6 +78,7 @@ __all__ += [
 FORMAT = 3  # format 1 had neither digests nor copies, format 2 no options; both can still be read
 MANIFEST, STATUS = "manifest.json", "status.json"
 TABLES = ("rows", "quality", "samples")
+FORK = "fork"  # the states with which the runs of a fork begin; see runner/forking.py
 STACKS = "stacks"
 OUR_JSON = (MANIFEST, STATUS, "manifest.copy.json", "status.copy.json")
 # Names that only a sweep or a report writes.
@@ -113,7 +115,7 @@ def is_study(study: Path) -> bool:
 
 def strangers(study: Path) -> list[str]:
   """The entries of a directory that were not left by a killed run of gan_jax."""
-  ours = {*LOCKS, STACKS, SET_ASIDE, "launch"}
+  ours = {*LOCKS, STACKS, SET_ASIDE, FORK, "launch"}
   return sorted(path.name for path in study.iterdir() if path.name not in ours and not SCRATCH.fullmatch(path.name))
 
 
@@ -232,17 +234,18 @@ def gaps(
   there = {t: (found or {}).get(t) or survey(study, t, name, members) for t in ("rows", "quality") if t in wanted}
   known = "step" in status
   done = int(status["step"]) if known else config["steps"]
+  start = group.get("forked", {}).get("step", 0)
   missing: list[Gap] = []
   if "rows" in there:
-    missing += row_gaps(name, there["rows"], done, bool(status.get("complete")))
+    missing += row_gaps(name, there["rows"], done, bool(status.get("complete")), start)
   if "quality" in there and known:
     bad = {first: f"damaged ({path.name}: {why})" for first, _, path, why in there["quality"].damaged}
-    missing += step_gaps(name, "quality", config, there["quality"].table.steps.tolist(), bad, done)
+    missing += step_gaps(name, "quality", config, there["quality"].table.steps.tolist(), bad, done, start)
   if "samples" in wanted and known:
     wrong = damaged_samples(study, name, members)
     files = sample_steps(study, name)
     bad = {step: f"damaged ({path.name}: {wrong[path]})" for step, path in files if path in wrong}
-    missing += step_gaps(name, "samples", config, [step for step, path in files if path not in wrong], bad, done)
+    missing += step_gaps(name, "samples", config, [step for step, path in files if path not in wrong], bad, done, start)
     real = study / "samples" / name / "real.npz"
     if real in wrong or not real.exists():
       missing.append(Gap(name, "real", 0, 0, f"damaged ({wrong[real]})" if real in wrong else "missing"))

@@ -43,9 +43,10 @@ def chunks(steps: int, probe_every: int, evaluate_every: int, checkpoint_every: 
   return [*found[:-1], found[-1]._replace(evaluate=True, save=True)]
 
 
-def of(config: Mapping[str, Any]) -> list[Chunk]:
-  """The chunks of a group's runs, from the config of any of them."""
-  return chunks(*(config[name] for name in ("steps", "probe_every", "evaluate_every", "checkpoint_every")))
+def of(config: Mapping[str, Any], start: int = 0) -> list[Chunk]:
+  """The chunks of a group's runs from step `start` on, the end of a chunk; from the config of any of them."""
+  found = chunks(*(config[name] for name in ("steps", "probe_every", "evaluate_every", "checkpoint_every")))
+  return [chunk for chunk in found if chunk.first >= start]
 
 
 def saving_period(config: Mapping[str, Any]) -> int:
@@ -60,6 +61,7 @@ def evaluation_period(config: Mapping[str, Any]) -> int:
   return max(1, -(-config["evaluate_every"] // length)) * length
 
 
-def evaluations(config: Mapping[str, Any]) -> list[int]:
-  """The steps at which sample quality is measured and samples are drawn, step 0 first."""
-  return [*range(0, config["steps"], evaluation_period(config)), config["steps"]]
+def evaluations(config: Mapping[str, Any], start: int = 0) -> list[int]:
+  """The steps at which sample quality is measured and samples are drawn, the first one first: 0, or where a fork begins."""
+  every = [*range(0, config["steps"], evaluation_period(config)), config["steps"]]
+  return [start, *(step for step in every if step > start)]

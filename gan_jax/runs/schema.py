@@ -29,6 +29,7 @@ GROUP = {
   "tables?": [str],
   "classes?": int,
   "generation?": int,  # of a group that was added to a study; see runner/growth.py
+  "forked?": {"step": int, "runs": [str], "checkpoint": str},  # of a fork; see runner/forking.py
   "grown?": {"steps": int, "ids": [str], "before": [str]},  # of a group whose runs were made longer
   "platform?": FACTS,  # of an added group, where they are not the study's
 }
@@ -43,6 +44,7 @@ MANIFEST = {
   "roles?": Map([str]),
   "halving?": {"at": [int], "keep": float, "by": str, "verdicts?": [str]},
   "losses?": Map(Map(str)),
+  "fork?": {"study": str, "step": int, "manifest": str, "changed": Map(str)},
   "groups": [GROUP],
 }
 GROUP_STATUS = {

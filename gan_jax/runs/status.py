@@ -13,6 +13,7 @@ from typing import Any
 
 from gan_jax.core.errors import BadInput, Failure
 from gan_jax.runs.directory import read_status, write_status
+from gan_jax.runs.lock import UNSUPPORTED
 
 LOCK = "status.lock"
 LIMIT = 60.0  # seconds; a change takes some milliseconds
@@ -51,4 +52,7 @@ def _locked(descriptor: int) -> bool:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     return False
+  except OSError as error:
+    if error.errno not in UNSUPPORTED:
+      raise
   return True

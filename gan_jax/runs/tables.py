@@ -208,11 +208,11 @@ def damaged_samples(study: Path, group: str, members: int) -> dict[Path, str]:
   return found
 
 
-def row_gaps(group: str, found: Found, done: int, complete: bool) -> list[Gap]:
-  """Steps below `done` without rows. Unless the group is complete, the newest rows may not be written yet."""
+def row_gaps(group: str, found: Found, done: int, complete: bool, start: int = 0) -> list[Gap]:
+  """Steps from `start` to below `done` without rows. Unless the group is complete, the newest rows may not be written yet."""
   known = [*found.held, *((first, last) for first, last, _, _ in found.damaged)]
   end = done if complete else min(done, max((last for _, last in known), default=0))
-  gaps, at = [], 0
+  gaps, at = [], start
   for first, last in [*found.held, (end, end)]:
     until = min(first, end)
     if at < until:
@@ -223,9 +223,18 @@ def row_gaps(group: str, found: Found, done: int, complete: bool) -> list[Gap]:
 
 
 def step_gaps(
-  group: str, table: str, config: Mapping[str, Any], there: Iterable[int], damaged: Mapping[int, str], done: int
+  group: str,
+  table: str,
+  config: Mapping[str, Any],
+  there: Iterable[int],
+  damaged: Mapping[int, str],
+  done: int,
+  start: int = 0,
 ) -> list[Gap]:
-  """Evaluations up to step `done` that are not `there`; successive missing ones are one gap."""
+  """Evaluations from step `start` (or the next regular one) up to step `done` that are not `there`.
+
+  Successive missing ones are one gap.
+  """
   end, every = config["steps"], plan.evaluation_period(config)
 
   def numbered(steps: Iterable[int]) -> list[int]:
@@ -234,7 +243,7 @@ def step_gaps(
   upto = -(-end // every) if done >= end else done // every
   marks: dict[int, str] = dict.fromkeys(numbered(there), "")
   marks |= {index: why for step, why in damaged.items() for index in numbered([step])}
-  gaps, at = [], 0
+  gaps, at = [], -(-start // every)
   for index in [*(i for i in sorted(marks) if i <= upto), upto + 1]:
     step, before = (min(i * every, end) for i in (index, index - 1))
     if at < index:

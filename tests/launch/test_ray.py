@@ -1,20 +1,30 @@
 """Tasks on Ray: what is asked of it, and a real Ray on this machine whose processes are killed."""
 
+import contextlib
 import fcntl
 import importlib.util
+import json
 import os
+import queue
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from experiments import sweep
 from gan_jax.core.errors import BadInput
-from gan_jax.launch import ray, ray_client, tasks
+from gan_jax.launch import ray, tasks
+from gan_jax.launch.ray import client as ray_client
+from gan_jax.launch.ray import engine as ray_engine
+from gan_jax.launch.ray import options
 from gan_jax.runs import tries
 from tests.conftest import ROOT
+from tests.support.pages import undrawn
 
 # Writes a row for each step, from where the last process of this name stopped, as its only writer. Says who it is first.
 WORKER = """
@@ -54,7 +64,19 @@ drive.over(folder, int(bool(failed)))
 engine.close()
 sys.exit(bool(failed))
 """
-LIMIT = 90.0  # seconds, on a machine that is busy
+STUDY = '''"""Two groups of one run each."""
+
+def get_config():
+  return {
+    "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1}, "dataset": "ring", "latent_size": 2,
+    "batch_size": 16, "steps": 20, "probe_every": 10, "evaluate_every": 20, "checkpoint_every": 20,
+    "evaluation_samples": 100, "most_members": 1,
+  }
+
+def sweep(s):
+  return s.param("seed", range(2))
+'''
+LIMIT = 180.0  # seconds, on a machine that is busy
 installed = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed (the extra `ray`)")
 
 
@@ -95,17 +117,16 @@ def test_an_address_that_nobody_answers_is_refused(address, monkeypatch):
   begun = time.monotonic()
   with pytest.raises(BadInput, match=r"--ray\.address expected"):
     ray.check(ray.Options(address))
-  assert time.monotonic() - begun < 2 * ray.ANSWER
+  assert time.monotonic() - begun < 2 * options.ANSWER
 
 
 def test_a_port_that_answers_with_nothing_ends_in_time(monkeypatch):
   """The process that speaks to Ray is killed, and the sentence says for how long nobody answered."""
-  monkeypatch.setattr(ray, "READY", 0.5)
-  with subprocess.Popen(["sleep", "100"]) as silent:
-    found = ray.Client(silent, ray.queue.Queue(), ray.tempfile.TemporaryFile())
+  monkeypatch.setattr(ray_engine, "READY", 0.5)
+  with subprocess.Popen(["sleep", "100"]) as silent, tempfile.TemporaryFile() as printed:
+    found = ray_engine.Client(silent, queue.Queue(), printed, "")
     with pytest.raises(BadInput, match=r"no Ray answered at auto within 0\.5 seconds"):
-      ray._ready("auto", found)
-  found.printed.close()
+      ray_engine._ready("auto", found)
   assert silent.returncode == -signal.SIGKILL
 
 
@@ -132,15 +153,21 @@ def until(condition, what):
     time.sleep(0.02)
 
 
-def alive(pid):
+def stat(pid):
+  """(state, parent) of a process; of one that is over ('X', 0)."""
   try:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    state, above = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
   except (FileNotFoundError, ProcessLookupError):
-    return False
+    return "X", 0
+  return state, int(above)
+
+
+def alive(pid):
+  return stat(pid)[0] not in "ZX"
 
 
 def parent(pid):
-  return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+  return stat(pid)[1]
 
 
 def pids(folder, name, after=(0, 0)):
@@ -221,6 +248,27 @@ def test_a_worker_that_is_killed_and_one_whose_ray_is_killed(engine, folder):
 
 
 @installed
+def test_only_loopback_listens_and_no_dashboard(engine):
+  """Everything that a process of this Ray listens on; whoever reaches such a port may run code."""
+  own = {engine._client.process.pid}
+  for _ in range(4):
+    running = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and alive(path.name)]
+    own |= {pid for pid in running if parent(pid) in own}
+  sockets = set()
+  for pid in own:
+    for link in Path(f"/proc/{pid}/fd").glob("*"):
+      with contextlib.suppress(OSError):  # files come and go
+        sockets |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(link)))
+  listening = []
+  for table in ("tcp", "tcp6"):
+    lines = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    listening += [line[1] for line in lines if line[3] == "0A" and line[9] in sockets]
+  assert len(listening) >= 4
+  assert {address.partition(":")[0] for address in listening} <= {"0100007F", "0000000000000000FFFF00000100007F"}
+  assert f"{8265:04X}" not in {address.partition(":")[2] for address in listening}
+
+
+@installed
 def test_a_ray_that_is_lost_is_started_again(engine, folder):
   """Its raylet is killed: without it no task can run, and the process that speaks to Ray ends."""
   engine.start([given(folder, "a", 1000, 0.05)])
@@ -230,27 +278,12 @@ def test_a_ray_that_is_lost_is_started_again(engine, folder):
   until(lambda: not alive(worker), "the end of its worker")
   engine.start([given(folder, "c", 2, 0)])
   assert ends(engine) == [("c", 0, "")]
-
-
-@installed
-def test_only_loopback_listens_and_no_dashboard(engine):
-  """Everything that a process of this Ray listens on; whoever reaches such a port may run code."""
-  own = {engine._client.process.pid}
-  for _ in range(4):
-    running = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and alive(path.name)]
-    own |= {pid for pid in running if parent(pid) in own}
-  sockets = set()
-  for pid in own:
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-      target = os.readlink(link) if link.is_symlink() else ""
-      sockets |= {target[8:-1]} if target.startswith("socket:[") else set()
-  listening = []
-  for table in ("tcp", "tcp6"):
-    lines = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
-    listening += [line[1] for line in lines if line[3] == "0A" and line[9] in sockets]
-  assert len(listening) >= 4
-  assert {address.partition(":")[0] for address in listening} <= {"0100007F", "0000000000000000FFFF00000100007F"}
-  assert f"{8265:04X}" not in {address.partition(":")[2] for address in listening}
+  assert Path(engine._client.folder).stat().st_mode & 0o777 == 0o700
+  lost = engine._client
+  lost.process.kill()
+  engine.start([given(folder, "d", 2, 0)])
+  assert ends(engine) == [("d", -9, tasks.KILLED)]
+  assert not Path(lost.folder).exists()
 
 
 @installed
@@ -269,3 +302,28 @@ def test_a_launcher_that_is_killed_goes_on_where_it_was(folder):
   assert all(rows(folder, name) == [str(step) for step in range(25)] for name in "abc")
   causes = {name: [one.cause for one in found] for name, found in tries.read(folder).groups.items()}
   assert all(causes[name][0] == "killed" and causes[name][-1] == "done" for name in "ab")
+
+
+def contents(study):
+  """Everything that must be the same bits: tables, pictures, best generators, and the digests of the last states."""
+  names = ("rows", "quality", "samples", "best")
+  found = {str(path.relative_to(study)): path.read_bytes() for name in names for path in (study / name).rglob("*.npz")}
+  metas = {group: study / "checkpoints" / group / "20/meta/metadata" for group in ("group-0", "group-1")}
+  return found | {group: json.loads(path.read_text())["leaves"] for group, path in metas.items()}
+
+
+@installed
+def test_a_study_on_ray_is_the_one_of_a_single_process(tmp_path):
+  """Begun here, in this process's layout, which its workers on Ray then have too."""
+  (config := tmp_path / "two.py").write_text(STUDY)
+  whole, study = tmp_path / "whole" / "study", tmp_path / "ray" / "study"
+  with undrawn():
+    sweep.main([str(config), "--out", str(whole)])
+  sweep.main([str(config), "--out", str(study), "--only", "begin"])
+  called = [sys.executable, "-m", "gan_jax.commands", "sweep", str(config), "--out", str(study)]
+  done = subprocess.run(
+    [*called, "--launcher=ray", "--workers=2"], cwd=ROOT, capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  assert contents(study) == contents(whole)
+  assert len(contents(whole)) > 8

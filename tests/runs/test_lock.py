@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, Failure
-from gan_jax.runs import holders, lock, mounts, pulse
+from gan_jax.runs import holders, lock, mounts, pulse, status
 from tests.conftest import ROOT
 
 NAMED = r"host \S+, pid \d+, started \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, attempt \d+"
@@ -161,6 +161,9 @@ def test_a_file_system_without_locks_is_written_by_one_process_of_this_machine(t
   one.process.wait()
   with runs.writer_lock(tmp_path) as attempt:
     assert attempt == 2
+    with status.changed_status(tmp_path) as changed:
+      changed["groups"]["g"] = {"step": 3}
+  assert runs.read_status(tmp_path)["groups"] == {"g": {"step": 3}}
 
 
 @pytest.mark.parametrize("damage", ["emptied", "garbage", "removed", "an earlier version's"])

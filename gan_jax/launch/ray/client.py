@@ -1,6 +1,8 @@
 """The process that speaks to Ray for a launcher: it starts tasks there, stops them, and says how they ended. No jax.
 
-    python -m gan_jax.launch.ray_client ADDRESS CPUS
+    python -m gan_jax.launch.ray.client ADDRESS CPUS FOLDER
+
+Where a folder is named, a Ray is started for this once, with so many CPUs; where it is '', there is one at the address.
 
 A process of its own, because `ray.init` forks (which jax warns of) and takes over signal handlers, and because Ray's
 library ends its process when the cluster is lost. It reads a line of JSON for each order:
@@ -31,7 +33,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-LOCAL = "local"  # the address of a Ray that is started for one launch
 LOOK = 0.1  # seconds between two looks at the tasks
 GRACE = 20.0  # seconds that tasks have to save, after the launcher is gone
 STORE = 80 * 2**20  # bytes of shared memory for objects, about the least that Ray allows; only numbers are returned
@@ -103,25 +104,26 @@ def task(order: Order) -> int:
 
 
 @contextlib.contextmanager
-def connected(address: str, cpus: int) -> Iterator[Any]:
-  """The module `ray`, connected. For the address 'local' a Ray is started: loopback only, no dashboard, token required."""
-  folder = None
-  if address == LOCAL:
+def connected(address: str, cpus: int, folder: str) -> Iterator[Any]:
+  """The module `ray`, connected. With a `folder` a Ray is started: loopback only, no dashboard, token required.
+
+  Its files are below the folder, which is removed in the end: Ray lets everybody write into its own.
+  """
+  if folder:
     # Read when ray is imported. The first lets Ray use no address but 127.0.0.1, on Linux too; the token is for this once.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
-    folder = tempfile.mkdtemp(prefix="gan_jax-ray-", dir="/tmp")  # 0700; short, since a socket's path has 107 bytes
   try:
     import ray
 
     own: dict[str, Any] = {"include_dashboard": False, "num_cpus": cpus, "num_gpus": 0, "object_store_memory": STORE}
-    own |= {"_temp_dir": folder, "_node_ip_address": "127.0.0.1"}
+    own |= {"_temp_dir": os.path.join(folder, "r"), "_node_ip_address": "127.0.0.1"}
     ray.init(address=address, log_to_driver=False, configure_logging=False, **(own if folder else {}))
     yield ray
     ray.shutdown()
   finally:
-    if folder is not None:
-      shutil.rmtree(folder, ignore_errors=True)  # made above
+    if folder:
+      shutil.rmtree(folder, ignore_errors=True)  # made for this
 
 
 def orders(stream: TextIO) -> "queue.Queue[Order | None]":
@@ -212,7 +214,7 @@ def main(arguments: Sequence[str]) -> None:
 
   with contextlib.ExitStack() as stack:
     try:
-      ray = stack.enter_context(connected(arguments[0], int(arguments[1])))
+      ray = stack.enter_context(connected(arguments[0], int(arguments[1]), arguments[2]))
     except Exception as error:
       answer({"refused": f"{type(error).__name__}: {error}"})
       return

@@ -1,0 +1,276 @@
+"""A fork goes on from another study's checkpoint, to the same bits if nothing is changed, and leaves that study as it is."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from experiments import sweep
+from gan_jax import report, runs
+from gan_jax.core.errors import BadInput, Failure, Planned
+from gan_jax.report import records
+from gan_jax.runner import forking, population, preflight, resume, study
+from tests.support.pages import undrawn
+
+CONFIG = """
+def get_config():
+  return {{"dataset": "line", "model_options": {{"generator_width": 4, "discriminator_width": 4, "depth": 1}},
+          "latent_size": 2, "batch_size": 8, "loss": "hinge", "generator_rate": 1e-3,
+          "steps": 100, "probe_every": 5, "evaluate_every": 20, "checkpoint_every": 20, "evaluation_samples": 100}}
+
+def sweep(s):
+  return {sweep}
+"""
+SEEDS = 's.product(s.param("discriminator_rate", [1e-3, 1e25]), s.param("seed", [0, 1]))'
+
+
+class Killed(BaseException):
+  """In the place of SIGKILL: nothing in the runner catches it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+  """A program is a pure function of what it is given, and of the number of steps only here and there, not here."""
+  programs, compile_group = {}, population.compile_group
+
+  def remembered(group, *arguments):
+    key = group.spec._replace(steps=100), len(group.configs)
+    if key not in programs:
+      programs[key] = compile_group(group._replace(spec=key[0]), *arguments)
+    return programs[key]._replace(hypers=programs[key].layout.place(group.hypers))
+
+  with pytest.MonkeyPatch.context() as patch, undrawn():
+    patch.setattr(population, "compile_group", remembered)
+    yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """Four runs of 100 steps, of which those with the rate 1e25 diverge."""
+  folder = tmp_path_factory.mktemp("whole")
+  (folder / "tiny.py").write_text(CONFIG.format(sweep=SEEDS))
+  study.run(str(folder / "tiny.py"), [], folder / "study", single=False, say=lambda line: None)
+  return folder / "study"
+
+
+@pytest.fixture
+def parent(whole, tmp_path):
+  """The same study, as it was at step 60."""
+  shutil.copytree(whole, tmp_path / "parent")
+  shutil.copy(whole.parent / "tiny.py", tmp_path / "tiny.py")
+  for step in (80, 100):
+    shutil.rmtree(tmp_path / "parent" / "checkpoints" / "group-0" / str(step))
+  return tmp_path / "parent"
+
+
+def fork(parent, *fields, new=None, dry=False):
+  """As the command does it; the fork's directory, and what was said."""
+  said, new = [], new or parent.parent / "fork"
+  config = str(parent.parent / "tiny.py")
+  forking.begin(config, list(fields), parent, new, False, said.append, dry)
+  study.run(config, list(fields), new, single=False, say=said.append)
+  return new, "\n".join(said)
+
+
+def contents(directory):
+  """Everything of a study from step 60 on that must be the same bits; of the last state, a digest of each leaf."""
+  (meta,) = (directory / "checkpoints" / "group-0").glob("100/meta/metadata")
+  tables = {
+    path.relative_to(directory): path.read_bytes()
+    for table in runs.TABLES
+    for path in sorted((directory / table / "group-0").glob("*.npz"))
+    if path.stem == "real" or int(path.stem.partition("-")[0]) >= 60
+  }
+  assert len(tables) == 2 + 3 + 3 + 1
+  return tables | {"state": json.loads(meta.read_bytes())["leaves"]}
+
+
+def snapshot(directory):
+  return {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in directory.rglob("*")}
+
+
+def test_with_nothing_changed_it_has_the_bits_of_its_parent_going_on(parent, whole):
+  before = snapshot(parent)
+  new, said = fork(parent)
+  assert snapshot(parent) == before
+  assert contents(new) == contents(whole)
+  assert f"{new} forks {parent} at step 60: nothing changed" in said
+  assert runs.read_table(new, "rows", "group-0").steps.tolist() == list(range(60, 100, 5))
+  assert runs.read_table(new, "quality", "group-0").steps.tolist() == [60, 80, 100]
+  status = runs.read_status(new)["groups"]["group-0"]
+  assert status["complete"]
+  assert status["bit_exact"]
+  assert status["diverged"] == runs.read_status(whole)["groups"]["group-0"]["diverged"]  # by ids, which are the same
+  assert not runs.gaps(new, runs.read_manifest(new)["groups"][0], status)
+
+
+def test_what_is_changed_is_recorded_and_trained(parent, whole):
+  new, _ = fork(parent, "--config.generator_rate=1e-4", "--config.lens=none")
+  manifest, before = runs.read_manifest(new), runs.read_manifest(parent)
+  assert manifest["fork"] == {
+    "study": str(parent),
+    "step": 60,
+    "manifest": before["sha256"],
+    "changed": {"generator_rate": "0.001 -> 0.0001"},
+  }
+  (group,), (old,) = manifest["groups"], before["groups"]
+  meta = json.loads((parent / "checkpoints" / "group-0" / "60" / "meta" / "metadata").read_bytes())
+  assert group["forked"] == {"step": 60, "runs": [m["id"] for m in old["members"]], "checkpoint": meta["sha256"]}
+  for mine, theirs in zip(group["members"], old["members"], strict=True):
+    assert mine["config"] == theirs["config"] | {"generator_rate": 1e-4}
+  mine, theirs = (runs.read_table(path, "rows", "group-0") for path in (new, whole))
+  healthy = [i for i, m in enumerate(old["members"]) if m["config"]["discriminator_rate"] < 1]
+  for name in ("disc/loss", "gen/loss", "gen/grad_norm"):  # of the step from 60 on: before the rate matters
+    at = theirs.steps.tolist().index(60)
+    np.testing.assert_array_equal(mine.columns[name][0], theirs.columns[name][at])
+    assert (mine.columns[name][-1, healthy] != theirs.columns[name][-1, healthy]).all()
+  text = "this study is a fork: at step 60 its runs go on from those of"
+  assert text in report.terminal_table(new)
+  (remark,) = [remark for remark in records.read(new).remarks if text in remark]
+  assert "with generator_rate 0.001 -> 0.0001; they begin at that step" in remark
+
+
+@pytest.mark.parametrize(
+  ("when", "again"),
+  [("states", "the same command"), ("training", "its directory alone")],
+)
+def test_a_kill_is_survived(when, again, parent, whole, monkeypatch):
+  def killed(*arguments):
+    raise Killed
+
+  with monkeypatch.context() as patch:
+    target = (runs, "write_manifest") if when == "states" else (resume.checkpoint, "save")
+    real = resume.checkpoint.save
+    wrapped = lambda place, step, *rest: killed() if step == 80 else real(place, step, *rest)  # noqa: E731
+    patch.setattr(*target, killed if when == "states" else wrapped)
+    with pytest.raises(Killed):
+      fork(parent)
+  new = parent.parent / "fork"
+  if again == "the same command":
+    fork(parent)
+  else:
+    shutil.rmtree(parent)  # it is needed no more
+    study.run(str(new.parent / "tiny.py"), [], new, single=False, say=lambda line: None)
+  assert contents(new) == contents(whole)
+
+
+def test_when_all_its_checkpoints_are_lost_it_begins_again_where_it_began(parent, whole):
+  new, _ = fork(parent)
+  shutil.rmtree(new / "checkpoints")
+  (new / "status.json").unlink()
+  (new / "status.copy.json").unlink()
+  shutil.rmtree(new / "rows")
+  _, said = fork(parent)
+  assert "forks" not in said
+  assert contents(new) == contents(whole)
+  for path in (new / "fork" / "group-0").rglob("*"):  # whichever file the arrays are in
+    if path.is_file() and path.parent.name == "d":
+      path.write_bytes(b"")
+  shutil.rmtree(new / "checkpoints")
+  (new / "status.json").unlink()
+  (new / "status.copy.json").unlink()
+  with pytest.raises(BadInput, match=r"fork/group-0/60 is damaged"):
+    study.run(str(new.parent / "tiny.py"), [], new, single=False, say=lambda line: None)
+
+
+ONE = 's.param("seed", [0, 1])'
+REFUSED = {  # (fields, sweep): what is said
+  "a width": (
+    ["--config.model_options.generator_width=5"],
+    SEEDS,
+    r"\.gen_params.* is float32 \[4, 4\] there, float32 \[4, 5\] here, and so",
+  ),
+  "an optimizer": (["--config.optimizer=sgd"], SEEDS, r"its state has a leaf \.\w+.* that this program's has not"),
+  "a penalty of a program that is divided": (
+    [],
+    's.zipit(s.param("seed", [0, 1, 0, 1]), s.param("discriminator_rate", [1e-3, 1e-3, 1e25, 1e25]), '
+    's.param("n_critic", [1, 2, 1, 2]))',
+    "expected one program",
+  ),
+  "fewer runs": (["--config.discriminator_rate=1e-3"], SEEDS, "which has 4 runs: expected as many, got 2"),
+  "runs that nothing tells apart": (
+    [],
+    's.zipit(s.param("seed", [0, 1, 2, 3]), s.param("discriminator_rate", [1e-3, 2e-3, 3e-3, 4e-3]))',
+    "cannot be matched one to one .* other than seed, discriminator_rate, in which",
+  ),
+  "too few steps": (["--config.steps=60"], SEEDS, "is forked at step 60: expected more steps, got 60"),
+  "another cadence": (["--config.probe_every=7"], SEEDS, "step 60, where no chunk of these runs ends"),
+  "no such loss": (["--config.loss=hing"], SEEDS, "unknown loss"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(case, parent):
+  fields, swept, words = REFUSED[case]
+  (parent.parent / "tiny.py").write_text(CONFIG.format(sweep=swept))
+  before = snapshot(parent.parent)
+  with pytest.raises(BadInput, match=words):
+    fork(parent, *fields)
+  assert {k: v for k, v in snapshot(parent.parent).items() if "pycache" not in str(k)} == before
+
+
+def test_places_that_are_no_new_directory(parent, monkeypatch):
+  (parent.parent / "other").mkdir()
+  (parent.parent / "other" / "mine").write_text("x")
+  before = snapshot(parent)
+  for new, words in (
+    (parent, "outside of"),
+    (parent / "below", "outside of"),
+    (parent.parent / "other", "which exists"),
+    (parent.parent / "tiny.py", "which exists"),
+  ):
+    with pytest.raises(BadInput, match=f"--fork expected a (new )?directory.*{words}"):
+      fork(parent, new=new)
+  shutil.copytree(parent, parent.parent / "study")
+  with pytest.raises(BadInput, match=r"got the study .*; to go on with it, name it by --out"):
+    fork(parent, new=parent.parent / "study")
+  with pytest.raises(BadInput, match="nowhere is not a study"):
+    fork(parent.parent / "nowhere", new=parent.parent / "x")
+  with pytest.raises(BadInput, match="--fork expected --out DIR"):
+    sweep.main([str(parent.parent / "tiny.py"), "--fork", str(parent.parent / "x")])
+  monkeypatch.setattr(preflight.shutil, "disk_usage", lambda place: type("Usage", (), {"total": 2**30, "free": 9}))
+  with pytest.raises(Failure, match="expected at least"):
+    fork(parent)
+  assert snapshot(parent) == before
+  assert not (parent.parent / "x").exists()
+  assert not (parent.parent / "fork").exists()
+
+
+def test_without_an_intact_checkpoint_there_is_nothing_to_fork(parent):
+  for path in (parent / "checkpoints" / "group-0").glob("*/meta/metadata"):
+    path.write_bytes(path.read_bytes().replace(b"float32", b"float16"))
+  with pytest.raises(
+    BadInput, match="expected checkpoints of all its groups at one step, to fork it there, got group-0"
+  ):
+    fork(parent)
+  shutil.rmtree(parent / "checkpoints")
+  with pytest.raises(BadInput, match="group-0: none"):
+    fork(parent)
+
+
+def test_a_dry_run_says_what_would_be_forked_and_writes_nothing(parent, capsys):
+  with pytest.raises(Planned):
+    sweep.main(
+      [str(parent.parent / "tiny.py"), "--out", str(parent), "--fork", str(parent.parent / "x"), "--dry-run"]
+      + ["--config.dataset=ring", "--config.steps=200"]
+    )
+  out = capsys.readouterr().out
+  assert f"{parent.parent / 'x'} forks {parent} at step 60: dataset line -> ring, steps 100 -> 200" in out
+  assert "4 runs in 1 compiled program" in out
+  assert not (parent.parent / "x").exists()
+
+
+def test_a_fork_gets_longer_and_no_new_runs(parent, whole):
+  new, _ = fork(parent)
+  (parent.parent / "tiny.py").write_text(CONFIG.format(sweep=SEEDS.replace("[0, 1]", "[0, 1, 2]")))
+  with pytest.raises(
+    BadInput, match=r"a fork goes on with the runs of its parent, .* expected its 4 runs, got 2 runs more"
+  ):
+    study.run(str(parent.parent / "tiny.py"), [], new, single=False, say=lambda line: None)
+  (parent.parent / "tiny.py").write_text(CONFIG.format(sweep=SEEDS))
+  study.run(str(parent.parent / "tiny.py"), ["--config.steps=120"], new, single=False, say=lambda line: None)
+  assert runs.read_table(new, "rows", "group-0").steps.tolist() == list(range(60, 120, 5))
+  assert runs.read_manifest(new)["groups"][0]["forked"]["step"] == 60
+  mine, theirs = (runs.read_table(path, "rows", "group-0") for path in (new, whole))
+  np.testing.assert_array_equal(mine.columns["gen/loss"][:8], theirs.columns["gen/loss"][12:])
