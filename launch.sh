@@ -47,7 +47,7 @@ TEXT
 
 Configs are in configs/; every field of a run is in gan_jax/settings/fields.py.
 Environment: GAN_JAX_PYTHON (default: the first of python3, python3.13, python3.12, python3.11 that is recent enough),
-GAN_JAX_VENV (default: .venv beside this file), GAN_JAX_EXTRA (cuda12, cuda13, tpu, features, wandb, benchmark; several by comma).
+GAN_JAX_VENV (default: .venv beside this file), GAN_JAX_EXTRA (cuda12, cuda13, tpu, features, wandb, ray, slurm, benchmark; several by comma).
 One study on several machines: GAN_JAX_COORDINATOR, GAN_JAX_PROCESSES, GAN_JAX_PROCESS (gan_jax/runner/README.md).
 TEXT
 }

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gan_jax.core.errors import BadInput, Failure, Stopped, plural
+from gan_jax.core.errors import BadInput, Failure, Planned, Stopped, plural
 from gan_jax.launch import alone, drive
 from gan_jax.launch.drive import Place
 from gan_jax.launch.tasks import REFUSED, Engine
@@ -50,13 +51,31 @@ def wanted(known: argparse.Namespace) -> bool:
   if known.workers < 1:
     raise BadInput(f"--workers expected at least 1, got {known.workers}")
   asked = known.workers > 1 or known.launcher != "local"
-  if asked and known.only is not None:
+  if asked and getattr(known, "only", None) is not None:
     raise BadInput("--only expected no launcher, which calls it itself, got --workers or --launcher as well")
-  if asked and known.log:
+  if asked and getattr(known, "log", ""):
     raise BadInput("--log expected one process that trains all groups, got --workers or --launcher as well")
   if known.detach and known.launcher != "slurm":
     raise BadInput(f"--detach expected --launcher=slurm, got --launcher={known.launcher}")
   return asked
+
+
+def launched(known: argparse.Namespace, fields: Sequence[str], study: Path) -> bool:
+  """Have a study trained by the launcher that the options name; whether it is trained now.
+
+  Args:
+    known: the options.
+    fields: `--config.field=value`, and an engine's options.
+    study: its directory.
+
+  Raises:
+    Planned: the plan of a dry run is printed.
+    and as `conduct`.
+  """
+  own, flags = engines.split(fields)
+  launch = Launch(known.config, own, study, known.workers, known.launcher, flags, known.detach)
+  conduct(launch, known.dry_run)
+  return not known.detach
 
 
 def conduct(launch: Launch, dry: bool) -> Path:
@@ -66,6 +85,7 @@ def conduct(launch: Launch, dry: bool) -> Path:
     BadInput: input that cannot be used, or another launcher is at work. Nothing on disk has been changed.
     Stopped: a signal asked to stop; what the workers trained is saved, and the same command continues.
     Failure: a group failed for good; all others are trained.
+    Planned: the plan of a dry run is printed.
     SystemExit: of a dry run whose input cannot be used.
   """
   from gan_jax.runner import standing
@@ -73,8 +93,7 @@ def conduct(launch: Launch, dry: bool) -> Path:
   standing.begun(launch.study)
   make = engines.chosen(launch.launcher, launch.flags, launch.workers, print)
   if dry:
-    _planned(launch)
-    return launch.study
+    _plan(launch)
   new = not launch.study.exists()
   standing.prepare(launch.study)
   try:
@@ -86,7 +105,7 @@ def conduct(launch: Launch, dry: bool) -> Path:
   return launch.study
 
 
-def _planned(launch: Launch) -> None:
+def _plan(launch: Launch) -> None:
   """Print the plan of a study, made by a process like the workers, and what is one task."""
   share = {} if launch.launcher == "slurm" else engines.share(launch.workers)[0]
   done = subprocess.run(
@@ -94,8 +113,8 @@ def _planned(launch: Launch) -> None:
   )
   if done.returncode:
     sys.exit(done.returncode)
-  where = f"{plural(launch.workers, 'worker')} train one at a time each" if share else "each is one job"
-  print(f"each program is one task, by its name; {where}")
+  where = f"{launch.workers} at most are trained at a time" if share else "each is one job"
+  raise Planned(f"each program is one task, by its name; {where}")
 
 
 def _undone(study: Path, new: bool) -> None:
@@ -137,6 +156,14 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     engine = make(launch.study, progress.say)
     stop.unsaved, stop.leave = True, _leaving(engine)
     place = Place(launch.study, engine, launch.command, progress.say, stop)
+    queued = sorted(engine.running() - {worker.BEGIN, worker.REPORT})
+    if queued and launch.detach:
+      engine.stop(signal.SIGHUP)
+      return
+    if queued:  # a job that begins the study would wait behind them
+      with progress.phase("training", brief=True):
+        manifest = runs.read_manifest(launch.study)
+        drive.drive(place._replace(follow=_follow(launch.study, manifest, progress)), queued)
     with progress.phase("beginning the study", brief=True):
       relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
       failed = drive.drive(relayed, [worker.BEGIN])
@@ -169,7 +196,6 @@ def _ended(failed: Sequence[drive.Failed]) -> None:
 
 def _leaving(engine: Engine) -> Callable[[int, str], None]:
   """How a launcher leaves at once: its workers are asked to save and stop."""
-  import signal
 
   def leave(code: int, sentence: str) -> None:
     engine.stop(signal.SIGTERM)

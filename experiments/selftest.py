@@ -24,7 +24,7 @@ from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, Failure
 
 from . import command
-from .faults import bench, damage, disk, hostile, kills, launcher, members, states, stops, writers
+from .faults import bench, cluster, damage, disk, hostile, kills, launcher, members, rays, states, stops, writers
 from .sweep import Parser, place
 
 FULL = 200  # of `--kills`, at which each row has the figure that it is known for
@@ -131,8 +131,11 @@ def launchers(made: bench.Bench, count: int) -> list[bench.Row]:
   """Launchers of every kind that there is here, killed."""
   config = made.folder / "fleet.py"
   config.write_text(FLEET)
-  figures = {"local": count, "slurm": max(1, count // 5), "ray": max(1, count // 5)}
-  return [row for kind, figure in figures.items() for row in launcher.killed(made, figure, config, kind)]
+  found = launcher.killed(made, count, config)
+  for engine in (cluster, rays):
+    reason = engine.refused()
+    found += bench.not_tried(engine.FAULT, reason) if reason else engine.launchers(made, max(1, count // 5))
+  return found
 
 
 TRIALS: Mapping[str, Trial] = {

@@ -1,4 +1,7 @@
-"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--fork DIR] [--log SINKS] [--dry-run]`: train a study.
+"""`launch.sh sweep CONFIG [--config.field=value ...] [--out DIR] [--fork DIR] [--workers N] [--dry-run]`: train a study.
+
+With `--workers=N` N processes train a program each, side by side; with `--launcher=slurm` or `ray` a cluster's nodes do.
+See gan_jax/launch/README.md. The commands of the studies have both options too.
 
 With `--log=tensorboard,wandb`, or one of them, all measurements and samples are also sent to TensorBoard's event files,
 in DIR/tensorboard, and to Weights & Biases, as they are written. The study is the same with and without it.
@@ -15,6 +18,7 @@ and writes nothing. So do the commands of the studies.
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,8 +63,8 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   Args:
     name: the command, which names the config and, by default, the study's directory too.
-    arguments: of the command line: `--config FILE`, `--out DIR`, `--dry-run`, `--config.field=value ...`, and `--full`
-      if `full` is given.
+    arguments: of the command line: `--config FILE`, `--out DIR`, `--dry-run`, `--workers N`, `--launcher NAME`,
+      `--config.field=value ...`, and `--full` if `full` is given.
     full: the fields that `--full` sets; such a study has a directory of its own.
   """
   parser = Parser(name, OVERRIDES)
@@ -71,6 +75,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
     "--out", type=place, help=f"the study's directory (default: runs/{name}, with --full runs/{name}_full)"
   )
   dry(parser)
+  launching.options(parser)
   if full is not None:
     parser.add_argument("--full", action="store_true", help="longer, and wider where it matters: for a GPU")
   known, rest = parser.parse_known_args(arguments)
@@ -80,6 +85,11 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
+  if launching.wanted(known):
+    if not launching.launched(known, [*fields, *rest], out):
+      sys.exit(0)
+    standing.confirm(out)
+    return out
   directory = study.run(known.config, [*fields, *rest], out, single=False, stop=command.stop(), dry=known.dry_run)
   ending.wait()
   standing.confirm(directory)
@@ -126,12 +136,11 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   asked = known.out if known.fork is None else forked(known, engines.split(rest)[0], single)
   if launching.wanted(known):
+    if single:
+      raise BadInput("train trains one run, which is one program: --workers and --launcher are options of sweep")
     out = asked or Path("runs") / Path(known.config).stem
-    fields, flags = engines.split(rest)
-    launch = launching.Launch(known.config, fields, out, known.workers, known.launcher, flags, known.detach)
-    directory = launching.conduct(launch, known.dry_run)
-    if not (known.dry_run or known.detach):
-      standing.confirm(directory)
+    if launching.launched(known, rest, out):
+      standing.confirm(out)
     return
   if known.only is not None:
     shares.take(os.environ)

@@ -33,7 +33,15 @@ LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # These start in a moment: what only reads files or prints help never waits for jax.
 WITHOUT_JAX = ("core.errors", "core.paths", "settings", "runs", "verdict", "report", "report.export", "report.live")
 WITHOUT_JAX += ("commands", "runner.devices", "runner.manifest", "runner.progress", "runner.signals", "runner.study")
-WITHOUT_JAX += ("launch.drive", "launch.local", "launch.shares", "launch.alone", "runner.worker", "runs.tries")
+WITHOUT_JAX += (
+  "launch.drive",
+  "launch.local",
+  "launch.ray",
+  "launch.shares",
+  "launch.alone",
+  "runner.worker",
+  "runs.tries",
+)
 WITHOUT_JAX += ("runner.watchdog",)
 WITHOUT_JAX += ("runner.loading", "runs.choice", "core.homes", "core.download")
 READMES = [ROOT / "README.md", *sorted((ROOT / "gan_jax").rglob("README.md")), ROOT / "experiments" / "README.md"]

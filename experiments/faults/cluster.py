@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,47 +29,53 @@ def get_config():
 def sweep(s):
   return s.product(s.param("loss", ["non_saturating", "hinge", "wasserstein"]), s.param("seed", range(8)))
 """
-FLAGS = ("--slurm.cpus-per-task=1", "--slurm.time=0:30:00", "--slurm.poll=1")
-LONGEST = 12.0  # seconds that a launcher lives, at most
+ASKED = ("--slurm.cpus-per-task=1", "--slurm.time=0:30:00", "--slurm.poll=1")
+FLAGS = ("--launcher=slurm", *ASKED)
+PART = 4  # a launcher lives for this part of the time that an undisturbed one needs, at most
 MORE = 3  # launches after the last kill: one that sees a cancelled job ends, and the next begins it anew
 
 
 def refused() -> str:
   """Why no study can be launched on Slurm here; '' where it can."""
   try:
-    slurm.check(slurm.read(FLAGS))
+    slurm.check(slurm.read(ASKED))
   except BadInput as error:
     return str(error)
   return ""
 
 
 def launchers(made: Bench, count: int) -> list[Row]:
-  """SIGKILL a study's launcher `count` times, and do something to one of its jobs each time; then let it finish."""
+  """SIGKILL the launcher of a study `count` times, and do something to one of its jobs; of several studies, if one ends."""
   config = made.folder / "cluster.py"
   config.write_text(CONFIG)
-  flags = ("--launcher=slurm", *FLAGS)
-  whole, study = (made.folder / f"slurm-{name}" / "study" for name in ("whole", "killed"))
-  ended = bench.finish(bench.launch(made, whole, *flags, config=config))
+  whole = made.folder / "slurm-whole" / "study"
+  ended = bench.finish(bench.launch(made, whole, *FLAGS, config=config))
   if ended.code:
     return [Row(FAULT, 1, 0, f"the undisturbed study ended with code {ended.code}: {ended.error.strip()[-160:]}")]
-  undisturbed = made._replace(whole=whole, config=config)
-  killed, done = 0, []
-  for _ in range(3 * count):
-    if killed == count:
-      break
-    launch = bench.launch(undisturbed, study, *flags)
-    end = time.monotonic() + made.random.uniform(0, LONGEST)
-    hit = bench.until(launch, lambda end=end: time.monotonic() > end)  # type: ignore[misc]
-    launch.process.kill()
-    killed += hit and bench.finish(launch).code == -signal.SIGKILL
-    done.append(disturbed(undisturbed, study))
-  for _ in range(MORE):
-    ended = bench.finish(bench.launch(undisturbed, study, *flags))
-    if ended.code == 0:
-      break
-  reason = bench.wrong(undisturbed, study, ended)
+  undisturbed = made._replace(whole=whole, config=config, seconds=ended.seconds)
+  killed, number, done, reasons = 0, 0, list[str](), list[str]()
+  while killed < count and number < count:
+    study = made.folder / f"slurm-{number}" / "study"
+    while killed < count and killing(undisturbed, study):
+      killed += 1
+      done.append(disturbed(undisturbed, study))
+      made.say(f"launcher killed {killed} of {count}; after it, a job of the study: {done[-1] or 'none ran'}")
+    for _ in range(MORE):
+      ended = bench.finish(bench.launch(undisturbed, study, *FLAGS))
+      if ended.code == 0:
+        break
+    number += 1
+    reasons += filter(None, [bench.wrong(undisturbed, study, ended)])
   faults = ", ".join(f"{done.count(name)} {name}" for name in sorted(set(filter(None, done))))
-  return [Row(FAULT, killed, 0 if reason else killed, reason or f"the same tables and bytes; also, of jobs: {faults}")]
+  detail = f"24 runs; of jobs meanwhile {faults}; {number} studies end with the same bytes and the same table"
+  return [Row(FAULT, killed, 0 if reasons else killed, bench.told(reasons, detail))]
+
+
+def killing(made: Bench, study: Path) -> bool:
+  """Launch a study and SIGKILL its launcher at a random moment; whether it still ran."""
+  launch = bench.launch(made, study, *FLAGS)
+  hit = bench.lasts(launch, made.random.uniform(0, made.seconds / PART))
+  return bench.kill(launch).code == -signal.SIGKILL and hit
 
 
 def disturbed(made: Bench, study: Path) -> str:

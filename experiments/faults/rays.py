@@ -71,9 +71,9 @@ def launchers(made: Bench, count: int) -> list[Row]:
     launch = bench.launch(undisturbed, study, *FLAGS)
     if killed % 2:
       trains(launch)
-    if lasts(launch, made.random.uniform(0, LONGEST)):
+    if bench.lasts(launch, made.random.uniform(0, LONGEST)):
       done.append(disturbed(made, launch.process.pid))
-      lasts(launch, made.random.uniform(0, LONGEST))
+      bench.lasts(launch, made.random.uniform(0, LONGEST))
     launch.process.kill()
     killed += bench.finish(launch).code == -signal.SIGKILL
     made.say(f"launcher killed {killed} of {count}; before it, of what it started: {done[-1] if done else ''}")
@@ -84,12 +84,6 @@ def launchers(made: Bench, count: int) -> list[Row]:
   reason = bench.wrong(undisturbed, study, ended)
   faults = ", ".join(f"{done.count(name)} {name}" for name in OTHERS.values() if name in done)
   return [Row(FAULT, killed, 0 if reason else killed, reason or f"the same tables and bytes; also killed: {faults}")]
-
-
-def lasts(launch: bench.Launch, seconds: float) -> bool:
-  """Whether a launcher still runs after so many seconds."""
-  end = time.monotonic() + seconds
-  return bench.until(launch, lambda: time.monotonic() > end)
 
 
 def trains(launch: bench.Launch) -> None:

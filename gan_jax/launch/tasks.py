@@ -8,10 +8,10 @@ Why a task ended, and how often it is tried again:
 | cause         | how it is known                                            | tried again                              |
 |---------------|------------------------------------------------------------|------------------------------------------|
 | done          | exit code 0                                                | no                                       |
-| preempted     | exit code 75 or 130: a signal asked to stop, it has saved  | always, at once                          |
+| preempted     | exit code 75 or 130, SIGTERM, ...: it was asked to stop    | always, at once                          |
 | killed        | SIGKILL or SIGABRT (-9, -6, 137, 134), or the engine says so | 3 times, after 2, 16 and 128 seconds   |
 | out of memory | exit code 1, and its last words say so                     | 3 times, after 2, 16 and 128 seconds     |
-| hung          | exit code 70: its watchdog saw no progress                 | 3 times, after 2, 16 and 128 seconds     |
+| hung          | exit code 70: its watchdog saw no progress; or stopped     | 3 times, after 2, 16 and 128 seconds     |
 | failed        | any other exit code: an exception, a full disk             | once, at once                            |
 | refused       | exit code 2: input that cannot be used                     | no                                       |
 | cancelled     | the engine says so: `scancel`                              | no                                       |
@@ -39,6 +39,7 @@ DONE, PREEMPTED, KILLED, MEMORY, HUNG, FAILED, REFUSED, CANCELLED = (
   "cancelled",
 )
 CODES = {0: DONE, 75: PREEMPTED, 130: PREEMPTED, 70: HUNG, 2: REFUSED}
+ASKING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 KILLING = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
 OUT_OF_MEMORY = re.compile(r"out of memory|RESOURCE_EXHAUSTED|bad_alloc|unable to allocate", re.I)
 TRIES = {KILLED: 3, MEMORY: 3, HUNG: 3, FAILED: 1}  # how often a task is tried again after this cause
@@ -104,6 +105,8 @@ def cause(ended: Ended, words: str) -> str:
   number = -ended.code if ended.code < 0 else ended.code - 128
   if number in KILLING:
     return KILLED
+  if number in ASKING:
+    return PREEMPTED
   if ended.code not in CODES and OUT_OF_MEMORY.search(words):
     return MEMORY
   return CODES.get(ended.code, FAILED)

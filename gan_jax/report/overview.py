@@ -79,7 +79,7 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
     return _not_planned_yet(study, held, now)
   plan = members.read(study)
   every = members.listed(plan)
-  workers = tuple(group for group, one in pulse.workers(study).items() if one.alive)
+  workers = _workers(plan, now)
   program = _program(plan, held, now, workers)
   written = pulse.last_write(study, program.name if program else plan.groups[-1]["name"])
   silent = None if written is None else max(0.0, now - written)
@@ -148,6 +148,19 @@ def _beats(plan: Plan, program: Program | None, silent: float | None) -> bool:
     config = plan.groups[program.number - 1]["members"][0]["config"]
     chunk = max(one.length * one.windows for one in chunks.of(config)) / program.rate
   return silent is not None and silent < max(SILENCE, CHUNKS * chunk)
+
+
+def _workers(plan: Plan, now: float) -> tuple[str, ...]:
+  """The groups that a process each trains now; of one on another machine, if it has written rows lately, or just begun."""
+  found = pulse.workers(plan.path)
+  names = [group["name"] for group in plan.groups if group["name"] in found]
+
+  def works(name: str) -> bool:
+    one = found[name]
+    lately = one.alive is None and now - max(one.since, pulse.pace(plan.path, name, one.since)[1]) < SILENCE
+    return bool(one.alive) or lately
+
+  return tuple(name for name in names if works(name))
 
 
 def _phase(program: Program | None, programs: int, writing: bool, reported: bool, workers: int = 1) -> str:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ from experiments import status as command
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.report import members, overview, records, spoken, verdicts
-from gan_jax.runs import pulse
+from gan_jax.runs import lock, pulse, tries
+from gan_jax.runs.tries import Try
 from tests.report.test_report import configs, write_study
 
 RUNS = 7 * 5 + 2 * 5 + 2 * 3  # of three programs; one diverges
@@ -41,6 +43,27 @@ def study(tmp_path):
 def everything(path):
   """Each file of a folder, its contents and when it was changed."""
   return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+def test_workers_and_what_a_launcher_could_not_train_are_named(half, tmp_path, capsys):
+  shutil.copytree(half, study := tmp_path / "half")
+  failed = Try(2, 0.0, 1.0, "out of memory", 1, 3000, "error: out of memory in group-2")
+  old = Try(1, 0.0, 1.0, "killed", -9)
+  groups = {"group-0": (old,), "group-1": (failed._replace(cause="done"),), "group-2": (failed, failed)}
+  tries.write(study, tries.Tries(2, 1, groups))
+  with lock.group_lock(study, "group-1"), lock.group_lock(study, "group-2"):
+    (study / "locks" / "group-0").write_text("host elsewhere, pid 7, started 2026-01-01T00:00:00Z, attempt 3\n")
+    found = overview.overview(study, None)
+    late = overview.overview(study, None, now=time.time() + 1000)
+  assert (found.workers, late.workers) == (("group-0", "group-1", "group-2"), ("group-1", "group-2"))
+  assert (found.phase, found.program.name) == ("training 3 programs of 3 at once", "group-0")
+  log = study / "launch" / "group-2.log"
+  expected = f"group-2 out of memory 2 times, last at step 3,000: error: out of memory in group-2 (all of it: {log})"
+  assert [line for line in found.failures if "group-" in line] == [expected]
+  assert spoken.writer(found).startswith("3 workers, of group-0, group-1, group-2, last write ")
+  command.main([str(study)])
+  assert expected in capsys.readouterr().out
+  assert not overview.overview(study, None, now=time.time() + 1000).workers
 
 
 def test_counts_are_those_of_the_runs(half):

@@ -3,13 +3,16 @@
 import doctest
 import itertools
 import json
+import os
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from gan_jax.core.errors import BadInput, Stopped
-from gan_jax.launch import alone, drive, shares, tasks
+from gan_jax.launch import alone, drive, local, shares, tasks
 from gan_jax.launch.tasks import Ended
 from gan_jax.runner.signals import Stop
 from gan_jax.runs import tries
@@ -91,6 +94,8 @@ POLICY = [  # (how the tries end, seconds until the next one; None: never)
   ([75], 0),
   ([75] * 50, 0),
   ([130], 0),
+  ([-15], 0),  # a signal that came before Python could handle it
+  ([129], 0),
   ([-9], 2),
   ([137], 2),
   ([-6], 2),
@@ -263,6 +268,27 @@ def test_each_worker_has_as_much_of_the_machine_as_the_others(workers, cores, gp
   found = shares.shares(workers, range(cores), [str(i) for i in range(gpus)])
   names = (shares.CORES, shares.VISIBLE, shares.FRACTION)
   assert [tuple(one.get(name) for name in names) for one in found] == expected
+
+
+def test_a_process_that_is_stopped_is_killed_and_one_that_only_sleeps_is_not(tmp_path):
+  engine = local.Local([{"NAME": "here"}, {}], patience=0.1)
+  code = "import os, time; print(os.environ.get('NAME'), flush=True); time.sleep(60)"
+  engine.start([tasks.Task(group, (sys.executable, "-c", code), tmp_path / group) for group in "ab"])
+  (stopped, _), (sleeping, _) = engine._running["a"], engine._running["b"]
+  try:
+    os.kill(stopped.pid, signal.SIGSTOP)
+    found, end = [], time.monotonic() + 30
+    while not found and time.monotonic() < end:
+      time.sleep(0.02)
+      found = engine.poll()
+    assert found == [Ended("a", -signal.SIGKILL, tasks.HUNG)]
+    assert (engine.room(), engine.running(), sleeping.poll()) == (1, {"b"}, None)
+    engine.stop(signal.SIGTERM)
+    assert sleeping.wait(30) == -signal.SIGTERM
+    assert engine.poll() == [Ended("b", -signal.SIGTERM)]
+  finally:
+    stopped.kill()
+    sleeping.kill()
 
 
 def test_gpus_are_those_that_the_environment_leaves():

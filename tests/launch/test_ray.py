@@ -1,12 +1,16 @@
 """Tasks on Ray: what is asked of it, and a real Ray on this machine whose processes are killed."""
 
+import contextlib
 import fcntl
 import importlib.util
 import json
 import os
+import queue
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +18,10 @@ import pytest
 
 from experiments import sweep
 from gan_jax.core.errors import BadInput
-from gan_jax.launch import ray, ray_client, tasks
+from gan_jax.launch import ray, tasks
+from gan_jax.launch.ray import client as ray_client
+from gan_jax.launch.ray import engine as ray_engine
+from gan_jax.launch.ray import options
 from gan_jax.runs import tries
 from tests.conftest import ROOT
 from tests.support.pages import undrawn
@@ -110,17 +117,16 @@ def test_an_address_that_nobody_answers_is_refused(address, monkeypatch):
   begun = time.monotonic()
   with pytest.raises(BadInput, match=r"--ray\.address expected"):
     ray.check(ray.Options(address))
-  assert time.monotonic() - begun < 2 * ray.ANSWER
+  assert time.monotonic() - begun < 2 * options.ANSWER
 
 
-def test_a_port_that_answers_with_nothing_ends_in_time(monkeypatch, tmp_path):
+def test_a_port_that_answers_with_nothing_ends_in_time(monkeypatch):
   """The process that speaks to Ray is killed, and the sentence says for how long nobody answered."""
-  monkeypatch.setattr(ray, "READY", 0.5)
-  with subprocess.Popen(["sleep", "100"]) as silent:
-    found = ray.Client(silent, ray.queue.Queue(), ray.tempfile.TemporaryFile(), str(tmp_path))
+  monkeypatch.setattr(ray_engine, "READY", 0.5)
+  with subprocess.Popen(["sleep", "100"]) as silent, tempfile.TemporaryFile() as printed:
+    found = ray_engine.Client(silent, queue.Queue(), printed, "")
     with pytest.raises(BadInput, match=r"no Ray answered at auto within 0\.5 seconds"):
-      ray._ready("auto", found)
-  found.printed.close()
+      ray_engine._ready("auto", found)
   assert silent.returncode == -signal.SIGKILL
 
 
@@ -147,15 +153,21 @@ def until(condition, what):
     time.sleep(0.02)
 
 
-def alive(pid):
+def stat(pid):
+  """(state, parent) of a process; of one that is over ('X', 0)."""
   try:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    state, above = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
   except (FileNotFoundError, ProcessLookupError):
-    return False
+    return "X", 0
+  return state, int(above)
+
+
+def alive(pid):
+  return stat(pid)[0] not in "ZX"
 
 
 def parent(pid):
-  return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+  return stat(pid)[1]
 
 
 def pids(folder, name, after=(0, 0)):
@@ -244,9 +256,9 @@ def test_only_loopback_listens_and_no_dashboard(engine):
     own |= {pid for pid in running if parent(pid) in own}
   sockets = set()
   for pid in own:
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-      target = os.readlink(link) if link.is_symlink() else ""
-      sockets |= {target[8:-1]} if target.startswith("socket:[") else set()
+    for link in Path(f"/proc/{pid}/fd").glob("*"):
+      with contextlib.suppress(OSError):  # files come and go
+        sockets |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(link)))
   listening = []
   for table in ("tcp", "tcp6"):
     lines = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]

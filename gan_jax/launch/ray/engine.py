@@ -2,17 +2,14 @@
 
 Ray only starts processes here. A Ray task runs the command line of a worker and returns its exit code; what a study is
 made of goes to its directory, which all nodes must see at the same path. A process beside the launcher speaks to Ray
-(`ray_client.py`). When it or the launcher dies, the workers are asked to save and end.
+(`client.py`). When it or the launcher dies, the workers are asked to save and end.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import queue
-import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,14 +17,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from gan_jax.core.errors import BadInput, Failure, shown, unknown
+from gan_jax.core.errors import BadInput, Failure
 from gan_jax.launch import shares, tasks
-from gan_jax.launch.ray_client import LOCAL
+from gan_jax.launch.ray.options import LOCAL, Options, check
 from gan_jax.launch.tasks import Ended, Task
 
-PREFIX = "--ray."
-# Seconds for a port to answer, and for Ray to start. Ray itself tries a dead port for minutes.
-ANSWER, READY = 5.0, 90.0
+READY = 90.0  # seconds for Ray to start, or to answer; Ray itself tries a dead port for minutes
 # What Ray's exceptions mean. A node that is gone was taken away, as spot machines are; a task that was cancelled had not
 # begun.
 CAUSES = {
@@ -41,72 +36,13 @@ CAUSES = {
 HANDED_ON = ("GAN_JAX_", "JAX_", "XLA_", "NPROC", "OMP_", "PYTHONPATH", "XDG_", "TF_", "LIBTPU_")
 
 
-class Options(NamedTuple):
-  """How Ray is used. Addresses: local, auto (the cluster of this node, or of RAY_ADDRESS), HOST:PORT, ray://HOST:PORT."""
-
-  address: str = LOCAL
-  cpus: int = 1  # of each task, on a cluster; this machine's are divided among the workers
-  gpus: float = 0.0
-  parallel: int = (
-    10_000  # tasks at a time on a cluster, at most; those that have no room wait, and it may grow for them
-  )
-
-
-def read(flags: Sequence[str], workers: int = 1) -> Options:
-  """The options of `--ray.NAME=VALUE`, beside `--workers`.
-
-  >>> read(["--ray.address=auto", "--ray.cpus=8", "--ray.gpus=0.5"])
-  Options(address='auto', cpus=8, gpus=0.5, parallel=10000)
-
-  Raises:
-    BadInput: an option that there is not, or a value that it cannot have.
-  """
-  given = Options()
-  for flag in flags:
-    name, _, value = flag.removeprefix(PREFIX).partition("=")
-    if name not in Options._fields:
-      raise unknown(f"option {PREFIX}NAME", name, Options._fields)
-    number = re.fullmatch(r"\d{1,6}(\.\d{1,6})?" if name == "gpus" else r"[1-9]\d{0,5}", value)
-    if name != "address" and not number:
-      raise BadInput(f"{PREFIX}{name} expected a {'' if name == 'gpus' else 'whole '}number, got {shown(value)}")
-    given = given._replace(**{name: type(getattr(given, name))(value)})
-  if given.address == LOCAL and given[1:] != Options()[1:]:
-    names = ", ".join(f"{PREFIX}{name}" for name in Options._fields[1:])
-    raise BadInput(f"{names} are for a cluster ({PREFIX}address); this machine is divided by --workers")
-  if given.address != LOCAL and workers != 1:
-    raise BadInput(f"--workers is for this machine; of a cluster's tasks {PREFIX}parallel={workers} run at a time")
-  return given
-
-
-def check(options: Options) -> None:
-  """Whether Ray is installed, and whether something answers at the address; no other process is started.
-
-  Raises:
-    BadInput: not so.
-  """
-  if importlib.util.find_spec("ray") is None:
-    raise BadInput(
-      '--launcher=ray expected the package ray, which is not installed: pip install "gan_jax[ray]", or GAN_JAX_EXTRA=ray '
-      "with launch.sh"
-    )
-  if options.address in (LOCAL, "auto"):
-    return
-  found = re.fullmatch(r"(?:ray://)?\[?([^/\s\[\]]+)\]?:(\d{1,5})", options.address)
-  if not found:
-    raise BadInput(f"{PREFIX}address expected local, auto, HOST:PORT or ray://HOST:PORT, got {shown(options.address)}")
-  try:
-    socket.create_connection((found[1], int(found[2])), timeout=ANSWER).close()
-  except (OSError, OverflowError, UnicodeError) as error:
-    raise BadInput(f"{PREFIX}address expected a Ray that answers at {options.address}: {error}") from error
-
-
 class Client(NamedTuple):
   """The process that speaks to Ray."""
 
   process: subprocess.Popen[str]
   answers: "queue.Queue[dict[str, Any] | None]"  # None: it has ended
   printed: IO[bytes]  # by Ray
-  folder: str  # of Ray's files
+  folder: str  # of the files of a Ray that was started; ''
 
   def last_line(self) -> str:
     self.printed.seek(0)
@@ -119,15 +55,17 @@ class Client(NamedTuple):
         self.process.stdin.close()
     self.process.wait()
     self.printed.close()
-    shutil.rmtree(self.folder, ignore_errors=True)
+    if self.folder:
+      shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def client(address: str, cpus: int) -> Client:
   """Start the process that speaks to Ray. Ctrl-C in the terminal reaches the launcher alone, which passes it on."""
   printed = tempfile.TemporaryFile()  # noqa: SIM115
-  folder = tempfile.mkdtemp(prefix="gan_jax-ray-", dir="/tmp")  # 0700; short, since a socket's path has 107 bytes
+  # 0700, and short: a socket's path has 107 bytes.
+  folder = tempfile.mkdtemp(prefix="gan_jax-ray-", dir="/tmp") if address == LOCAL else ""
   process = subprocess.Popen(
-    [sys.executable, "-m", "gan_jax.launch.ray_client", address, str(cpus), folder],
+    [sys.executable, "-m", "gan_jax.launch.ray.client", address, str(cpus), folder],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
     stderr=printed,

@@ -1,6 +1,8 @@
 """The process that speaks to Ray for a launcher: it starts tasks there, stops them, and says how they ended. No jax.
 
-    python -m gan_jax.launch.ray_client ADDRESS CPUS FOLDER
+    python -m gan_jax.launch.ray.client ADDRESS CPUS FOLDER
+
+Where a folder is named, a Ray is started for this once, with so many CPUs; where it is '', there is one at the address.
 
 A process of its own, because `ray.init` forks (which jax warns of) and takes over signal handlers, and because Ray's
 library ends its process when the cluster is lost. It reads a line of JSON for each order:
@@ -31,7 +33,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-LOCAL = "local"  # the address of a Ray that is started for one launch
 LOOK = 0.1  # seconds between two looks at the tasks
 GRACE = 20.0  # seconds that tasks have to save, after the launcher is gone
 STORE = 80 * 2**20  # bytes of shared memory for objects, about the least that Ray allows; only numbers are returned
@@ -104,11 +105,11 @@ def task(order: Order) -> int:
 
 @contextlib.contextmanager
 def connected(address: str, cpus: int, folder: str) -> Iterator[Any]:
-  """The module `ray`, connected. For the address 'local' a Ray is started: loopback only, no dashboard, token required.
+  """The module `ray`, connected. With a `folder` a Ray is started: loopback only, no dashboard, token required.
 
-  Its files are below `folder`, which is removed in the end. Ray lets everybody write into its own folder.
+  Its files are below the folder, which is removed in the end: Ray lets everybody write into its own.
   """
-  if address == LOCAL:
+  if folder:
     # Read when ray is imported. The first lets Ray use no address but 127.0.0.1, on Linux too; the token is for this once.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
@@ -117,11 +118,12 @@ def connected(address: str, cpus: int, folder: str) -> Iterator[Any]:
 
     own: dict[str, Any] = {"include_dashboard": False, "num_cpus": cpus, "num_gpus": 0, "object_store_memory": STORE}
     own |= {"_temp_dir": os.path.join(folder, "r"), "_node_ip_address": "127.0.0.1"}
-    ray.init(address=address, log_to_driver=False, configure_logging=False, **(own if address == LOCAL else {}))
+    ray.init(address=address, log_to_driver=False, configure_logging=False, **(own if folder else {}))
     yield ray
     ray.shutdown()
   finally:
-    shutil.rmtree(folder, ignore_errors=True)  # made for this
+    if folder:
+      shutil.rmtree(folder, ignore_errors=True)  # made for this
 
 
 def orders(stream: TextIO) -> "queue.Queue[Order | None]":
