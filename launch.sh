@@ -12,23 +12,6 @@ scripts() {
   }' experiments/*.py experiments/studies/*/study.py experiments/benchmarks/*.py)
 }
 
-# The name of stdin that one comes to from $1 with the fewest letters inserted, removed or replaced; none beyond two.
-nearest() {
-  awk -v got="${1:0:40}" '{
-    for (j = 0; j <= length($0); j++) row[j] = j
-    for (i = 1; i <= length(got); i++) {
-      corner = row[0]; row[0] = i
-      for (j = 1; j <= length($0); j++) {
-        least = corner + (substr(got, i, 1) != substr($0, j, 1))
-        if (row[j] + 1 < least) least = row[j] + 1
-        if (row[j - 1] + 1 < least) least = row[j - 1] + 1
-        corner = row[j]; row[j] = least
-      }
-    }
-    if (row[length($0)] < best + 0 || NR == 1) { best = row[length($0)]; name = $0 }
-  } END { if (best <= 2 && best < length(got)) print name }'
-}
-
 usage() {
   cat <<'TEXT'
 gan_jax: which GAN loss, and why did this one stop learning?
@@ -59,8 +42,7 @@ case "$command" in
   *)
     known="$(scripts | cut -f2 | sed 's/[^a-z_].*//' | sort)"
     if [[ "$command" == *$'\n'* ]] || ! grep -qxF -- "$command" <<<"$known"; then
-      near="$(printf 'check\nhelp\ntest\n%s\n' "$known" | nearest "${command//[^a-z_]/?}")"
-      echo "error: unknown command '${command//[^[:print:]]/?}';${near:+ did you mean '$near'?} known: check help test $(echo $known)" >&2
+      echo "error: unknown command '${command//[^[:print:]]/?}'; known: check help test $(echo $known)" >&2
       exit 2
     fi
     ;;

@@ -231,8 +231,7 @@ def test_both_ways_to_call_a_command_list_the_same():
 def test_what_is_no_command_is_refused_before_anything_is_set_up(name):
   done = launch(name)
   assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-  assert ("did you mean 'train'?" in done.stderr) == (name == "trian")
-  assert re.match(r"error: unknown command .*[;?] known: check help test .*bench .*watch$", done.stderr)
+  assert re.match(r"error: unknown command .*; known: check help test .*bench .*watch$", done.stderr)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
