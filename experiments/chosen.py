@@ -32,6 +32,16 @@ def study(known: argparse.Namespace) -> Any:
   return union.choose(known.directories, known.filter, known.baseline, known.compare)
 
 
+def measured(known: argparse.Namespace) -> Any:
+  """As `study`, for what shows nothing but measurements. Raises `BadInput` also where nothing has been measured yet."""
+  found = study(known)
+  if not any(len(run.rows.steps) or len(run.quality.steps) for run in found.runs):
+    raise BadInput(
+      f"{known.directories[0]} expected a study with measurements, found none yet: wait for the first rows"
+    )
+  return found
+
+
 def place_for(known: argparse.Namespace, what: str, default: str) -> Path:
   """Where a result goes: `--out`, or `default` in the directory of a study that is shown whole.
 

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
 
   out = chosen.place_for(known, "export", default_name(known.format))
   with command.phase("exporting", brief=True):
-    path = export(chosen.study(known), known.format, out)
+    path = export(chosen.measured(known), known.format, out)
   print(path)
 
 

@@ -23,8 +23,8 @@ def main(arguments: list[str]) -> None:
 
   folder = chosen.place_for(known, "figures", "figures")
   with command.phase("drawing", brief=True):
-    study = chosen.study(known)
-    written = plates.write(study, known.format, new_folder(folder, "figures"), known.width)
+    study = chosen.measured(known)
+    written = plates.write(study, known.format, new_folder(folder, "figures", plates.NAMES), known.width)
   print(f"{plural(len(written), 'figure')} in {folder}, explained in {folder / 'captions.txt'}")
 
 

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -162,6 +163,14 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     engine = make(launch.study, progress.say)
     stop.unsaved, stop.leave = True, _leaving(engine)
     place = Place(launch.study, engine, launch.command, progress.say, stop)
+    queued = sorted(engine.running() - {worker.BEGIN, worker.REPORT})
+    if queued and launch.detach:
+      engine.stop(signal.SIGHUP)
+      return
+    if queued:  # a job that begins the study would wait behind them
+      with progress.phase("training", brief=True):
+        manifest = runs.read_manifest(launch.study)
+        drive.drive(place._replace(follow=_follow(launch.study, manifest, progress)), queued)
     with progress.phase("beginning the study", brief=True):
       relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
       failed = drive.drive(relayed, [worker.BEGIN])
@@ -194,7 +203,6 @@ def _ended(failed: Sequence[drive.Failed]) -> None:
 
 def _leaving(engine: Engine) -> Callable[[int, str], None]:
   """How a launcher leaves at once: its workers are asked to save and stop."""
-  import signal
 
   def leave(code: int, sentence: str) -> None:
     engine.stop(signal.SIGTERM)

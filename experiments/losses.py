@@ -1,6 +1,6 @@
 """`launch.sh losses [NAME]`: a table of all losses; or one loss in full, with a plot of both halves and the slope.
 
-NAME is a loss as in a config, also a transformed one: `matched_gain(hinge)`.
+NAME is a loss as in a config, also a transformed one: `matched_gain(hinge)`, or one of your own: `my_losses.py:twice`.
 """
 
 import io
@@ -29,6 +29,11 @@ def main(arguments: list[str]) -> None:
     command.deliver(table.markdown_table() if known.markdown else f"{table.text_table()}\n")
     return
   with command.with_jax(brief=True):
+    if ":" in known.name:
+      from gan_jax import settings
+      from gan_jax.game import outside
+
+      outside.enter([settings.resolve({"loss": known.name})], Path())
     text, path = table.text_card(known.name), plot(known.name, known.out)
   command.deliver(f"{text}\n{'plot:':20}{path}\n")
 

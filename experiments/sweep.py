@@ -43,11 +43,14 @@ def place(text: str) -> Path:
 class Parser(argparse.ArgumentParser):
   """A parser whose usage errors are one sentence, with the command as it was typed."""
 
-  def __init__(self, name: str):
-    super().__init__(prog=f"{installation.typed()} {name}", allow_abbrev=False)
+  def __init__(self, name: str, epilog: str = ""):
+    super().__init__(prog=f"{installation.typed()} {name}", allow_abbrev=False, epilog=epilog)
 
   def error(self, message: str) -> None:  # type: ignore[override]
     raise BadInput(f"{message}; {self.format_usage().strip()}")
+
+
+OVERRIDES = "--config.FIELD=VALUE overrides a field of the config, as often as given: --config.steps=1000"
 
 
 def dry(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +67,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
       `--config.field=value ...`, and `--full` if `full` is given.
     full: the fields that `--full` sets; such a study has a directory of its own.
   """
-  parser = Parser(name)
+  parser = Parser(name, OVERRIDES)
   parser.add_argument(
     "--config", type=installation.config, default=str(CONFIGS / f"{name}.py"), help=f"a file like configs/{name}.py"
   )
@@ -119,7 +122,7 @@ def forked(known: argparse.Namespace, rest: list[str], log: list[str], single: b
 
 
 def main(arguments: list[str], single: bool = False) -> None:
-  parser = Parser("train" if single else "sweep")
+  parser = Parser("train" if single else "sweep", OVERRIDES)
   parser.add_argument("config", type=installation.config, help="your own file, or one of configs/ by its name")
   parser.add_argument("--out", type=place, help="the study's directory (default: runs/<config>)")
   parser.add_argument("--log", default="", help="sinks, joined by commas: tensorboard, wandb")

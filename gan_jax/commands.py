@@ -5,6 +5,7 @@ and what it does. So a new study needs no line here. `launch.sh` sets up an envi
 and then calls this.
 """
 
+import difflib
 import os
 import re
 import runpy
@@ -78,7 +79,9 @@ def main() -> None:
     run(known[name], arguments)
   else:
     shown = "".join(c if c.isprintable() else "?" for c in name)
-    print(f"error: unknown command '{shown}'; known: help {' '.join(known)}", file=sys.stderr)
+    near = difflib.get_close_matches(name[:40], ["help", *known], n=1, cutoff=0.6)
+    hint = f" did you mean '{near[0]}'?" if near else ""
+    print(f"error: unknown command '{shown}';{hint} known: help {' '.join(known)}", file=sys.stderr)
     sys.exit(2)
 
 

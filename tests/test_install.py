@@ -105,7 +105,10 @@ def test_the_command_knows_what_launch_sh_knows(call):
   assert done.stdout == commands.usage()
   done = call("trian")
   assert (done.returncode, done.stdout) == (2, "")
-  assert done.stderr == f"error: unknown command 'trian'; known: help {' '.join(commands.commands())}\n"
+  assert (
+    done.stderr
+    == f"error: unknown command 'trian'; did you mean 'train'? known: help {' '.join(commands.commands())}\n"
+  )
   done = call("train", "--help")
   assert done.stdout.startswith("usage: gan-jax train [-h]")
 

@@ -88,11 +88,17 @@ def fill(place: Path) -> Path:
 
 def newest(study: Path) -> float:
   """Seconds since 1970 at which a study's directory changed last."""
-  found = [study.stat().st_ctime]
-  for path in study.rglob("*"):
-    with contextlib.suppress(FileNotFoundError):
-      found.append(path.stat().st_ctime)
+  found = [0.0]
+  for folder, _, names in os.walk(study):  # which passes over what vanishes meanwhile
+    for name in ("", *names):
+      with contextlib.suppress(FileNotFoundError):
+        found.append(os.stat(os.path.join(folder, name)).st_ctime)
   return max(found)
+
+
+def count(study: Path) -> int:
+  """How many files there are, also while some come and go."""
+  return sum(len(names) for _, _, names in os.walk(study))
 
 
 def failed(started: Launch, study: Path, words: tuple[str, ...]) -> tuple[str, float]:
@@ -111,21 +117,21 @@ def failed(started: Launch, study: Path, words: tuple[str, ...]) -> tuple[str, f
   return f"the error came {late:.0f} s after the last write" if late > SPOKEN else "", late
 
 
-def full(bench: Bench, count: int) -> list[Row]:
-  """The disk becomes full at `count` different writes, evenly spread over a study."""
-  total = len([path for path in bench.whole.rglob("*") if path.is_file()])
+def full(bench: Bench, times: int) -> list[Row]:
+  """The disk becomes full at `times` different writes, evenly spread over a study."""
+  total = count(bench.whole)
   reasons, slowest = [], 0.0
   with mounted(bench.folder / "probe", "-t", "tmpfs", "-o", f"size={SIZE}", "none") as works:
     pass
-  for i in range(count):
-    at = max(1, round((i + 0.5) * 0.9 * total / count))  # the last files are written within a moment
+  for i in range(times):
+    at = max(1, round((i + 0.5) * 0.9 * total / times))  # the last files are written within a moment
     reason, late = (_filled if works else _injected)(bench, f"full-{i}", at)
     slowest = max(slowest, late)
     reasons += [f"write {at}: {reason}"] if reason else []
-    bench.done(i + 1, count, f"at file {at} of {total}: {reason or 'one sentence'}")
+    bench.done(i + 1, times, f"at file {at} of {total}: {reason or 'one sentence'}")
   way = f"a file system of {SIZE}" if works else "errors put into the process: nothing can be mounted here"
   detail = f"{way}; path and free bytes named, {slowest:.1f} s after the last write at most; then the same bytes"
-  return [Row("disk full", count, count - len(reasons), told(reasons, detail))]
+  return [Row("disk full", times, times - len(reasons), told(reasons, detail))]
 
 
 def _filled(bench: Bench, name: str, at: int) -> tuple[str, float]:
@@ -135,7 +141,7 @@ def _filled(bench: Bench, name: str, at: int) -> tuple[str, float]:
     study = place / "study"
     for _ in range(3):
       started = launch(bench, study)
-      until(started, lambda: len([p for p in study.rglob("*") if p.is_file()]) >= at)
+      until(started, lambda: count(study) >= at)
       ballast = fill(place)
       reason, late = failed(started, study, (str(study), "bytes"))
       ballast.unlink()

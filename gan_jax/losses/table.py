@@ -89,6 +89,8 @@ def text_card(name: str) -> str:
     made = {p: TRANSFORMATIONS[p].text for p in parts if p in TRANSFORMATIONS}
     of = {p: f"{card(p).title}; its card: {installation.typed()} losses {p}" for p in parts if p in LOSSES}
     return _columns({"loss": signature(name), **made, **of, "options": options})
+  if name not in CARDS:  # of user code without the decorator
+    return _columns({"loss": signature(name), "title": "a loss of your own, without a card", "options": options})
   c = card(name)
   lines = {
     "loss": signature(name),

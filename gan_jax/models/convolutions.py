@@ -1,13 +1,12 @@
-"""Replaces the convolutions in a function's jaxpr by matrix products, whichever library the function uses.
+"""Replaces the convolutions in a function's jaxpr by those of `layers`, whichever library the function uses.
 
-Inside `scan` or `vmap` on a CPU, XLA's own convolution is several times slower than the same sum as matrix products
-(see `layers`). Flax has an argument for another implementation, Equinox has none, and neither has one for transposed
-convolutions. So they are replaced in the jaxpr, before differentiation and `vmap`; derivatives of any order and
-populations then use matrix products too.
+Inside `scan` or `vmap` on a CPU, the derivatives of XLA's own convolution take many times as long (see `layers`). Flax
+has an argument for another implementation, Equinox has none, and neither has one for transposed convolutions. So they
+are replaced in the jaxpr, before differentiation and `vmap`; derivatives of any order and populations then use them too.
 
-Measured on 2 cores, gradient steps in `scan` on 64 images of 28x28, kernels 4 of stride 2, ms per member and step,
-matrix products against XLA's: a discriminator of 32 and 64 channels 18 against 268, its transpose as a generator 31
-against 350; four of them under `vmap` 38 against 335 and 62 against 701 (on a busy machine: trust the ratios).
+Measured on 2 cores when all were matrix products, gradient steps in `scan` on 64 images of 28x28, kernels 4 of stride 2,
+ms per member and step, ours against XLA's: a discriminator of 32 and 64 channels 18 against 268, its transpose as a
+generator 31 against 350; four of them under `vmap` 38 against 335 and 62 against 701 (trust the ratios).
 """
 
 from collections.abc import Callable, Iterator
@@ -19,14 +18,15 @@ from jax import Array
 from jax.extend import core
 
 from gan_jax.core.errors import plural
-from gan_jax.models.layers import CONVOLUTIONS, MATMUL, matmul_conv_general_dilated, unfold
+from gan_jax.models.layers import CONVOLUTIONS, MATMUL, matmul_conv_general_dilated
+from gan_jax.models.products import unfold
 
 NAME = "conv_general_dilated"
 INLINED = ("jit", "pjit", "closed_call", "core_call")  # calls that are equivalent to their body
 
 
 def as_products(function: Callable[..., Any], convolution: str = "auto") -> Callable[..., Any]:
-  """The function of arrays with its two-dimensional convolutions as matrix products, transposed ones included.
+  """The function of arrays with its two-dimensional convolutions replaced by ours, transposed ones included.
 
   Not replaced, and counted by `remaining`: dilated kernels, transposed convolutions in groups, one or three dimensions,
   and convolutions inside loops or functions with custom derivatives.
@@ -102,7 +102,7 @@ def remark(count: int, what: str) -> str:
   return (
     f"note: {plural(count, 'convolution')} of {what} (dilated, not two-dimensional, or inside a loop) "
     f"run{'s' * (count == 1)} as XLA's own: in training on a CPU "
-    "that took 9 to 15 times as long as the matrix products that replace all others"
+    "that took 9 to 15 times as long as the forms that replace all others"
   )
 
 

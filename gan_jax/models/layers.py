@@ -1,14 +1,12 @@
-"""Convolutions as matrix products, and the transposed convolution that goes with them.
+"""Convolutions that are fast in loops and over populations, and the transposed convolution that goes with them.
 
-Inside `scan` XLA runs a convolution slowly on a CPU, and `vmap` over its kernels makes it a grouped convolution, slow
-everywhere. A stride-s convolution is also a sum of matrix products: fold each s x s block of pixels into channels
-(space to depth), and a k x k kernel becomes (k/s) x (k/s) taps, each one product of all the pixels with one matrix.
-Products run at full speed in `scan`, and become batched products over a population. Up to 4 taps are slices, multiplied
-and summed. More (kernel 3 at stride 1 has 9), and those of grouped convolutions, are joined to one product (im2col): in
-a gradient step in `scan` on 2 busy cores that took 40 ms for 3 -> 128 channels on 16 images of 32 x 32, the sum of
-products 444; 116 against 212 for 128 -> 128 at 16 x 16. XLA's own convolution took 7 to 60 times the processor time of
-the forms here: 1700 ms against 58 for that one, 1750 against 28 with the mean of 2 x 2 pixels after it or doubling
-before it, 1250 against 58 for 32 groups of 16 channels.
+jax makes of a convolution's derivatives, and of one `vmap`ped over its kernels, forms of convolution that XLA computes
+slowly on a CPU: 40 to 200 times the processor time of the forward one. `convolution='matmul'` has derivatives of its own:
+on a CPU convolutions of the one form that is fast there (bilinear.py), elsewhere matrix products (products.py), of which
+grouped convolutions consist everywhere. The name is from the time when all were products.
+
+Processor milliseconds of a step on two busy cores, with the convolutions of bilinear.py and with products: one SNDCGAN
+32 x 32 of width 128 178 and 235, one DCGAN 28 x 28 of width 64 among four 54 and 73, with a row every 20 steps.
 
 `convolution='auto'` is 'matmul' on every backend. On one H200 a DCGAN's step (64 to 256 channels, 64 images of 32 x 32)
 took 1.1 ms with products and 1.8 with XLA's convolutions, and 16 of them 18 and 43 ms, on a host that was busy compiling.
@@ -24,11 +22,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.nn.initializers import Initializer
 
+from gan_jax.models import bilinear, products
+from gan_jax.models.bilinear import NHWC
 from gan_jax.models.linen import weights
 from gan_jax.models.spectral import normalised
 
-NHWC = ("NHWC", "HWIO", "NHWC")
-MOST_SUMMED = 4  # taps whose products are summed; more are joined to one product
 KERNEL, STRIDE, PADDING = (4, 4), (2, 2), ((1, 1), (1, 1))  # exactly halves, or doubles, an even size (DCGAN)
 
 
@@ -43,7 +41,7 @@ def matmul_conv_general_dilated(
   feature_group_count: int = 1,
   precision: Any = None,
 ) -> Array:
-  """`lax.conv_general_dilated` in two dimensions by matrix products; fits `flax.linen.Conv(conv_general_dilated=...)`.
+  """`lax.conv_general_dilated` in two dimensions with fast derivatives; fits `flax.linen.Conv(conv_general_dilated=...)`.
 
   `y[b, p, q, o] = sum_{i, j, c} x[b, s p + i - lo, s q + j - lo, c] k[i, j, c, o]`, x zero outside its bounds.
 
@@ -65,62 +63,12 @@ def matmul_conv_general_dilated(
   _check(lhs, rhs, window_strides, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count)
   if isinstance(padding, str):
     padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
-  taps, pixels, image_pads = [], [], []
-  for size, k, s, (low, high) in zip(lhs.shape[1:3], rhs.shape[:2], window_strides, padding, strict=True):
-    if size + low + high < k:
-      raise ValueError(f"kernel: expected at most the padded image's {size + low + high} pixels, got {k}")
-    taps.append(-(-k // s))
-    pixels.append((size + low + high - k) // s + 1)
-    # Pixels beyond the last window are cropped, so that the padded size is a whole number of s-blocks.
-    image_pads.append((low, s * (pixels[-1] + taps[-1] - 1) - size - low, 0))
-  (s, t), (p, q) = window_strides, pixels
-  zero = jnp.zeros((), lhs.dtype)
-  x = fold(lax.pad(lhs, zero, [(0, 0, 0), *image_pads, (0, 0, 0)]), s, t)
-  h, w, channels, features = rhs.shape
-  kernel = jnp.pad(rhs, [(0, taps[0] * s - h), (0, taps[1] * t - w), (0, 0), (0, 0)])
-  kernel = kernel.reshape(taps[0], s, taps[1], t, channels, features).transpose(0, 2, 1, 3, 4, 5)
-  if feature_group_count > 1 or taps[0] * taps[1] > MOST_SUMMED:
-    return _joined(x, kernel, (p, q), feature_group_count, precision)
-  kernel = kernel.reshape(taps[0], taps[1], s * t * channels, features)
-  products = [
-    jnp.dot(x[:, i : i + p, j : j + q], kernel[i, j], precision=precision)
-    for i in range(taps[0])
-    for j in range(taps[1])
-  ]
-  return functools.reduce(jnp.add, products)
-
-
-def _joined(x: Array, kernel: Array, pixels: tuple[int, int], groups: int, precision: Any) -> Array:
-  """One product per group: x [B, h, w, s t C], kernel [i, j, s, t, C/G, O] -> [B, P, Q, O].
-
-  The taps are copied beside one another (im2col).
-  """
-  batch, height, width, _ = x.shape
-  high, wide, s, t, channels, features = kernel.shape
-  (p, q), depth = pixels, high * wide * s * t * channels
-  if groups > 1:
-    x = x.reshape(batch, height, width, s * t, groups, channels).transpose(4, 0, 1, 2, 3, 5)
-    x = x.reshape(groups, batch, height, width, s * t * channels)
-  taps = jnp.concatenate([x[..., i : i + p, j : j + q, :] for i in range(high) for j in range(wide)], axis=-1)
-  if groups == 1:
-    return jnp.dot(taps, kernel.reshape(depth, features), precision=precision)
-  kernel = kernel.reshape(depth, groups, features // groups).transpose(1, 0, 2)
-  y = jnp.einsum("gnk,gko->gno", taps.reshape(groups, batch * p * q, depth), kernel, precision=precision)
-  return y.reshape(groups, batch, p, q, features // groups).transpose(1, 2, 3, 0, 4).reshape(batch, p, q, features)
-
-
-def unfold(x: Array, s: int, t: int) -> Array:
-  """Depth to space, the inverse of `fold`: [B, P, Q, s t C] -> [B, s P, t Q, C]."""
-  batch, height, width, depth = x.shape
-  x = x.reshape(batch, height, width, s, t, depth // (s * t)).transpose(0, 1, 3, 2, 4, 5)
-  return x.reshape(batch, height * s, width * t, depth // (s * t))
-
-
-def fold(x: Array, s: int, t: int) -> Array:
-  """Space to depth: [B, H, W, C] -> [B, H/s, W/t, s t C]."""
-  batch, height, width, channels = x.shape
-  x = x.reshape(batch, height // s, s, width // t, t, channels).transpose(0, 1, 3, 2, 4, 5)
-  return x.reshape(batch, height // s, width // t, s * t * channels)
+  for size, k, pads in zip(lhs.shape[1:3], rhs.shape[:2], padding, strict=True):
+    if size + sum(pads) < k:
+      raise ValueError(f"kernel: expected at most the padded image's {size + sum(pads)} pixels, got {k}")
+  if feature_group_count > 1:
+    return products.convolved(lhs, rhs, window_strides, padding, feature_group_count, precision)
+  return bilinear.convolution(lhs, rhs, window_strides, padding, precision)
 
 
 def _check(lhs, rhs, strides, lhs_dilation, rhs_dilation, dimension_numbers, groups) -> None:
@@ -146,16 +94,11 @@ def _check(lhs, rhs, strides, lhs_dilation, rhs_dilation, dimension_numbers, gro
 def matmul_up(y: Array, kernel: Array) -> Array:
   """The linear transpose of the stride-2 convolution: y [B, P, Q, O], kernel [4, 4, C, O] -> [B, 2P, 2Q, C].
 
-  `<up(y, k), x> = <y, conv(x, k)>` for all x and y. Each 2 x 2 block of pixels depends on 2 x 2 taps, so this is a
-  convolution of stride 1 whose channels are the pixels of a block, followed by `unfold`.
+  `<up(y, k), x> = <y, conv(x, k)>` for all x and y.
   """
-  _, _, channels, features = kernel.shape
-  (s, t), (taps_h, taps_w) = STRIDE, (KERNEL[0] // STRIDE[0], KERNEL[1] // STRIDE[1])
-  taps = kernel.reshape(taps_h, s, taps_w, t, channels, features)[::-1, :, ::-1]
-  taps = taps.transpose(0, 2, 5, 1, 3, 4).reshape(taps_h, taps_w, features, s * t * channels)
-  (top, bottom), (left, right) = PADDING
-  x = unfold(matmul_conv_general_dilated(y, taps, (1, 1), ((taps_h - 1,) * 2, (taps_w - 1,) * 2)), s, t)
-  return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+  _, height, width, _ = y.shape
+  geometry = bilinear.Geometry((height * STRIDE[0], width * STRIDE[1]), KERNEL, STRIDE, PADDING)
+  return bilinear.transposed(y, kernel, geometry)
 
 
 def lax_up(y: Array, kernel: Array) -> Array:
@@ -217,8 +160,8 @@ class Conv(nn.Module):
   With kernel 3, alone or as one product with the resampling beside it:
 
   - 'none': stride 1; the size stays.
-  - 'mean_pool': the mean of 2 x 2 pixels after it, which is a convolution with kernel 4 and stride 2: 16 products of a
-    quarter of the pixels, 4 of all of them instead of 9.
+  - 'mean_pool': the mean of 2 x 2 pixels after it, which is a convolution with kernel 4 and stride 2: 16 products for a
+    quarter of the pixels, 4 for each instead of 9.
   - 'nearest', 'zero_insertion': the image is doubled before it (models/resampling.py), which is a transposed
     convolution with kernel 4 and stride 2, at the same price.
 

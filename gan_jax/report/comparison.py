@@ -167,6 +167,13 @@ def learnt(run: Run, quality: Quality | None) -> bool:
   return bool(values[-1] <= before / LEARNT)
 
 
+def possible(metric: str) -> tuple[float, float]:
+  """The smallest and the largest value that a column of the table can have."""
+  if metric.startswith("disc/") or metric == "modes/high_quality":
+    return 0.0, 1.0
+  return (0.0, np.inf) if metric in dict(COLUMNS) else statistics.ALL
+
+
 def _learners(variant: Variant, quality: Quality | None) -> tuple[Run, ...]:
   return tuple(run for run in variant.counted if learnt(run, quality)) or variant.counted
 
@@ -178,7 +185,10 @@ def _row(
   versus = best = None
   best_step = 0
   learners = _learners(variant, quality)
-  finals = {name: statistics.estimate([final(run, name) for run in variant.counted]) for name, _ in columns}
+  finals = {
+    name: statistics.estimate([final(run, name) for run in variant.counted], within=possible(name))
+    for name, _ in columns
+  }
   if quality is not None:
     for name in (quality.metric, f"raw/{quality.metric}"):
       finals[name] = statistics.estimate([final(run, name) for run in learners], quality.log)

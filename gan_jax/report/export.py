@@ -18,6 +18,7 @@ from gan_jax.report import events, records
 from gan_jax.report.records import Study
 
 HEAD = ("study", "panel", "variant", "id", "group", "status", "table", "step", "bit_exact")
+RUN_FOLDER = r".*-seed\d+-\w+"  # as `events.folder_name`
 HEADS = re.compile(  # how the files begin that `export`, `report` and `tables` write; only such a file is replaced
   rb"study,panel,variant,|panel,variant|\{\"study\": |% needs \\usepackage|@software\{gan_jax,|## [^\n]*\n\n\| variant "
   rb"|<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\""
@@ -56,8 +57,8 @@ def export(study: Path | Study, format: str, out: Path | None = None) -> Path:
   write = FORMATS[format][1]
   read = records.opened(study)
   path = read.path / path_in if out is None else out
-  place = new_folder if format == "tensorboard" else new_file
-  write(read, place(path, f"export to {format}"))
+  what = f"export to {format}"
+  write(read, new_folder(path, what, RUN_FOLDER) if format == "tensorboard" else new_file(path, what))
   return path
 
 
@@ -86,11 +87,18 @@ def new_file(path: Path, what: str) -> Path:
   return place
 
 
-def new_folder(path: Path, what: str) -> Path:
-  """As `new_file`, for a folder."""
+def new_folder(path: Path, what: str, own: str) -> Path:
+  """As `new_file`, for a folder: a new one, or one with nothing in it but entries whose names match the pattern `own`."""
   if path.exists() and not path.is_dir():
     raise BadInput(f"{what} expected a folder, got the file {path}")
-  return _not_of_a_study(path)
+  place = _not_of_a_study(path)
+  there = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+  strange = [name for name in there if not re.fullmatch(rf"{own}|\..*\.tmp", name)]
+  if strange:
+    raise BadInput(
+      f"{what} expected a new folder, or one with its own files only, got {path}, in which there is {strange[0]}"
+    )
+  return place
 
 
 def _not_of_a_study(path: Path) -> Path:

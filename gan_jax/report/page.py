@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from gan_jax.report.comparison import Comparison, compare, last_value
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.survivors import Survivors
 
+MOST_COLUMNS = 6  # of a panel's table, beside those that every panel has
 MOST_ROWS = 20  # of a sheet with a row for each class
 INTRO = (
   "A GAN is two networks that are trained against each other: a generator makes images or points out of noise, and a "
@@ -145,6 +146,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "story": " ".join(story.search_story(panel, searched.search, said) if searched else _told(panel, comparison, left)),
     "findings": story.details(said) if searched else wording.findings(comparison),
     "comparison": comparison,
+    "columns": _fitting(comparison.columns),
     "first": first,
     "last": last,
     "some": some.rows,
@@ -166,6 +168,12 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "closer": gallery.look(some, looks),
     "common": facts.common(panel),
   }
+
+
+def _fitting(columns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+  """The columns of the page's table. Where they are too many for a screen, the halves of the accuracy are curves only."""
+  halves = ("disc/accuracy_real", "disc/accuracy_fake")
+  return [column for column in columns if len(columns) <= MOST_COLUMNS or column[0] not in halves]
 
 
 def _told(panel: Panel, comparison: Comparison, left: Survivors | None) -> list[str]:

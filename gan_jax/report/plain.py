@@ -99,9 +99,10 @@ def terminal_table(study: Path | records.Study) -> str:
   """One section of plain text per panel, its numbers in columns. Raises `BadInput` as `records.read` does."""
   read = records.opened(study)
   sections = [_section(panel) for panel in read.panels]
-  unfinished = sum(run.status in ("unfinished", "waiting") for run in read.runs)
-  if unfinished:
-    sections.insert(0, f"not finished: {unfinished} of {plural(len(read.runs), 'run')} still to be trained")
+  half, waiting = (sum(run.status == state for run in read.runs) for state in ("unfinished", "waiting"))
+  if half or waiting:
+    said = [f"{half:,} trained in part"] * bool(half) + [f"{waiting:,} not begun"] * bool(waiting)
+    sections.insert(0, f"not finished: of {plural(len(read.runs), 'run')} {' and '.join(said)}")
   if read.remarks:
     sections.append("\n".join(_printable(f"note: {remark}") for remark in read.remarks))
   return "\n\n".join(sections)
@@ -166,10 +167,20 @@ def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], lis
     notes.append(f"baseline: {comparison.baseline}, compared seed by seed; brackets: 95 % intervals{stars}")
   if comparison.no_baseline:
     notes.append(f"baseline: {comparison.no_baseline} is not in this panel")
-  failed = [f"{row.failed} of {len(row.variant.runs)} of {row.variant.label}" for row in comparison.rows if row.failed]
+  failed = [_failed(row) for row in comparison.rows if row.failed]
   if failed:
-    notes.append(f"did not halve the distance, and left out of the mean where another did: {selection.named(failed)}")
+    notes.append(f"runs that did not halve their distance: {selection.named(failed)}")
   return heading, lines, notes
+
+
+def _failed(row: Row) -> str:
+  """`2 of 3 of hinge, left out of its mean`; `all 3 of hinge`, which are averaged for want of better ones."""
+  runs, others = len(row.variant.runs), len(row.variant.counted) - row.failed
+  if others:
+    return f"{row.failed} of {runs} of {row.variant.label} (left out of its mean)"
+  return (
+    f"all {runs} of {row.variant.label}" if row.failed == runs > 1 else f"{row.failed} of {runs} of {row.variant.label}"
+  )
 
 
 def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:

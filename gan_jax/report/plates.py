@@ -7,6 +7,7 @@ the page draws by hand, strips of verdicts and samples, is drawn here from the s
 import base64
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, unknown
-from gan_jax.report import canvas, figures, page, timeline, verdicts
+from gan_jax.report import canvas, figures, page, sections, timeline, verdicts
 from gan_jax.report.charts import Chart
 from gan_jax.report.comparison import Comparison
 from gan_jax.report.fitting import fit
@@ -34,6 +35,7 @@ DPI = 600  # of PNG
 # Type 42 embeds TrueType letters; publishers refuse type 3, matplotlib's default. SVG letters become paths, which look
 # the same where the font is not installed.
 RC: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "gan_jax"}
+NAMES = r"captions\.txt|panel-\d+-.*\.(svg|pdf|png)"  # of the files
 STRIP = 0.07  # inches, of one run
 
 
@@ -62,6 +64,7 @@ def write(study: Study, format: str, folder: Path, width: float = COLUMN) -> lis
   captions: list[str] = []
 
   def take(figure: Figure, name: str) -> str:
+    name_axis(figure, axis_title(name))
     path = folder / f"{slug(name)}.{format}"
     runs.write_atomic(path, saved(figure, format, width))
     written[name] = path
@@ -74,6 +77,27 @@ def write(study: Study, format: str, folder: Path, width: float = COLUMN) -> lis
       captions += [f"{written[n].name}: {panel.title}: {text}\n" for n, text in told.items() if n in written]
   runs.write_atomic(folder / "captions.txt", "".join(captions).encode("utf-8", "backslashreplace"))
   return list(written.values())
+
+
+def axis_title(name: str) -> str:
+  """What the vertical axis of the figure of this name shows; '' where the figure says it itself.
+
+  >>> axis_title("panel 1: disc/auc, each"), axis_title("panel 1: verdicts")
+  ('AUC of real against fake logits', '')
+  """
+  what = name.partition(": ")[2].removesuffix(", each")
+  titles = {metric: caption for *_, wanted in sections.LAYOUT for metric, caption, *_ in wanted}
+  if what.startswith("factors"):
+    return "times the first value"
+  return {**titles, "decades": "change in decades"}.get(what, "").partition(" (")[0]
+
+
+def name_axis(figure: Figure, title: str) -> None:
+  """Write a title beside the vertical axis; of several axes, beside the middle one of the left column."""
+  if title:
+    left = min(axes.get_position().x0 for axes in figure.axes)
+    column = [axes for axes in figure.axes if axes.get_visible() and axes.get_position().x0 < left + 0.01]
+    column[len(column) // 2].set_ylabel(textwrap.fill(title, 34), labelpad=2)
 
 
 def saved(figure: Figure, format: str, width: float) -> bytes:
@@ -121,6 +145,12 @@ def _by_hand(parts: Any, number: int, take: Callable[[Figure, str], str]) -> Ite
       figure = _points(picture.svg, picture.style) if picture.svg else _image(picture.uri)
       text = ": ".join(filter(None, ("samples", picture.title, picture.note)))
       yield take(figure, f"panel {number}: samples {place} {picture.title}"), text
+    if closer := parts["closer"]:
+      run = f"{closer.label}, {closer.note}"
+      yield take(_image(closer.between.uri), f"panel {number}: from one sample to another"), f"rows of samples of {run}"
+      apart = ", ".join(f"{x:.3f}" for x in closer.apart)
+      text = f"samples of {run}, and below each its nearest training image; distances {apart}. {closer.told}"
+      yield take(_image(closer.pairs.uri), f"panel {number}: nearest training images"), text
 
 
 def _legend(comparison: Comparison, styles: Mapping[int, canvas.Style]) -> Figure:

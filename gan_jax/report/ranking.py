@@ -42,7 +42,7 @@ def _ranking(found: Tournament) -> list[str]:
 
 def _pairs(found: Tournament) -> str:
   pairs, apart = len(found.pairs), found.told_apart()
-  rule = f"p below 5 % after correction for {plural(found.family, 'comparison')}"
+  rule = "p below 5 %" + (f" after correction for {found.family:,} comparisons" if found.family > 1 else "")
   caution = "A tie is no proof of equality: its interval says how large a difference may be."
   if not apart:
     return f"No two are told apart ({rule}). {caution}"
@@ -60,9 +60,9 @@ def _baseline(found: Tournament) -> str:
   if not others or found.baseline == found.places[0].entry.label:
     return ""
   sure = [f"{p.entry.label} ({ranged(p.ratio)}{' times' if found.log else ' away'})" for p in others if p.certain]
+  holm = f" (Holm's correction over {len(others):,} comparisons)" if len(others) > 1 else ""
   return (
-    f"Surely different from the baseline {found.baseline}: {_listed(sure)} "
-    f"(Holm's correction over {plural(len(others), 'comparison')})."
+    f"Surely different from the baseline {found.baseline}: {_listed(sure)}{holm}."
     if sure
     else f"None surely differs from the baseline {found.baseline}."
   )
@@ -151,13 +151,16 @@ def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
     versus = "baseline" if base else f"{ranged(place.ratio)}{'*' if place.certain else ' '}"
     cells = [ranged(place.tuned), behind, versus, "" if base else f"{place.wins:.0%}", f"{place.learnt[0]:.0%}"]
     told.append([place.entry.label, *cells])
-  notes = [
-    f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality",
-    f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %, corrected for "
-    f"{plural(found.family, 'pair')}); no star: not told apart from it",
-    f"to the baseline {found.baseline}: likewise; *: surely different (Holm over {plural(len(told) - 1, 'comparison')}); "
-    f"better: chance that it is, where both are tuned with the same {found.k} draws",
-  ]  # fmt: skip
+  over = f", corrected for {found.family:,} pairs" if found.family > 1 else ""
+  holm = f" (Holm over {len(told) - 1:,} comparisons)" if len(told) > 2 else ""
+  notes = [f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality"]
+  if len(told) > 1:
+    notes += [
+      f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %{over}); no star: not told apart "
+      "from it",
+      f"to the baseline {found.baseline}: likewise; *: surely different{holm}; better: chance that it is, where both are "
+      f"tuned with the same {found.k} draws",
+    ]
   if found.runs == 1:
     notes.append("each draw has one run, which both chooses and judges it: every number is too good")
   return heading, told, notes

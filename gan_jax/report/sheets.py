@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gan_jax.core.errors import plural, unknown
+from gan_jax.core.errors import unknown
 from gan_jax.report import ranking, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
 from gan_jax.report.records import Panel, Study
@@ -192,13 +192,17 @@ def _tuned(title: str, found: Tournament) -> Sheet:
   )
   rows = tuple(_place(place, place is found.places[0]) for place in found.places)
   chosen = "judged by other runs than chose it" if found.runs > 1 else "judged by the run that chose it, so too good"
-  notes = (
-    f"Every {found.called} had the same {found.draws} draws of {', '.join(found.drawn)}; tuned: the best of {found.k} of "
-    f"them, {chosen}. Brackets: 95 % intervals.",
-    f"{MARK} at the ratio to the best: surely worse (p below 0.05, corrected for {plural(found.family, 'pair')}); without "
-    f"it: tied, not told apart. {MARK} at that to {found.baseline}: surely different (Holm's correction).",
+  over = f", corrected for {found.family:,} pairs" if found.family > 1 else ""
+  holm = " (Holm's correction)" if len(rows) > 2 else ""
+  tests = (
+    f"{MARK} at the ratio to the best: surely worse (p below 0.05{over}); without it: tied, not told apart. {MARK} at that "
+    f"to {found.baseline}: surely different{holm}."
   )
-  return Sheet(title, columns, rows, notes)
+  first = (
+    f"Every {found.called} had the same {found.draws} draws of {', '.join(found.drawn)}; tuned: the best of {found.k} of "
+    f"them, {chosen}. Brackets: 95 % intervals."
+  )
+  return Sheet(title, columns, rows, (first, tests) if len(rows) > 1 else (first,))
 
 
 def _place(place: Place, leader: bool) -> tuple[Cell, ...]:

@@ -68,13 +68,18 @@ class Decades(NamedTuple):
   n: int  # runs
 
 
-def estimate(values: Sequence[float], log: bool = False) -> Estimate:
+ALL = (-np.inf, np.inf)
+
+
+def estimate(values: Sequence[float], log: bool = False, within: tuple[float, float] = ALL) -> Estimate:
   """Mean and Student t-interval: mean +- t(0.975, n - 1) * s / sqrt(n), with the sample deviation s.
 
   Args:
     values: one per run. Values that are not finite are left out and counted in `missing`.
     log: for positive quantities, use their logarithms: the geometric mean and an interval of the median seed (see the
       module's docstring). If some value is not positive, the plain scale is used.
+    within: the smallest and the largest possible mean. The interval ends there: what is cut off cannot be the mean, so
+      the rest contains it as often.
 
   Returns:
     The estimate. One value has no interval; without values there is no mean either.
@@ -87,7 +92,8 @@ def estimate(values: Sequence[float], log: bool = False) -> Estimate:
       mean, low, high = (float(v) for v in np.exp([centre, centre - half, centre + half]))
     return Estimate(mean, low, high, len(finite), len(x) - len(finite), True)
   mean, half = _interval(finite)
-  return Estimate(mean, mean - half, mean + half, len(finite), len(x) - len(finite))
+  low, high = (float(np.clip(end, *within)) for end in (mean - half, mean + half))
+  return Estimate(mean, low, high, len(finite), len(x) - len(finite))
 
 
 def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Paired | None:

@@ -37,15 +37,18 @@ def _minus(text: str) -> str:
 
 
 def plus_minus(e: Estimate | None) -> str:
-  """`1.23 ± 0.45` or, of a geometric mean, `1.23 [0.950, 1.60]`; one run, which has no interval: `1.23 (1 run)`."""
+  """`1.23 ± 0.45` or, of a geometric mean, `1.23 [0.950, 1.60]`; one run, which has no interval: `1.23 (1 run)`.
+
+  So it is also where the interval ends at what is possible: `0.900 [0.500, 1.00]`.
+  """
   if e is None or e.n == 0:
     return NOTHING
   if e.n == 1:
     return f"{number(e.mean)} (1 run)"
-  half = e.high - e.mean
+  half = max(e.high - e.mean, e.mean - e.low)
   if half == 0:
     text = f"{number(e.mean)} ± 0"
-  elif e.log:
+  elif e.log or min(e.high - e.mean, e.mean - e.low) < 0.999 * half:
     text = f"{three(e.mean)} [{three(e.low)}, {three(e.high)}]"
   elif not 1e-3 <= abs(e.mean) < 1e6 or (half and not 1e-4 <= half < 1e6):
     text = f"{number(e.mean)} ± {number(half)}"

@@ -53,14 +53,17 @@ class Phase(NamedTuple):
   """What is being done. Each progress makes a new object of it."""
 
   name: str
-  began: float
+  began: float  # anew after each phase inside it
   task: Any  # of the live display
   detail: str = ""  # of training: step, rate, time left
   done: int = 0
   total: int = 0
   at: float = 0.0  # when `done` was reached
   kind: str = ""  # phases of one kind take about as long; '': it is like no other
-  took: tuple[float, ...] = ()  # seconds of the last chunks, without what was done between them
+  start: float = 0.0
+  # Seconds of the last chunks, without what was done between them. The first has all since the start: some backends run
+  # it inside the call that compiles it.
+  took: tuple[float, ...] = ()
 
 
 class Progress:
@@ -142,7 +145,7 @@ class Progress:
         self._bar = _bar(self._terminal)
         self._bar.start()
       task = self._bar.add_task(name, total=None, detail="", began=self._clock()) if self._bar else None
-      self._phases.append(Phase(name, self._clock(), task, kind=kind))
+      self._phases.append(Phase(name, self._clock(), task, kind=kind, start=self._clock()))
       self._show_innermost()
       if self._lines and not brief:
         self.say(f"{name} ...")
@@ -163,7 +166,8 @@ class Progress:
     """Report the progress of the innermost phase after a chunk."""
     with self._lock:
       before, now = self._phases[-1], self._clock()
-      took = (*before.took, now - max(before.began, before.at))[-RECENT:]
+      since = max(before.began, before.at) if before.took else before.start
+      took = (*before.took, now - since)[-RECENT:]
       self._phases[-1] = phase = before._replace(detail=detail, done=done, total=total, at=now, took=took)
       if self._bar:
         self._bar.update(phase.task, completed=done, total=total, detail=self._steps(phase))

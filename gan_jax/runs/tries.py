@@ -53,7 +53,10 @@ class Tries(NamedTuple):
 
   def ended(self, group: str, **known: Any) -> "Tries":
     """With what is known of the last try of a task."""
-    *before, last = self.groups.get(group) or (Try(self.launch, known["ended"]),)
+    found = self.groups.get(group, ())
+    if not found or found[-1].launch != self.launch:  # a launch that left it to a cluster and ended had begun it
+      found = (*found, Try(self.launch, found[-1].began if found else known["ended"]))
+    *before, last = found
     return self._with(group, (*before, last._replace(**known)))
 
   def _with(self, group: str, found: tuple[Try, ...]) -> "Tries":

@@ -1,5 +1,6 @@
 """Runs a config file, checks what it returns, and converts it to plain values. No jax import."""
 
+import difflib
 import importlib.util
 import inspect
 import itertools
@@ -11,7 +12,7 @@ from typing import Any
 
 from gan_jax import settings
 from gan_jax.core import installation
-from gan_jax.core.errors import BadInput, shown, unknown
+from gan_jax.core.errors import BadInput, shown
 
 MOST_RUNS = 100_000  # of a study; a sweep with more runs, or an endless one, is refused as a mistake
 
@@ -101,6 +102,12 @@ def _call(sweep: Callable[..., Any], composers: Any) -> Any:
 
 def _no_config(path: str, folder: Path) -> str:
   there = {str(folder / p.name) for p in folder.glob("*.py") if p.exists()} if folder.is_dir() else set()
-  if path.isidentifier():  # a name instead of a path: also look among the configs of the package
+  if path.removesuffix(".py").isidentifier():  # a name instead of a path: also look among the configs of the package
     there |= {p.stem for p in installation.folder("configs").glob("*.py")}
-  return str(unknown("config file", path, there)) if there else f"no config file {path}"
+  if not there:
+    return f"no config file {path}"
+  # By their names alone: all have one ending, and most one folder, which would make any two alike.
+  stems = {Path(name).stem: name for name in sorted(there)}
+  near = difflib.get_close_matches(Path(path).stem, list(stems), n=1, cutoff=0.6)
+  hint = f" did you mean {stems[near[0]]!r}?" if near else ""
+  return f"unknown config file {shown(path)};{hint} known: {', '.join(sorted(there))}"

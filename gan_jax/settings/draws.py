@@ -107,11 +107,20 @@ def sobol(
 
 def _range(what: str, low: Any, high: Any) -> tuple[float, float]:
   try:
+    if any(isinstance(end, (str, bytes, bool)) for end in (low, high)):  # float("1") would be 1
+      raise TypeError
     found = float(low), float(high)
   except (TypeError, ValueError, OverflowError):
     raise BadInput(f"{what} expected two numbers, got {shown(low)} and {shown(high)}") from None
   if not (all(map(math.isfinite, found)) and found[0] < found[1] and math.isfinite(found[1] - found[0])):
     raise BadInput(f"{what} expected finite numbers, the lower one first, got {shown(low)} and {shown(high)}")
+  with np.errstate(over="ignore", under="ignore"):
+    trained = np.asarray(found, np.float32)
+  if trained[0] == trained[1] or not np.isfinite(trained).all() or (found[0] > 0 and trained[0] == 0):
+    raise BadInput(
+      f"{what} expected ends that differ, and are finite, in single precision, in which they are trained with, got "
+      f"{shown(low)} and {shown(high)}"
+    )
   return found
 
 

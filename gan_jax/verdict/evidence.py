@@ -3,7 +3,8 @@
 import numpy as np
 
 from gan_jax.core.table import Table
-from gan_jax.verdict.signs import CALLED, Signs, column
+from gan_jax.verdict.samples import column
+from gan_jax.verdict.signs import CALLED, FEW, Signs
 
 
 def sentence(
@@ -153,6 +154,12 @@ def samples(quality: Table) -> str:
   share = column(quality, "modes/high_quality")
   if np.isfinite(share[-1:]).any():
     said.append(f"{share[-1]:.1%} of the samples of high quality")
+  plane = column(quality, "points/frechet")
+  if share[-1:].size and share[-1] < FEW and np.isfinite(plane[-1]):
+    first = plane[np.isfinite(plane)][0]
+    said.append(
+      f"distance from the data in the plane {plane[-1]:.2g} at step {quality.steps[-1]:,}, {first:.2g} at first"
+    )
   for name, due, words in (
     ("modes/covered", "", "modes covered"),
     ("classes/present", "classes/in_data", "classes present"),

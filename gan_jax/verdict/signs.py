@@ -6,11 +6,20 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.core.table import Table
+from gan_jax.verdict.samples import (
+  TINY,
+  column,
+  effective_modes,
+  nearest,
+  relative_distance,
+  since_first,
+  spread,
+  travelled,
+)
 
 FACTORS = ("loss", "critic", "generator")
 CALLED = {"loss": "loss", "critic": "discriminator", "generator": "generator"}  # the factors in text
 FEW = 0.01  # with a smaller share of high-quality samples, modes are not counted
-TINY = float(np.finfo(np.float32).tiny)  # a float32 that was flushed to zero was smaller than this
 
 
 class Signs(NamedTuple):
@@ -37,12 +46,6 @@ class Signs(NamedTuple):
   gain: np.ndarray  # improvement over the long window of the measure of quality that improved most
   since_start: np.ndarray  # the same since the first evaluation; NaN before a second one
   moved: np.ndarray  # decades between the largest and the smallest distance so far; NaN before a second evaluation
-
-
-def column(table: Table, name: str) -> np.ndarray:
-  """float64 [rows]; NaN where there is no such column or a value is not finite."""
-  x = np.asarray(table.columns.get(name, np.full(len(table.steps), np.nan)), np.float64)
-  return np.where(np.isfinite(x), x, np.nan)
 
 
 def trailing(x: np.ndarray, length: int) -> np.ndarray:
@@ -106,7 +109,7 @@ def measure(rows: Table, quality: Table, limits: dict[str, float]) -> Signs:
   good, like, faint = likeness(share, distance, limits)
   # Modes of a few stray samples are not counted.
   counted = np.where(np.isnan(share), np.nan, np.where(share >= FEW, np.nan_to_num(modes), 0))
-  measures = (share, counted, -np.log10(np.maximum(distance, TINY)))
+  measures = (share, counted, -np.log10(np.maximum(distance, TINY)), nearest(quality, share))
   return Signs(
     steps,
     auc,
@@ -228,68 +231,3 @@ def largest_logit(rows: Table) -> np.ndarray:
   if not found:
     return np.full(len(rows.steps), np.nan)
   return np.max([np.where(np.isfinite(x), np.abs(x), np.inf) for x in found], axis=0)
-
-
-SQUARED = (  # squared distances from the data, the one to judge by first
-  "frechet/distance",
-  "inception/fid",
-  "inception/kid",
-  "lite0/frechet",
-  "lite0/kid",
-  "classifier/frechet",
-  "classifier/kid",
-)
-
-
-def relative_distance(quality: Table) -> np.ndarray:
-  """[E]: the squared distance from the data relative to the first evaluation's: the first of `SQUARED`, or Wasserstein's.
-
-  A kernel distance may be slightly negative, where nothing tells the samples from the data: then it is 0.
-  """
-  x = np.maximum(next((x for x in (column(quality, name) for name in SQUARED) if np.isfinite(x).any()), np.nan), 0)
-  if not np.isfinite(x).any():
-    x = np.square(column(quality, "line/wasserstein"))
-  first = x[np.isfinite(x)][:1]
-  return x / first if len(first) and first > 0 else np.full(len(x), np.nan)
-
-
-def effective_modes(quality: Table) -> np.ndarray:
-  """[E]: the share of the data's modes or classes that the samples have: the smaller of two.
-
-  exp(-KL(samples || data)), which for even data is exp(entropy) / K; and (n - 1) / (K - 1), if n of the data's K are
-  present. The first measures how uneven they are. The second falls to 0 when one class is left, which the first does
-  not if the data have two classes, or one common and many rare ones.
-  """
-  entropy = column(quality, "classes/entropy")
-  if np.isfinite(entropy).any():
-    kind, spread_out = "classes", np.exp(-column(quality, "classes/divergence"))
-    if not np.isfinite(spread_out).any():  # a study from before shares were compared with the data's own
-      named = sum(name.startswith("classes/share_") for name in quality.columns)
-      present = column(quality, "classes/present")
-      spread_out = np.exp(entropy) / (named or (np.nanmax(present) if np.isfinite(present).any() else np.nan))
-  else:
-    kind, spread_out = "modes", np.exp(-column(quality, "modes/reverse_kl"))
-  there, due = column(quality, f"{kind}/present"), column(quality, f"{kind}/in_data")
-  return np.fmin(spread_out, np.where(due > 1, (there - 1) / np.where(due > 1, due - 1, 1), np.nan))
-
-
-def spread(quality: Table) -> np.ndarray:
-  """[E]: spread of the samples within a mode or class, relative to the data's; on a line, their deviation along it."""
-  x = column(quality, "samples/spread")
-  return x if np.isfinite(x).any() else np.sqrt(column(quality, "line/variance"))
-
-
-def travelled(quality: Table) -> np.ndarray:
-  """[E]: decades between the largest and the smallest distance from the data so far; NaN at the first evaluation."""
-  x = relative_distance(quality)
-  if not np.isfinite(x).any():
-    x = column(quality, "points/frechet")
-  logs = np.log10(np.maximum(x, TINY))
-  known = np.cumsum(np.isfinite(logs)) > 1
-  return np.where(known, np.fmax.accumulate(logs) - np.fmin.accumulate(logs), np.nan)
-
-
-def since_first(x: np.ndarray) -> np.ndarray:
-  """[E]: each value minus the first finite one; NaN up to that one."""
-  at = np.flatnonzero(np.isfinite(x))
-  return np.where(np.arange(len(x)) > at[0], x - x[at[0]], np.nan) if len(at) else np.full(len(x), np.nan)

@@ -325,6 +325,29 @@ def test_where_nothing_measured_best_the_last_checkpoint_is_drawn_and_named(trai
     chosen.generator("best")
 
 
+def test_code_of_ones_own_is_looked_for_where_folder_says(trained, tmp_path, monkeypatch):
+  """The message names the option; nothing is loaded before."""
+  manifest = runs.read_manifest(trained)
+  for member in manifest["groups"][0]["members"]:
+    member["config"]["model"] = "mine.py:small"
+    member["id"] = settings.identity(member["config"])
+  runs.write_manifest(tmp_path / "study", manifest)
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(
+    BadInput, match=r"was trained with code of its own, mine.py:small: give the folder .* with --folder"
+  ):
+    sample.main([str(tmp_path / "study"), "--loss", "hinge", "--out", str(tmp_path / "a.npz")])
+
+
+def test_an_untrained_generator_is_called_so(trained, tmp_path, capsys):
+  other = tmp_path / "study"
+  shutil.copytree(trained, other)
+  for path in (other / "best" / "group-0").iterdir():
+    runs.write_arrays(path, **{**runs.read_arrays(path), "step": np.asarray(0)})
+  sample.main([str(other), "--loss", "hinge", "--out", str(tmp_path / "a.npz"), "--count", "2"])
+  assert "after 0 steps, where it measured best: it is untrained" in capsys.readouterr().out
+
+
 def test_an_unfinished_study_and_damaged_files_are_told(trained, tmp_path):
   """No checkpoint yet; one bit of the best weights, and of the last checkpoint's: what is left is named."""
   manifest = runs.read_manifest(trained)

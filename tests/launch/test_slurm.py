@@ -16,6 +16,7 @@ from gan_jax.core.errors import BadInput, Failure
 from gan_jax.launch import drive, slurm, tasks
 from gan_jax.launch.slurm import job
 from gan_jax.report import terminal_table
+from gan_jax.runs.tries import Tries
 from tests.support import cluster
 
 # Counts to its second argument in the file of its first, ten times a second. Asked to stop it saves, and says by what.
@@ -324,3 +325,10 @@ def test_a_group_on_slurm_has_the_bytes_of_one_that_was_never_stopped(real, tmp_
   assert len(files) > 20
   assert all((study / file).read_bytes() == (whole / file).read_bytes() for file in files)
   assert terminal_table(study) == terminal_table(whole)
+
+
+def test_a_task_that_an_ended_launch_left_to_the_cluster_counts_for_the_one_that_sees_its_end():
+  """After `--detach` or Ctrl-C, whose launch ended by itself."""
+  left = Tries().begin().started("group-0", 5.0).end(0).begin()
+  (seen,) = left.ended("group-0", ended=9.0, cause="done").of("group-0")
+  assert (seen.launch, seen.began, seen.cause) == (2, 5.0, "done")

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from PIL import Image
 
+from experiments import export as export_command
 from experiments import figures as figures_command
 from experiments import tables as tables_command
 from gan_jax import losses, runs, settings
@@ -273,6 +274,24 @@ def drawn(study, tuned, tmp_path_factory):
   return plates.write(points, "svg", folder / "points"), plates.write(records.read(tuned), "pdf", folder / "tuned")
 
 
+def test_an_axis_says_what_it_shows(study, tmp_path, monkeypatch):
+  """In the files letters are drawn, so the figures are read before they are written."""
+  figures = []
+  monkeypatch.setattr(plates, "saved", lambda figure, format, width: figures.append(figure) or b"")
+  names = [path.stem for path in plates.write(records.read(study), "svg", tmp_path)]
+  shown = {}
+  for name, figure in zip(names, figures, strict=True):
+    shown[name] = [text for axes in figure.axes if (text := axes.get_ylabel().replace("\n", " "))]
+  wanted = {
+    "panel-1-frechet-distance": "Fréchet distance",
+    "panel-2-disc-auc": "AUC of real against fake logits",
+    "panel-1-gen-grad_norm": "the generator's gradient norm",
+    "panel-1-factor-loss": "the loss's factor",
+    "panel-2-decades": "change in decades",
+  }
+  assert {name: shown[name] for name in wanted} == {name: [text] for name, text in wanted.items()}
+
+
 def test_every_picture_of_the_page_has_a_file(study, tuned, drawn):
   second = page(study).partition('<section id="panel-2"')[2].replace('"panel 2: ', '"panel 1: ')
   for text, files in zip((second, page(tuned)), drawn, strict=True):
@@ -361,6 +380,8 @@ def test_commands_print_write_and_refuse(study, tmp_path, capsys):
     (figures_command, ["--width=0.3"], "2 to 20 inches"),
     (figures_command, ["--out", str(study / "rows")], "of the study"),
     (figures_command, ["--out", str(tmp_path / "t.tex")], "expected a folder"),
+    (figures_command, ["--out", str(tmp_path)], "with its own files only, got"),
+    (export_command, ["--format=tensorboard", "--out", str(tmp_path)], "in which there is t.tex"),
   ):
     with pytest.raises(BadInput, match=re.escape(words)):
       command.main([str(study), *arguments])

@@ -203,6 +203,20 @@ def test_the_interval_of_a_mean_is_students():
   assert statistics.estimate(x)[1:3] == pytest.approx((low, high), rel=1e-12)
 
 
+def test_an_interval_ends_where_no_mean_can_be():
+  """Of an AUC of two seeds Student's interval is wider than [0, 1]; cut there it holds the mean as often."""
+  wide = statistics.estimate([0.7, 0.9])
+  assert (wide.low < 0, wide.high > 1) == (True, True)
+  e = statistics.estimate([0.7, 0.9], within=(0.0, 1.0))
+  assert (e.mean, e.low, e.high) == (pytest.approx(0.8), 0.0, 1.0)
+  assert wording.plus_minus(e) == "0.800 [0, 1.00]"
+  assert wording.plus_minus(statistics.estimate([0.7, 0.72, 0.71], within=(0.0, 1.0))) == "0.710 ± 0.025"
+  rng = np.random.default_rng(0)
+  held = [[a.low <= 0.95 <= a.high for a in (statistics.estimate(x, within=w) for w in ((0.0, 1.0), statistics.ALL))]
+          for x in rng.beta(19, 1, (500, 3))]  # fmt: skip
+  assert all(cut == whole for cut, whole in held)
+
+
 def test_one_run_has_a_mean_and_no_interval_and_what_is_missing_is_counted():
   one = statistics.estimate([3.0, math.nan])
   assert (one.mean, one.n, one.missing) == (3.0, 1, 1)

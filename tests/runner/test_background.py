@@ -71,7 +71,7 @@ class Fake:
   def __init__(self, save):
     self.log, self.seconds, self.save_with = [], 0.0, save
     self.program = types.SimpleNamespace(advance=self.advance, hypers=None, data=None)
-    self.group = types.SimpleNamespace(name="group-0", spec=types.SimpleNamespace(steps=30))
+    self.group = types.SimpleNamespace(name="group-0", start=0, spec=types.SimpleNamespace(steps=30))
 
   def advance(self, hypers, state, data, windows, length):
     self.log.append(("train", int(state)))
@@ -163,7 +163,7 @@ def test_a_chunk_that_keeps_a_signal_waiting_is_told_once(monkeypatch):
   said, now = [], [0.0]
   monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
   conduct = loop.Conduct(Progress(said.append), Stop(), 1, 1)
-  group = types.SimpleNamespace(name="group-0", spec=types.SimpleNamespace(steps=30))
+  group = types.SimpleNamespace(name="group-0", start=0, spec=types.SimpleNamespace(steps=30))
   told = loop._Told(conduct, group, 2, CHUNKS, 0)
   for seconds, warned in ((500, 0), (19, 0), (34, 1), (60, 1)):
     with conduct.progress.phase("program 1 of 1", brief=True):

@@ -141,6 +141,8 @@ def test_overrides_win_and_one_run_is_a_sweep_of_one(config, tmp_path):
     ((FIELDS, ""), {}, "output directory expected a path of printable characters, got ''"),
     (("compare_losses", 3), {}, "output directory expected a path, got int 3"),
     (("compare_loses",), {}, "unknown config file 'compare_loses'; did you mean 'compare_losses'"),
+    (("digts.py",), {}, "unknown config file 'digts.py'; did you mean 'digits'"),
+    (("no_such_study.py",), {}, "unknown config file 'no_such_study.py'; known: "),
   ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_nothing_is_written(arguments, options, words, tmp_path, monkeypatch):

@@ -79,6 +79,16 @@ def test_what_lies_between_chunks_is_not_part_of_them(clock):
     assert 60 < clock.barks()[1] < 62
 
 
+def test_a_first_chunk_that_ran_in_the_call_that_compiled_it_counts_as_long(clock):
+  """On a CPU the call may return only when the chunk is trained. Then all its time lies in the inner phase."""
+  with clock.progress.phase("program 1 of 1"):
+    with clock.progress.phase("compiling program 1 of 1: training"):
+      clock.now += 90
+    clock.progress.step(1, 1000, "")
+    clock.events[300] = lambda: clock.progress.step(2, 1000, "")  # the second takes 210 s, of 900 that are allowed
+    assert clock.barks()[2] > 300
+
+
 def test_the_first_of_a_kind_may_take_long_and_the_next_ten_times_as_long(clock):
   with clock.progress.phase("measuring step 1", kind="measuring"):
     assert 7200 < clock.barks()[1] < 7202

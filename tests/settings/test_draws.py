@@ -93,6 +93,11 @@ RATE = draws.uniform(0, 1)
   [
     (lambda: draws.uniform(1, 1), "uniform expected finite numbers, the lower one first, got 1 and 1"),
     (lambda: draws.uniform("a", 1), "uniform expected two numbers, got 'a' and 1"),
+    (lambda: draws.uniform("1", "2"), "uniform expected two numbers, got '1' and '2'"),
+    (lambda: draws.log_uniform(False, True), "log_uniform expected two numbers, got False and True"),
+    (lambda: draws.uniform(1, 1 + 1e-9), "expected ends that differ, and are finite, in single precision"),
+    (lambda: draws.log_uniform(1e-60, 1e-50), "expected ends that differ, and are finite, in single precision"),
+    (lambda: draws.uniform(0, 1e39), "expected ends that differ, and are finite, in single precision"),
     (lambda: draws.uniform(0, float("inf")), "uniform expected finite numbers"),
     (lambda: draws.uniform(-1e308, 1e308), "uniform expected finite numbers"),
     (lambda: draws.log_uniform(0, 1), "log_uniform expected numbers above 0, got 0"),

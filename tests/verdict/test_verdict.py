@@ -348,3 +348,23 @@ def test_a_last_distance_that_is_not_finite_is_said_to_be_what_is_missing(auc, l
   found = verdict.judge(run(auc=auc), images([*LEARNT[:-lost], *[np.nan] * lost]))
   assert found.final == "unknown"
   assert found.evidence.startswith("no sign of a failure, but the Frechet distance of step 5,000 is not finite")
+
+
+def test_samples_that_come_nearer_in_the_plane_are_not_stalled_before_one_is_of_high_quality():
+  """As measured of a ring GAN in its first 200 steps: distance 1.01, 1.71, 0.50, 0.03, 0.04. At one distance it stalls."""
+  rng = np.random.default_rng(0)
+  nearer = np.geomspace(1, 0.03, 11)
+  arrived = np.r_[1.0, 0.5 * rng.lognormal(0, 0.2, 10)]  # up and down by chance ever since
+  same = rng.lognormal(0, 0.02, 11)
+  found = {
+    name: verdict.judge(run(), more(mixture(0.0), {"points/frechet": x}))
+    for name, x in (("nearer", nearer), ("arrived", arrived), ("same", same))
+  }
+  assert {name: one.final for name, one in found.items()} == {
+    "nearer": "healthy",
+    "arrived": "stalled",
+    "same": "stalled",
+  }
+  assert "distance from the data in the plane 0.03 at step 5,000, 1 at first" in found["nearer"].evidence
+  good = verdict.judge(run(), more(mixture(GROWN), {"points/frechet": nearer}))  # then the samples themselves say it
+  assert (good.final, "in the plane" in good.evidence) == ("healthy", False)

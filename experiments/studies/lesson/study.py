@@ -17,6 +17,10 @@ from ... import command
 from ...sweep import CONFIGS, Parser, place
 
 CONFIG = CONFIGS / "lessons" / "first_gan.py"
+BRIEF = (
+  "This is the short form, --short: the networks of sections 8 and 9 learnt almost nothing; their numbers are not those of "
+  "the lesson."
+)
 ABOUT = (
   "What is the loss of a GAN made of, and why can a generator stop learning? Ten questions, answered one after another, for "
   "readers who know Python and a little calculus. Every number was computed when this page was written."
@@ -48,9 +52,9 @@ def main(arguments: list[str]) -> None:
   found = configs(known.short)
   devices.configure(len(found), None)  # as many devices as training will use
   with command.with_jax(brief=True):
-    teach(found, known.out)
+    teach(found, known.out, f"{ABOUT} {BRIEF}" if known.short else ABOUT)
   if known.short:
-    print("--short: the networks of sections 8 and 9 learnt almost nothing; their numbers are not those of the lesson")
+    print(BRIEF)
 
 
 def configs(short: bool) -> list[dict[str, Any]]:
@@ -61,7 +65,7 @@ def configs(short: bool) -> list[dict[str, Any]]:
   return [config | {"head_start": min(config["head_start"], SHORT_START)} if short else config for config in found]
 
 
-def teach(found: Sequence[dict[str, Any]], out: Path) -> None:
+def teach(found: Sequence[dict[str, Any]], out: Path, about: str = ABOUT) -> None:
   """Print the lesson section by section, and write its files."""
   from gan_jax.runner import standing
   from gan_jax.runs.directory import write_atomic
@@ -79,12 +83,12 @@ def teach(found: Sequence[dict[str, Any]], out: Path) -> None:
         if isinstance(part, page.Picture):
           write_atomic(out / part.file, part.png)
 
-  print(f"{page.paragraph(ABOUT)}\n")
+  print(f"{page.paragraph(about)}\n")
   show(*uncertainty.sections(), formulas.two_losses(), formulas.best_discriminator())
   show(players.section(), formulas.vanishing_slope())
   print(f"Training {len(found)} small GANs for sections 8 and 9, half a minute on two idle cores ...\n")
   show(*digits.sections(train(found, out / "study")))
-  write_atomic(out / "lesson.html", page.html(ABOUT, shown).encode())
+  write_atomic(out / "lesson.html", page.html(about, shown).encode())
   print(f"lesson: {out / 'lesson.html'}\nstudy:  {out / 'study' / 'report.html'}")
 
 
