@@ -15,11 +15,15 @@ from typing import NamedTuple
 from gan_jax.core.errors import BadInput, Failure, Planned, Stopped, plural
 from gan_jax.launch import alone, drive
 from gan_jax.launch.drive import Place
-from gan_jax.launch.tasks import REFUSED, Engine
+from gan_jax.launch.tasks import FAILED, REFUSED, Engine
 
 from . import command, engines
 
 FOLLOWED = 2.0  # seconds between two looks at the status
+
+
+class Explained(Failure):
+  """A task that trains no group failed, and said why: there is too little room on the disk."""
 
 
 class Launch(NamedTuple):
@@ -106,7 +110,7 @@ def conduct(launch: Launch, dry: bool) -> Path:
   try:
     with alone.alone(launch.study):
       _counted(launch, make)
-  except BadInput:
+  except (BadInput, Explained):
     _undone(launch.study, new)
     raise
   return launch.study
@@ -195,10 +199,14 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
 
 
 def _ended(failed: Sequence[drive.Failed]) -> None:
-  """Raises what a worker failed with that trains no group."""
+  """Raises what a worker failed with that trains no group, in its own words where it has some."""
   if failed:
-    words = failed[0].last.words.removeprefix("error: ")
-    raise BadInput(words) if failed[0].last.cause == REFUSED else Failure(str(failed[0]))
+    last = failed[0].last
+    words = last.words.removeprefix("error: ")
+    if last.cause == REFUSED:
+      raise BadInput(words)
+    explained = last.cause == FAILED and words != last.words  # not by a stack trace
+    raise Explained(words) if explained else Failure(str(failed[0]))
 
 
 def _leaving(engine: Engine) -> Callable[[int, str], None]:

@@ -18,7 +18,7 @@ from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput, Failure
 from gan_jax.launch import local
 from gan_jax.launch.tasks import Ended
-from gan_jax.runner import loop
+from gan_jax.runner import loop, preflight
 from gan_jax.runner.signals import Stop
 from gan_jax.runs import lock, tries
 from tests.conftest import ROOT
@@ -196,6 +196,15 @@ def test_halving_is_refused_and_leaves_no_trace(config, tmp_path, monkeypatch):
   ):
     sweep.main([str(halved), "--out", str(tmp_path / "study"), "--workers=2"])
   assert sorted(path.name for path in tmp_path.iterdir()) == ["halved.py"]
+
+
+def test_a_disk_that_is_too_small_is_told_in_one_sentence_and_leaves_no_trace(config, tmp_path, monkeypatch):
+  alone(monkeypatch)
+  monkeypatch.setattr(preflight, "OF_PAGE", 10**18)
+  with pytest.raises(Failure, match=r"^.*study expected at least .* of free space .* got .*: free some, .*$") as told:
+    sweep.main([str(config), "--out", str(tmp_path / "study"), "--workers=2"])
+  assert "\n" not in str(told.value)
+  assert not list(tmp_path.iterdir())
 
 
 WORKER = """

@@ -160,7 +160,7 @@ class Tasks:
     if "start" in order:
       given = self._task.options(num_cpus=order["cpus"], num_gpus=order["gpus"])
       self._running[order["start"]] = given.remote(order)
-    elif order["stop"] in self._running:
+    elif order["stop"] in self._running and order["stop"] not in self._asked:  # a second signal would end it unsaved
       self._asked.add(order["stop"])
       self._ray.cancel(self._running[order["stop"]], force=False)
 
