@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> None:
     devices.cache_programs()
     step = generator.preferred(known.directory, chosen, not known.raw) if known.step is None else known.step
     with command.phase("reading the generator", brief=True):
-      found = loaded(known, chosen, step)
+      found = generator.load(known.directory, chosen, step, not known.raw, known.folder)
     said = f"run {found.run} ({chosen.config['loss']}, seed {chosen.config['seed']}) after {plural(found.step, 'step')}"
     said += ", where it measured best" * (step == "best") + ": it is untrained" * (found.step == 0)
     if step == "last" and known.step is None and not known.raw:
@@ -152,21 +152,6 @@ def main(arguments: list[str]) -> None:
     with command.phase("drawing", brief=True):
       drawings.write(known.out, drawn(found, known))
   print(f"{known.out}: {plural(known.count, 'sample')} of {said}")
-
-
-def loaded(known: argparse.Namespace, chosen: choice.Chosen, step: str | int) -> Any:
-  """The generator. Raises `BadInput` as `generator.load`; where the config's own code is missing, naming `--folder`."""
-  from gan_jax.runner import generator
-  from gan_jax.settings import outside
-
-  for _, reference in outside.named(chosen.config):
-    try:
-      outside.located(reference.partition(":")[0], known.folder)
-    except BadInput as error:
-      raise BadInput(
-        f"{error}; this run was trained with code of its own, {reference}: give the folder of its config with --folder"
-      ) from error
-  return generator.load(known.directory, chosen, step, not known.raw, known.folder)
 
 
 def drawn(found: Any, known: argparse.Namespace) -> drawings.Drawn:

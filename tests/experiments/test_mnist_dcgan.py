@@ -13,7 +13,7 @@ from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
 from gan_jax.models.players import plain
 from gan_jax.runner import grouping, population
-from gan_jax.runner.study import describe
+from gan_jax.runner.manifest import describe
 from gan_jax.settings import sweeps
 
 

@@ -333,9 +333,7 @@ def test_code_of_ones_own_is_looked_for_where_folder_says(trained, tmp_path, mon
     member["id"] = settings.identity(member["config"])
   runs.write_manifest(tmp_path / "study", manifest)
   monkeypatch.chdir(tmp_path)
-  with pytest.raises(
-    BadInput, match=r"was trained with code of its own, mine.py:small: give the folder .* with --folder"
-  ):
+  with pytest.raises(BadInput, match=r"names code \(mine.py\), which is run only from a folder .*: expected --folder"):
     sample.main([str(tmp_path / "study"), "--loss", "hinge", "--out", str(tmp_path / "a.npz")])
 
 

@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> None:
   with command.with_jax(brief=True):
     teach(found, known.out, f"{ABOUT} {BRIEF}" if known.short else ABOUT)
   if known.short:
-    print(BRIEF)
+    from . import page
+
+    print(page.paragraph(BRIEF))
 
 
 def configs(short: bool) -> list[dict[str, Any]]:
