@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LIMIT = 600.0  # seconds after which a process counts as hung
+PAUSE = 0.25  # seconds of waiting at a time
 POLL = 0.002  # seconds between two looks
 OUTPUT = "output"  # of all processes
 TABLES = ("rows", "quality", "samples", "best")
@@ -133,14 +134,19 @@ def hung_up() -> Iterator[None]:
 
 
 def finish(started: Launch, limit: float = LIMIT) -> Ended:
-  """Wait for the end. A process that does not end within `limit` seconds is killed, which is its code."""
+  """Wait for the end. A process that does not end within `limit` seconds is killed, which is its code.
+
+  Seconds in which this process was itself stopped do not count, as when a laptop sleeps.
+  """
+  waited = 0.0
   try:
-    started.process.wait(limit)
-  except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+    while started.process.poll() is None and waited < limit:
+      with contextlib.suppress(subprocess.TimeoutExpired):
+        started.process.wait(PAUSE)
+      waited += PAUSE
+  finally:  # also if this process is interrupted
     started.process.kill()
     started.process.wait()
-    if isinstance(error, KeyboardInterrupt):
-      raise
   said, error_text = (started.output.with_suffix(s).read_text("utf-8", "replace") for s in (".out", ".err"))
   return Ended(started.process.returncode, said, error_text, time.monotonic() - started.begun)
 

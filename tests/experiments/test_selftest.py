@@ -82,7 +82,7 @@ for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
 resumed = study.exists()
 try:
   study.mkdir(parents=True, exist_ok=True)
-  lock = (study / "lock").open("a+")
+  lock = os.open(study / "lock", os.O_RDWR | os.O_CREAT)
 except OSError as error:
   if BROKEN == "readonly":
     raise
@@ -91,14 +91,12 @@ try:
   BROKEN == "lock" or fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except OSError:
   refuse("another process writes it: " + (study / "lock").read_text())
-lock.truncate(0)
-lock.write(f"host x, pid {os.getpid()}, attempt 1")
-lock.flush()
+os.pwrite(lock, f"host x, pid {os.getpid()}, attempt 1".ljust(60).encode(), 0)
 
 def fence():
   if not study.exists() and BROKEN != "removed":
     refuse(f"{study} was removed", 1)
-  if study.exists() and (not (study / "lock").exists() or os.stat(study / "lock").st_ino != os.fstat(lock.fileno()).st_ino):
+  if study.exists() and (not (study / "lock").exists() or os.stat(study / "lock").st_ino != os.fstat(lock).st_ino):
     if BROKEN == "fence":
       raise RuntimeError("the lock is another")
     refuse(f"another process has taken the place of this one in {study}", 1)
