@@ -23,6 +23,7 @@ from gan_jax.runs.tries import Try
 Say = Callable[[str], object]
 LOOK = 0.2  # seconds between two looks at the engine
 LAST_WORDS = 4096  # bytes of a log in which a task's last words are looked for
+SAID = 1000  # letters of them that are kept and told
 
 
 class Stop(Protocol):
@@ -166,7 +167,7 @@ class _Driver:
       "cause": tasks.cause(ended, words),
       "code": ended.code,
       "saved": book.saved(self._place.study, ended.group),
-      "words": one_line(words.splitlines()[-1])[:300] if words and ended.code else "",
+      "words": one_line(words.splitlines()[-1])[:SAID] if words and ended.code else "",
     }
     self._tries = self._tries.ended(ended.group, **known)
     book.write(self._place.study, self._tries)
