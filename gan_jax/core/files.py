@@ -237,3 +237,10 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     if file.read(1):  # reading to the end verifies the CRC
       raise ValueError("bytes after the end")
     return array
+
+
+def regular(path: Path) -> None:
+  """Raises `BadInput` where there is something else than a regular file: a link's target would be written over, and opening
+  a pipe would wait for ever."""
+  if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+    raise BadInput(f"{path} expected a regular file, got something else; remove it")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan_jax.core.errors import BadInput
+from gan_jax.core.files import regular
 from gan_jax.runs.tries import FOLDER
 
 LOCK = "lock"
@@ -21,8 +22,7 @@ def alone(study: Path) -> Iterator[None]:
   """
   path = study / FOLDER / LOCK
   path.parent.mkdir(parents=True, exist_ok=True)
-  if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-    raise BadInput(f"{path} expected a regular file, got something else; remove it")
+  regular(path)
   with open(path, "a+") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gan_jax.core.errors import BadInput, Failure
-from gan_jax.core.files import patiently
+from gan_jax.core.files import patiently, regular
 from gan_jax.runs import holders, mounts, schema
 from gan_jax.runs.holders import LOCK, LOCKS, SHARED
 
@@ -152,8 +152,7 @@ def remark(study: Path) -> str:
 @contextlib.contextmanager
 def _locked(path: Path, kind: int, refusal: Callable[[], str], error: type[Taken] = Taken) -> Iterator[int]:
   """The descriptor of a file with an `flock` of this kind on it. Raises `error`, with the text that `refusal` makes."""
-  if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # a link's target would be written over
-    raise BadInput(f"{path} expected a regular file, got something else; remove it")
+  regular(path)
   while True:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:

@@ -5,13 +5,13 @@ The status is one file for all groups, and each group may be trained by a proces
 
 import contextlib
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gan_jax.core.errors import BadInput, Failure
+from gan_jax.core.errors import Failure
+from gan_jax.core.files import regular
 from gan_jax.runs.directory import read_status, write_status
 from gan_jax.runs.lock import UNSUPPORTED
 
@@ -36,8 +36,7 @@ def changed_status(study: Path) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-  if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):  # opening a pipe would wait for ever
-    raise BadInput(f"{path} expected a regular file, got something else; remove it")
+  regular(path)
   with open(path, "a") as file:
     end = time.monotonic() + LIMIT
     while not _locked(file.fileno()):
