@@ -8,7 +8,7 @@ Of several processes each has whole rows, so only the members are divided over p
 between them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +16,14 @@ import numpy as np
 from jax import Array, lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gan_jax import game
 from gan_jax.core.errors import BadInput
 from gan_jax.runner import processes
 from gan_jax.settings.records import Spec
 
 MEMBERS, BATCH = "members", "batch"
+# Examples that each core must have for a CPU to divide a batch.
+EXAMPLES = 16
 REPLICATED, DIVIDED, ROWS = PartitionSpec(), PartitionSpec(MEMBERS), PartitionSpec(None, MEMBERS)
 
 
@@ -61,6 +64,24 @@ class Layout(NamedTuple):
     return lax.with_sharding_constraint(batch, PartitionSpec(BATCH))
 
 
+def cores(model: str, batch: int) -> int:
+  """The most devices of a CPU that share a run's batch, where `batch_devices` gives no number.
+
+  XLA computes a convolution on all cores, but what stands between two of them on one. A fully connected network is too
+  small to gain: it waits longer for the sums over devices.
+
+  Args:
+    model: the name of a registered model.
+    batch: examples, or packs of them.
+  """
+  return max(1, batch // EXAMPLES) if game.convolutional(model) else 1
+
+
+def most_columns(configs: Sequence[Mapping[str, Any]]) -> int:
+  """The most devices that a CPU should have for each run of a study, given the full configs."""
+  return max(c["batch_devices"] or cores(c["model"], c["batch_size"] // c["packing"]) for c in configs)
+
+
 def shape(devices: int, members: int, batch: int, asked: int = 0, count: int = 1) -> tuple[int, int]:
   """(rows, columns) of the mesh for `members` runs, each with a batch that can be divided into `batch` equal parts.
 
@@ -91,17 +112,31 @@ def shape(devices: int, members: int, batch: int, asked: int = 0, count: int = 1
   return devices // most, most
 
 
+def shape_of_cores(devices: int, members: int, batch: int, most: int) -> tuple[int, int]:
+  """`shape` on a CPU, where a device that would only train a copy takes time from the others, and is left out.
+
+  >>> shape_of_cores(8, 1, 64, most=4), shape_of_cores(8, 3, 64, most=4), shape_of_cores(8, 35, 64, most=4)
+  ((1, 4), (3, 2), (8, 1))
+  """
+  columns = max(c for c in range(1, max(1, min(most, devices // members)) + 1) if batch % c == 0)
+  return min(members, devices // columns), columns
+
+
 def build(spec: Spec, members: int, devices: Sequence[Any] | None = None) -> Layout:
   """The layout of a population over all devices (or those given).
 
-  On a CPU batches are divided only where `Spec.batch_devices` asks for it: sums over its virtual devices cost more than
-  small networks gain.
+  On a CPU at most `cores` devices share a batch, unless `Spec.batch_devices` asks for more.
 
   Raises:
     BadInput: as `shape` does.
   """
   devices = sorted(jax.devices() if devices is None else devices, key=lambda device: device.process_index)
-  asked = spec.batch_devices or int(devices[0].platform == "cpu")
-  rows, columns = shape(len(devices), members, spec.batch_size // spec.packing, asked, processes.count())
-  mesh = Mesh(np.array(devices).reshape(rows, columns), (MEMBERS, BATCH))
+  batch, asked, cpu = spec.batch_size // spec.packing, spec.batch_devices, devices[0].platform == "cpu"
+  if asked or not cpu or processes.joined():
+    rows, columns = shape(len(devices), members, batch, asked or int(cpu), processes.count())
+  else:
+    rows, columns = shape_of_cores(len(devices), members, batch, cores(spec.model, batch))
+  if cpu and not processes.joined():
+    rows = min(rows, members)
+  mesh = Mesh(np.array(devices[: rows * columns]).reshape(rows, columns), (MEMBERS, BATCH))
   return Layout(mesh, members, -(-members // rows) * rows)

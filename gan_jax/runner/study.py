@@ -149,6 +149,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       gallery,
       grouping,
       inputs,
+      mesh,
       outline,
       preflight,
     )  # jax makes its devices when it is configured
@@ -159,7 +160,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     worker.refuse_halving(asked.only, asked.halving, asked.source)
     halved = halving.checked(asked.halving, f"halving() of {asked.source}", configs, asked.roles)
     manifest = processes.told(lambda: halving.unchanged(study, standing.existing(study, configs), halved))
-    each = max(config["batch_devices"] for config in configs)
+    each = mesh.most_columns(configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()

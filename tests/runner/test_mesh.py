@@ -71,6 +71,49 @@ def test_a_number_that_does_not_divide_is_refused():
     mesh.shape(8, 4, 12, asked=3)
 
 
+@pytest.mark.parametrize("batch", [7, 24, 64])
+def test_cores_train_no_copies_and_share_batches_where_some_are_left(batch):
+  for devices in range(1, 13):
+    for members in range(1, 16):
+      for most in (1, 3, 4):
+        rows, columns = mesh.shape_of_cores(devices, members, batch, most)
+        assert rows * columns <= devices
+        assert rows == min(members, devices // columns)
+        assert batch % columns == 0
+        assert columns <= most
+        more = [c for c in range(columns + 1, most + 1) if batch % c == 0 and c * members <= devices]
+        assert not more
+
+
+@pytest.mark.parametrize(
+  ("fields", "members", "expected"),
+  [
+    ({"model": "dcgan", "batch_size": 64}, 1, (1, 4)),
+    ({"model": "dcgan", "batch_size": 64}, 2, (2, 2)),
+    ({"model": "dcgan", "batch_size": 64}, 3, (3, 1)),
+    ({"model": "dcgan", "batch_size": 64, "packing": 2}, 1, (1, 2)),
+    ({"model": "dcgan", "batch_size": 48}, 1, (1, 3)),
+    ({"model": "dcgan", "batch_size": 31}, 1, (1, 1)),  # fewer than sixteen examples for each of two
+    ({"model": "dcgan", "batch_size": 64, "batch_devices": 1}, 1, (1, 1)),
+    ({"model": "mlp", "batch_size": 64}, 1, (1, 1)),
+    ({"model": "mlp", "batch_size": 64}, 3, (3, 1)),
+  ],
+)
+def test_cores_share_batches_of_convolutions(fields, members, expected):
+  assert len(jax.devices()) == 4
+  configs = [settings.resolve({"dataset": "digits", **fields, "seed": seed}) for seed in range(members)]
+  (group,) = grouping.group(configs)
+  assert mesh.build(group.spec, members).mesh.devices.shape == expected
+
+
+def test_the_most_devices_of_a_run_over_a_study():
+  small, large, asked = (
+    settings.resolve({"dataset": "digits", **fields})
+    for fields in ({"batch_size": 256}, {"model": "dcgan", "batch_size": 64}, {"batch_devices": 8})
+  )
+  assert [mesh.most_columns(configs) for configs in ([small], [small, large], [large, asked])] == [1, 4, 8]
+
+
 def played(configs, devices, columns, steps=3):
   """(losses and logits of each step, parameters and memories at the end, compiled text) on so many devices."""
   (group,) = grouping.group([settings.resolve(SMALL, config) for config in configs])
@@ -123,6 +166,13 @@ def test_members_and_batches_at_once():
   alone_seen, alone, _ = played(members, 1, 1)
   same(seen, alone_seen)
   same(found, alone)
+
+
+def test_a_convolutional_run_over_two_devices_is_the_run_on_one():
+  """With a penalty on slopes, so that convolutions are differentiated twice."""
+  convolutions = {"model": "dcgan", "model_options": {"generator_width": 4, "discriminator_width": 4}, "penalty": "r1"}
+  found = [played([convolutions], 2, columns)[1] for columns in (2, 1)]
+  same(*found)
 
 
 EIGHT = """
