@@ -1,4 +1,4 @@
-"""`launch.sh tournament [--full|--halving] [--config.field=value ...] [--out DIR]`: which loss is best, each tuned alike?
+"""`launch.sh tournament [--full] [--halving] [--config.field=value ...] [--out DIR]`: which loss is best, each tuned alike?
 
 As published (Lucic et al. 2018, "Are GANs created equal?", arXiv:1711.10337): "most models can reach similar scores
 with enough hyperparameter optimization and random restarts". Expected before the run: of losses that differ at one
@@ -26,9 +26,11 @@ from gan_jax.core.errors import BadInput
 from ... import command, tables
 from ...sweep import CONFIGS, conduct
 
-OTHERS = {  # by the option: (config, directory)
-  "--full": (CONFIGS / "tournaments" / "every_loss.py", Path("runs") / "tournament_full"),
-  "--halving": (CONFIGS / "tournaments" / "halved.py", Path("runs") / "tournament_halved"),
+OPTIONS = ("--full", "--halving")
+OTHERS = {  # by the options: (config, directory)
+  ("--full",): ("every_loss.py", "tournament_full"),
+  ("--halving",): ("halved.py", "tournament_halved"),
+  ("--full", "--halving"): ("every_loss_halved.py", "tournament_full_halved"),
 }
 CAPTION = """\
 {losses} losses on `{dataset}`, each tuned with {k} draws and judged by runs that the choice has not seen. Left:
@@ -39,13 +41,11 @@ and the last in colour.
 
 
 def main(arguments: list[str]) -> None:
-  asked = [argument for argument in arguments if argument in OTHERS]
-  rest = [argument for argument in arguments if argument not in OTHERS]
-  if len(set(asked)) > 1:
-    raise BadInput(f"tournament expected one of {', '.join(OTHERS)}, got {' '.join(asked)}")
+  asked = tuple(option for option in OPTIONS if option in arguments)
+  rest = [argument for argument in arguments if argument not in OPTIONS]
   if asked:  # what the user gives comes later, and wins
-    config, directory = OTHERS[asked[0]]
-    rest = ["--config", str(config), "--out", str(directory), *rest]
+    config, directory = OTHERS[asked]
+    rest = ["--config", str(CONFIGS / "tournaments" / config), "--out", str(Path("runs") / directory), *rest]
   print(write(conduct("tournament", rest)))
 
 
