@@ -167,7 +167,7 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     engine = make(launch.study, progress.say)
     stop.unsaved, stop.leave = True, _leaving(engine)
     place = Place(launch.study, engine, launch.command, progress.say, stop)
-    queued = sorted(engine.running() - {worker.BEGIN, worker.REPORT})
+    queued = sorted(engine.running() - {worker.BEGIN.name, worker.REPORT.name})
     if queued and launch.detach:
       engine.stop(signal.SIGHUP)
       return
@@ -177,7 +177,7 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
         drive.drive(place._replace(follow=_follow(launch.study, manifest, progress)), queued)
     with progress.phase("beginning the study", brief=True):
       relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
-      failed = drive.drive(relayed, [worker.BEGIN])
+      failed = drive.drive(relayed, [worker.BEGIN.name])
     _ended(failed)
     manifest = runs.read_manifest(launch.study)
     left = [entry["name"] for entry in manifest["groups"] if not standing.whole(launch.study, entry)]
@@ -194,7 +194,7 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     with progress.phase("writing the report", brief=True):
       log = launch.study / "launch" / "report.log"
       since = log.stat().st_size if log.exists() else 0
-      _ended(drive.drive(place, [worker.REPORT]))
+      _ended(drive.drive(place, [worker.REPORT.name]))
   _relay(log, print, since)(set())  # without the live line, so that the table stays
 
 

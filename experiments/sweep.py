@@ -134,7 +134,7 @@ def main(arguments: list[str], single: bool = False) -> None:
   launching.options(parser)
   known, rest = parser.parse_known_args(arguments)
 
-  from gan_jax.runner import ending, standing, study
+  from gan_jax.runner import ending, standing, study, worker
 
   launches = launching.wanted(known)
   if launches and single:
@@ -146,14 +146,13 @@ def main(arguments: list[str], single: bool = False) -> None:
     if launching.launched(known, rest, out):
       standing.confirm(out)
     return
-  if known.only is not None:
+  part = worker.part(known.only)
+  if part != worker.WHOLE:
     shares.take(os.environ)
 
-  directory = study.run(
-    known.config, rest, asked, single, stop=command.stop(), dry=known.dry_run, log=log, only=known.only
-  )
+  directory = study.run(known.config, rest, asked, single, stop=command.stop(), dry=known.dry_run, log=log, part=part)
   ending.wait()
-  if known.only is None:
+  if part == worker.WHOLE:
     standing.confirm(directory)
 
 

@@ -24,7 +24,6 @@ from gan_jax.runner import (
   processes,
   resume,
   standing,
-  worker,
 )
 from gan_jax.runner.grouping import Group
 from gan_jax.runner.manifest import changes, platform_facts
@@ -75,7 +74,7 @@ def load(
 ) -> Inputs:
   """Load the data and check the groups of the runs against them and against what is on disk. Nothing is written.
 
-  With `only` the group of that name, of a study that does not grow: a worker's (worker.py).
+  With `only` the group of that name alone, of a study that does not grow: a worker's (worker.py).
 
   Raises:
     BadInput: runs that cannot be grouped, data that are missing or too few, a group that is too large, or checkpoints of
@@ -85,7 +84,7 @@ def load(
   assert asked is not None  # `standing.existing` has refused all else
   entries = growth.with_longer(manifest["groups"] if manifest else [], asked)
   datasets: dict[Key, Dataset] = {}
-  groups = _grouped(entries, () if worker.is_one(only) else asked.new, configs, datasets, say, only)
+  groups = _grouped(entries, () if only is not None else asked.new, configs, datasets, say, only)
   entries = _own(entries, only)
   here = platform_facts()
   for name in ("source", "versions", "layout"):
@@ -137,7 +136,7 @@ def _grouped(
   for own in growth.generations(entries):
     groups = grouping.group([config for entry in own for config in growth.began(entry)], configs)
     parts = grouping.recorded(groups, _own(own, only))
-    for group in parts if worker.is_one(only) else groups:
+    for group in groups if only is None else parts:
       _check(group, _dataset(group, datasets, say))
     found += parts
   if new:
@@ -151,7 +150,7 @@ def _grouped(
 
 def _own(entries: Sequence[Mapping[str, Any]], only: str | None) -> list[Mapping[str, Any]]:
   """Of a manifest's groups a worker's own; all, for any other process."""
-  return [entry for entry in entries if not worker.is_one(only) or entry["name"] == only]
+  return [entry for entry in entries if only in (None, entry["name"])]
 
 
 def described(group: Group, found: Inputs) -> dict[str, Any]:

@@ -5,7 +5,7 @@ All input is checked before anything is written; then the groups are trained one
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from gan_jax.runner.followers import Followers
 from gan_jax.runner.manifest import description
 from gan_jax.runner.progress import Progress
 from gan_jax.runner.signals import Stop
+from gan_jax.runner.worker import Part
 from gan_jax.runs import lock
 from gan_jax.settings import sweeps
 
@@ -39,7 +40,7 @@ class Asked(NamedTuple):
   roles: Mapping[str, list[str]] = {}  # what the varying fields are for; see settings/roles.py
   halving: Any = None  # when the worst runs stop; see halving.py
   log: Sequence[str] = ()  # sinks that are written during the training; see followers.py
-  only: str | None = None  # a group, if only that is to be trained, or what else is in worker.py
+  part: Part = worker.WHOLE  # what this process does of it
 
 
 def run(
@@ -51,7 +52,7 @@ def run(
   stop: Stop | None = None,
   dry: bool = False,
   log: Sequence[str] = (),
-  only: str | None = None,
+  part: Part = worker.WHOLE,
 ) -> Path:
   """Run or resume the study of a config file and write its report; returns its directory.
 
@@ -62,7 +63,7 @@ def run(
     single: train only the run of `get_config()`, not the file's sweep.
     say, stop, dry: as of `conduct`.
     log: 'tensorboard' and 'wandb', to which rows, measurements and samples are sent as they are written.
-    only: the group that is to be trained, in a study that is begun, without a report; or what else is in worker.py.
+    part: what this process does of the study; without a launcher all of it.
 
   Raises as `conduct` does.
   """
@@ -75,7 +76,7 @@ def run(
   named = lambda full: Path("runs") / f"{stem}-{settings.identity(full[0])}"  # noqa: E731
   default = named if single else Path("runs") / stem
   own: dict[str, Any] = {} if single else {"roles": plan.roles, "halving": plan.halving}
-  asked = Asked(configs, config, description(config), folder=Path(config).parent, log=tuple(log), only=only, **own)
+  asked = Asked(configs, config, description(config), folder=Path(config).parent, log=tuple(log), part=part, **own)
   return conduct(asked, default if out is None else out, say, stop, dry)
 
 
@@ -107,10 +108,10 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
   own = Stop() if stop is None else stop
   own.unsaved = not processes.leads()  # a signal to another process is answered when all agree on it
   own.outcome = "it had trained nothing yet, and the same command does so"
-  told = say if asked.only != worker.REPORT else lambda line: None  # the launcher has said it all
+  told = worker.told(asked.part, say)
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(told) as progress:
     where = Path() if callable(out) else out
-    with worker.held(where, asked.only, progress, own):
+    with worker.held(where, asked.part.group, progress, own):
       study, page = _conduct(asked, out, progress, own, dry)
   if page and processes.leads():
     last = Progress(say)  # without the live line, so that the table stays
@@ -157,7 +158,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     configs = grouping.completed(outside.enter(asked.configs, asked.folder))
     study = paths.usable(out(configs) if callable(out) else out, "output directory")
     processes.same("runs", " ".join(settings.identity(config) for config in configs))
-    worker.refuse_halving(asked.only, asked.halving, asked.source)
+    worker.refuse_halving(asked.part, asked.halving, asked.source)
     halved = halving.checked(asked.halving, f"halving() of {asked.source}", configs, asked.roles)
     manifest = processes.told(lambda: halving.unchanged(study, standing.existing(study, configs), halved))
     each = mesh.most_columns(configs)
@@ -166,10 +167,10 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
   echoes.quiet()
   with devices.undisturbed(progress.say), watchdog.watching(study, progress, stop):
     with progress.phase("reading the data", brief=True):
-      found = inputs.load(study, manifest, configs, progress.say, asked.only)
+      found = inputs.load(study, manifest, configs, progress.say, asked.part.group)
     processes.agree(stop)
     stop.check()
-    worker.begun(study, asked.only, manifest, found.growth.grows)
+    worker.begun(study, asked.part, manifest, found.growth.grows)
     if manifest and found.growth.grows:
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
@@ -179,9 +180,9 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     if dry:
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")
     same = manifest is not None and not found.growth.grows
-    with _written(study, asked.only, same) as alone, standing.truthful(study):
+    with worker.written(study, asked.part, same) as alone, standing.truthful(study):
       manifest, finished = processes.told(lambda: _opened(asked, study, configs, manifest, progress, alone))
-      worker.trained(study, asked.only, finished)
+      worker.trained(study, asked.part, finished)
       if finished and not found.growth.grows:
         progress.say(f"{study} is complete: {plural(len(configs), 'run')}")
       else:
@@ -189,22 +190,11 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
           _train(asked, study, manifest, found, halved, progress, stop, following)
       processes.agree(stop)
       stop.check()
-      if asked.only not in (None, worker.REPORT):
+      if not asked.part.reports:
         return study, ""
       stop.outcome = "everything is trained and saved, and the same command writes the report"
       with progress.phase("writing the report", brief=True):
         return study, processes.told(lambda: gallery.reported(study, found, asked.folder))
-
-
-@contextlib.contextmanager
-def _written(study: Path, only: str | None, same: bool) -> Iterator[bool]:
-  """The study's directory is there and locked, by the first process; whether by that alone. `same`: it does not grow."""
-  if processes.leads():
-    standing.prepare(study)
-    with worker.alone(study, only, same) as alone:
-      yield alone
-  else:
-    yield True
 
 
 def _opened(
@@ -226,7 +216,7 @@ def _opened(
       progress.say(f"warning: {unsure}")
     runs.mend(study, progress.say)
     manifest = standing.with_roles(study, manifest, asked.roles)
-  manifest = worker.view(manifest, asked.only)
+  manifest = worker.view(manifest, asked.part.group)
   return manifest, standing.finished(study, manifest)
 
 
@@ -248,7 +238,7 @@ def _train(
   groups = found.groups
   qualities = opening.measurements(found, progress)
   manifest = opening.begun(study, manifest, found, qualities, halved, progress, asked.description, asked.roles)
-  if asked.only == worker.BEGIN:
+  if not asked.part.trains:
     return
   last: Any = None  # (group, its program)
   turns = halving.turns(study, manifest["groups"], halved, progress.say)  # followed by the first process
