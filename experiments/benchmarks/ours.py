@@ -18,7 +18,7 @@ from gan_jax.core.types import Data
 from gan_jax.data.dataset import Dataset, decode_bytes
 from gan_jax.game import step as steps_of_the_game
 from gan_jax.game.state import initial_state
-from gan_jax.runner import blocks, feeding, grouping, population
+from gan_jax.runner import blocks, feeding, grouping, mesh, population
 from gan_jax.runner.mesh import DIVIDED, REPLICATED
 
 from . import operations
@@ -48,6 +48,8 @@ def built(contender: Contender, work: Work) -> tuple[Any, Any, Any]:
   ]
   (group,) = grouping.group(configs)
   held = dataset(work)
+  spec = mesh.settled(group.spec, contender.members, game.players(group.spec, held), held.image_shape)
+  group = group._replace(spec=spec)
   built_game = game.build(group.spec, held)
   unasked: Any = None  # sample quality is not measured
   return group, built_game, population.compile_group(group, built_game, held, unasked)

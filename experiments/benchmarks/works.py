@@ -16,7 +16,7 @@ class Contender(NamedTuple):
   maker: str  # in `ours`, `flax_peer`, `torch_peer` or `planning`: see worker.py
   fields: Mapping[str, Any] = {}  # of the config, where they differ from the work's
   members: int = 1
-  threads: int = 0  # of the process; 0: as many as there are cores. Of jax: devices
+  threads: int = 0  # of the process; 0: as many as there are cores. Of jax: devices that the members are divided over
 
 
 class Work(NamedTuple):
@@ -128,8 +128,7 @@ def contenders(work: Work, cores: int) -> list[Contender]:
     return [Contender(f"{n} member{'s' * (n > 1)}", "jax", "ours", members=n, threads=n) for n in counts]
   if work.kind == "plans":
     return [Contender(f"{n:,} runs", "jax", "plans", members=n) for n in RUNS if n <= work.members]
-  threads = 0 if work.image else work.members  # where runs of images are few, their batches are divided over all cores
-  ours = Contender("ours", "jax", "ours", members=work.members, threads=threads)
+  ours = Contender("ours", "jax", "ours", members=work.members, threads=work.members)
   if work.kind == "penalties":
     under = {name: ours._replace(name=name, fields=fields) for name, fields in PENALTIES.items()}
     return [ours._replace(name="none"), *under.values()]

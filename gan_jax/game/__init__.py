@@ -1,6 +1,6 @@
 """One step of the game: its rules, batches, gradients, updates and state."""
 
-from gan_jax.game.registries import REGISTRIES, complete, convolutional, registered
+from gan_jax.game.registries import REGISTRIES, complete, registered
 from gan_jax.game.rules import Game, assemble, build, check, objectives, players, real_batches, second_order
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
   "build",
   "check",
   "complete",
-  "convolutional",
   "objectives",
   "players",
   "real_batches",

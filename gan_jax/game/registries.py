@@ -48,11 +48,6 @@ def registered(field: str) -> list[str]:
   return [name for name in REGISTRIES[field].own if suits(REGISTRIES[field][name])]
 
 
-def convolutional(model: str) -> bool:
-  """Whether a registered model is made of convolutions: it has an option that says how they are computed."""
-  return "convolution" in models.get(model).options
-
-
 def named(config: Mapping[str, Any], field: str) -> list[Entry]:
   """The entries that a field of a config names. Raises `BadInput` for an unknown name."""
   names = NAMES[field](config[field]) if field in NAMES else [config[field]]

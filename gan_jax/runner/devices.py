@@ -23,9 +23,9 @@ def cores() -> int:
 def configure(members: int, recorded: Mapping[str, Any] | None, each: int = 1) -> None:
   """Set up jax for `members` runs on `each` devices apiece; `recorded` is the layout that a resumed study began with.
 
-  On a CPU each core becomes a device of its own: with one dispatch queue per core, training is 1.5 times as fast. GPUs
-  and TPUs ignore the setting. Where jax was used before, in a notebook, its existing devices are used. Several
-  processes (processes.py) each have an equal part of the devices.
+  On a CPU each core becomes a device of its own: with one dispatch queue per core, training is 1.5 times as fast. A
+  program takes as many of them as its runs can use (mesh.py). GPUs and TPUs ignore the setting. Where jax was used
+  before, in a notebook, its existing devices are used. Several processes (processes.py) each have an equal part.
 
   Raises:
     BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
@@ -35,8 +35,10 @@ def configure(members: int, recorded: Mapping[str, Any] | None, each: int = 1) -
     # XLA splits convolutions and matrix products into this many parts, which affects their rounding.
     os.environ.setdefault("NPROC", str(used))
     there = processes.count()
-    wanted = -(-members // there) * max(each, 1)
-    count = -(-int(recorded["devices"]) // there) if recorded and recorded["backend"] == "cpu" else min(used, wanted)
+    # Of several processes all train on all of their devices; one takes as many as its runs need (mesh.py).
+    count = min(used, -(-members // there) * max(each, 1)) if there > 1 else used
+    if recorded and recorded["backend"] == "cpu":
+      count = -(-int(recorded["devices"]) // there)
     jax = imported()
     if "JAX_NUM_CPU_DEVICES" not in os.environ:
       jax.config.update("jax_num_cpu_devices", count)

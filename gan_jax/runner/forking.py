@@ -132,12 +132,12 @@ def _checkpoints(directory: Path) -> dict[int, str]:
 def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, progress: Any, dry: bool) -> None:
   from gan_jax import game
   from gan_jax.game import outside
-  from gan_jax.runner import checkpoint, devices, grouping, inputs, mesh, outline, preflight, resume, standing
+  from gan_jax.runner import checkpoint, devices, grouping, inputs, outline, preflight, resume, standing
 
   devices.imported()
   configs = grouping.completed(outside.enter(asked, Path(config).parent))
   entries, changed = matched(parent, configs)
-  devices.configure(len(configs), parent.manifest["layout"], mesh.most_columns(configs))
+  devices.configure(len(configs), parent.manifest["layout"], max(one["batch_devices"] for one in configs))
   with devices.undisturbed(progress.say):
     found = inputs.load(new, {**parent.manifest, "groups": entries}, configs, progress.say)
     games = [game.build(group.spec, found.datasets[inputs.key(group)]) for group in found.groups]

@@ -145,7 +145,13 @@ def _grouped(
       _check(group, _dataset(group, datasets, say))
     parts = _divided(groups, datasets, say)
     found += grouping.numbered(parts, growth.names(entries, len(parts)))
-  return found
+  return [_settled(group, datasets[key(group)]) for group in found]
+
+
+def _settled(group: Group, dataset: Dataset) -> Group:
+  """A group that knows how many devices share the batch of a run."""
+  spec, members = group.spec, len(group.configs)
+  return group._replace(spec=mesh.settled(spec, members, game.players(spec, dataset), dataset.image_shape))
 
 
 def _own(entries: Sequence[Mapping[str, Any]], only: str | None) -> list[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ MOST = 20  # programs that are listed
 WIDTH = 120  # characters of a line
 HEADING = ["program", "runs", "losses", "steps", "a device", "state", "networks and data", "what sets it apart"]
 NUMBERS = range(1, 6)  # columns that are set to the right
-SAID = ("losses", "steps", "model", "dataset")  # fields of a spec that have columns of their own
+SAID = ("losses", "steps", "model", "dataset", "batch_devices")  # fields of a spec that have columns of their own
 
 
 def tell(

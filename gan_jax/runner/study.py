@@ -150,7 +150,6 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
       gallery,
       grouping,
       inputs,
-      mesh,
       outline,
       preflight,
     )  # jax makes its devices when it is configured
@@ -161,7 +160,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     worker.refuse_halving(asked.part, asked.halving, asked.source)
     halved = halving.checked(asked.halving, f"halving() of {asked.source}", configs, asked.roles)
     manifest = processes.told(lambda: halving.unchanged(study, standing.existing(study, configs), halved))
-    each = mesh.most_columns(configs)
+    each = max(config["batch_devices"] for config in configs)
     most = max(config["most_members"] or len(configs) for config in configs)
     devices.configure(min(most, len(configs)), manifest and manifest["layout"], each)
   echoes.quiet()

@@ -186,8 +186,8 @@ FIELDS: dict[str, Field] = {
   "batch_devices": Field(
     0,
     "static",
-    "devices over which each run's batch is divided; 0: those that the members leave free (on a CPU only for models with "
-    "convolutions, and at least 16 examples each)",
+    "devices over which each run's batch is divided; 0: those that the members leave free (on a CPU only for large "
+    "convolutional networks)",
     0,
     4096,
   ),

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import data, game, losses, settings
+from gan_jax import data, game, losses, models, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.game.state import initial_state
 from gan_jax.runner import feeding, grouping, mesh, population
@@ -72,46 +72,47 @@ def test_a_number_that_does_not_divide_is_refused():
 
 
 @pytest.mark.parametrize("batch", [7, 24, 64])
-def test_cores_train_no_copies_and_share_batches_where_some_are_left(batch):
+def test_cores_train_no_copies_and_share_a_batch_as_asked(batch):
   for devices in range(1, 13):
     for members in range(1, 16):
-      for most in (1, 3, 4):
-        rows, columns = mesh.shape_of_cores(devices, members, batch, most)
-        assert rows * columns <= devices
+      for asked in (0, *(c for c in range(1, devices + 1) if batch % c == 0)):
+        rows, columns = mesh.shape_of_cores(devices, members, batch, asked)
+        assert columns == (asked or 1)
         assert rows == min(members, devices // columns)
-        assert batch % columns == 0
-        assert columns <= most
-        more = [c for c in range(columns + 1, most + 1) if batch % c == 0 and c * members <= devices]
-        assert not more
+
+
+def test_more_devices_than_there_are_is_refused_on_a_cpu():
+  assert mesh.shape_of_cores(6, 1, 64, asked=4) == (1, 4)
+  with pytest.raises(BadInput, match=r"at most the 6 devices, and a divisor of the batch \(64 .*\), 1, 2, 4, got 8"):
+    mesh.shape_of_cores(6, 1, 64, asked=8)
+
+
+WIDE = {"model": "dcgan", "model_options": {"generator_width": 64, "discriminator_width": 64}, "batch_size": 64}
 
 
 @pytest.mark.parametrize(
-  ("fields", "members", "expected"),
+  ("fields", "members", "pixels", "expected"),
   [
-    ({"model": "dcgan", "batch_size": 64}, 1, (1, 4)),
-    ({"model": "dcgan", "batch_size": 64}, 2, (2, 2)),
-    ({"model": "dcgan", "batch_size": 64}, 3, (3, 1)),
-    ({"model": "dcgan", "batch_size": 64, "packing": 2}, 1, (1, 2)),
-    ({"model": "dcgan", "batch_size": 48}, 1, (1, 3)),
-    ({"model": "dcgan", "batch_size": 31}, 1, (1, 1)),  # fewer than sixteen examples for each of two
-    ({"model": "dcgan", "batch_size": 64, "batch_devices": 1}, 1, (1, 1)),
-    ({"model": "mlp", "batch_size": 64}, 1, (1, 1)),
-    ({"model": "mlp", "batch_size": 64}, 3, (3, 1)),
+    (WIDE, 1, 28, (1, 4)),
+    (WIDE, 2, 28, (2, 2)),
+    (WIDE, 3, 28, (3, 1)),
+    (WIDE, 9, 28, (4, 1)),
+    (WIDE | {"packing": 2}, 1, 28, (1, 4)),
+    (WIDE | {"batch_size": 51}, 1, 28, (1, 3)),  # divides by 3, not by 4
+    (WIDE | {"batch_size": 53}, 1, 28, (1, 1)),
+    (WIDE | {"batch_size": 16}, 1, 28, (1, 2)),  # too little for more
+    (WIDE | {"batch_devices": 1}, 1, 28, (1, 1)),  # as asked
+    (WIDE, 1, 8, (1, 1)),  # too small
+    ({"model": "mlp", "model_options": {"generator_width": 1024, "discriminator_width": 1024}}, 1, 28, (1, 1)),
   ],
 )
-def test_cores_share_batches_of_convolutions(fields, members, expected):
+def test_cores_share_batches_of_large_convolutional_networks(fields, members, pixels, expected):
   assert len(jax.devices()) == 4
   configs = [settings.resolve({"dataset": "digits", **fields, "seed": seed}) for seed in range(members)]
   (group,) = grouping.group(configs)
-  assert mesh.build(group.spec, members).mesh.devices.shape == expected
-
-
-def test_the_most_devices_of_a_run_over_a_study():
-  small, large, asked = (
-    settings.resolve({"dataset": "digits", **fields})
-    for fields in ({"batch_size": 256}, {"model": "dcgan", "batch_size": 64}, {"batch_devices": 8})
-  )
-  assert [mesh.most_columns(configs) for configs in ([small], [small, large], [large, asked])] == [1, 4, 8]
+  shape = (pixels, pixels, 1)
+  spec = mesh.settled(group.spec, members, models.build(group.spec, shape, 10), shape)
+  assert mesh.build(spec, members).mesh.devices.shape == expected
 
 
 def played(configs, devices, columns, steps=3):
