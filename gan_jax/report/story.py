@@ -51,7 +51,7 @@ def compared(panel: Panel) -> str:
 
 def search_story(panel: Panel, found: Search, said: Sequence[str]) -> list[str]:
   """The paragraph of a panel whose settings were tuned: its findings, without those of single settings."""
-  draws = [len(entry.draws) for entry in found.entries]
+  draws = [found.winners.draws if found.winners else len(entry.draws) for entry in found.entries]
   return [tuned(panel, found.compared, draws), *(sentence for sentence in said if sentence not in details(said))]
 
 
