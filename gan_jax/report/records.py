@@ -54,6 +54,7 @@ class Panel(NamedTuple):
   title: str
   variants: tuple[Variant, ...]
   roles: Mapping[str, list[str]] = {}  # what the study says its fields are for; see settings/roles.py
+  halving: Mapping[str, Any] = {}  # by which rules some of its runs stopped; see runner/halving.py
 
 
 class Study(NamedTuple):
@@ -97,6 +98,7 @@ def read(path: Path) -> Study:
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
   remarks += [str(gap) for gap in gaps] + _forked(manifest) + _halved(manifest, members)
   made = panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
+  made = tuple(panel._replace(halving=manifest.get("halving", {})) for panel in made)
   return Study(path, manifest, status, tuple(members), made, tuple(gaps), tuple(remarks))
 
 
@@ -188,11 +190,19 @@ def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:
   else:
     why, others = f"as the worst by {rules.get('by') or 'the measure of quality'}", "measured well"
   when = ", ".join(f"{count:,} at step {step:,}" for step, count in sorted(stopped.items()))
-  best = ", and how good the best of k draws is on average is not estimated"
+  best = (
+    ", and how good the best of k draws is on average is not estimated"
+    if manifest.get("roles", {}).get("drawn")
+    else ""
+  )
+  told = f"{best}. The others were kept because they {others}, so they are not tested against a baseline"
+  if rules.get("judges") and rules.get("searches", 1) > 1:
+    told = (
+      f". The others were kept because they {others}: settings are compared by runs that had no part in that choice"
+    )
   return [
     f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs {why} ({when}). How they would have "
-    f"ended is not known, so they count in no mean{best if manifest.get('roles', {}).get('drawn') else ''}. The others "
-    f"were kept because they {others}, so they are not tested against a baseline"
+    f"ended is not known, so they count in no mean{told}"
   ]
 
 
