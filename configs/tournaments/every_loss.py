@@ -1,6 +1,7 @@
 """Every registered loss, each tuned with the same 64 draws of three runs, on the digits: for a GPU.
 
-    ./launch.sh tournament --full           # or: ./launch.sh sweep configs/tournaments/every_loss.py
+    ./launch.sh tournament --full               # or: ./launch.sh sweep configs/tournaments/every_loss.py
+    ./launch.sh tournament --full --halving     # on two cores: configs/tournaments/every_loss_halved.py
 
 As configs/tournament.py, with a budget of 8 draws for the comparison, and two runs that judge what one has chosen.
 """
@@ -23,9 +24,13 @@ def get_config():
   }
 
 
-def sweep(s):
+def draws(s, runs):
   ranges = [s.log_uniform(1e-4, 1e-2), s.log_uniform(1e-4, 1e-2), s.uniform(0, 0.9), s.log_uniform(0.01, 10)]
-  return s.product(s.param("loss", s.every("loss")), s.sobol(64, dict(zip(DRAWN, ranges, strict=True)), runs=3))
+  return s.sobol(64, dict(zip(DRAWN, ranges, strict=True)), runs=runs)
+
+
+def sweep(s):
+  return s.product(s.param("loss", s.every("loss")), draws(s, runs=3))
 
 
 def roles():

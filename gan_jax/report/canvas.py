@@ -47,6 +47,12 @@ class Style(NamedTuple):
   dash: tuple[float, ...]
   key: str = ""  # what is switched on and off together has one key
 
+  @property
+  def stroke(self) -> str:
+    """As attributes of a line in SVG."""
+    dash = f' stroke-dasharray="{" ".join(f"{d:g}" for d in self.dash)}"' if self.dash else ""
+    return f'stroke="{self.colour}"{dash}'
+
 
 def style(index: int, key: str = "") -> Style:
   """The look of the index-th variant: seven colours, then the same colours dashed."""

@@ -55,20 +55,14 @@ def states_shown(comparison: Comparison) -> list[verdicts.Look]:
 
 
 def factor_courses(comparison: Comparison, styles: Mapping[int, Style], name: str, draw: Any) -> list[Chart]:
-  """One picture per variant, all on one scale; `draw` is `lines.factors`, or `factors.figure` for files."""
+  """One picture per variant, all on one scale; `draw` is `lines`, or `figures` for files."""
   found = [(row, course) for row in comparison.rows if (course := factors.course(row.variant.counted)) is not None]
   if not found:
     return []
   scale, last = factors.limits([course for _, course in found]), last_step(comparison)
-  return [
-    Chart(
-      row.variant.label,
-      "",
-      styles[row.place],
-      draw(course, scale, last, f"{name} {row.place}", wording.LOST),
-    )
-    for row, course in found
-  ]
+  lost = [-wording.LOST] if scale[0] < -wording.LOST else []
+  drawn = [(row, draw.factors(course, scale, last, f"{name} {row.place}", lost)) for row, course in found]
+  return [Chart(row.variant.label, "", styles[row.place], svg) for row, svg in drawn]
 
 
 def lens_maps(comparison: Comparison, styles: Mapping[int, Style], name: str) -> list[Chart]:

@@ -4,9 +4,7 @@ What is read is bounded, because the page is made anew every few seconds: the ru
 and of the last ones before it.
 """
 
-import base64
 import functools
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,9 +85,9 @@ def page(study: Path, every: int, script: str = "") -> str:
     shown = View(str(study), f"Nothing can be shown yet: {error}")
   from markupsafe import Markup
 
-  allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-  given = {"script": Markup(script), "script_hash": f"sha256-{allowed}", "svg": Markup, "states": STATES}
-  return str(_template().render(view=shown, every=every, **given))
+  from gan_jax.report import template
+
+  return str(_template().render(view=shown, every=every, svg=Markup, states=STATES, **template.script(script)))
 
 
 def view(study: Path) -> View:
@@ -152,7 +150,7 @@ def _table(title: str, ranked: Sequence[Run], quality: Quality | None, called: d
 
 def _drawn(ranked: Sequence[Run], quality: Quality | None, called: dict[str, str], name: str) -> View:
   """Curves and last samples of the best and the worst run that did not diverge."""
-  from gan_jax.report import canvas, figures, pictures
+  from gan_jax.report import canvas, curves, figures, pictures
 
   alive = [run for run in ranked if run.status != "diverged"] or list(ranked)
   ends = [("best", alive[0]), ("worst", alive[-1])][: 1 + (len(alive) > 1)]
@@ -160,32 +158,26 @@ def _drawn(ranked: Sequence[Run], quality: Quality | None, called: dict[str, str
     (Variant(f"{what}: {called[run.id]}" if len(ends) > 1 else called[run.id], run.config, (run,)), canvas.style(i))
     for i, (what, run) in enumerate(ends)
   ]
-  curves = [(quality.metric, quality.title, quality.log)] if quality else []
-  curves += [(metric, caption, False) for metric, caption in CURVES.items()]
+  wanted = [(quality.metric, quality.title, quality.log)] if quality else []
+  wanted += [(metric, caption, False) for metric, caption in CURVES.items()]
   drawn = []
-  for metric, caption, log in curves:
-    raw = any(f"raw/{metric}" in run.quality.columns for _, run in ends)
-    caption += "; dashed: of weights that are not averaged" * raw
-    scale = {"limits": (0.0, 1.02), "lines": (0.5,)} if metric == "disc/auc" else {"log": log}
-    drawn.append((caption, figures.curves(shown, metric, f"live {metric}", **scale)))
+  for metric, caption, log in wanted:
+    auc = curves.Scale(limits=(0.0, 1.02), lines=(0.5,))
+    plot = curves.plot(shown, metric, auc if metric == "disc/auc" else curves.Scale(log))
+    if plot is not None:
+      raw = any(curve.raw is not None for curve in plot.curves)
+      caption += "; dashed: of weights that are not averaged" * raw
+      drawn.append(Figure(caption, figures.curves(plot, f"live {metric}")))
   chosen = [(variant, run, "", look) for (variant, look), (_, run) in zip(shown, ends, strict=True)]
   tiles = pictures.pictures(chosen, pictures.frames([run for _, run in ends], 1), {})
   said = [f"{what}: {called[run.id]}, seed {run.seed}" for what, run in ends]
   by = f" by {quality.title} at the last measurement" if quality else ""
   text = f"{'; '.join(said)}{by}" if len(ends) > 1 else said[0].removeprefix("best: ")
-  return View(name, "", None, (), (), text, [Figure(caption, svg) for caption, svg in drawn if svg], tiles)
+  return View(name, "", None, (), (), text, drawn, tiles)
 
 
 @functools.cache
 def _template() -> Any:
-  import jinja2
+  from gan_jax.report.template import template
 
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  environment.filters.update(number=wording.number)
-  return environment.get_template("live.html")
+  return template("live.html", number=wording.number)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,14 +45,12 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
   """
   from markupsafe import Markup
 
-  from gan_jax.report import loss_cards, styles
+  from gan_jax.report import lines, loss_cards, styles, template
 
   read = records.opened(study)
-  script = (Path(__file__).parent / "page.js").read_text("utf-8")
   stopped, stopped_left_out = _stopped(read)
   text = _template().render(
-    script=Markup(script),
-    script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+    **template.script((Path(__file__).parent / "page.js").read_text("utf-8")),
     sheet=Markup((Path(__file__).parent / "page.css").read_text("utf-8").rstrip()),
     intro=INTRO,
     title=str(read.manifest["study"]),
@@ -62,7 +58,7 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
     facts=facts.facts(read),
     progress=facts.progress(read),
     remarks=read.remarks,
-    panels=[parts(read, panel, number, Markup) for number, panel in enumerate(read.panels, 1)],
+    panels=[parts(read, panel, number, Markup, lines) for number, panel in enumerate(read.panels, 1)],
     diverged=_diverged(read)[: selection.LINES],
     diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
     stopped=stopped,
@@ -82,17 +78,10 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
 
 @functools.cache
 def _template() -> Any:
-  """The page's template. To compile it takes longer than to fill it in, where a process writes several pages."""
-  import jinja2  # here: it takes half a second, which the terminal's table does not need
+  from gan_jax.report import template  # jinja2 takes half a second, and the terminal's table does not need it
 
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  environment.filters.update(
+  return template.template(
+    "page.html",
     number=wording.number,
     plus_minus=wording.plus_minus,
     interval=wording.interval,
@@ -103,23 +92,16 @@ def _template() -> Any:
     decade=wording.decade,
     marked=glossary.marked,
     anchor=glossary.anchor,
-    breakable=_breakable,
+    breakable=template.breakable,
+    swatch=template.swatch,
     ranged=ranking.ranged,
     share=ranking.share,
     verdict=lambda row: verdicts.majority(row.verdicts),
     words=verdicts.words,
   )
-  return environment.get_template("page.html")
 
 
-def _breakable(name: Any) -> Any:
-  """A name, escaped, that may be broken after its underscores."""
-  from markupsafe import Markup, escape
-
-  return Markup(str(escape(name)).replace("_", "_<wbr>"))
-
-
-def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None) -> dict[str, Any]:
+def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any) -> dict[str, Any]:
   """What the page shows of a panel, its pictures drawn.
 
   Args:
@@ -128,7 +110,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     draw: the module that draws curves: `lines` for the page, or `figures`, whose pictures can be saved.
   """
   from gan_jax.report import charts as extra
-  from gan_jax.report import factors, lines, sections, story, styles
+  from gan_jax.report import sections, story, styles
 
   shown, found, left = chosen = gallery.drawn(panel)
   comparison = compare(shown, paired=not chosen.selected)
@@ -138,7 +120,6 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
   searched = search_page.shown(found, some, looks, number)
   marks = sorted({v.config["head_start"] for v in shown.variants if v.config.get("head_start")})
   said = searched.findings() if searched else []
-  course = lines.factors if draw is None else factors.figure
   return {
     "title": panel.title,
     "anchor": f"panel-{number}",
@@ -157,12 +138,12 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any = None
     "compared": bool(comparison.baseline) and len(comparison.rows) > 1,
     "styles": looks,
     "marks": marks,
-    "sections": sections.sections(comparison, some, looks, marks, number, draw or lines),
+    "sections": sections.sections(comparison, some, looks, marks, number, draw),
     "strips": extra.strips(some, looks, f"panel {number}: verdicts"),
     "states": extra.states_shown(some),
     "last_step": extra.last_step(comparison),
     "phase": None if found else extra.phase_diagram(comparison, f"panel {number}: phase"),
-    "factors": extra.factor_courses(some, looks, f"panel {number}: factors", course),
+    "factors": extra.factor_courses(some, looks, f"panel {number}: factors", draw),
     "lens": extra.lens_maps(some, looks, f"panel {number}: lens"),
     **_drawn(study, some, looks, markup),
     "closer": gallery.look(some, looks),

@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 
 from gan_jax.core.errors import plural
-from gan_jax.report import wording
+from gan_jax.report import tuning, wording
 from gan_jax.report.effects import Rank
-from gan_jax.report.tournament import Place, Range, Tournament
+from gan_jax.report.places import Place, Range, Tournament
 
 MATTERS = 3  # effects, at most, that are told
 PAIRS = 6  # that are told apart, at most, which are named one by one
+NAMES = 16  # settings, at most, that a sentence names
 
 
 def findings(found: Tournament) -> list[str]:
@@ -26,18 +27,47 @@ def _ranking(found: Tournament) -> list[str]:
     if found.runs > 1
     else f"of {found.k} draws the best is chosen and judged by the same run, so every number is too good"
   )
-  first = (
-    f"Every {called} was given the same {found.draws} draws of {_listed(found.drawn)}: {judged}. "
-    f"Tuned like this, {leader.entry.label} has the {word} {title}, {ranged(leader.tuned)}."
+  how = (
+    _searched(found)
+    if found.searches
+    else (f"Every {called} was given the same {found.draws} draws of {_listed(found.drawn)}: {judged}.")
   )
+  first = f"{how} Tuned like this, {leader.entry.label} has the {word} {title}, {ranged(leader.tuned)}."
   if len(found.places) == 1:
     return [first]
   tied = [place.entry.label for place in found.places[1:] if place.tied]
-  behind = [place for place in found.places[1:] if not place.tied]
-  said = [first, f"Not told apart from it: {_listed(tied)}." if tied else "It is told apart from all others."]
+  behind = [_behind(place, found) for place in found.places[1:] if not place.tied]
+  said = [first, f"Not told apart from it: {_some(tied)}." if tied else "It is told apart from all others."]
   if behind:
-    said.append(f"Surely worse than it: {'; '.join(_behind(place, found) for place in behind)}.")
-  return [*said, _pairs(found)]
+    worse = "Surely not the best" if found.searches else "Surely worse than it"
+    said.append(f"{worse}: {_some(behind, '; ')}.")
+  return [*said, _power(found) if found.searches else _pairs(found)]
+
+
+def _searched(found: Tournament) -> str:
+  judges, who = (
+    ("its other run then judges", "That run has") if found.runs == 2 else ("other runs then judge", "Those have")
+  )
+  return (
+    f"Every {found.called} was tuned {found.searches} times over, each time with {found.k} draws of its own of "
+    f"{_listed(found.drawn)}, the same for all. Of these draws the worst were stopped on the way, and one was chosen at "
+    f"the end, which {judges}. {who} no part in what is stopped or chosen, so no number is too good."
+  )
+
+
+def _power(found: Tournament) -> str:
+  """What the tests of searches can tell: they swap the two settings' results, in each search by itself."""
+  caution = "A tie is no proof of equality: its interval says how large a difference may be."
+  if (len(found.places) - 1) * 2.0**-found.searches < 1 - tuning.CONFIDENCE:
+    return caution
+  return f"So few searches cannot tell {len(found.places)} apart, however much they differ. {caution}"
+
+
+def _some(names: Sequence[str], comma: str = ", ") -> str:
+  """All names, or the first of very many."""
+  if len(names) <= NAMES:
+    return comma.join(names) if ";" in comma else _listed(names)
+  return f"{comma.join(names[:NAMES])}{comma}and {len(names) - NAMES} more in the table"
 
 
 def _pairs(found: Tournament) -> str:
@@ -62,7 +92,7 @@ def _baseline(found: Tournament) -> str:
   sure = [f"{p.entry.label} ({ranged(p.ratio)}{' times' if found.log else ' away'})" for p in others if p.certain]
   holm = f" (Holm's correction over {len(others):,} comparisons)" if len(others) > 1 else ""
   return (
-    f"Surely different from the baseline {found.baseline}: {_listed(sure)}{holm}."
+    f"Surely different from the baseline {found.baseline}: {_some(sure)}{holm}."
     if sure
     else f"None surely differs from the baseline {found.baseline}."
   )
@@ -70,6 +100,13 @@ def _baseline(found: Tournament) -> str:
 
 def _learning(found: Tournament) -> str:
   least, most = (choose(found.places, key=lambda place: place.learnt[0]) for choose in (min, max))
+  if found.searches and least.learnt[0] == 1:
+    return "Every draw that was chosen learns again under the seeds that judge it."
+  if found.searches:
+    return (
+      f"A draw that was chosen may fail under another seed: the share of judging runs that learn goes from "
+      f"{share(least.learnt)} ({least.entry.label}) to {share(most.learnt)} ({most.entry.label})."
+    )
   if least.learnt[0] == 1:
     return f"Every run of every {found.called} learns."
   if least.learnt[0] == most.learnt[0]:
@@ -81,6 +118,8 @@ def _learning(found: Tournament) -> str:
 
 
 def _overall(found: Tournament) -> str:
+  if found.searches:
+    return ""
   sure = [(name, rank) for name, rank in zip(found.effects.numbers, found.effects.overall, strict=True) if rank.certain]
   if not sure:
     return "Over all of them together, no drawn number surely matters by itself."
@@ -137,7 +176,9 @@ def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
   """(heading, lines, notes) for the terminal."""
   title, log = found.quality.title, found.log
   heading = [
-    f"tuned with {found.k} of {found.draws} draws",
+    f"tuned {found.searches} times with {found.k} draws"
+    if found.searches
+    else f"tuned with {found.k} of {found.draws} draws",
     title,
     "to the best",
     "to the baseline",
@@ -151,13 +192,14 @@ def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
     versus = "baseline" if base else f"{ranged(place.ratio)}{'*' if place.certain else ' '}"
     cells = [ranged(place.tuned), behind, versus, "" if base else f"{place.wins:.0%}", f"{place.learnt[0]:.0%}"]
     told.append([place.entry.label, *cells])
-  over = f", corrected for {found.family:,} pairs" if found.family > 1 else ""
+  over = f", corrected for {found.family:,} {found.counted}" if found.family > 1 else ""
+  worse = "surely not the best" if found.searches else "surely worse"
   holm = f" (Holm over {len(told) - 1:,} comparisons)" if len(told) > 2 else ""
   notes = [f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality"]
   if len(told) > 1:
     notes += [
-      f"to the best: {'ratio' if log else 'difference'}; *: surely worse (p below 5 %{over}); no star: not told apart "
-      "from it",
+      f"to the best: {'ratio' if log else 'difference'}; *: {worse} (p below 5 %{over}); no star: not told "
+      "apart from it",
       f"to the baseline {found.baseline}: likewise; *: surely different{holm}; better: chance that it is, where both are "
       f"tuned with the same {found.k} draws",
     ]
@@ -177,6 +219,7 @@ def summary(found: Tournament) -> dict[str, object]:
     "draws": found.draws,
     "runs": found.runs,
     "told_apart": [list(pair) for pair in found.told_apart()],
+    "searches": found.searches,
     "pairs": len(found.pairs),
     "family": found.family,
     "places": [

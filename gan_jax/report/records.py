@@ -54,6 +54,7 @@ class Panel(NamedTuple):
   title: str
   variants: tuple[Variant, ...]
   roles: Mapping[str, list[str]] = {}  # what the study says its fields are for; see settings/roles.py
+  halving: Mapping[str, Any] = {}  # by which rules some of its runs stopped; see runner/halving.py
 
 
 class Study(NamedTuple):
@@ -97,6 +98,7 @@ def read(path: Path) -> Study:
     remarks += [f"{group['name']} is not bit exact: {reason}" for reason in reasons]
   remarks += [str(gap) for gap in gaps] + _forked(manifest) + _halved(manifest, members)
   made = panels(tuple(members), str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
+  made = tuple(panel._replace(halving=manifest.get("halving", {})) for panel in made)
   return Study(path, manifest, status, tuple(members), made, tuple(gaps), tuple(remarks))
 
 
@@ -189,8 +191,13 @@ def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:
   when = ", ".join(f"{count:,} at step {step:,}" for step, count in sorted(stopped.items()))
   return [
     f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs {why} ({when}): how they "
-    "would have ended is not known, so they count in no mean, and how good the best of k draws is on average is not "
-    f"estimated; the other runs were kept because they {others}, so they are not tested against a baseline"
+    "would have ended is not known, so they count in no mean, "
+    + (
+      f"and the others were kept because they {others}; settings are compared by runs that had no part in that choice"
+      if rules.get("judges") and rules.get("searches", 1) > 1
+      else "and how good the best of k draws is on average is not "
+      f"estimated; the other runs were kept because they {others}, so they are not tested against a baseline"
+    )
   ]
 
 

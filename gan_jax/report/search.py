@@ -16,6 +16,7 @@ from scipy.special import gammaln
 from gan_jax.report import statistics
 from gan_jax.report.comparison import QUALITIES, Quality, learnt
 from gan_jax.report.records import Panel, Run, Variant, final
+from gan_jax.report.searches import Winners, trained, winners
 from gan_jax.settings import labels
 from gan_jax.settings.labels import label
 
@@ -56,6 +57,7 @@ class Search(NamedTuple):
   quality: Quality
   baseline: str  # the label of an entry
   entries: tuple[Entry, ...]  # by median, the best first
+  winners: Winners | None = None  # after halving with judges: what each search of each entry chose, in their order
 
 
 def drawn_text(value: Any) -> str:
@@ -67,8 +69,10 @@ def search(panel: Panel) -> Search | None:
   """The panel as a comparison over draws; None where it is no search, nothing has been measured, or halving stopped runs.
 
   How a stopped draw would have ended is not known. That it was worse than those that went on is no value to count with.
+  Where halving kept some runs out of the choice, though, they judge what each search chose: then `winners` is given.
   """
-  if any(run.status == "stopped" for variant in panel.variants for run in variant.runs):
+  stopped = any(run.status == "stopped" for variant in panel.variants for run in variant.runs)
+  if stopped and not panel.halving.get("judges"):
     return None
   configs = [flatten(variant.config) for variant in panel.variants]
   if panel.roles:
@@ -88,12 +92,43 @@ def search(panel: Panel) -> Search | None:
   worst = _worst(panel, quality)
   if not np.isfinite(worst):  # no run has a quality yet
     return None
+  if stopped:
+    return _halved(
+      panel, {name: [panel.variants[i] for i in at] for name, at in groups.items()}, fields, compared, quality
+    )
   found = [_entry(name, [panel.variants[i] for i in at], fields, quality, worst) for name, at in groups.items()]
   wanted = panel.variants[0].config.get("baseline", "")
   reference = next((e for e in found if wanted in (e.label, e.loss)), found[0])
   found = _against(found, reference, quality)
   found.sort(key=lambda entry: quality.sign * entry.quartiles[1])
   return Search(tuple(fields), tuple(compared), quality, reference.label, tuple(found))
+
+
+def _halved(
+  panel: Panel, groups: Mapping[str, list[Variant]], fields: Sequence[str], compared: Sequence[str], quality: Quality
+) -> Search | None:
+  """A search of which halving stopped draws. Its entries have the draws that were trained on, and are in no order."""
+  runs = [run for own in groups.values() for variant in own for run in variant.runs]
+  start = untrained(runs, quality)
+  log = quality.log and all(settled(run, quality, start) > 0 for run in runs)
+  found = winners(
+    list(groups.values()),
+    panel.roles.get("drawn", ()),
+    panel.halving,
+    lambda run: settled(run, quality, start),
+    lambda x: np.log(x) if log else quality.sign * x,
+  )
+  if found is None or not np.isfinite(start):
+    return None
+  judges, entries = found.values.shape[-1], []
+  for (name, own), chosen in zip(groups.items(), found.runs, strict=True):
+    left = [variant for variant in own if trained(variant.runs)] or own
+    judging = [run for each in chosen for run in each[-judges:]]
+    learning = sum(run.status != "diverged" and learnt(run, quality) for run in judging)
+    entries.append(_entry(name, left, fields, quality, start)._replace(runs=len(judging), learnt=learning))
+  wanted = panel.variants[0].config.get("baseline", "")
+  reference = next((e for e in entries if wanted in (e.label, e.loss)), entries[0])
+  return Search(tuple(fields), tuple(compared), quality, reference.label, tuple(entries), found)
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +192,12 @@ def untrained(runs: Sequence[Run], quality: Quality) -> float:
   columns = [run.quality.columns.get(quality.metric, np.zeros(0)) for run in runs]
   first = [float(column[0]) for column in columns if len(column) and np.isfinite(column[0])]
   return float(np.median(first)) if first else float("nan")
+
+
+def settled(run: Run, quality: Quality, start: float) -> float:
+  """A run's final quality; the untrained one, `start`, if it diverged, or ended worse."""
+  value = final(run, quality.metric) if run.status != "diverged" else float("nan")
+  return quality.sign * min(quality.sign * value, quality.sign * start) if np.isfinite(value) else start
 
 
 def _worst(panel: Panel, quality: Quality) -> float:

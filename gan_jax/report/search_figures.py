@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from gan_jax.report.canvas import COLOURS, GREY, INK, RC, SIZE, blank, level_text, log_axis, plain, svg
 from gan_jax.report.effects import Effects, Rank
 from gan_jax.report.figures import write_ends
-from gan_jax.report.tournament import Tournament
+from gan_jax.report.places import Tournament
 
 LINE, MARGIN = 0.21, 0.5  # inches: of a line, and of what stands below the lines
 LABEL = 36  # characters

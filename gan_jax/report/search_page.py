@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 from gan_jax.report import ranking, wording
 from gan_jax.report.comparison import Comparison
+from gan_jax.report.places import Tournament
 from gan_jax.report.search import Search
-from gan_jax.report.tournament import Tournament, tournament
+from gan_jax.report.tournament import tournament
 
 
 class Shown(NamedTuple):
@@ -47,17 +48,41 @@ def _charts(found: Tournament, number: int) -> list[Any]:
   behind = [figures.Mark(p.entry.label, *p.behind, p.tied) for p in found.places]
   equal = 1.0 if found.log else 0.0
   behind[0] = behind[0]._replace(mean=equal, low=equal, high=equal)
+  worse = "surely not the best" if found.searches else "surely worse"
   charts = [
     Chart(
       f"{title} of each {found.called}, tuned with {found.k} draws, {'over' if found.log else 'less'} that of the best",
-      "lines: 95 % intervals; filled, blue: not told apart from the best; hollow, red: surely worse",
+      f"lines: 95 % intervals; filled, blue: not told apart from the best; hollow, red: {worse}",
       None,
       figures.forest(
         behind, f"{name} tuned", found.log, f"{'ratio to' if found.log else 'difference from'} the best", equal
       ),
-    ),
+    )
+  ]
+  if not found.searches:
+    charts += _over_budget(found, name)
+  if found.effects.ratio:
+    marks = [
+      figures.Mark(label, *own, True) for label, own in zip(found.effects.labels, found.effects.ratio, strict=True)
+    ]
+    charts.append(
+      Chart(
+        "where the optimum lies: the discriminator's rate over the generator's, in the chosen draws",
+        f"geometric mean over tunings with {found.k} draws, and 95 % interval; dashed: equal rates",
+        None,
+        figures.forest(marks, f"{name} rates", True, "discriminator_rate / generator_rate", 1.0),
+      )
+    )
+  return charts
+
+
+def _over_budget(found: Tournament, name: str) -> list[Any]:
+  from gan_jax.report import search_figures as figures
+  from gan_jax.report.charts import Chart
+
+  return [
     Chart(
-      f"{title} over the budget of the tuning",
+      f"{found.quality.title} over the budget of the tuning",
       "coloured: the best, the baseline and the last, with 95 % intervals; grey: the others; dotted: the budget at which "
       "they are compared",
       None,
@@ -72,16 +97,3 @@ def _charts(found: Tournament, number: int) -> list[Any]:
       figures.ranks(found.effects, f"{name} ranks"),
     ),
   ]
-  if found.effects.ratio:
-    marks = [
-      figures.Mark(label, *own, True) for label, own in zip(found.effects.labels, found.effects.ratio, strict=True)
-    ]
-    charts.append(
-      Chart(
-        "where the optimum lies: the discriminator's rate over the generator's, in the chosen draws",
-        f"geometric mean over tunings with {found.k} draws, and 95 % interval; dashed: equal rates",
-        None,
-        figures.forest(marks, f"{name} rates", True, "discriminator_rate / generator_rate", 1.0),
-      )
-    )
-  return charts

@@ -3,28 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gan_jax.report import figures, lines
+from gan_jax.report import curves, figures, lines
 from gan_jax.report.canvas import Style, factor_text
 from gan_jax.report.charts import Chart
 from gan_jax.report.comparison import QUALITIES, Comparison, Row
+from gan_jax.report.curves import SMALL_POINTS, Plot, Scale
 from gan_jax.report.statistics import FACTORS, TOTAL
 
-# Section, explanation, its figures: (metric, caption, log axis, limits, reference lines, folded).
-LAYOUT: tuple[Any, ...] = (
+GRADIENT = (TOTAL, *FACTORS.values())
+SHARE = Scale(limits=(0, 1.02))
+CHANCE = SHARE._replace(lines=(0.5,))
+AMOUNT = Scale(limits=(0, None))
+# Section, explanation, its figures: (metric, caption, its axes, folded).
+LAYOUT: tuple[tuple[str, str, tuple[tuple[str, str, Scale, bool], ...]], ...] = (
   (
     "Sample quality",
     "",
     (
-      *((q.metric, q.title, q.log, None, (), False) for q in QUALITIES),
-      ("classes/present", "classes present", False, (0, None), (), False),
-      ("modes/high_quality", "share of high-quality samples", False, (0, 1.02), (), False),
-      ("samples/duplicates", "share of samples that have a near-duplicate among them", False, (0, 1.02), (), True),
+      *((q.metric, q.title, Scale(q.log), False) for q in QUALITIES),
+      ("classes/present", "classes present", AMOUNT, False),
+      ("modes/high_quality", "share of high-quality samples", SHARE, False),
+      ("samples/duplicates", "share of samples that have a near-duplicate among them", SHARE, True),
       (
         "samples/nearest_real",
         "distance to the nearest training example (0: copies, 1: as real examples)",
-        False,
-        (0, None),
-        (1,),
+        AMOUNT._replace(lines=(1,)),
         True,
       ),
     ),
@@ -35,20 +38,20 @@ LAYOUT: tuple[Any, ...] = (
     "loss's own threshold, the logit of an undecided discriminator. A loss of differences of logits has none: its "
     "accuracy is measured midway between the mean logits, and it has no line for real or generated examples alone.",
     (
-      ("disc/auc", "AUC of real against fake logits", False, (0, 1.02), (0.5,), False),
-      ("disc/accuracy", "discriminator's accuracy", False, (0, 1.02), (0.5,), False),
-      ("disc/accuracy_real", "discriminator's accuracy on real examples", False, (0, 1.02), (0.5,), True),
-      ("disc/accuracy_fake", "discriminator's accuracy on generated examples", False, (0, 1.02), (0.5,), True),
+      ("disc/auc", "AUC of real against fake logits", CHANCE, False),
+      ("disc/accuracy", "discriminator's accuracy", CHANCE, False),
+      ("disc/accuracy_real", "discriminator's accuracy on real examples", CHANCE, True),
+      ("disc/accuracy_fake", "discriminator's accuracy on generated examples", CHANCE, True),
     ),
   ),
   (
     "The generator's gradient and its factors",
     "The norm of the gradient is the product of the three factors; all four axes span the same number of decades.",
     (
-      (TOTAL, "the generator's gradient norm", True, None, (), False),
-      ("factor/loss", "the loss's factor", True, None, (), True),
-      ("factor/critic", "the discriminator's factor", True, None, (), True),
-      ("factor/generator", "the generator's factor", True, None, (), True),
+      (TOTAL, "the generator's gradient norm", Scale(True), False),
+      ("factor/loss", "the loss's factor", Scale(True), True),
+      ("factor/critic", "the discriminator's factor", Scale(True), True),
+      ("factor/generator", "the generator's factor", Scale(True), True),
     ),
   ),
 )
@@ -72,30 +75,32 @@ def sections(
   ranked = [(row.variant, looks[row.place]) for row in some.rows]
   crowd = [row.variant for row in comparison.rows] if len(comparison.rows) > len(some.rows) else []
   shown = [ranked[0], ranked[len(ranked) // 2], ranked[-1]] if crowd else ranked
-  span = figures.decades_shown(ranked, [TOTAL, *FACTORS.values()])
+  span = curves.decades_shown(ranked, GRADIENT)
   found: list[tuple[str, str, list[Chart]]] = []
   for heading, remark, wanted in LAYOUT:
     charts = []
-    for metric, caption, log, limits, at, folded in wanted:
-      wide = span if metric in (TOTAL, *FACTORS.values()) else 1.0
+    for metric, caption, scale, folded in wanted:
+      own = scale._replace(marks=marks, span=span if metric in GRADIENT else scale.span)
       name = f"panel {number}: {metric}"
-      svg = draw.curves(shown, metric, name, log, wide, limits, at, marks, crowd)
-      if svg:
-        each = "" if crowd else draw.each(ranked, metric, f"{name}, each", log, wide, limits, at, marks)
-        charts.append(Chart(caption, _note(shown, metric, log, draw), None, svg, each or "", folded))
+      plot = curves.plot(shown, metric, own, crowd)
+      if plot is not None:
+        small = None if plot.bands or plot.crowd is not None else curves.plot(shown, metric, own, points=SMALL_POINTS)
+        each = draw.each(small, f"{name}, each") if small else ""
+        charts.append(Chart(caption, _note(plot, draw), None, draw.curves(plot, name), each, folded))
     found.append((heading, remark, charts))
   bars = [(row.decades, looks[row.place]) for row in some.rows if row.decades is not None]
   if draw is not lines and bars:
     caption = "change of the gradient and its factors from the first row to the lowest gradient, in decades"
     svg = figures.factor_bars(bars, f"panel {number}: decades")
-    found[-1][-1].append(Chart(caption, "below 0: a fall; −1: to a tenth", None, svg or ""))
+    found[-1][-1].append(Chart(caption, "below 0: a fall; −1: to a tenth", None, svg))
   return [section for section in found if section[-1]]
 
 
-def _note(shown: Sequence[tuple[Any, Style]], metric: str, log: bool, draw: Any) -> str:
-  raw = any(f"raw/{metric}" in run.quality.columns for variant, _ in shown for run in variant.runs)
-  said = ["up the axis, equal distances are equal factors"] if log and draw is lines else []
-  return "; ".join([*said, *(["thin dashed line: the generator without averaging its weights"] if raw else [])])
+def _note(plot: Plot, draw: Any) -> str:
+  said = ["up the axis, equal distances are equal factors"] if plot.scale.log and draw is lines else []
+  if any(curve.raw is not None for curve in plot.curves):
+    said.append("thin dashed line: the generator without averaging its weights")
+  return "; ".join(said)
 
 
 def changes(some: Comparison, looks: Mapping[int, Style]) -> list[Change]:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from gan_jax.core.errors import unknown
 from gan_jax.report import ranking, verdicts, wording
 from gan_jax.report.comparison import Comparison, Row, compare
+from gan_jax.report.places import Place, Tournament
 from gan_jax.report.records import Panel, Study
 from gan_jax.report.search import Search, search
 from gan_jax.report.statistics import Estimate
-from gan_jax.report.tournament import Place, Tournament, tournament
+from gan_jax.report.tournament import tournament
 
 MARK = "*"  # after a number: it surely differs
 
@@ -187,25 +188,34 @@ def _tuned(title: str, found: Tournament) -> Sheet:
     Column(f"tuned {found.quality.title}", _named(found.quality.metric, "low", "high")),
     Column(f"{what} the best", _named("behind", "low", "high", "p", "surely")),
     Column(f"{what} {found.baseline}", _named("versus", "low", "high", "p", "surely", "wins")),
-    Column("runs that learnt", _named("learnt_percent", "low", "high")),
-    Column("not tuned: middle half of the draws", _named("typical", "low", "high")),
+    Column(
+      "judging runs that learnt" if found.searches else "runs that learnt", _named("learnt_percent", "low", "high")
+    ),
+    Column(
+      "middle half of the searches" if found.searches else "not tuned: middle half of the draws",
+      _named("typical", "low", "high"),
+    ),
   )
-  rows = tuple(_place(place, place is found.places[0]) for place in found.places)
+  worse = "surely not the best" if found.searches else "surely worse"
+  rows = tuple(_place(place, place is found.places[0], worse) for place in found.places)
   chosen = "judged by other runs than chose it" if found.runs > 1 else "judged by the run that chose it, so too good"
-  over = f", corrected for {found.family:,} pairs" if found.family > 1 else ""
+  over = f", corrected for {found.family:,} {found.counted}" if found.family > 1 else ""
   holm = " (Holm's correction)" if len(rows) > 2 else ""
   tests = (
-    f"{MARK} at the ratio to the best: surely worse (p below 0.05{over}); without it: tied, not told apart. {MARK} at that "
+    f"{MARK} at the ratio to the best: {worse} (p below 0.05{over}); without it: tied, not told apart. {MARK} at that "
     f"to {found.baseline}: surely different{holm}."
   )
   first = (
-    f"Every {found.called} had the same {found.draws} draws of {', '.join(found.drawn)}; tuned: the best of {found.k} of "
-    f"them, {chosen}. Brackets: 95 % intervals."
+    f"Every {found.called} was tuned {found.searches} times over, each time with {found.k} draws of "
+    f"{', '.join(found.drawn)}, of which halving left one, {chosen}. Brackets: 95 % intervals over the searches."
+    if found.searches
+    else f"Every {found.called} had the same {found.draws} draws of {', '.join(found.drawn)}; tuned: the best of {found.k} "
+    f"of them, {chosen}. Brackets: 95 % intervals."
   )
   return Sheet(title, columns, rows, (first, tests) if len(rows) > 1 else (first,))
 
 
-def _place(place: Place, leader: bool) -> tuple[Cell, ...]:
+def _place(place: Place, leader: bool, worse: str) -> tuple[Cell, ...]:
   def compared(
     found: tuple[float, float, float], p: float, sure: bool, words: tuple[str, str]
   ) -> tuple[str, list[str]]:
@@ -219,7 +229,7 @@ def _place(place: Place, leader: bool) -> tuple[Cell, ...]:
     place.wins,
   )
   if not leader:
-    behind = compared(place.behind, place.behind_p, not place.tied, ("surely worse", "not told apart"))
+    behind = compared(place.behind, place.behind_p, not place.tied, (worse, "not told apart"))
   if base == base:  # NaN for the baseline itself
     text, numbers = compared(place.ratio, place.p, place.certain, ("surely different", "not told apart"))
     versus = f"{text}, better in {base:.0%}", [*numbers, f"{base:.2f}"]

@@ -12,7 +12,8 @@ import numpy as np
 from gan_jax.report import statistics
 from gan_jax.report.comparison import QUALITIES, Quality
 from gan_jax.report.records import Panel, Variant, final
-from gan_jax.report.search import drawn_text, flatten, varying
+from gan_jax.report.search import drawn_text, flatten, search, varying
+from gan_jax.report.searches import trained
 from gan_jax.report.statistics import Estimate
 from gan_jax.settings.labels import label
 
@@ -36,14 +37,16 @@ class Survivors(NamedTuple):
 
 
 def survivors(panel: Panel) -> Survivors | None:
-  """The panel's settings, best first; None where halving stopped no run, or the study does not say what was drawn."""
+  """The panel's settings, best first; None where halving stopped no run, or the study does not say what was drawn, or where
+  other runs judge what was left, which `search` then has.
+  """
   every = [run for variant in panel.variants for run in variant.runs]
   measured = {name for run in every for name in run.quality.columns}
   quality = next((q for q in QUALITIES if q.metric in measured), None)
   configs = [flatten(variant.config) for variant in panel.variants]
   there = varying(configs)
   drawn = [name for name in panel.roles.get("drawn", ()) if name in there]
-  if not drawn or quality is None or all(run.status != "stopped" for run in every):
+  if not drawn or quality is None or all(run.status != "stopped" for run in every) or search(panel) is not None:
     return None
   compared = [name for name in there if name not in (*drawn, *panel.roles.get("repeated", ()))]
   groups: dict[str, list[Variant]] = defaultdict(list)
@@ -59,7 +62,7 @@ def _setting(name: str, draws: list[Variant], drawn: list[str], quality: Quality
     id(draw): statistics.estimate([final(run, quality.metric) for run in draw.counted], quality.log) for draw in draws
   }
   known = [draw for draw in draws if np.isfinite(values[id(draw)].mean)]
-  left = sum(any(run.status != "stopped" for run in draw.runs) for draw in draws)
+  left = sum(trained(draw.runs) for draw in draws)
   if not known:
     return Survivor(name, None, statistics.estimate([], quality.log), "", left, len(draws))
   best = min(known, key=lambda draw: quality.sign * values[id(draw)].mean)

@@ -4,81 +4,28 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gan_jax.report import statistics, tuning
-from gan_jax.report.comparison import Quality
-from gan_jax.report.effects import Effects, effects, iqm, wilson
-from gan_jax.report.records import Run, final
-from gan_jax.report.search import Entry, Search, drawn_text, flatten, untrained
+from gan_jax.report.effects import effects, iqm, wilson
+from gan_jax.report.judged import judged
+from gan_jax.report.places import Place, Range, Tournament, units
+from gan_jax.report.records import Run
+from gan_jax.report.search import Entry, Search, drawn_text, flatten, settled, untrained
 
 FEWEST = 8  # draws
 MOST_PAIRS = 300  # of more, only those with the baseline and with the leader are tested, which takes seconds
 
-Range = tuple[float, float, float]  # an estimate and its 95 % interval
-
-
-class Place(NamedTuple):
-  """One setting of a tournament. Ratios are differences where the quality is not positive."""
-
-  entry: Entry
-  tuned: Range  # its quality, tuned with k draws
-  ratio: Range  # of that to the baseline's; NaN for the baseline itself
-  wins: float  # chance that it beats the baseline, both tuned with the same k draws; NaN for the baseline
-  p: float  # of no difference from the baseline: the larger of the swap test's with Holm's correction over all others, and
-  # of Student's for this ratio alone; NaN for the baseline
-  behind: Range  # ratio to the leader's; NaN for the leader
-  behind_p: float  # likewise from the leader, over all pairs; NaN for the leader
-  learnt: Range  # share of the draws' runs that learnt
-  typical: Range  # interquartile mean over the draws: untuned
-  course: np.ndarray  # [K, 3]: tuned with k = 1 .. K draws, and intervals
-  chosen: str  # the draw that all its runs together choose
-
-  @property
-  def certain(self) -> bool:
-    """Whether it surely differs from the baseline."""
-    return self.p < 1 - tuning.CONFIDENCE
-
-  @property
-  def tied(self) -> bool:
-    """Whether it is the leader or not told apart from it."""
-    return not self.behind_p < 1 - tuning.CONFIDENCE
-
-
-class Tournament(NamedTuple):
-  k: int  # draws of the budget at which settings are compared
-  draws: int
-  runs: int  # of each draw; with one, the run that chooses a draw also judges it, which is too good
-  log: bool
-  quality: Quality
-  baseline: str
-  compared: tuple[str, ...]
-  drawn: tuple[str, ...]
-  places: tuple[Place, ...]  # the best first
-  pairs: Mapping[frozenset[str], float]  # p of no difference of two labels, corrected for all pairs, of those tested
-  effects: Effects
-
-  @property
-  def called(self) -> str:
-    """What a compared setting is: `loss`, or `setting` where more than the loss is compared."""
-    return "loss" if self.compared in (("loss",), ()) else "setting"
-
-  def told_apart(self) -> list[tuple[str, str]]:
-    """The pairs that surely differ, as (better, worse)."""
-    order = [place.entry.label for place in self.places]
-    pairs = [(one, other) for i, one in enumerate(order) for other in order[i + 1 :]]
-    return [pair for pair in pairs if self.pairs.get(frozenset(pair), 1.0) < 1 - tuning.CONFIDENCE]
-
-  @property
-  def family(self) -> int:
-    """The number of pairs, tested or not, for which p is corrected."""
-    return len(self.places) * (len(self.places) - 1) // 2
-
 
 def tournament(found: Search) -> Tournament | None:
-  """The search as a tournament; None where its settings do not share their draws, or have fewer than `FEWEST`."""
+  """The search as a tournament; None where its settings do not share their draws, or have fewer than `FEWEST`.
+
+  After halving, of which each search chose a draw, it is that of `judged`.
+  """
+  if found.winners is not None:
+    return judged(found)
   cells = [_cells(entry, found.drawn) for entry in found.entries]
   keys = list(cells[0])
   if len(keys) < FEWEST or any(set(own) != set(keys) for own in cells):
@@ -88,7 +35,7 @@ def tournament(found: Search) -> Tournament | None:
     return None
   count = min(len(runs) for own in cells for runs in own.values())
   values = np.array(
-    [[[_value(run, found.quality, start) for run in own[key][:count]] for key in keys] for own in cells]
+    [[[settled(run, found.quality, start) for run in own[key][:count]] for key in keys] for own in cells]
   )
   log = found.quality.log and bool((values > 0).all())
   scores = np.log(values) if log else found.quality.sign * values
@@ -116,12 +63,6 @@ def _drawn_values(entry: Entry, drawn: Sequence[str], key: tuple[Any, ...]) -> d
   return {name: flat.get(name) for name in drawn}
 
 
-def _value(run: Run, quality: Quality, start: float) -> float:
-  """A run's final quality; the untrained one if it diverged, or ended worse."""
-  value = final(run, quality.metric) if run.status != "diverged" else float("nan")
-  return quality.sign * min(quality.sign * value, quality.sign * start) if np.isfinite(value) else start
-
-
 def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mapping[str, Any]]) -> Tournament:
   draws, k = scores.shape[1], tuning.budget(scores.shape[1])
   labels = [entry.label for entry in found.entries]
@@ -139,7 +80,7 @@ def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mappin
   def versus(i: int, other: int) -> Range:
     if i == other:
       return (float("nan"),) * 3
-    return _units(tuning.interval(pseudo[i] - pseudo[other], mean[i] - mean[other], k), log, sign)
+    return units(tuning.interval(pseudo[i] - pseudo[other], mean[i] - mean[other], k), log, sign)
 
   places = []
   for i in order:
@@ -148,15 +89,15 @@ def _played(found: Search, scores: np.ndarray, log: bool, where: Sequence[Mappin
     places.append(
       Place(
         entry,
-        _units(tuning.interval(pseudo[i], mean[i], k), log, sign),
+        units(tuning.interval(pseudo[i], mean[i], k), log, sign),
         versus(i, base),
         float("nan") if i == base else float(wins[i, base]),
         float(against[i]),
         versus(i, best),
         float(every[i, best]),
         wilson(entry.learnt / max(entry.runs, 1), draws),
-        _units(iqm(own), log, sign),
-        np.array([_units(tuning.Interval(*(x[i] for x in course)), log, sign) for course in courses]),
+        units(iqm(own), log, sign),
+        np.array([units(tuning.Interval(*(x[i] for x in course)), log, sign) for course in courses]),
         ", ".join(f"{name} {drawn_text(value)}" for name, value in chosen.items()),
       )
     )
@@ -186,10 +127,3 @@ def _tests(scores: np.ndarray, k: int, base: int, best: int) -> tuple[np.ndarray
 
 def _course(scores: np.ndarray, k: int) -> tuning.Interval:
   return tuning.interval(tuning.pseudo_values(scores, k), tuning.tuned(scores, k), k)
-
-
-def _units(found: tuning.Interval, log: bool, sign: int) -> Range:
-  """Scores as the quality itself, or differences of logarithms as ratios."""
-  with np.errstate(over="ignore"):
-    mean, low, high = (float(np.exp(x) if log else sign * x) for x in found)
-  return mean, min(low, high), max(low, high)

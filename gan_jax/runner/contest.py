@@ -8,22 +8,32 @@ from typing import Any
 import numpy as np
 
 from gan_jax import settings
+from gan_jax.core.errors import BadInput, shown
 from gan_jax.report.comparison import Quality
+from gan_jax.report.searches import dealt, in_order
 from gan_jax.settings import labels
 
 Config = Mapping[str, Any]
 Draws = dict[str, list[str]]  # of one competition: the ids of each draw's runs, by the draw's key
 
 
-def competitions(configs: Sequence[Config], roles: Mapping[str, Sequence[str]]) -> list[Draws]:
-  """The draws of a study, those together that compete with one another; in the order of the runs."""
-  found: dict[str, Draws] = {}
+def competitions(configs: Sequence[Config], roles: Mapping[str, Sequence[str]], searches: int = 1) -> list[Draws]:
+  """The draws of a study, those together that compete with one another; in the order of the runs.
+
+  With several searches the draws of each compared setting are dealt out to them (report/searches.py), and compete within
+  their own. The runs of a draw are in the order of their seeds.
+  """
+  found: dict[str, dict[str, list[Config]]] = {}
   repeated = {"seed", *roles.get("repeated", ())}
   for config in configs:
     draw = _key(config, repeated)
     field = _key(config, {*repeated, *roles["drawn"]}) if roles else str(config["panel"])
-    found.setdefault(field, {}).setdefault(draw, []).append(settings.identity(config))
-  return list(found.values())
+    found.setdefault(field, {}).setdefault(draw, []).append(config)
+  return [
+    {key: [settings.identity(config) for config in in_order(draws[key])] for key in keys}
+    for draws in found.values()
+    for keys in dealt(draws, roles.get("drawn", ()), searches)
+  ]
 
 
 def _key(config: Config, left_out: set[str]) -> str:
@@ -43,7 +53,22 @@ def going_on(count: int, keep: float) -> int:
   return max(1, math.ceil(count * keep - 1e-9))  # 0.1 * 30 is a little more than 3
 
 
-def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: float) -> list[str]:
+def judged(value: Mapping[str, Any], what: str, roles: Mapping[str, Sequence[str]], fewest: int) -> tuple[int, int]:
+  """(searches, judges) as `halving()` gives them; `fewest`: runs of a draw. Raises `BadInput` for others than can be."""
+  found = value.get("searches", 1), value.get("judges", 0)
+  for name, x, low in (("searches", found[0], 1), ("judges", found[1], 0)):
+    if type(x) is not int or x < low:
+      raise BadInput(f"{what} expected as {name} a whole number from {low}, got {shown(x)}")
+  if found[0] > 1 and not roles:
+    raise BadInput(f"{what} expected roles() that say what is drawn, where there are several searches, got none")
+  if found[1] >= fewest:
+    raise BadInput(
+      f"{what} expected fewer judges than each draw has runs, since the others choose: less than {fewest}, got {found[1]}"
+    )
+  return found
+
+
+def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: float, judges: int = 0) -> list[str]:
   """The ids of the runs that stop: those of the worst draws of one competition.
 
   Args:
@@ -51,10 +76,11 @@ def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: flo
     values: of the quality, by run; NaN: diverged or not measured.
     quality: says whether low or high is good, and which mean is taken.
     keep: the share of the draws that goes on.
+    judges: runs of each draw, the last ones, by which it is not ranked.
   """
 
   def rank(key: str) -> tuple[float, float, str]:
-    own = np.asarray([values[run] for run in draws[key]], np.float64)
+    own = np.asarray([values[run] for run in draws[key][: len(draws[key]) - judges]], np.float64)
     good = own[np.isfinite(own)]
     if not len(good):
       return 1.0, 0.0, min(draws[key])

@@ -8,6 +8,9 @@ A config file asks for it beside its sweep:
     at        steps at which draws stop; each is an evaluation of every run, and not the last one
     keep      the share of the draws still in training that goes on from each of them, rounded up, so at least one does
     by        the quality by which they are ranked; without it, the one by which the report ranks
+    searches  into how many searches the draws of a compared setting are dealt, each of which keeps its own best; 1 without
+    judges    how many runs of each draw, those with the last seeds, it is not ranked by; 0 without it. They stop and go on
+              with their draw, and at the end say how good it is: by the runs that chose it, it looks too good
 
 Or those stop that have failed, however many they are, and it may be none or all:
 
@@ -57,11 +60,14 @@ class Rules(NamedTuple):
   keep: float  # by verdict: 0, for any number may stop
   by: str  # a column of quality; '': the first of the report's that is measured; or `VERDICT`
   verdicts: tuple[str, ...] = ()  # for which a run stops
+  searches: int = 1  # of each compared setting
+  judges: int = 0  # runs of each draw by which it is not ranked
 
   def written(self) -> dict[str, Any]:
     """As the manifest has them."""
     named = {"verdicts": list(self.verdicts)} if self.by == VERDICT else {}
-    return {"at": list(self.at), "keep": self.keep, "by": self.by, **named}
+    several = {name: x for name, x, usual in (("searches", self.searches, 1), ("judges", self.judges, 0)) if x != usual}
+    return {"at": list(self.at), "keep": self.keep, "by": self.by, **named, **several}
 
 
 class Halving(NamedTuple):
@@ -105,8 +111,11 @@ def checked(value: Any, what: str, configs: Sequence[Config], roles: Mapping[str
     if name not in Rules._fields:
       raise unknown("entry of halving", name, Rules._fields)
   found = contest.competitions(configs, roles)
+  searches, judges = contest.judged(value, what, roles, min(len(own) for draws in found for own in draws.values()))
   steps = {settings.identity(config): config["steps"] for config in configs}
   at, by = _steps(value.get("at"), what, configs), value.get("by", "")
+  if by == VERDICT and (searches, judges) != (1, 0):
+    raise BadInput(f"{what} by verdict compares no draws: expected neither searches nor judges")
   if by == VERDICT:
     return Halving(Rules(at, 0.0, VERDICT, _failed(value, what)), found, steps)
   known = [quality.metric for quality in QUALITIES]
@@ -117,10 +126,13 @@ def checked(value: Any, what: str, configs: Sequence[Config], roles: Mapping[str
   keep = value.get("keep", 0.5)
   if isinstance(keep, bool) or not isinstance(keep, (int, float)) or not 0 < keep < 1:
     raise BadInput(f"{what} expected as keep the share of draws that goes on, above 0 and below 1, got {shown(keep)}")
+  found = contest.competitions(configs, roles, searches)
+  if not all(found):
+    raise BadInput(f"{what} expected at most as many searches as there are draws, got {searches:,}")
   if all(contest.going_on(len(draws), keep) == len(draws) for draws in found):
     most = max(len(draws) for draws in found)
     raise BadInput(f"{what} expected draws of which some can stop, got at most {plural(most, 'draw')} that compete")
-  return Halving(Rules(at, float(keep), str(by)), found, steps)
+  return Halving(Rules(at, float(keep), str(by), (), searches, judges), found, steps)
 
 
 def _failed(value: Mapping[str, Any], what: str) -> tuple[str, ...]:
@@ -264,7 +276,7 @@ def _by_quality(
     diverged = {run for run, step in status.get(entry["name"], {}).get("diverged", {}).items() if step < until}
     for member, value in zip(entry["members"], measured, strict=True):
       values[member["id"]] = math.nan if member["id"] in diverged else value
-  stopping = {run for draws in left for run in contest.worst(draws, values, quality, rules.keep)}
+  stopping = {run for draws in left for run in contest.worst(draws, values, quality, rules.keep, rules.judges)}
   return stopping, f"as the worst by {quality.metric}"
 
 

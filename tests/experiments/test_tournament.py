@@ -1,5 +1,7 @@
 """The study `tournament`: its config, what `--full` asks for, and its figure and table from a study on disk."""
 
+from pathlib import Path
+
 import pytest
 
 from experiments.studies.tournament import study
@@ -56,7 +58,7 @@ def test_halving_has_the_same_losses_draws_and_seeds(monkeypatch):
   study.main(["--halving", "--out", "elsewhere"])
   assert asked[0][-2:] == ["--out", "elsewhere"]
   halved, whole = sweeps.plan(asked[0][1]), sweeps.plan(str(CONFIGS / "tournament.py"))
-  assert halved.halving == {"at": [200, 400], "keep": 0.5}
+  assert halved.halving == {"at": [200, 400], "keep": 0.5, "searches": 4, "judges": 1}
   assert halved.roles == whole.roles
   same = [[{**config, "evaluate_every": 0} for config in plan.swept] for plan in (halved, whole)]
   assert same[0] == same[1]
@@ -64,8 +66,29 @@ def test_halving_has_the_same_losses_draws_and_seeds(monkeypatch):
   said = []
   checked.tell(said.append)
   assert "281,600 of 512,000 steps of single runs are saved" in said[0]
-  with pytest.raises(BadInput, match="expected one of --full, --halving, got --full --halving"):
-    study.main(["--full", "--halving"])
+
+
+def test_full_with_halving_has_the_draws_and_seeds_of_the_tournament_among_its_own(monkeypatch):
+  """Four draws choose in each of sixteen searches, of which one is trained to the end. Where the default tournament has
+  the same loss, its runs are the first ones."""
+  asked = []
+  monkeypatch.setattr(study, "conduct", lambda name, arguments: asked.append(arguments))
+  monkeypatch.setattr(study, "write", lambda directory: "")
+  study.main(["--halving", "--full"])
+  assert Path(asked[0][3]).name == "tournament_full_halved"
+  two = ["minimax", "hinge"]
+  plan = sweeps.plan(asked[0][1], every=lambda field: two if field == "loss" else [])
+  assert len(plan.swept) == 2 * 64 * 2
+  checked = halving.checked(plan.halving, "halving()", plan.swept, plan.roles)
+  assert [len(draws) for draws in checked.competing] == [4] * 32
+  said = []
+  checked.tell(said.append)
+  assert "128 of 256 runs go on from step 100, 64 of 256 runs go on from step 300" in said[0]
+  ours, theirs = (
+    [{**config, "evaluate_every": 0} for config in swept if config["loss"] == "hinge"]
+    for swept in (plan.swept, sweeps.plan(str(CONFIGS / "tournament.py")).swept)
+  )
+  assert ours[: len(theirs)] == theirs
 
 
 def test_its_figure_and_table_are_made_of_the_files(tmp_path):

@@ -19,14 +19,15 @@ from gan_jax.report import (
   build,
   canvas,
   charts,
+  curves,
   factors,
   figures,
   film,
+  frames,
   lens_map,
   lines,
   phase,
   pictures,
-  plot,
   records,
   search,
   selection,
@@ -764,14 +765,14 @@ def test_the_page_is_self_contained_small_and_the_same_again(study, page):
 def test_every_figure_is_drawn_and_downsampled(study):
   panel = records.read(study).panels[0]
   variants = [(variant, canvas.style(i)) for i, variant in enumerate(panel.variants)]
-  svg = figures.curves(variants, "disc/auc", "a")
+  svg = figures.curves(curves.plot(variants, "disc/auc"), "a")
   for index in range(len(LOSSES)):
     assert canvas.style(index).colour.lower() in svg
-  assert figures.curves(variants, "no/such", "a") is None
+  assert curves.plot(variants, "no/such") is None
   steps = np.arange(10_000)
   values = np.where(steps == 5001, 100.0, 1.0)
-  at, centre, _, high = figures._thin(steps, values, values, values)
-  assert len(at) == len(centre) == figures.POINTS
+  at, centre, _, high = curves.thin(curves.Course(steps, values, values, values))
+  assert len(at) == len(centre) == curves.POINTS
   assert high.max() == 100  # a spike between two drawn points still shows in the band
   assert at[-1] == 9999
 
@@ -943,21 +944,27 @@ def test_seven_ranges_are_drawn_one_by_one_and_three_together(study, draw):
   band = 'class="band"' if draw is lines else "opacity: 0.16"
   panel = records.read(study).panels[0]
   variants = [(variant, canvas.style(i, f"loss-{i}")) for i, variant in enumerate(panel.variants)]
-  assert band not in draw.curves(variants, "disc/auc", "a")
-  assert draw.curves(variants[:3], "disc/auc", "a").count(band) == 3
-  each = draw.each(variants, "disc/auc", "a")
+  seven, three = (curves.plot(variants[:count], "disc/auc") for count in (7, 3))
+  assert (seven.bands, three.bands) == (False, True)
+  assert not curves.plot(variants[:3], "disc/auc", crowd=panel.variants).bands
+  assert band not in draw.curves(seven, "a")
+  assert draw.curves(three, "a").count(band) == 3
+  each = draw.each(seven, "a")
   assert len(re.findall(band if draw is lines else r"opacity: 0\.3\b", each)) == len(LOSSES)
   for name in LOSSES:
     assert f">{name}<" in each.replace("<wbr>", "")
-    assert f">{name[:20]}" in draw.curves(variants, "disc/auc", "a")  # at the end of its line
-  assert draw.each(variants[:3], "disc/auc", "a") is None
+    assert f">{name[:20]}" in draw.curves(seven, "a")  # at the end of its line
+  thin = 'class="raw"' if draw is lines else "stroke-dasharray: 3.2,1.6"
+  raw = seven._replace(curves=tuple(curve._replace(raw=curve.course) for curve in seven.curves))
+  for kind in (draw.curves, draw.each):
+    assert kind(raw, "a").count(thin) == kind(seven, "a").count(thin) + len(LOSSES)
 
 
 def test_a_plot_puts_values_where_its_ticks_say(study):
   """Each line's first point, read back from its pixels by the ticks' text and places, is the mean over seeds."""
   variant = records.read(study).panels[0].variants[0]
   for metric, log in (("disc/auc", False), ("gen/grad_norm", True)):
-    svg = lines.curves([(variant, canvas.style(0))], metric, "a", log)
+    svg = lines.curves(curves.plot([(variant, canvas.style(0))], metric, curves.Scale(log)), "a")
     ticks = re.findall(r'<text x="38" y="([\d.]+)" text-anchor="end">([^<]+)<', svg)
     at = np.array([float(y) - 3.5 for y, _ in ticks])
     value = np.array([labelled_value(text) for _, text in ticks])
@@ -973,15 +980,15 @@ def test_a_plot_puts_values_where_its_ticks_say(study):
 
 
 def test_a_gap_interrupts_a_line_and_its_band():
-  frame = plot.Frame(
-    plot.Box(100, 100, 0, 0, 0, 0), plot.steps(0, 4), plot.levels(np.array([0.0, 1.0]), False, 1, (0, 1))
+  frame = frames.Frame(
+    frames.Box(100, 100, 0, 0, 0, 0), frames.steps(0, 4), frames.levels(np.array([0.0, 1.0]), False, 1, (0, 1))
   )
   values = np.array([0.0, 1.0, np.nan, 1.0, 0.0])
   assert frame.path(np.arange(5), values) == "M0.0 100.0L25.0 0.0M75.0 0.0L100.0 100.0"
   assert frame.band(np.arange(5), 0 * values, values).count("Z") == 2
-  assert plot.apart([50, 50.0, 51], 10, 0, 100) == [50, 60, 70]
-  assert plot.apart([99, 99, 99], 10, 0, 100) == [80, 90, 100]
-  assert plot.apart([0.0] * 30, 10, 0, 100)[-1] <= 100
+  assert curves.apart([50, 50.0, 51], 10, 0, 100) == [50, 60, 70]
+  assert curves.apart([99, 99, 99], 10, 0, 100) == [80, 90, 100]
+  assert curves.apart([0.0] * 30, 10, 0, 100)[-1] <= 100
 
 
 def test_the_generator_without_averaging_is_a_column_and_a_thin_line(tmp_path):

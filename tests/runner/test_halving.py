@@ -90,6 +90,53 @@ def test_draws_compete_within_a_compared_setting_or_else_within_their_panel():
   assert [len(own) for own in repeated.values()] == [6, 6]
 
 
+@pytest.mark.parametrize("seeds", [lambda i: (2 * i, 2 * i + 1), lambda i: (0, 1)])
+def test_each_search_has_draws_of_its_own_the_same_for_every_setting(seeds):
+  """Draws with seeds of their own in their order. The order of the runs does not matter, and all draws are dealt once."""
+  roles = {"compared": ["loss"], "drawn": ["generator_rate"], "repeated": ["seed"]}
+  base = {"steps": 40, "probe_every": 5, "evaluate_every": 10, "dataset": "ring"}
+  every = [
+    settings.resolve(base, {"loss": loss, "generator_rate": (i + 1) * 1e-3, "seed": seed})
+    for loss in ("hinge", "minimax")
+    for i in range(10)
+    for seed in seeds(i)
+  ]
+  named = {settings.identity(config): config for config in every}
+
+  def told(configs):
+    found = contest.competitions(configs, roles, 4)
+    assert all(len({named[run]["loss"] for own in draws.values() for run in own}) == 1 for draws in found)
+    assert all(
+      [named[run]["seed"] for run in own] == sorted(named[run]["seed"] for run in own)
+      for draws in found
+      for own in draws.values()
+    )
+    by_loss = {}
+    for draws in found:
+      rates = [round(1e3 * named[own[0]]["generator_rate"]) for own in draws.values()]
+      by_loss.setdefault(named[next(iter(draws.values()))[0]]["loss"], []).append(rates)
+    assert by_loss["hinge"] == by_loss["minimax"]
+    return by_loss["hinge"]
+
+  searches = told(every)
+  assert sorted(rate for own in searches for rate in own) == list(range(1, 11))
+  assert sorted(map(len, searches)) == [2, 2, 3, 3]
+  assert told(every[::-1]) == searches
+  if len(set(map(seeds, range(10)))) == 10:
+    assert searches == [[1, 2], [3, 4, 5], [6, 7], [8, 9, 10]]
+
+
+def test_those_that_judge_do_not_choose():
+  """By all three runs `b` is best, by the first two `a` is."""
+  values = {"a": [1.0, 1.0, 900.0], "b": [2.0, 2.0, 2.0], "c": [3.0, 3.0, 0.1]}
+  draws = {name: [f"{name}{i}" for i in range(3)] for name in values}
+  flat = {f"{name}{i}": x for name, own in values.items() for i, x in enumerate(own)}
+  assert contest.worst(draws, flat, FID, 0.3, judges=1) == [f"{name}{i}" for name in "bc" for i in range(3)]
+  assert contest.worst(draws, flat, FID, 0.3) == [f"{name}{i}" for name in "ba" for i in range(3)]
+  flat |= {"a2": NAN, "b1": NAN}  # a judge that diverged is no reason to stop
+  assert contest.worst(draws, flat, FID, 0.3, judges=1) == [f"{name}{i}" for name in "cb" for i in range(3)]
+
+
 def test_what_is_saved_is_counted_before():
   """Of 6 draws 3 go on from step 10 and 2 from step 30: 3 x 2 x 30 + 1 x 2 x 10 of 12 x 40 steps."""
   found = halving.checked({"at": [10, 30], "keep": 0.5}, "halving()", configs(), {})
@@ -121,12 +168,28 @@ def test_what_is_saved_is_counted_before():
     ({"at": [10], "by": "verdict", "verdicts": "diverged"}, "expected as verdicts a list of names, got 'diverged'"),
     ({"at": [10], "by": "verdict", "verdicts": ["healthy"]}, "unknown verdict to stop by 'healthy'"),
     ({"at": [10], "verdicts": ["diverged"]}, "expected by='verdict' where verdicts are given, got by=''"),
+    ({"at": [10], "judges": 2}, "less than 2, got 2"),
+    ({"at": [10], "judges": -1}, "expected as judges a whole number from 0, got -1"),
+    ({"at": [10], "searches": 0}, "expected as searches a whole number from 1, got 0"),
+    ({"at": [10], "searches": 2}, "expected roles() that say what is drawn"),
+    ({"at": [10], "judges": 1, "by": "verdict"}, "expected neither searches nor judges"),
     ({"at": [10], "keep": 0.99}, "expected draws of which some can stop, got at most 6 draws"),
   ],
 )
 def test_rules_that_cannot_be_are_refused(value, message):
-  with pytest.raises(BadInput, match=message.replace("(", r"\(")):
+  with pytest.raises(BadInput, match=message.replace("(", r"\(").replace(")", r"\)")):
     halving.checked(value, "halving()", configs(), {})
+
+
+def test_more_searches_than_draws_are_refused_and_the_manifest_says_how_many():
+  roles = {"compared": ["loss"], "drawn": ["generator_rate"], "repeated": ["seed"]}
+  value = {"at": [10], "searches": 2, "judges": 1}
+  assert halving.checked(value, "halving()", configs(), roles).rules.written() == {
+    "at": [10], "keep": 0.5, "by": "", "searches": 2, "judges": 1,
+  }  # fmt: skip
+  for searches, message in ((4, "as many searches as there are draws, got 4"), (3, "got at most 1 draw that compete")):
+    with pytest.raises(BadInput, match=message):
+      halving.checked(value | {"searches": searches}, "halving()", configs(), roles)
 
 
 @pytest.mark.parametrize(

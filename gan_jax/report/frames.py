@@ -2,7 +2,7 @@
 sheet gives the colours of text and rules, and each line can be switched off.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -159,17 +159,3 @@ def _pen(x: np.ndarray, y: np.ndarray) -> list[str]:
       drawn.append(f"{'M' if lifted else 'L'}{a:.1f} {b:.1f}")
     lifted = not np.isfinite(b)
   return drawn
-
-
-def apart(places: Sequence[float], room: float, low: float, high: float) -> list[float]:
-  """The places, moved so that none is nearer than `room` to another, between two ends."""
-  order = np.argsort(places, kind="stable")
-  room = min(room, (high - low) / max(len(places) - 1, 1))
-  found, before = [0.0] * len(places), low - room
-  for i in order:
-    before = found[i] = max(min(max(places[i], low), high), before + room)
-  ceiling = high
-  for i in reversed(order):
-    found[i] = min(found[i], ceiling)
-    ceiling = found[i] - room
-  return found
