@@ -114,6 +114,7 @@ def phase_diagram(comparison: Comparison, name: str) -> Chart | None:
     cells.append(phase.Cell(_said(place.get(across)), _said(place.get(up)), end.state, value, note))
   mean = "" if quality is None else f"the {'geometric ' * quality.log}mean final {quality.title}"
   said = f", and {mean}" if quality is not None else ""
+  said += "; D: the discriminator, G: the generator" if any("dominates" in cell.state for cell in cells) else ""
   return Chart(
     f"Verdicts by {up} and {across}",
     f"each cell: the most frequent verdict over its seeds (with its share where they disagree){said}",

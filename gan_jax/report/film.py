@@ -71,7 +71,7 @@ def reels(
       _points(x, box) if x.ndim == 2 and box is not None else _images(x, classes.get(run.group, 0)) for _, x in own
     ]
     height, width = sheets[0].shape[:2]
-    note = f"{what}, seed {run.seed}" if what else f"seed {run.seed}"
+    note = f"{what}, seed {run.seed}" if what else f"seed {run.seed}{pictures.ended(run)}"
     found.append(
       Reel(row.variant.label, style, note, _webp(np.concatenate(sheets, 1)), tuple(s for s, _ in own), width / height)
     )

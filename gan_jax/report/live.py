@@ -28,7 +28,7 @@ CURVES = {
   "disc/loss": "discriminator's loss",
   "gen/loss": "generator's loss",
 }
-STATES = {"done": "done", "unfinished": "training", "waiting": "waiting", "diverged": "diverged"}
+ENDED = ("", "stopped", "diverged")  # the order in the table: those that ended early are the last ones
 
 
 class Line(NamedTuple):
@@ -87,7 +87,7 @@ def page(study: Path, every: int, script: str = "") -> str:
 
   from gan_jax.report import template
 
-  return str(_template().render(view=shown, every=every, svg=Markup, states=STATES, **template.script(script)))
+  return str(_template().render(view=shown, every=every, svg=Markup, **template.script(script)))
 
 
 def view(study: Path) -> View:
@@ -114,16 +114,17 @@ def view(study: Path) -> View:
 
 
 def _ranked(plan: Plan, group: Any, own: Sequence[Member]) -> tuple[list[Run], Quality | None, bool]:
-  """(the group's runs, best first and diverged ones last; by what; whether all their rows are read)."""
+  """(the group's runs, best first and those that ended early last; by what; whether all their rows are read)."""
   size = sum(_size(path) for table in ("rows", "quality") for *_, path in runs.parts(plan.path, table, group["name"]))
   whole = size <= READING
   found = members.tables(plan, group) if whole else members.latest(plan, group)
   mine = [members.run(plan, found, member) for member in own]
   quality = next((q for q in QUALITIES if q.metric in found[1].columns), None)
 
-  def key(run: Run) -> tuple[bool, bool, float]:
+  def key(run: Run) -> tuple[int, bool, float]:
     value = quality.sign * records.final(run, quality.metric) if quality else math.nan
-    return (run.status == "diverged", not math.isfinite(value), value if math.isfinite(value) else 0.0)
+    ended = ENDED.index(run.status) if run.status in ENDED else 0
+    return (ended, not math.isfinite(value), value if math.isfinite(value) else 0.0)
 
   return sorted(mine, key=key), quality, whole
 
@@ -144,15 +145,16 @@ def _table(title: str, ranked: Sequence[Run], quality: Quality | None, called: d
     value = records.final(run, quality.metric) if quality else math.nan
     values = tuple(records.final(run, name) for name in COLUMNS)
     evidence = judged.evidence if judged else ""
-    lines.append(Line(called[run.id], run.seed, run.status, run.last_step, values, value, words, evidence))
+    state = "training" if run.status == "unfinished" else run.status
+    lines.append(Line(called[run.id], run.seed, state, run.last_step, values, value, words, evidence))
   return Table(title, quality.title if quality else "", tuple(lines), len(ranked) - len(lines))
 
 
 def _drawn(ranked: Sequence[Run], quality: Quality | None, called: dict[str, str], name: str) -> View:
-  """Curves and last samples of the best and the worst run that did not diverge."""
+  """Curves and last samples of the best and the worst run that did not end early."""
   from gan_jax.report import canvas, curves, figures, pictures
 
-  alive = [run for run in ranked if run.status != "diverged"] or list(ranked)
+  alive = [run for run in ranked if run.status not in ENDED] or list(ranked)
   ends = [("best", alive[0]), ("worst", alive[-1])][: 1 + (len(alive) > 1)]
   shown = [
     (Variant(f"{what}: {called[run.id]}" if len(ends) > 1 else called[run.id], run.config, (run,)), canvas.style(i))

@@ -45,7 +45,7 @@ class Member(NamedTuple):
 
   group: Mapping[str, Any]
   place: int  # in its group
-  state: str  # 'diverged', 'done', 'unfinished' or 'waiting'
+  state: str  # 'diverged', 'stopped' (by halving), 'done', 'unfinished' or 'waiting'
   last: int  # step
 
   @property
@@ -149,8 +149,10 @@ def _part(part: tuple[int, int, Path], count: int, step: int | None, inclusive: 
 
 
 def run(plan: Plan, found: Tables, member: Member) -> records.Run:
-  """One run, from the tables of its group."""
-  rows, quality = (runs.Table(t.steps, {name: x[:, member.place] for name, x in t.columns.items()}) for t in found)
+  """One run, from the tables of its group, which go on after a run that was stopped."""
+  own = [runs.Table(t.steps, {name: x[:, member.place] for name, x in t.columns.items()}) for t in found]
+  end = member.last if member.state == "stopped" else None
+  rows, quality = records.rows_until(own[0], end, False), records.rows_until(own[1], end, True)
   name, config = member.group["name"], member.config
   exact = bool(plan.of(member.group).get("bit_exact", True))
   return records.Run(member.id, name, member.place, config, member.state, member.last, rows, quality, exact, plan.path)

@@ -36,7 +36,7 @@ class Overview(NamedTuple):
   path: Path
   name: str
   phase: str  # 'finished', 'training program 1 of 2', 'stopped in ...'
-  states: dict[str, int]  # number of runs that are 'done', 'diverged', 'unfinished', 'waiting'
+  states: dict[str, int]  # number of runs that are 'done', 'diverged', 'stopped', 'unfinished', 'waiting'
   programs: tuple[int, int]  # (done, all)
   share: float  # of all steps of all runs, those that are trained
   program: Program | None  # None: all are done

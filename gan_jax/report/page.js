@@ -64,7 +64,7 @@
     });
   }
 
-  for (const results of all(".results")) {
+  for (const results of all(".results:not(.plain)")) {
     const [table, panel] = [results.querySelector("table"), results.closest("section.panel")];
     const headings = all("thead th", table);
     const choose = make("select", { class: "sort-by" });

@@ -142,6 +142,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any) -> di
     "strips": extra.strips(some, looks, f"panel {number}: verdicts"),
     "states": extra.states_shown(some),
     "last_step": extra.last_step(comparison),
+    "halved": any(row.statuses["stopped"] for row in comparison.rows),
     "phase": None if found else extra.phase_diagram(comparison, f"panel {number}: phase"),
     "factors": extra.factor_courses(some, looks, f"panel {number}: factors", draw),
     "lens": extra.lens_maps(some, looks, f"panel {number}: lens"),

@@ -19,6 +19,7 @@ DOTS = 800  # points of a scatter
 KEPT = max(SHEET, DOTS)  # samples of a run
 HEAVY = 30_000  # bytes of a PNG from which a tile is WebP, which loses what the eye does not see
 SIDE = 200  # of a scatter's viewBox
+ENDED = ("diverged", "stopped")  # before the last step
 DATA = Style("currentColor", ())
 
 
@@ -53,14 +54,19 @@ def pictures(chosen: Sequence[Chosen], found: Frames, classes: Mapping[str, int]
   for variant, run, what, look in chosen:
     if found.get(run.id):
       step, samples = found[run.id][-1]
-      diverged = ", diverged" if run.status == "diverged" else ""
       which = f"{what}: seed {run.seed}" if what else f"seed {run.seed}"
-      drawn.append((variant.label, f"{which}, step {step:,}{diverged}", look, samples, classes.get(run.group, 0)))
+      note = f"{which}, step {step:,}{ended(run)}"
+      drawn.append((variant.label, note, look, samples, classes.get(run.group, 0)))
   real = real_data(chosen, found)
   if real is not None:
     drawn.insert(0, ("real data", "", None, real, 0))
   area = next((box(samples) for *_, samples, _ in drawn if samples.ndim == 2), None)
   return [_picture(*one, area) for one in drawn]
+
+
+def ended(run: Run) -> str:
+  """`, diverged` or `, stopped` of a run that did not train to its end."""
+  return f", {run.status}" if run.status in ENDED else ""
 
 
 def real_data(chosen: Sequence[Chosen], found: Frames) -> np.ndarray | None:
@@ -71,7 +77,8 @@ def real_data(chosen: Sequence[Chosen], found: Frames) -> np.ndarray | None:
 def frames(members: Sequence[Run], count: int) -> dict[str, list[tuple[int, np.ndarray]]]:
   """By run id, (step, samples [n, ...]) at up to `count` steps, the first and the last of those that are intact among them.
 
-  Each group's files are read once, and only what is drawn is kept.
+  A run that ended early draws the same from then on, which has the step of its end. Each group's files are read once, and
+  only what is drawn is kept.
   """
   found: dict[str, list[tuple[int, np.ndarray]]] = {}
   for place in dict.fromkeys(run.place for run in members):
@@ -80,8 +87,10 @@ def frames(members: Sequence[Run], count: int) -> dict[str, list[tuple[int, np.n
     wanted = [there[i] for i in sorted({round(i) for i in np.linspace(len(there) - 1, 0, count)})] if there else []
     for step, samples in _intact(there, wanted, max(run.member for run in own)):
       for run in own:
-        # Copies: a view would keep the whole group's samples in memory.
-        found.setdefault(run.id, []).append((step, samples[run.member][:KEPT].copy()))
+        at = min(step, run.last_step) if run.status in ENDED else step
+        kept = found.setdefault(run.id, [])
+        if not kept or kept[-1][0] < at:
+          kept.append((at, samples[run.member][:KEPT].copy()))  # a view would keep the whole group's samples in memory
   return found
 
 

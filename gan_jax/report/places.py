@@ -23,7 +23,7 @@ class Place(NamedTuple):
   p: float  # of no difference from the baseline: the larger of the swap test's with Holm's correction over all others, and
   # of Student's for this ratio alone; NaN for the baseline
   behind: Range  # ratio to the leader's; NaN for the leader
-  behind_p: float  # likewise from the leader, over all pairs; of searches, that it is the best; NaN for the leader
+  behind_p: float  # likewise from the leader, over all pairs; of searches: of none being better; NaN for the leader
   learnt: Range  # share of the draws' runs that learnt
   typical: Range  # interquartile mean over the draws: untuned
   course: np.ndarray  # [K, 3]: tuned with k = 1 .. K draws, and intervals
@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
   @property
   def tied(self) -> bool:
-    """Whether it is the leader or not told apart from it."""
+    """Whether it is the leader or not told apart from it; of searches: whether it may be the best."""
     return not self.behind_p < 1 - tuning.CONFIDENCE
 
 
@@ -77,6 +77,11 @@ class Tournament(NamedTuple):
   def counted(self) -> str:
     """What `family` counts."""
     return "others" if self.searches else "pairs"
+
+  @property
+  def ties(self) -> tuple[str, str]:
+    """How a setting that is `tied` is called beside the leader, and how another one."""
+    return ("may be the best", "surely not the best") if self.searches else ("not told apart", "surely worse")
 
 
 def units(found: tuning.Interval, log: bool, sign: int) -> Range:

@@ -10,7 +10,7 @@ from gan_jax.report.places import Place, Range, Tournament
 
 MATTERS = 3  # effects, at most, that are told
 PAIRS = 6  # that are told apart, at most, which are named one by one
-NAMES = 16  # settings, at most, that a sentence names
+NAMES = 12  # settings, at most, that a sentence names
 
 
 def findings(found: Tournament) -> list[str]:
@@ -37,10 +37,11 @@ def _ranking(found: Tournament) -> list[str]:
     return [first]
   tied = [place.entry.label for place in found.places[1:] if place.tied]
   behind = [_behind(place, found) for place in found.places[1:] if not place.tied]
-  said = [first, f"Not told apart from it: {_some(tied)}." if tied else "It is told apart from all others."]
+  alike = "Perhaps the best as well" if found.searches else "Not told apart from it"
+  said = [first, f"{alike}: {_some(tied)}." if tied else "It is told apart from all others."]
   if behind:
-    worse = "Surely not the best" if found.searches else "Surely worse than it"
-    said.append(f"{worse}: {_some(behind, '; ')}.")
+    worse = "Surely not the best, as some other is better" if found.searches else "Surely worse than it"
+    said.append(f"{worse}: {_some(behind, ', ' if found.searches else '; ')}.")
   return [*said, _power(found) if found.searches else _pairs(found)]
 
 
@@ -82,6 +83,8 @@ def _pairs(found: Tournament) -> str:
 
 
 def _behind(place: Place, found: Tournament) -> str:
+  if found.searches:  # it may be another than the first that is better
+    return place.entry.label
   return f"{place.entry.label} ({ranged(place.behind)}{' times' if found.log else ' away'})"
 
 
@@ -193,13 +196,14 @@ def lines(found: Tournament) -> tuple[list[str], list[list[str]], list[str]]:
     cells = [ranged(place.tuned), behind, versus, "" if base else f"{place.wins:.0%}", f"{place.learnt[0]:.0%}"]
     told.append([place.entry.label, *cells])
   over = f", corrected for {found.family:,} {found.counted}" if found.family > 1 else ""
-  worse = "surely not the best" if found.searches else "surely worse"
+  tied, worse = found.ties
+  others = ", as some other is better" if found.searches else ""
   holm = f" (Holm over {len(told) - 1:,} comparisons)" if len(told) > 2 else ""
   notes = [f"drawn: {', '.join(found.drawn)}; brackets: 95 % intervals; a failed run counts with the untrained quality"]
   if len(told) > 1:
     notes += [
-      f"to the best: {'ratio' if log else 'difference'}; *: {worse} (p below 5 %{over}); no star: not told "
-      "apart from it",
+      f"to the best: {'ratio' if log else 'difference'}; *: {worse}{others} (p below 5 %{over}); no star: "
+      f"{tied}{'' if found.searches else ' from it'}",
       f"to the baseline {found.baseline}: likewise; *: surely different{holm}; better: chance that it is, where both are "
       f"tuned with the same {found.k} draws",
     ]

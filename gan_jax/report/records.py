@@ -184,20 +184,23 @@ def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:
     return []
   rules = manifest.get("halving", {})
   if "verdicts" in rules:
-    failed = " or ".join(name.replace("_", " ") for name in rules["verdicts"])
-    why, others = f"for a failed verdict ({failed})", "had not failed"
+    failed = [name.replace("_", " ") for name in rules["verdicts"]]
+    why = f"because their verdict was {', '.join(failed[:-1])}{' or ' * (len(failed) > 1)}{failed[-1]}"
+    others = "had not failed"
   else:
     why, others = f"as the worst by {rules.get('by') or 'the measure of quality'}", "measured well"
   when = ", ".join(f"{count:,} at step {step:,}" for step, count in sorted(stopped.items()))
+  best = (
+    ", and how good the best of k draws is on average is not estimated"
+    if manifest.get("roles", {}).get("drawn")
+    else ""
+  )
+  told = f"{best}. The others were kept because they {others}, so they are not tested against a baseline"
+  if rules.get("judges") and rules.get("searches", 1) > 1:
+    told = f". The others were kept because they {others}, by runs that do not judge them"
   return [
-    f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs {why} ({when}): how they "
-    "would have ended is not known, so they count in no mean, "
-    + (
-      f"and the others were kept because they {others}; settings are compared by runs that had no part in that choice"
-      if rules.get("judges") and rules.get("searches", 1) > 1
-      else "and how good the best of k draws is on average is not "
-      f"estimated; the other runs were kept because they {others}, so they are not tested against a baseline"
-    )
+    f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs {why} ({when}). How they would have "
+    f"ended is not known, so they count in no mean{told}"
   ]
 
 

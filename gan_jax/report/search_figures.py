@@ -16,7 +16,7 @@ from gan_jax.report.figures import write_ends
 from gan_jax.report.places import Tournament
 
 LINE, MARGIN = 0.21, 0.5  # inches: of a line, and of what stands below the lines
-LABEL = 36  # characters
+LABEL = 33  # characters
 BEST, OTHER = COLOURS[0], COLOURS[4]
 
 

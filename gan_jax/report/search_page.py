@@ -48,11 +48,11 @@ def _charts(found: Tournament, number: int) -> list[Any]:
   behind = [figures.Mark(p.entry.label, *p.behind, p.tied) for p in found.places]
   equal = 1.0 if found.log else 0.0
   behind[0] = behind[0]._replace(mean=equal, low=equal, high=equal)
-  worse = "surely not the best" if found.searches else "surely worse"
+  tied, worse = found.ties
   charts = [
     Chart(
       f"{title} of each {found.called}, tuned with {found.k} draws, {'over' if found.log else 'less'} that of the best",
-      f"lines: 95 % intervals; filled, blue: not told apart from the best; hollow, red: {worse}",
+      f"lines: 95 % intervals; filled, blue: {tied}{'' if found.searches else ' from the best'}; hollow, red: {worse}",
       None,
       figures.forest(
         behind, f"{name} tuned", found.log, f"{'ratio to' if found.log else 'difference from'} the best", equal

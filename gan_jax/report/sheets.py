@@ -196,13 +196,13 @@ def _tuned(title: str, found: Tournament) -> Sheet:
       _named("typical", "low", "high"),
     ),
   )
-  worse = "surely not the best" if found.searches else "surely worse"
-  rows = tuple(_place(place, place is found.places[0], worse) for place in found.places)
+  tied, worse = found.ties
+  rows = tuple(_place(place, place is found.places[0], (worse, tied)) for place in found.places)
   chosen = "judged by other runs than chose it" if found.runs > 1 else "judged by the run that chose it, so too good"
   over = f", corrected for {found.family:,} {found.counted}" if found.family > 1 else ""
   holm = " (Holm's correction)" if len(rows) > 2 else ""
   tests = (
-    f"{MARK} at the ratio to the best: {worse} (p below 0.05{over}); without it: tied, not told apart. {MARK} at that "
+    f"{MARK} at the ratio to the best: {worse} (p below 0.05{over}); without it: {tied}. {MARK} at that "
     f"to {found.baseline}: surely different{holm}."
   )
   first = (
@@ -215,7 +215,7 @@ def _tuned(title: str, found: Tournament) -> Sheet:
   return Sheet(title, columns, rows, (first, tests) if len(rows) > 1 else (first,))
 
 
-def _place(place: Place, leader: bool, worse: str) -> tuple[Cell, ...]:
+def _place(place: Place, leader: bool, ties: tuple[str, str]) -> tuple[Cell, ...]:
   def compared(
     found: tuple[float, float, float], p: float, sure: bool, words: tuple[str, str]
   ) -> tuple[str, list[str]]:
@@ -229,7 +229,7 @@ def _place(place: Place, leader: bool, worse: str) -> tuple[Cell, ...]:
     place.wins,
   )
   if not leader:
-    behind = compared(place.behind, place.behind_p, not place.tied, (worse, "not told apart"))
+    behind = compared(place.behind, place.behind_p, not place.tied, ties)
   if base == base:  # NaN for the baseline itself
     text, numbers = compared(place.ratio, place.p, place.certain, ("surely different", "not told apart"))
     versus = f"{text}, better in {base:.0%}", [*numbers, f"{base:.2f}"]

@@ -8,7 +8,7 @@ from gan_jax.report.overview import Overview
 from gan_jax.report.verdicts import LOOKS
 
 NAMED = 6  # workers' groups, at most
-STATES = ("done", "diverged", "unfinished", "waiting")  # in this order
+STATES = ("done", "diverged", "stopped", "unfinished", "waiting")  # in this order
 
 
 def lines(found: Overview) -> list[tuple[str, str]]:

@@ -51,7 +51,7 @@ def compared(panel: Panel) -> str:
 
 def search_story(panel: Panel, found: Search, said: Sequence[str]) -> list[str]:
   """The paragraph of a panel whose settings were tuned: its findings, without those of single settings."""
-  draws = [len(entry.draws) for entry in found.entries]
+  draws = [found.winners.draws if found.winners else len(entry.draws) for entry in found.entries]
   return [tuned(panel, found.compared, draws), *(sentence for sentence in said if sentence not in details(said))]
 
 
@@ -76,6 +76,7 @@ def _in_common(panel: Panel, what: str, each: str) -> str:
   members = [run for variant in panel.variants for run in variant.runs]
   how = [plural(len(members), "run"), each] if len(members) > 1 else ["one run"]
   how += _shared(members, "steps", lambda steps: f"{steps:,} steps")
+  how += _shared(members, "conditional", lambda given: "with the class given" if given else "")
   how += _shared(members, "penalty", lambda name: f"penalty {name}" if name != "none" else "no penalty")
   how += _shared(members, "head_start", lambda steps: f"a head start of {steps:,} steps" if steps else "")
   data = _shared(members, "dataset", lambda name: f" on the data {name}")
@@ -139,8 +140,10 @@ def _value(row: Row, comparison: Comparison) -> str:
 def _untested(ranked: Sequence[Row], comparison: Comparison) -> str:
   assert comparison.quality is not None
   metric = comparison.quality.metric
-  order = _and([f"{row.variant.label} {wording.number(row.finals[metric].mean)}" for row in ranked])
-  if max(len(row.variant.runs) for row in ranked) == 1:
+  order = _and([f"{row.variant.label} ({wording.number(row.finals[metric].mean)})" for row in ranked])
+  if any(row.statuses["stopped"] for row in comparison.rows):
+    why = "What halving let go on was selected, so nothing was tested and no winner is named"
+  elif max(len(row.variant.runs) for row in ranked) == 1:
     why = "Each has one run, so it cannot be said whether a difference is chance: no winner is named"
   elif comparison.no_baseline:
     why = f"The baseline {comparison.no_baseline} is not among them, so nothing was tested and no winner is named"
@@ -222,14 +225,18 @@ def _listed(rows: Sequence[Row]) -> str:
 def _died(comparison: Comparison) -> list[str]:
   """Which runs failed, by what sign, and which factor of the gradient was the cause."""
   rows = comparison.rows
-  gone = [
-    f"{_share(row.statuses['diverged'], len(row.variant.runs))} of {row.variant.label}"
-    for row in rows
-    if row.statuses["diverged"]
-  ]
+  gone, stopped = (
+    [
+      f"{_share(row.statuses[status], len(row.variant.runs))} of {row.variant.label}"
+      for row in rows
+      if row.statuses[status]
+    ]
+    for status in ("diverged", "stopped")
+  )
   poor = [f"{_share(row.failed, len(row.variant.runs))} of {row.variant.label}" for row in rows if row.failed]
   every = all(row.statuses["diverged"] == len(row.variant.runs) for row in rows)
   said = [f"Diverged, and left out of every average: {_and(gone)}." if gone and not every else ""]
+  said.append(f"Stopped by halving, and left out of every average: {_and(stopped)}." if stopped else "")
   said.append(f"Hardly learnt (the distance did not halve): {_and(poor)}." if poor else "")
   said += [_ends(rows)]
   said += _vanished(rows)
@@ -243,7 +250,9 @@ def _died(comparison: Comparison) -> list[str]:
 
 
 def _share(count: int, runs: int) -> str:
-  return f"{count} of {runs} runs" if count < runs else f"all {runs} runs" if runs > 1 else "the run"
+  if count < runs:
+    return f"{count} of {runs} runs"
+  return {1: "the run", 2: "both runs"}.get(runs, f"all {runs} runs")
 
 
 def _ends(rows: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.report import statistics
+from gan_jax.report import statistics, wording
 from gan_jax.report.comparison import QUALITIES, Quality
 from gan_jax.report.records import Panel, Variant, final
 from gan_jax.report.search import drawn_text, flatten, search, varying
@@ -86,6 +86,6 @@ def sentence(found: Survivors) -> str:
   word = "lowest" if found.quality.sign > 0 else "highest"
   return (
     f"Of {total:,} draws {left:,} were trained to the end. Of these, {first.label} with {first.settings} has the {word} "
-    f"{found.quality.title}. What is shown of each setting is its best draw, selected by its result: it is too good to be "
-    "expected again, so the settings are not tested against one another."
+    f"{found.quality.title}, {wording.plus_minus(first.value)}. What is shown of each setting is its best draw, selected by "
+    "its result: it is too good to be expected again, so the settings are not tested against one another."
   )

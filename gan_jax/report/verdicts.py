@@ -69,9 +69,9 @@ def words(found: Majority) -> str:
 
 
 def explained(factor: str) -> str:
-  """The text about the factor that fell most: `: the loss's factor vanished`."""
+  """The text about the factor that fell most: `: the loss's factor vanished`; '' without a dominating discriminator."""
   if factor in ("", "none"):
-    return ", gradient not vanished" if factor else ""
+    return ": gradient not vanished" if factor else ""
   return f": the {verdict.CALLED[factor]}'s factor vanished"
 
 

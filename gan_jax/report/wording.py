@@ -129,11 +129,14 @@ def decade(x: float) -> str:
 def times(x: float) -> str:
   """A change in decades as a factor, to two digits: `1/1,300 of`, `2.5 times`.
 
-  >>> times(-3.1), times(0.4)
-  ('1/1,300 of', '2.5 times')
+  >>> times(-3.1), times(0.4), times(-7.76), times(-12)
+  ('1/1,300 of', '2.5 times', '1/58,000,000 of', '1.00e-12 of')
   """
   factor = float(f"{10 ** abs(x):.2g}")
-  return f"1/{number(factor)} of" if x < 0 and factor > 1 else f"{number(factor)} times"
+  if x < 0 and factor >= 1e9:
+    return f"{number(1 / factor)} of"
+  said = f"{factor:,.0f}" if factor >= 1000 else number(factor)
+  return f"1/{said} of" if x < 0 and factor > 1 else f"{said} times"
 
 
 def findings(comparison: Comparison) -> list[str]:

@@ -213,7 +213,7 @@ def test_the_command_prints_every_study_and_then_says_which_are_none(study, tmp_
   assert "\n  runs       2: 2 unfinished\n" in said
   command.main([str(study), str(study), "--json"])
   one, other = map(json.loads, capsys.readouterr().out.splitlines())
-  assert one["runs"] == {"done": 0, "diverged": 0, "unfinished": 2, "waiting": 0}
+  assert one["runs"] == {"done": 0, "diverged": 0, "stopped": 0, "unfinished": 2, "waiting": 0}
   assert one["program"]["step"] == other["program"]["step"] == 3000
 
 

@@ -1261,6 +1261,24 @@ def test_a_damaged_frame_is_left_out_and_the_last_good_one_ends_the_film(tmp_pat
   assert pictures.by_class(64, 10).tolist()[:7] == [0, 10, 20, 30, 40, 50, 1]
 
 
+@pytest.mark.parametrize(("status", "end", "steps"), [("stopped", 4000, (0, 2000, 4000)), ("diverged", 30, (0, 30))])
+def test_the_film_of_a_run_that_ended_early_ends_with_it(tmp_path, status, end, steps):
+  """The files go on, because its group does; what it draws does not change."""
+  path = write_study(tmp_path / "s", [next(configs())[:2]], until=6000, diverged=())
+  for step in range(0, 6000, 2000):
+    runs.write_arrays(path / "samples" / "group-0" / f"{step:09d}.npz", samples=np.zeros((2, 64, 8, 8), np.uint8))
+  whole, other = records.read(path).runs
+  early = other._replace(status=status, last_step=end)
+  found = pictures.frames([whole, early], 6)
+  assert tuple(step for step, _ in found[early.id]) == steps
+  assert [step for step, _ in found[whole.id]] == [0, 2000, 4000, 6000]
+  row = compare(records.read(path).panels[0]).rows[0]
+  (reel,) = film.reels([(row, canvas.style(0), "", early)], found, {}, None)
+  assert (reel.note, reel.steps) == (f"seed {early.seed}, {status}", steps)
+  _, tile = pictures.pictures([(row.variant, early, "", canvas.style(0))], found, {})
+  assert tile.note == f"seed {early.seed}, step {end:,}, {status}"
+
+
 def test_points_are_a_film_of_brightness():
   box = np.array([0.0, 0.0, 1.0])
   picture = film._points(np.array([[-0.99, 0.99], [-0.99, 0.99], [0.5, -0.5], [5, 5], [np.nan, 0]], np.float32), box)

@@ -18,8 +18,8 @@ EMPTY = runs.Table(np.zeros(0, np.int64), {})
 NAMES = ("minimax", "hinge", "wasserstein", "least_squares", "relativistic")
 
 
-def panel(finals, diverged=(), start=500.0, **fields):
-  """A panel whose runs end at these distances, `{loss: [of each seed]}`; `diverged`: (loss, seed)."""
+def panel(finals, diverged=(), start=500.0, stopped=(), **fields):
+  """A panel whose runs end at these distances, `{loss: [of each seed]}`; `diverged`, `stopped`: (loss, seed)."""
   variants = []
   for loss, ends in finals.items():
     members = []
@@ -28,7 +28,7 @@ def panel(finals, diverged=(), start=500.0, **fields):
       values = np.array([start, 0.9 * start, end], np.float32) if start else np.array([end], np.float32)
       steps = np.array([0, 50, 100])[-len(values) :]
       quality = runs.Table(steps, {"frechet/distance": values})
-      status = "diverged" if (loss, seed) in diverged else "done"
+      status = "diverged" if (loss, seed) in diverged else "stopped" if (loss, seed) in stopped else "done"
       members.append(records.Run(f"{loss}-{seed}", "g", seed, config, status, 100, EMPTY, quality))
     said = labels.without(labels.said(members[0].config, {}), "seed")
     variants.append(records.Variant(loss, said, tuple(members)))
@@ -77,7 +77,7 @@ def test_a_paragraph_says_what_its_tests_say_and_no_more():
 def test_what_cannot_be_tested_names_no_winner():
   one_seed = told(panel({n: [float(i + 1)] for i, n in enumerate(NAMES)}))
   assert "Each has one run, so it cannot be said whether a difference is chance: no winner is named." in one_seed
-  assert "Best first: minimax 1, hinge 2," in one_seed
+  assert "Best first: minimax (1), hinge (2)," in one_seed
   gone = told(panel({n: [1.0 + i, 1.1 + i, 1.2 + i] for i, n in enumerate(NAMES)}, baseline="energy"))
   assert "The baseline energy is not among them, so nothing was tested and no winner is named." in gone
   alone = told(panel({"hinge": [2.0, 2.1, 2.2]}))
@@ -120,6 +120,17 @@ def test_what_died_is_told():
   assert "Diverged, and left out of every average: 1 of 3 runs of minimax." in some
   assert "Hardly learnt (the distance did not halve): 1 of 3 runs of hinge." in some
   assert "No run died" not in some
+  both = [("hinge", 0), ("hinge", 1)]
+  left = told(panel({"minimax": [1.0, 1.1], "hinge": [3.0, 4.0], "wasserstein": [2.0, 2.1]}, stopped=both))
+  assert "What halving let go on was selected, so nothing was tested and no winner is named." in left
+  assert "Best first: minimax (1.05) and wasserstein (2.05)." in left
+  assert "Stopped by halving, and left out of every average: both runs of hinge." in left
+
+
+def test_that_the_class_was_given_is_told():
+  ends = {name: [1.0, 1.1, 1.2] for name in NAMES[:2]}
+  assert "3 seeds each, 100 steps, with the class given, no penalty." in told(panel(ends, conditional=True))
+  assert "class" not in told(panel(ends))
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,21 @@
 
 import json
 import math
+import re
 import shutil
 
-import jax
 import numpy as np
 import pytest
 
 from experiments.studies.tournament import study as tournament
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput, Planned
-from gan_jax.report import records, survivors, verdicts
+from gan_jax.report import live, records, survivors, verdicts, wording
 from gan_jax.report.comparison import QUALITIES, compare
 from gan_jax.report.search import search
-from gan_jax.runner import contest, halving, population, resume, study
+from gan_jax.runner import contest, halving, resume, study
 from gan_jax.runs import plan
+from tests.support import programs
 from tests.support.pages import undrawn
 
 FID = next(q for q in QUALITIES if q.metric == "inception/fid")  # low is good, positive
@@ -230,22 +231,7 @@ def test_a_quality_that_is_not_measured_is_refused():
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():
-  """The programs of the same runs are compiled once for all studies of this module."""
-  programs, compile_group = {}, population.compile_group
-
-  def remembered(group, *arguments):
-    key = tuple(group.ids)
-    if key not in programs:
-      programs[key] = compile_group(group, *arguments)
-    return programs[key]
-
-  def few(game, hypers, state, feed):  # in the place of all probes, which take long to compile
-    _, trace = population.step_all(game, hypers, state, jax.tree.map(lambda x: x[0], feed))
-    return {"disc/loss": trace.discriminator.loss, "gen/loss": trace.generator.loss}
-
-  with pytest.MonkeyPatch.context() as patch, undrawn():
-    patch.setattr(population, "compile_group", remembered)
-    patch.setattr(population, "measured", few)
+  with programs.shared(), undrawn():
     yield
 
 
@@ -328,6 +314,21 @@ def test_the_report_says_who_stopped_and_counts_none_of_them(halved):
   assert search(drawn) is None  # no best of k draws
 
 
+def test_the_pages_say_which_runs_stopped_and_where(halved):
+  page = report.build(halved.path).read_text()
+  assert "A strip that ends early: halving stopped the run there." in page
+  assert page.count(">2 stopped<") == 2 * 2  # beside the missing result on a phone, and among the runs
+  text = live.page(halved.path, 5)
+  assert "<dd>8: 4 done, 4 stopped</dd>" in text
+  rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", text)
+  assert [re.findall(r"<td[^>]*>(.*?)</td>", row)[1:3] for row in rows] == [["done", "20"]] * 4 + [
+    ["stopped", "10"]
+  ] * 4
+  last = {f"{wording.number(records.final(run, 'line/wasserstein'))}" for run in halved.runs if run.status == "stopped"}
+  assert {re.findall(r"<td[^>]*>(.*?)</td>", row)[3] for row in rows[4:]} == last  # not what came after they stopped
+  assert "diverged" not in text
+
+
 def test_of_a_search_the_best_draw_that_was_trained_to_the_end_is_shown(plain, halved, tmp_path):
   """On the page, in the terminal and by `tournament --halving`; who it is by hand. One draw stopped that ended better."""
   roles = {"compared": [], "drawn": ["generator_rate"], "repeated": ["seed"]}
@@ -349,7 +350,7 @@ def test_of_a_search_the_best_draw_that_was_trained_to_the_end_is_shown(plain, h
   runs.write_manifest(directory, {**runs.read_manifest(directory), "roles": roles})
   page = report.build(directory).read_text()
   assert "What halving left" in page
-  assert "<td>2 of 4 draws</td>" in page
+  assert ">2 of 4 draws</td>" in page
   assert survivors.sentence(found) in " ".join(report.terminal_table(directory).replace("\n", " ").split())
   said = tournament.write(directory)
   assert said.startswith("Of 4 draws 2 were trained to the end.")
