@@ -1,4 +1,4 @@
-"""A small DCGAN on the 8x8 digits. Its convolutions are matrix products, so a laptop can train a population.
+"""A small DCGAN on the 8x8 digits, of which a laptop can train a population.
 
 ./launch.sh sweep configs/digits_dcgan.py
 """

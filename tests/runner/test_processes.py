@@ -184,14 +184,14 @@ def test_started_again_two_processes_end_with_the_bits_of_one(stopped, alone, co
 
 
 def test_one_process_goes_on_from_what_two_saved(stopped, alone, config, tmp_path):
-  """Onto one device and onto four; with four to the same bits."""
+  """Onto one device and, of four, onto three, which are as many as there are runs: there to the same bits."""
   directory, *_ = stopped
   at = runs.read_status(directory)["groups"]["group-0"]["step"]
   found = restore.group(directory, "group-0", at)
   for count in (1, 4):
     layout = mesh.build(found.group.spec, 3, jax.devices()[:count])
     placed = layout.place(found.state)
-    assert all(len(x.sharding.device_set) == count for x in jax.tree.leaves(placed))
+    assert all(len(x.sharding.device_set) == min(count, 3) for x in jax.tree.leaves(placed))
     for x, y in zip(jax.tree.leaves(layout.cut(placed)), jax.tree.leaves(found.state), strict=True):
       assert x.tobytes() == y.tobytes()
   directory, said = copied(directory, tmp_path / "study"), []
