@@ -19,16 +19,20 @@ def split(rest: Sequence[str]) -> tuple[list[str], list[str]]:
   return [argument for argument in rest if argument not in own], own
 
 
+def refuse_others(launcher: str, flags: Sequence[str]) -> None:
+  """Raises `BadInput` for options of another engine than the one that `--launcher` names."""
+  strange = [flag for flag in flags if not flag.startswith(PREFIXES.get(launcher, " "))]
+  if strange:
+    wanted = next(name for name, prefix in PREFIXES.items() if strange[0].startswith(prefix))
+    raise BadInput(f"{strange[0]} expected --launcher={wanted}, got --launcher={launcher}")
+
+
 def chosen(launcher: str, flags: Sequence[str], workers: int, say: Callable[[str], object]) -> Made:
   """How to make the engine that was asked for; nothing is written.
 
   Raises:
     BadInput: options that it does not have, or that this cluster refuses.
   """
-  strange = [flag for flag in flags if not flag.startswith(PREFIXES.get(launcher, " "))]
-  if strange:
-    wanted = next(name for name, prefix in PREFIXES.items() if strange[0].startswith(prefix))
-    raise BadInput(f"{strange[0]} expected --launcher={wanted}, got --launcher={launcher}")
   if launcher == "slurm":
     if workers != 1:
       raise BadInput(

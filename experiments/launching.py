@@ -16,6 +16,7 @@ from gan_jax.core.errors import BadInput, Failure, Planned, Stopped, plural
 from gan_jax.launch import alone, drive
 from gan_jax.launch.drive import Place
 from gan_jax.launch.tasks import FAILED, REFUSED, Engine
+from gan_jax.runner.worker import BEGIN, REPORT
 
 from . import command, engines
 
@@ -36,11 +37,14 @@ class Launch(NamedTuple):
   launcher: str
   flags: list[str]  # `--slurm.name=value`
   detach: bool
+  parent: Path | None = None  # the study that this one is a fork of
 
-  def command(self, group: str) -> tuple[str, ...]:
-    """The command line that trains one group."""
-    own = [sys.executable, "-m", "gan_jax.commands", "sweep", self.config, "--out", str(self.study), "--only", group]
-    return (*own, *self.fields)
+  def command(self, part: str) -> tuple[str, ...]:
+    """The command line that does a part of the study: trains a group, or begins it, and makes the fork that it is."""
+    place = ["--out", str(self.study)]
+    if self.parent is not None and part == BEGIN.name:
+      place = ["--out", str(self.parent), "--fork", str(self.study)]
+    return (sys.executable, "-m", "gan_jax.commands", "sweep", self.config, *place, "--only", part, *self.fields)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +54,12 @@ def options(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--detach", action="store_true", help="submit the groups to Slurm, and end")
 
 
-def wanted(known: argparse.Namespace) -> bool:
-  """Whether the options ask for other processes than this one. Raises `BadInput` for options that cannot be used."""
+def wanted(known: argparse.Namespace, rest: Sequence[str]) -> bool:
+  """Whether the options ask for other processes than this one. Raises `BadInput` for options that cannot be used.
+
+  Args:
+    known: the options; rest: the other arguments, `--config.field=value` and an engine's options.
+  """
   if known.workers < 1:
     raise BadInput(f"--workers expected at least 1, got {known.workers}")
   asked = known.workers > 1 or known.launcher != "local"
@@ -61,14 +69,8 @@ def wanted(known: argparse.Namespace) -> bool:
     raise BadInput("--log expected one process that trains all groups, got --workers or --launcher as well")
   if known.detach and known.launcher != "slurm":
     raise BadInput(f"--detach expected --launcher=slurm, got --launcher={known.launcher}")
+  engines.refuse_others(known.launcher, engines.split(rest)[1])
   return asked
-
-
-def possible(known: argparse.Namespace, fields: Sequence[str]) -> None:
-  """Raises `BadInput` where the launcher that the options name cannot be used here; nothing is written."""
-  flags = engines.split(fields)[1]
-  if wanted(known) or flags:
-    engines.chosen(known.launcher, flags, known.workers, lambda line: None)
 
 
 def launched(known: argparse.Namespace, fields: Sequence[str], study: Path) -> bool:
@@ -77,14 +79,15 @@ def launched(known: argparse.Namespace, fields: Sequence[str], study: Path) -> b
   Args:
     known: the options.
     fields: `--config.field=value`, and an engine's options.
-    study: its directory.
+    study: its directory; with `--fork` that of the fork, which the process that begins the study makes.
 
   Raises:
     Planned: the plan of a dry run is printed.
     and as `conduct`.
   """
   own, flags = engines.split(fields)
-  launch = Launch(known.config, own, study, known.workers, known.launcher, flags, known.detach)
+  parent = known.out if getattr(known, "fork", None) else None
+  launch = Launch(known.config, own, study, known.workers, known.launcher, flags, known.detach, parent)
   conduct(launch, known.dry_run)
   return not known.detach
 
@@ -99,8 +102,10 @@ def conduct(launch: Launch, dry: bool) -> Path:
     Planned: the plan of a dry run is printed.
     SystemExit: of a dry run whose input cannot be used.
   """
-  from gan_jax.runner import standing
+  from gan_jax.runner import forking, standing
 
+  if launch.parent is not None:
+    forking.there(launch.parent, launch.study)
   standing.begun(launch.study)
   make = engines.chosen(launch.launcher, launch.flags, launch.workers, print)
   if dry:
@@ -159,15 +164,15 @@ def _counted(launch: Launch, make: engines.Made) -> None:
 
 def _conduct(launch: Launch, make: engines.Made) -> None:
   from gan_jax import runs
-  from gan_jax.runner import standing, worker
+  from gan_jax.runner import standing
   from gan_jax.runner.progress import Progress
 
   stop = command.stop()
   with Progress() as progress:
     engine = make(launch.study, progress.say)
-    stop.unsaved, stop.leave = True, _leaving(engine)
+    stop.unsaved, stop.leave = True, _leaving(launch.study, engine)
     place = Place(launch.study, engine, launch.command, progress.say, stop)
-    queued = sorted(engine.running() - {worker.BEGIN.name, worker.REPORT.name})
+    queued = sorted(engine.running() - {BEGIN.name, REPORT.name})
     if queued and launch.detach:
       engine.stop(signal.SIGHUP)
       return
@@ -177,13 +182,13 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
         drive.drive(place._replace(follow=_follow(launch.study, manifest, progress)), queued)
     with progress.phase("beginning the study", brief=True):
       relayed = place._replace(follow=_relay(launch.study / "launch" / "begin.log", progress.say))
-      failed = drive.drive(relayed, [worker.BEGIN.name])
+      failed = drive.drive(relayed, [BEGIN.name])
     _ended(failed)
     manifest = runs.read_manifest(launch.study)
     left = [entry["name"] for entry in manifest["groups"] if not standing.whole(launch.study, entry)]
     _idle(launch, len(left), progress.say)
     if launch.detach and left:
-      drive.submit(place, left)
+      _ended(drive.submit(place, left))
       return
     with progress.phase("training", brief=True):
       failed = drive.drive(place._replace(follow=_follow(launch.study, manifest, progress)), left)
@@ -194,7 +199,7 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     with progress.phase("writing the report", brief=True):
       log = launch.study / "launch" / "report.log"
       since = log.stat().st_size if log.exists() else 0
-      _ended(drive.drive(place, [worker.REPORT.name]))
+      _ended(drive.drive(place, [REPORT.name]))
   _relay(log, print, since)(set())  # without the live line, so that the table stays
 
 
@@ -209,11 +214,13 @@ def _ended(failed: Sequence[drive.Failed]) -> None:
     raise Explained(words) if explained else Failure(str(failed[0]))
 
 
-def _leaving(engine: Engine) -> Callable[[int, str], None]:
-  """How a launcher leaves at once: its workers are asked to save and stop."""
+def _leaving(study: Path, engine: Engine) -> Callable[[int, str], None]:
+  """How a launcher leaves at once: its workers are asked to save and stop, and the next launch counts tries anew."""
 
   def leave(code: int, sentence: str) -> None:
     engine.stop(signal.SIGTERM)
+    with contextlib.suppress(OSError, BadInput):
+      drive.over(study, code)
     command.leave_with(code, sentence)
 
   return leave
@@ -253,6 +260,7 @@ def _relay(log: Path, say: Callable[[str], object], since: int | None = None) ->
 def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]:
   """A function that shows how far the groups are, every `FOLLOWED` seconds."""
   from gan_jax import runs
+  from gan_jax.runner import standing
 
   steps = {entry["name"]: int(entry["members"][0]["config"]["steps"]) for entry in manifest["groups"]}
   before, told = -FOLLOWED, ""
@@ -265,7 +273,7 @@ def _follow(study: Path, manifest: dict, progress) -> Callable[[set[str]], None]
     with contextlib.suppress(BadInput):
       found = runs.read_status(study)["groups"]
       at = {name: min(int(found.get(name, {}).get("step", 0)), steps[name]) for name in steps}
-      whole = sum(bool(found.get(name, {}).get("complete")) for name in steps)
+      whole = sum(standing.trained(entry, found.get(entry["name"], {})) for entry in manifest["groups"])
       now = ", ".join(f"{name} at {at[name]:,}" for name in sorted(running & steps.keys()))
       said = f"{whole} of {plural(len(steps), 'group')} done{'; ' * bool(now)}{now}"
       if said != told:

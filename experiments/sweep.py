@@ -27,7 +27,7 @@ from gan_jax.core import installation, paths
 from gan_jax.core.errors import BadInput
 from gan_jax.launch import shares
 
-from . import command, engines, launching
+from . import command, launching
 
 CONFIGS = installation.folder("configs")
 
@@ -85,7 +85,7 @@ def conduct(name: str, arguments: list[str], full: Mapping[str, Any] | None = No
 
   fields = [f"--config.{field}={value}" for field, value in (full or {}).items()] if longer else []
   out = known.out or Path("runs") / (name + "_full" * longer)
-  if launching.wanted(known):
+  if launching.wanted(known, rest):
     if not launching.launched(known, [*fields, *rest], out):
       sys.exit(0)
     standing.confirm(out)
@@ -111,13 +111,10 @@ def measure_once(study: Path, file: str, measure: Callable[[], Mapping[str, Any]
 
 def forked(known: argparse.Namespace, rest: list[str], log: list[str], single: bool) -> Path:
   """The directory of a fork, made where it is new, once all options are known to be usable."""
-  if known.out is None:
-    raise BadInput("--fork expected --out DIR, the study whose runs are to go on, got none")
   from gan_jax.runner import forking, sinks
 
-  launching.possible(known, rest)
   sinks.check(log)
-  forking.begin(known.config, engines.split(rest)[0], known.out, known.fork, single, dry=known.dry_run)
+  forking.begin(known.config, rest, known.out, known.fork, single, dry=known.dry_run)
   return known.fork
 
 
@@ -136,20 +133,21 @@ def main(arguments: list[str], single: bool = False) -> None:
 
   from gan_jax.runner import ending, standing, study, worker
 
-  launches = launching.wanted(known)
+  launches = launching.wanted(known, rest)
   if launches and single:
     raise BadInput("train trains one run, which is one program: --workers and --launcher are options of sweep")
-  log = [name.strip() for name in known.log.split(",") if name.strip()]
-  asked = known.out if known.fork is None else forked(known, rest, log, single)
+  if known.fork is not None and known.out is None:
+    raise BadInput("--fork expected --out DIR, the study whose runs are to go on, got none")
   if launches:
-    out = asked or Path("runs") / Path(known.config).stem
+    out = known.fork or known.out or Path("runs") / Path(known.config).stem
     if launching.launched(known, rest, out):
       standing.confirm(out)
     return
   part = worker.part(known.only)
   if part != worker.WHOLE:
     shares.take(os.environ)
-
+  log = [name.strip() for name in known.log.split(",") if name.strip()]
+  asked = known.out if known.fork is None else forked(known, rest, log, single)
   directory = study.run(known.config, rest, asked, single, stop=command.stop(), dry=known.dry_run, log=log, part=part)
   ending.wait()
   if part == worker.WHOLE:

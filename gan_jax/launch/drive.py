@@ -101,8 +101,10 @@ def drive(place: Place, groups: Sequence[str]) -> list[Failed]:
   return found.failed
 
 
-def submit(place: Place, groups: Sequence[str]) -> None:
+def submit(place: Place, groups: Sequence[str]) -> list[Failed]:
   """Hand the tasks of these groups to the engine, which goes on alone: how they end, the next launch sees.
+
+  Returns those that had failed for good in a launch that was killed: they are not handed over.
 
   Raises:
     Failure: the engine did not take them.
@@ -111,6 +113,7 @@ def submit(place: Place, groups: Sequence[str]) -> None:
   while set(found.left) - place.engine.running():
     found.start()
   place.engine.stop(signal.SIGHUP)
+  return found.failed
 
 
 class _Driver:
@@ -126,8 +129,8 @@ class _Driver:
     for group in running & set(groups):
       place.say(f"{group} is being trained, by the launch before this one")
     for group in groups:
-      found = self._known(group)
-      if group not in running and found and found[-1].cause != DONE:  # of a launch that was killed
+      found = self._tries.of(group)  # of a launch that was killed; how its last try ended may not be known
+      if group not in running and found and found[-1].cause not in ("", DONE, PREEMPTED):
         self._weigh(group)
 
   def start(self) -> None:
@@ -184,7 +187,8 @@ class _Driver:
     if pause is None:
       del self.left[group]
       self.failed.append(Failed(group, last, sum(one.cause != PREEMPTED for one in found), self._log(group)))
-      place.say(str(self.failed[-1]))
+      if self.left or self.failed[1:]:  # of a single one says the caller how it ended
+        place.say(str(self.failed[-1]))
       return
     self.left[group] = place.clock() + pause
     if not self._stopping:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from gan_jax.core.errors import BadInput, shown, unknown
 from gan_jax.report.records import Panel, Run, Study, panels
 from gan_jax.report.search import drawn_fields, flatten
+from gan_jax.report.searches import whole
 from gan_jax.settings import labels
 
 CONDITION = re.compile(r"\s*(?P<field>[\w.]+)\s*(?P<sign>!=|<=|>=|==|=|<|>)(?P<value>.*)", re.S)
@@ -150,9 +151,10 @@ def renewed(study: Study, members: Iterable[Run]) -> Study:
   manifest = without_others(study.manifest, chosen)
   roles = {panel.title: panel.roles for panel in study.panels}
   made = panels(chosen, str(manifest["study"]), manifest.get("defaults", {}), manifest.get("roles", {}))
-  return study._replace(
-    manifest=manifest, runs=chosen, panels=tuple(p._replace(roles=roles.get(p.title, p.roles)) for p in made)
-  )
+  made = tuple(p._replace(roles=roles.get(p.title, p.roles)) for p in made)
+  if all(whole(study.runs, chosen, p.roles) for p in made):
+    made = tuple(p._replace(halving=manifest.get("halving", {})) for p in made)
+  return study._replace(manifest=manifest, runs=chosen, panels=made)
 
 
 def without_others(manifest: Mapping[str, Any], members: Iterable[Run]) -> dict[str, Any]:

@@ -197,9 +197,7 @@ def _halved(manifest: Mapping[str, Any], members: Sequence[Run]) -> list[str]:
   )
   told = f"{best}. The others were kept because they {others}, so they are not tested against a baseline"
   if rules.get("judges") and rules.get("searches", 1) > 1:
-    told = (
-      f". The others were kept because they {others}: settings are compared by runs that had no part in that choice"
-    )
+    told = f". The others were kept because they {others}, by runs that do not judge them"
   return [
     f"successive halving stopped {sum(stopped.values()):,} of {len(members):,} runs {why} ({when}). How they would have "
     f"ended is not known, so they count in no mean{told}"

@@ -82,6 +82,20 @@ def winners(
   return Winners(values, tuple(found), min(counts))
 
 
+def whole(every: Sequence[Run], chosen: Sequence[Run], roles: Mapping[str, Sequence[str]]) -> bool:
+  """Whether the chosen runs are all runs of some settings: then each search still has the draws that it began with."""
+  left_out = ("seed", "panel", "baseline", *roles.get("drawn", ()), *roles.get("repeated", ()))
+  ids = {run.id for run in chosen}
+
+  def setting(run: Run) -> str:
+    flat = labels.flatten(run.config)
+    own = {name: x for name, x in flat.items() if name not in left_out and settings.split(name)[0] not in left_out}
+    return json.dumps(own, sort_keys=True)
+
+  kept = {setting(run) for run in chosen}
+  return all(setting(run) not in kept for run in every if run.id not in ids)
+
+
 def trained(runs: Sequence[Run]) -> bool:
   """Whether a draw was trained to the end, or is still trained: none of its runs was stopped, and not all diverged."""
   return all(run.status != "stopped" for run in runs) and any(run.status != "diverged" for run in runs)

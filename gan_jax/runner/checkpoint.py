@@ -29,13 +29,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from gan_jax.core import files
-from gan_jax.core.errors import BadInput, plural
+from gan_jax.core.errors import BadInput
+from gan_jax.runner import differences
+from gan_jax.runner.differences import Leaves, Unfit
 
 KEEP, STAYS = 3, 10  # the newest checkpoints that are kept, and besides them every tenth
 FORMAT = 2  # of `meta`; format 1 had no digest
 OS_ERROR = re.compile(r"OS error (\d+)")  # how TensorStore's messages give an errno
-
-Leaves = dict[str, dict[str, Any]]
 
 
 class SaveFailed(OSError):
@@ -200,45 +200,10 @@ def _read_meta(path: Path, template: Any, facts: Mapping[str, Any], whole: bool 
     raise BadInput(f"checkpoint {path} is of format {meta.get('format')}: expected format {FORMAT}; see --out")
   here = leaves(template, digests=False)
   there = {name: leaf for name, leaf in meta["leaves"].items() if whole or name in here}
-  found = _difference(meta["facts"], dict(facts)) or _leaf_difference(there, here)
+  found = differences.of_facts(meta["facts"], facts) or differences.of_leaves(there, here)
   if found:
-    raise BadInput(f"checkpoint {path} does not fit this command and is left as it is: {found}; choose another --out")
+    raise Unfit(path, found)
   return meta
-
-
-def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
-  """How two sets of facts differ, in a few words; None where they are equal."""
-  for name in dict.fromkeys([*there, *here]):
-    a, b = there.get(name), here.get(name)
-    if a != b and isinstance(a, list) and isinstance(b, list):
-      only = [[x for x in one if x not in other] for one, other in ((a, b), (b, a))]
-      said = [
-        f"{len(one)} {where}{f' (only {found[0]})' if found else ''}"
-        for one, found, where in zip((a, b), only, ("there", "here"), strict=True)
-      ]
-      return f"{name}: {', '.join(said)}"
-    if a != b:
-      return f"{name}: {str(a)[:16]} there, {str(b)[:16]} here"
-  return None
-
-
-def _leaf_difference(there: Leaves, here: Leaves) -> str | None:
-  """How two layouts of a state differ: a leaf that only one has, or the first leaf of another dtype or shape."""
-
-  def layout(leaf: Mapping[str, Any]) -> str:
-    return f"{leaf['dtype']} {leaf['shape']}"
-
-  for name in there:
-    if name not in here:
-      return f"its state has a leaf {name} ({layout(there[name])}) that this program's has not"
-  for name in here:
-    if name not in there:
-      return f"this program's state has a leaf {name} ({layout(here[name])}) that the checkpoint has not"
-  differ = [name for name in there if layout(there[name]) != layout(here[name])]
-  if not differ:
-    return None
-  more = f", and so {plural(len(differ) - 1, 'leaf', 'leaves')} more" * (len(differ) > 1)
-  return f"{differ[0]} is {layout(there[differ[0]])} there, {layout(here[differ[0]])} here{more}"
 
 
 def _load(path: Path, item: str, arguments: Any) -> Any:

@@ -8,6 +8,8 @@ where a fresh study starts from step 0, it starts from the copies. Everything of
 optimizers' memory, number of steps, from which follow data and noise), so a fork with unchanged settings has the bits of
 its parent going on.
 
+All runs of a fork begin at one step; see parents.py.
+
 The manifest says what was forked: the parent's path and digests, the step, and which fields differ; of each group, which
 of the parent's runs its runs continue.
 """
@@ -16,33 +18,17 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gan_jax import runs, settings
-from gan_jax.core import files, paths
+from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, Planned, plural
-from gan_jax.runs import plan
+from gan_jax.runner import parents
+from gan_jax.runner.parents import Config, Parent
 from gan_jax.settings import labels
 
-Config = Mapping[str, Any]
 Say = Callable[[str], None]
 SHOWN = 3  # values of a changed field that are written out
-
-
-class Parent(NamedTuple):
-  """What is forked."""
-
-  path: Path
-  manifest: Mapping[str, Any]
-  digest: str  # sha256 of the manifest, which the manifest itself carries
-  step: int
-  checkpoints: Mapping[str, str]  # sha256 of each group's checkpoint, by the group's name
-
-  def facts(self, name: str) -> dict[str, Any]:
-    """What the checkpoints of a group say that they are of; see `resume.facts`."""
-    (group,) = [group for group in self.manifest["groups"] if group["name"] == name]
-    ids = [member["id"] for member in group["members"]]
-    return {"members": group.get("grown", {}).get("ids") or ids, "data": group["data"]["sha256"]}
 
 
 def begin(
@@ -69,7 +55,7 @@ def begin(
 
   if processes.asked(os.environ) is not None:
     raise BadInput("--fork expected one process, got several: fork with one, and go on with any number")
-  if _is_there(parent, new):
+  if there(parent, new):
     return
   from gan_jax.runner.study import registered
 
@@ -77,10 +63,10 @@ def begin(
   if asked.halving is not None and not single:
     raise BadInput(f"--fork expected a study without halving(), got one in {config}")
   with Progress(say) as progress:
-    _begin(asked.single if single else asked.swept, config, _read(parent), new, progress, dry)
+    _begin(asked.single if single else asked.swept, config, parents.read(parent), new, progress, dry)
 
 
-def _is_there(parent: Path, new: Path) -> bool:
+def there(parent: Path, new: Path) -> bool:
   """Whether `new` is a fork of this parent; raises `BadInput` where it is anything else."""
   for path, what in ((parent, "--out"), (new, "--fork")):
     paths.usable(path, what)
@@ -96,39 +82,6 @@ def _is_there(parent: Path, new: Path) -> bool:
   return False
 
 
-def _read(path: Path) -> Parent:
-  """The newest step at which every group of a study has an intact checkpoint."""
-  manifest = runs.read_manifest(path)
-  if manifest["format"] < runs.FORMAT or any("data" not in group for group in manifest["groups"]):
-    raise BadInput(f"{path} was begun by an earlier version, and cannot be forked: expected a study of this one")
-  if manifest.get("halving"):
-    raise BadInput(f"{path} has runs that halving stopped, and cannot be forked: expected a study without halving()")
-  found = {group["name"]: _checkpoints(path / "checkpoints" / group["name"]) for group in manifest["groups"]}
-  common = set.intersection(*(set(steps) for steps in found.values()))
-  if not common:
-    there = "; ".join(f"{name}: {', '.join(map(str, sorted(steps))) or 'none'}" for name, steps in found.items())
-    raise BadInput(
-      f"{path} expected checkpoints of all its groups at one step, to fork it there, got {there}; its own sweep trains "
-      "it to its end, where all have one"
-    )
-  step = max(common)
-  return Parent(path, manifest, manifest["sha256"], step, {name: steps[step] for name, steps in found.items()})
-
-
-def _checkpoints(directory: Path) -> dict[int, str]:
-  """The digest of each intact checkpoint, by step: that of its `meta`, which has the digests of all arrays."""
-  found = {}
-  for path in sorted(directory.iterdir()) if directory.is_dir() else ():
-    if path.name.isdecimal():
-      try:
-        meta = files.read_json(path / "meta" / "metadata")
-      except BadInput:  # missing or damaged: an older one may be whole
-        continue
-      if files.sealed(meta):
-        found[int(path.name)] = meta["sha256"]
-  return found
-
-
 def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, progress: Any, dry: bool) -> None:
   from gan_jax import game
   from gan_jax.game import outside
@@ -136,20 +89,27 @@ def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, prog
 
   devices.imported()
   configs = grouping.completed(outside.enter(asked, Path(config).parent))
+  newest, parent = parent.step, parents.at_an_end(parent, configs)
   entries, changed = matched(parent, configs)
   devices.configure(len(configs), parent.manifest["layout"], max(one["batch_devices"] for one in configs))
   with devices.undisturbed(progress.say):
-    found = inputs.load(new, {**parent.manifest, "groups": entries}, configs, progress.say)
+    bare = [{name: value for name, value in entry.items() if name != "data"} for entry in entries]
+    found = inputs.load(new, {**parent.manifest, "groups": bare}, configs, progress.say)
+    digests = {name: origin.data for name, origin in found.origins.items()}
+    standing.refuse_other_data(parent.path, {"groups": entries}, found.groups, digests, "")
     games = [game.build(group.spec, found.datasets[inputs.key(group)]) for group in found.groups]
     blanks = [resume.template(group, own) for group, own in zip(found.groups, games, strict=True)]
     for group, blank in zip(found.groups, blanks, strict=True):
-      _check_step(group.configs[0], parent)
-      checkpoint.origin(_checkpoints_of(parent, group.name), parent.step, blank, parent.facts(group.name))
+      _check_state(parent, group.name, blank)
     if dry:
       outline.tell(new, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
     preflight.check(new, found.groups, found.disk)
     told = ", ".join(f"{name} {values}" for name, values in changed.items()) or "nothing changed"
     progress.say(f"{new} forks {parent.path} at step {parent.step:,}: {told}")
+    if parent.step < newest:
+      progress.say(
+        f"warning: no chunk of these runs ends at step {newest:,}, where the newest checkpoints of {parent.path} are"
+      )
     for change in found.changed:
       progress.say(f"warning: {parent.path} was {change}: going on may not give the same bits")
     if dry:
@@ -159,29 +119,23 @@ def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, prog
       if (new / runs.FORK).exists():  # of a process that was killed before it wrote the manifest
         runs.set_aside(new, new / runs.FORK, "not begun")
       for group, blank in zip(found.groups, blanks, strict=True):
-        state = checkpoint.restore_step(
-          _checkpoints_of(parent, group.name), parent.step, blank, parent.facts(group.name)
-        )
+        state = checkpoint.restore_step(parent.place(group.name), parent.step, blank, parent.facts(group.name))
         origin = found.origins[group.name]
         checkpoint.save(new / runs.FORK / group.name, parent.step, state, resume.facts(group, origin), origin.platform)
       runs.write_manifest(new, _manifest(parent, entries, changed, found, config, new, progress))
 
 
-def _checkpoints_of(parent: Parent, group: str) -> Path:
-  return parent.path / "checkpoints" / group
+def _check_state(parent: Parent, group: str, blank: Any) -> None:
+  """Raises `BadInput` where the runs' states are not those of the parent's group."""
+  from gan_jax.runner import checkpoint
 
-
-def _check_step(config: Config, parent: Parent) -> None:
-  """Raises `BadInput` where the runs cannot begin at the parent's step."""
-  if config["steps"] <= parent.step:
-    raise BadInput(f"{parent.path} is forked at step {parent.step:,}: expected more steps, got {config['steps']:,}")
-  if parent.step not in {chunk.last for chunk in plan.of(config)}:
-    fits = parent.step % config["probe_every"] == 0
-    way = f"--config.checkpoint_every={parent.step}" if fits else f"a probe_every that divides {parent.step:,}"
+  try:
+    checkpoint.origin(parent.place(group), parent.step, blank, parent.facts(group))
+  except checkpoint.Unfit as error:
     raise BadInput(
-      f"{parent.path} is forked at step {parent.step:,}, where no chunk of these runs ends: expected probe_every, "
-      f"evaluate_every and checkpoint_every with which one does, such as {way}"
-    )
+      f"the runs of {group} of {parent.path} cannot go on under these settings: {error.why}; a fork keeps networks and "
+      "optimizers, and a new study begins with others"
+    ) from error
 
 
 def _manifest(
@@ -261,7 +215,7 @@ def _entry(group: Mapping[str, Any], configs: Sequence[Config], parent: Parent) 
     "forked": {
       "step": parent.step,
       "runs": [member["id"] for member in group["members"]],
-      "checkpoint": parent.checkpoints[group["name"]],
+      "checkpoint": parent.checkpoints[group["name"]][parent.step],
     },
   }
 

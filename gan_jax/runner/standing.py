@@ -95,9 +95,13 @@ def with_roles(study: Path, manifest: dict[str, Any] | None, roles: Mapping[str,
 
 
 def refuse_other_data(
-  study: Path, manifest: Mapping[str, Any] | None, groups: Sequence[Any], digests: Mapping[str, str]
+  study: Path,
+  manifest: Mapping[str, Any] | None,
+  groups: Sequence[Any],
+  digests: Mapping[str, str],
+  otherwise: str = ", or choose another directory with --out",
 ) -> None:
-  """Raises `BadInput` where the data are not those with which the study began."""
+  """Raises `BadInput` where the data are not those with which the study began; `otherwise`: a second way out."""
   began = {g["name"]: g.get("data", {}).get("sha256") for g in manifest["groups"]} if manifest else {}
   for group in groups:
     there, here = began.get(group.name), digests[group.name]
@@ -107,7 +111,7 @@ def refuse_other_data(
       raise BadInput(
         f"the dataset {group.spec.dataset!r}{f' in {folder}' if folder else ''} is not the one that {study} began with: "
         f"expected sha256 {there[:12]}, got {here[:12]}; "
-        f"{'put its files back' if folder else 'go back to the version that made it'}, or choose another directory with --out"
+        f"{'put its files back' if folder else 'go back to the version that made it'}{otherwise}"
       )
 
 
@@ -143,9 +147,16 @@ def missing(study: Path, group: Mapping[str, Any]) -> list[runs.Gap]:
 
 def whole(study: Path, group: Mapping[str, Any]) -> bool:
   """Whether a group of the manifest is trained to its end, or all of it stopped before, and nothing is missing."""
-  status = runs.read_status(study)["groups"].get(group["name"], {})
-  trained = bool(status.get("complete")) and int(status.get("step", 0)) >= group["members"][0]["config"]["steps"]
-  return (trained or stopped(group, status)) and not missing(study, group)
+  return trained(group, runs.read_status(study)["groups"].get(group["name"], {})) and not missing(study, group)
+
+
+def trained(group: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+  """Whether a group is trained to its end, or all of it stopped before; `status`: the group's.
+
+  Where a study became longer and was killed before that was written into its status, that still says that it is complete.
+  """
+  there = bool(status.get("complete")) and int(status.get("step", 0)) >= group["members"][0]["config"]["steps"]
+  return there or stopped(group, status)
 
 
 def stopped(group: Mapping[str, Any], status: Mapping[str, Any]) -> bool:

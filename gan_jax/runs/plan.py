@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import gcd
 from typing import Any, NamedTuple
 
+CADENCE = ("steps", "probe_every", "evaluate_every", "checkpoint_every")  # the fields that it is a function of
 ROWS_PER_CHUNK = 10  # at most; a chunk takes a few seconds, so progress is shown often and a kill loses little
 
 
@@ -45,7 +46,7 @@ def chunks(steps: int, probe_every: int, evaluate_every: int, checkpoint_every: 
 
 def of(config: Mapping[str, Any], start: int = 0) -> list[Chunk]:
   """The chunks of a group's runs from step `start` on, the end of a chunk; from the config of any of them."""
-  found = chunks(*(config[name] for name in ("steps", "probe_every", "evaluate_every", "checkpoint_every")))
+  found = chunks(*(config[name] for name in CADENCE))
   return [chunk for chunk in found if chunk.first >= start]
 
 

@@ -208,6 +208,24 @@ def test_a_launch_that_was_killed_counts_on_and_one_that_ended_by_itself_does_no
   assert starts[:2] == [("a", 0), ("c", 0)]
 
 
+def test_of_a_try_whose_end_nobody_saw_nothing_is_said_and_it_is_tried_at_once(tmp_path):
+  """The launcher was killed while it ran. Why the try before that ended has been said already."""
+  killed, asked, open_ended = Try(1, 0.0, 1.0, tasks.KILLED, -9), Try(1, 0.0, 1.0, tasks.PREEMPTED, 75), Try(1, 2.0)
+  tries.write(tmp_path, tries.Tries(1, None, {"a": (killed, open_ended), "b": (asked,)}))
+  failed, said, starts = driven(tmp_path, Engine({"a": [-9, 0], "b": [0]}), ["a", "b"])
+  assert (failed, starts[:2]) == ([], [("a", 0), ("b", 0)])
+  assert said == ["a was killed (SIGKILL) at step 0: tried again in 16 s"]  # the tries before it count
+
+
+@pytest.mark.parametrize(
+  ("ends", "told"), [({"a": [2]}, []), ({"a": [2], "b": [2]}, ["a", "b"]), ({"a": [2], "b": [0]}, ["a"])]
+)
+def test_how_a_single_task_failed_is_left_to_the_caller_to_say(ends, told, tmp_path):
+  failed, said, _ = driven(tmp_path, Engine(ends), list(ends))
+  assert [one.group for one in failed] == [name for name in ends if ends[name] == [2]]
+  assert [line.split()[0] for line in said] == told
+
+
 def test_what_an_earlier_launch_still_runs_is_not_started_a_second_time(tmp_path):
   engine = Engine({"a": [None, None, 0], "b": [0]}, room=3, adopted=("a",))
   failed, said, starts = driven(tmp_path, engine, ["a", "b"])

@@ -10,18 +10,20 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from experiments import command, sweep
+from experiments import command, launching, sweep
 from gan_jax import runs, settings
 from gan_jax.core.errors import BadInput, Failure
-from gan_jax.launch import local
+from gan_jax.launch import drive, local
 from gan_jax.launch.tasks import Ended
 from gan_jax.runner import loop, preflight
 from gan_jax.runner.signals import Stop
 from gan_jax.runs import lock, tries
 from tests.conftest import ROOT
+from tests.support import programs
 from tests.support.pages import undrawn
 
 CONFIG = '''"""One program in two parts, of a run each."""
@@ -78,12 +80,18 @@ def called(words: list[str], log) -> int:
   return 0
 
 
-def contents(study: Path) -> dict[str, bytes]:
+def contents(study: Path, step: int = 40) -> dict[str, bytes]:
   """Everything that must be the same bits: tables, pictures, best generators, and the digests of the last states."""
   names = ("rows", "quality", "samples", "best")
   found = {str(p.relative_to(study)): p.read_bytes() for name in names for p in (study / name).rglob("*.npz")}
-  states = {group: (study / "checkpoints" / group / "40/meta/metadata").read_text() for group in GROUPS}
+  states = {group: (study / "checkpoints" / group / f"{step}/meta/metadata").read_text() for group in GROUPS}
   return found | {group: json.dumps(json.loads(text)["leaves"]).encode() for group, text in states.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+  with programs.shared(), undrawn():
+    yield
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +105,7 @@ def config(tmp_path_factory):
 def whole(config, tmp_path_factory):
   """A study that one process trained."""
   study = tmp_path_factory.mktemp("whole") / "study"
-  with undrawn():
-    sweep.main([str(config), "--out", str(study)])
+  sweep.main([str(config), "--out", str(study)])
   return study
 
 
@@ -147,8 +154,7 @@ def test_the_same_command_trains_what_is_left_to_the_bits_of_one_process(part, w
   before = {path: path.stat().st_mtime_ns for path in study.glob("rows/group-0/*.npz")}
   assert len(before) == 2
   alone(monkeypatch)
-  with undrawn():
-    sweep.main([str(config), "--out", str(study), "--workers=2"])
+  sweep.main([str(config), "--out", str(study), "--workers=2"])
   assert contents(study) == contents(whole)
   assert {path: path.stat().st_mtime_ns for path in before} == before
   assert (study / "report.html").exists()
@@ -187,6 +193,16 @@ def test_what_cannot_be_launched_is_refused(part, config, arguments, said):
     sweep.main([str(config), "--out", str(part[0]), *arguments])
 
 
+def test_what_a_worker_refuses_is_said_once_and_leaves_no_trace(config, tmp_path, monkeypatch, capsys):
+  alone(monkeypatch)
+  with pytest.raises(BadInput, match=r"^unknown loss 'hing'; did you mean 'hinge'"):
+    sweep.main([str(config), "--out", str(tmp_path / "study"), "--workers=2", "--config.loss=hing"])
+  said = "".join(capsys.readouterr())
+  assert "2 runs of" in said
+  assert "hing'" not in said
+  assert not list(tmp_path.iterdir())
+
+
 def test_halving_is_refused_and_leaves_no_trace(config, tmp_path, monkeypatch):
   alone(monkeypatch)
   halved = tmp_path / "halved.py"
@@ -205,6 +221,50 @@ def test_a_disk_that_is_too_small_is_told_in_one_sentence_and_leaves_no_trace(co
     sweep.main([str(config), "--out", str(tmp_path / "study"), "--workers=2"])
   assert "\n" not in str(told.value)
   assert not list(tmp_path.iterdir())
+
+
+def test_a_fork_that_workers_train_has_the_bits_of_one_that_a_single_process_trains(
+  whole, config, tmp_path, monkeypatch
+):
+  """And it is made by the process that begins it: the launcher itself does not need jax, or hold a GPU's memory."""
+  before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+  alone(monkeypatch)
+  for name, workers in (("one", []), ("several", ["--workers=2"])):
+    sweep.main([str(config), "--out", str(whole), "--fork", str(tmp_path / name), "--config.steps=60", *workers])
+  assert contents(tmp_path / "one", 60) == contents(tmp_path / "several", 60)
+  assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+  said = f"several forks {whole} at step 40: steps 40 -> 60\n"
+  assert said in (tmp_path / "several" / "launch" / "begin.log").read_text()
+  one, several = (runs.read_manifest(tmp_path / name) for name in ("one", "several"))
+  assert one["fork"] == several["fork"]
+  with pytest.raises(BadInput, match=r"--fork expected a directory outside of .*, which is only read"):
+    sweep.main([str(config), "--out", str(whole), "--fork", str(whole / "x"), "--workers=2"])
+  with pytest.raises(BadInput, match="--fork expected --out DIR"):
+    sweep.main([str(config), "--fork", str(tmp_path / "x"), "--workers=2"])
+  assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+def test_a_launcher_that_leaves_at_once_asks_its_workers_to_stop_and_has_ended_by_itself(tmp_path, monkeypatch):
+  """So after a second Ctrl-C the next launch tries everything anew, and has nothing to say of older tries."""
+  asked, left, engine = [], [], InProcess([{}])
+  monkeypatch.setattr(engine, "stop", asked.append)
+  monkeypatch.setattr(command, "leave_with", lambda code, sentence: left.append((code, sentence)))
+  drive.launched(tmp_path)
+  launching._leaving(tmp_path, engine)(130, "stopped by Ctrl-C")
+  assert (asked, left) == ([signal.SIGTERM], [(130, "stopped by Ctrl-C")])
+  assert tries.read(tmp_path).code == 130
+
+
+def test_a_group_that_became_longer_is_not_counted_as_done(part):
+  """Also where the launch was killed between the manifest and the status, which still says that it is complete."""
+  study, said = part[0], []
+  manifest = runs.read_manifest(study)
+  for group in manifest["groups"]:
+    group["members"][0]["config"]["steps"] = 80
+  launching._follow(study, manifest, SimpleNamespace(step=lambda at, of, text: said.append((at, of, text))))(
+    {"group-0"}
+  )
+  assert said == [(40, 160, "0 of 2 groups done; group-0 at 40")]
 
 
 WORKER = """
@@ -318,12 +378,12 @@ def test_a_worker_that_is_killed_is_started_again_and_a_signal_is_passed_on(laun
 
 
 def test_the_command_line_refuses_what_a_worker_refuses_with_its_sentence_and_code(config, tmp_path):
+  """In processes, of which the worker ends before it would start jax."""
   words = [sys.executable, "-m", "gan_jax.commands", "sweep", config, "--out", tmp_path / "study", "--workers=2"]
   env = os.environ | {"PYTHONPATH": str(ROOT)}
   done = subprocess.run(
-    [*map(str, words), "--config.loss=hing"], env=env, capture_output=True, text=True, check=False, cwd=tmp_path
+    [*map(str, words), "--config.losss=hinge"], env=env, capture_output=True, text=True, check=False, cwd=tmp_path
   )
-  assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-  assert done.stderr.startswith("error: unknown loss 'hing'; did you mean 'hinge'? known: ")
-  assert "2 runs of" in done.stdout
+  assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+  assert done.stderr.startswith("error: unknown config field 'losss'; did you mean 'loss'?")
   assert list(tmp_path.iterdir()) == []

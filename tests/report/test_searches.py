@@ -10,7 +10,18 @@ import pytest
 
 from experiments.studies.tournament import study
 from gan_jax import runs, settings
-from gan_jax.report import build, judged, ranking, records, statistics, summary, survivors, terminal_table, tuning
+from gan_jax.report import (
+  build,
+  filters,
+  judged,
+  ranking,
+  records,
+  statistics,
+  summary,
+  survivors,
+  terminal_table,
+  tuning,
+)
 from gan_jax.report.comparison import QUALITIES
 from gan_jax.report.search import search
 from gan_jax.report.tournament import tournament
@@ -180,7 +191,7 @@ def test_page_terminal_tables_and_the_study_say_who_judged(written):
   assert "4 losses were tuned and compared: 384 runs, 32 draws each" in page.replace(
     " on the data digits with mlp networks", ""
   )
-  assert "by runs that had no part in that choice" in page
+  assert "The others were kept because they measured well, by runs that do not judge them" in page
   assert "tuned 8 times with 4 draws" in text
   (told,) = summary(path)["searches"]
   assert (told["tournament"]["searches"], told["tournament"]["pairs"]) == (8, 0)
@@ -195,3 +206,21 @@ def test_of_few_searches_it_says_that_they_can_tell_nothing(tmp_path):
   found = tournament(search(records.read(path).panels[0]))
   assert all(place.tied and not place.certain for place in found.places)
   assert "So few searches cannot tell 4 apart, however much they differ." in " ".join(ranking.findings(found))
+
+
+def chosen(read, text):
+  return filters.renewed(read, filters.kept(read.runs, text))
+
+
+def test_of_chosen_losses_the_searches_stay_and_of_chosen_seeds_nothing_is_compared(written):
+  """Without some of its draws a search is another one. The ratio of two losses does not depend on the others."""
+  path, truth = written
+  read = records.read(path)
+  (some,) = chosen(read, "loss=hinge|non_saturating").panels
+  found = tournament(search(some))
+  by_label = {place.entry.label: place for place in found.places}
+  assert by_label.keys() == {"hinge", "non_saturating"}
+  ratio = statistics.estimate(list(truth["hinge"] / truth["non_saturating"]), True)
+  assert by_label["hinge"].ratio == pytest.approx((ratio.mean, ratio.low, ratio.high), rel=1e-5)
+  (fewer,) = chosen(read, "seed<48").panels
+  assert search(fewer) is None

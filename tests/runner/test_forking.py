@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from gan_jax import report, runs
+from gan_jax import report, runs, settings
+from gan_jax.core import files
 from gan_jax.core.errors import BadInput, Failure, Planned
 from gan_jax.report import records
-from gan_jax.runner import forking, population, preflight, resume, study
+from gan_jax.runner import forking, parents, preflight, resume, study
 from gan_jax.runs import plan
+from tests.support import programs
 from tests.support.pages import undrawn
 
 CONFIG = """
@@ -32,17 +34,7 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():
-  """A program is a pure function of what it is given, and of the number of steps only here and there, not here."""
-  programs, compile_group = {}, population.compile_group
-
-  def remembered(group, *arguments):
-    key = group.spec._replace(steps=100), len(group.configs)
-    if key not in programs:
-      programs[key] = compile_group(group._replace(spec=key[0]), *arguments)
-    return programs[key]._replace(hypers=programs[key].layout.place(group.hypers))
-
-  with pytest.MonkeyPatch.context() as patch, undrawn():
-    patch.setattr(population, "compile_group", remembered)
+  with programs.shared(), undrawn():
     yield
 
 
@@ -122,7 +114,7 @@ def test_what_is_changed_is_recorded_and_trained(parent, whole):
     assert mine["config"] == theirs["config"] | {"generator_rate": 1e-4}
   mine, theirs = (runs.read_table(path, "rows", "group-0") for path in (new, whole))
   healthy = [i for i, m in enumerate(old["members"]) if m["config"]["discriminator_rate"] < 1]
-  for name in ("disc/loss", "gen/loss", "gen/grad_norm"):  # of the step from 60 on: before the rate matters
+  for name in ("disc/loss", "gen/loss"):  # of the step from 60 on: before the rate matters
     at = theirs.steps.tolist().index(60)
     np.testing.assert_array_equal(mine.columns[name][0], theirs.columns[name][at])
     assert (mine.columns[name][-1, healthy] != theirs.columns[name][-1, healthy]).all()
@@ -180,7 +172,8 @@ REFUSED = {  # (fields, sweep): what is said
   "a width": (
     ["--config.model_options.generator_width=5"],
     SEEDS,
-    r"\.gen_params.* is float32 \[4, 4\] there, float32 \[4, 5\] here, and so",
+    r"^the runs of group-0 .* cannot go on under these settings: \.gen_params.* is float32 \[4, 4\] there, float32 \[4, 5\] "
+    "here, and so .*; a fork keeps networks and optimizers, and a new study begins with others$",
   ),
   "an optimizer": (["--config.optimizer=sgd"], SEEDS, r"its state has a leaf \.\w+.* that this program's has not"),
   "a penalty of a program that is divided": (
@@ -241,12 +234,76 @@ def test_places_that_are_no_new_directory(parent, monkeypatch):
 def test_without_an_intact_checkpoint_there_is_nothing_to_fork(parent):
   for path in (parent / "checkpoints" / "group-0").glob("*/meta/metadata"):
     path.write_bytes(path.read_bytes().replace(b"float32", b"float16"))
+  for lost in (False, True):
+    if lost:
+      shutil.rmtree(parent / "checkpoints")
+    with pytest.raises(
+      BadInput, match=r"expected checkpoints of all its groups at one step, .*, got group-0: none; its"
+    ):
+      fork(parent)
+
+
+def written(whole, study, steps, *checkpoints):
+  """Writes the manifest of a study of groups of so many steps each, and checkpoints at these steps, which hold nothing."""
+  cadence = {"dataset": "line", "probe_every": 7, "evaluate_every": 14}
+  configs = [settings.resolve({**cadence, "steps": count, "seed": seed}) for seed, count in enumerate(steps)]
+  members = [{"id": settings.identity(config), "config": config} for config in configs]
+  data = {"sha256": "0" * 64, "shape": [1]}
+  groups = [{"name": f"group-{i}", "members": [member], "data": data} for i, member in enumerate(members)]
+  study.mkdir()
+  runs.write_manifest(study, {**runs.read_manifest(whole), "groups": groups})
+  for group, there in zip(groups, checkpoints, strict=True):
+    for step in there:
+      meta = study / "checkpoints" / group["name"] / str(step) / "meta" / "metadata"
+      meta.parent.mkdir(parents=True)
+      meta.write_text(json.dumps(files.seal({"step": step})))
+  return configs
+
+
+@pytest.mark.parametrize(
+  ("steps", "way"),
+  [
+    ((100, 100), "; its own sweep trains it to its end, where all have one, and a new study with the changed fields"),
+    ((100, 200), "; a new study with the changed fields begins at step 0"),
+  ],
+)
+def test_groups_without_a_checkpoint_at_one_step_are_refused_with_what_can_be_done(steps, way, whole, tmp_path):
+  written(whole, tmp_path / "study", steps, (84, 98, 100), ())
   with pytest.raises(
-    BadInput, match="expected checkpoints of all its groups at one step, to fork it there, got group-0"
+    BadInput, match=f"since all runs of a fork begin at one, got group-0: 84, 98, 100; group-1: none{way}"
   ):
-    fork(parent)
-  shutil.rmtree(parent / "checkpoints")
-  with pytest.raises(BadInput, match="group-0: none"):
+    parents.read(tmp_path / "study")
+
+
+def test_an_end_at_which_no_chunk_of_longer_runs_ends_is_passed_over_for_the_checkpoint_before_it(whole, tmp_path):
+  """As where a study becomes longer: what lies at its former end is set aside."""
+  configs = written(whole, tmp_path / "study", (100, 100), (70, 84, 98, 100), (84, 98, 100))
+  found = parents.read(tmp_path / "study")
+  assert (found.step, found.common) == (100, {84, 98, 100})
+  longer = parents.at_an_end(found, [{**config, "steps": 200} for config in configs])
+  assert (longer.step, longer.common) == (98, {84, 98, 100})
+  with pytest.raises(BadInput, match="is forked at step 100: expected more steps, got 100"):
+    parents.at_an_end(found, configs)
+
+
+def test_where_a_fork_begins_before_the_newest_checkpoint_it_says_so(parent):
+  shutil.copytree(parent / "checkpoints/group-0/60", older := parent / "checkpoints/group-0/40")
+  meta = older / "meta" / "metadata"
+  meta.write_text(json.dumps(files.seal({**json.loads(meta.read_text()), "step": 40})))
+  said, fields = [], ["--config.probe_every=40", "--config.steps=200"]
+  with pytest.raises(Planned):
+    forking.begin(str(parent.parent / "tiny.py"), fields, parent, parent.parent / "x", False, said.append, dry=True)
+  assert f"{parent.parent / 'x'} forks {parent} at step 40: steps 100 -> 200, probe_every 5 -> 40" in "\n".join(said)
+  assert f"no chunk of these runs ends at step 60, where the newest checkpoints of {parent} are" in "\n".join(said)
+
+
+def test_data_that_have_changed_are_named_with_the_parent(parent):
+  manifest = runs.read_manifest(parent)
+  manifest["groups"][0]["data"]["sha256"] = "0" * 64
+  runs.write_manifest(parent, manifest)
+  with pytest.raises(
+    BadInput, match=rf"not the one that {parent} began with: .*; go back to the version that made it$"
+  ):
     fork(parent)
 
 

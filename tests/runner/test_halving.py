@@ -5,7 +5,6 @@ import math
 import re
 import shutil
 
-import jax
 import numpy as np
 import pytest
 
@@ -15,8 +14,9 @@ from gan_jax.core.errors import BadInput, Planned
 from gan_jax.report import live, records, survivors, verdicts, wording
 from gan_jax.report.comparison import QUALITIES, compare
 from gan_jax.report.search import search
-from gan_jax.runner import contest, halving, population, resume, study
+from gan_jax.runner import contest, halving, resume, study
 from gan_jax.runs import plan
+from tests.support import programs
 from tests.support.pages import undrawn
 
 FID = next(q for q in QUALITIES if q.metric == "inception/fid")  # low is good, positive
@@ -231,22 +231,7 @@ def test_a_quality_that_is_not_measured_is_refused():
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():
-  """The programs of the same runs are compiled once for all studies of this module."""
-  programs, compile_group = {}, population.compile_group
-
-  def remembered(group, *arguments):
-    key = tuple(group.ids)
-    if key not in programs:
-      programs[key] = compile_group(group, *arguments)
-    return programs[key]
-
-  def few(game, hypers, state, feed):  # in the place of all probes, which take long to compile
-    _, trace = population.step_all(game, hypers, state, jax.tree.map(lambda x: x[0], feed))
-    return {"disc/loss": trace.discriminator.loss, "gen/loss": trace.generator.loss}
-
-  with pytest.MonkeyPatch.context() as patch, undrawn():
-    patch.setattr(population, "compile_group", remembered)
-    patch.setattr(population, "measured", few)
+  with programs.shared(), undrawn():
     yield
 
 
