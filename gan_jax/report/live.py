@@ -141,7 +141,7 @@ def _table(title: str, ranked: Sequence[Run], quality: Quality | None, called: d
   lines = []
   for run in (*first, *last):
     judged = verdicts.of(run) if whole or run.status == "diverged" else None
-    words = verdicts.LOOKS[judged.final].words.split(":")[0] + verdicts.explained(judged.factor) if judged else ""
+    words = verdicts.LOOKS[judged.final].name + verdicts.explained(judged.factor) if judged else ""
     value = records.final(run, quality.metric) if quality else math.nan
     values = tuple(records.final(run, name) for name in COLUMNS)
     evidence = judged.evidence if judged else ""
