@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.report import members, records, selection, spoken, verdicts, wording
-from gan_jax.report.comparison import QUALITIES, Quality
+from gan_jax.report.comparison import Quality, quality_of
 from gan_jax.report.members import Member, Plan
 from gan_jax.report.overview import Overview, overview
 from gan_jax.report.records import Run, Variant
@@ -120,7 +120,7 @@ def _ranked(plan: Plan, group: Any, own: Sequence[Member]) -> tuple[list[Run], Q
   whole = size <= READING
   found = members.tables(plan, group) if whole else members.latest(plan, group)
   mine = [members.run(plan, found, member) for member in own]
-  quality = next((q for q in QUALITIES if q.metric in found[1].columns), None)
+  quality = quality_of(found[1].columns)
 
   def key(run: Run) -> tuple[int, bool, float]:
     value = quality.sign * records.final(run, quality.metric) if quality else math.nan
