@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 SIZE = (5.2, 2.9)  # inches
 GREY = "#8C8C8C"
@@ -24,6 +24,7 @@ RC: dict[Any, Any] = {
   "svg.fonttype": "none",
   "svg.id": None,
   "path.simplify": False,
+  "text.parse_math": False,
   "font.size": 9.5,
   "text.color": INK,
   "axes.edgecolor": INK,
@@ -59,11 +60,22 @@ def style(index: int, key: str = "") -> Style:
   return Style(COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)], key)
 
 
+def styled(name: str, grid: bool = True) -> contextlib.AbstractContextManager[None]:
+  """The look of a figure, while it is drawn and saved; `name` makes the ids inside its SVG differ from those of others."""
+  return matplotlib.rc_context({**RC, "svg.hashsalt": name, "axes.grid": grid})
+
+
 def blank(right: float = 0.02) -> tuple[Figure, Axes]:
   """A figure and its axes, with a share of the width free on the right."""
   figure = Figure(figsize=SIZE)
-  FigureCanvasSVG(figure)
   return figure, figure.add_axes((0.1, 0.15, 0.9 - right, 0.82))
+
+
+def step_axis(axes: Axes, ticks: int = 5) -> None:
+  """The horizontal axis of a figure over steps."""
+  axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True, steps=[1, 2, 5, 10]))
+  axes.xaxis.set_major_formatter(step_text)
+  axes.set_xlabel("step", labelpad=1)
 
 
 def log_axis(axes: Axes, span: float) -> None:
@@ -75,7 +87,7 @@ def log_axis(axes: Axes, span: float) -> None:
     np.floor(middle + half) - np.ceil(middle - half) + 1
   )  # powers of ten on the axis: one label alone gives no scale
   axes.yaxis.set_major_locator(LogLocator(subs=(1,) if powers >= 3 else (1, 2, 5), numticks=9))
-  axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: level_text(y)))
+  axes.yaxis.set_major_formatter(lambda y, _: level_text(y))
   axes.yaxis.set_minor_locator(NullLocator())
   axes.yaxis.set_minor_formatter(NullFormatter())
 
@@ -95,12 +107,12 @@ def level_text(y: float) -> str:
   return power if float(mantissa) == 1 else f"{float(mantissa):g}·{power}"
 
 
-def change_text(y: float, _: int = 0) -> str:
+def change_text(y: float, _: float = 0) -> str:
   """The label of a level of an axis of changes: `+1`, `0`, `−2`."""
   return f"{y:+g}".replace("-", "−") if y else "0"
 
 
-def factor_text(y: float, _: int = 0) -> str:
+def factor_text(y: float, _: float = 0) -> str:
   """The label of a change in decades, as the factor that it is, to two digits.
 
   >>> factor_text(1.0), factor_text(0.0), factor_text(-3.0), factor_text(-0.5), factor_text(-6.0)
@@ -110,7 +122,7 @@ def factor_text(y: float, _: int = 0) -> str:
   return f"{'÷' if y < 0 and size > 1 else '×'}{f'{size:,g}' if size < 1e4 else level_text(size)}"
 
 
-def step_text(x: float, _: int) -> str:
+def step_text(x: float, _: float) -> str:
   return f"{x / 1000:g}k" if abs(x) >= 1000 else f"{x:g}"
 
 

@@ -1,21 +1,19 @@
-"""The curves of `curves`, and bars, as SVG text by matplotlib.
+"""The curves of `curves` for files, by matplotlib; and bars, and what a search expects, which the page shows too.
 
-A line is identified by its colour, its dash, the page's legend and the variant's name at its end. That name is the only
-text of a study in a figure, and it passes through `plain`.
+A line is identified by its colour, its dash, the legend and the variant's name at its end. That name is the only text of
+a study in a figure, and it passes through `plain`.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from gan_jax.report.canvas import GREY, INK, RC, SIZE, Style, blank, change_text, log_axis, plain, step_text, svg
+from gan_jax.report.canvas import GREY, INK, SIZE, Style, blank, change_text, log_axis, plain, step_axis, styled, svg
 from gan_jax.report.curves import DOTS, Plot, Scale, apart
 from gan_jax.report.factors import LINES, Factors
 from gan_jax.report.statistics import FACTORS, Decades
@@ -30,7 +28,7 @@ def curves(plot: Plot, name: str) -> str:
 
   `name` makes the ids inside the SVG differ from those of other figures; it is also its accessible name.
   """
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+  with styled(name):
     figure, axes = blank(right=0.28 if plot.named else 0.02)
     if plot.crowd is not None:
       at, low, lower, upper, high = plot.crowd
@@ -54,9 +52,8 @@ def curves(plot: Plot, name: str) -> str:
 def each(plot: Plot, name: str) -> str:
   """A square per variant, all on one scale: its mean and its range over runs, the others' means grey."""
   across, down = ACROSS, -(-len(plot.curves) // ACROSS)
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+  with styled(name):
     figure = Figure(figsize=(SIZE[0], 1.25 * down + 0.25))
-    FigureCanvasSVG(figure)
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
     figure.subplots_adjust(0.11, 0.3 / figure.get_figheight(), 0.985, 1 - 0.2 / figure.get_figheight(), 0.1, 0.3)
     for axis in grid[len(plot.curves) :]:
@@ -91,9 +88,7 @@ def _dress(axes: Axes, scale: Scale) -> None:
     log_axis(axes, scale.span)
   if scale.limits:
     axes.set_ylim(*scale.limits)
-  axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
-  axes.xaxis.set_major_formatter(FuncFormatter(step_text))
-  axes.set_xlabel("step", labelpad=1)
+  step_axis(axes)
 
 
 def write_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
@@ -114,9 +109,8 @@ def factors(found: Factors, scale: tuple[float, float], last: int, name: str, li
 
   `scale`: of all variants, in decades; `last`: end of the step axis; `lines`: heights of reference lines.
   """
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
+  with styled(name):
     drawing = Figure(figsize=(3.5, 2.3))
-    FigureCanvasSVG(drawing)
     axes = drawing.add_axes((0.125, 0.185, 0.825, 0.7))
     for key, line in LINES.items():
       axes.plot(found.steps, found.changes[key], **line)
@@ -124,11 +118,9 @@ def factors(found: Factors, scale: tuple[float, float], last: int, name: str, li
     for y in lines:
       axes.axhline(y, color=INK, alpha=0.5, linewidth=0.8, dashes=(4, 3))
     axes.set(xlim=(0, max(last, 1)), ylim=scale)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(step_text))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(change_text))
-    axes.set_xlabel("step", labelpad=1)
+    axes.yaxis.set_major_formatter(change_text)
+    step_axis(axes, 4)
     for place, (key, line) in zip((0.01, 0.24, 0.39, 0.72), LINES.items(), strict=True):
       drawing.add_artist(Line2D([place, place + 0.055], [0.945, 0.945], **line))
       drawing.text(place + 0.065, 0.945, CALLED.get(key, key), color=line["color"], fontsize=8.5, va="center")
@@ -137,7 +129,7 @@ def factors(found: Factors, scale: tuple[float, float], last: int, name: str, li
 
 def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str:
   """Bars of the changes of the generator's gradient norm and of its three factors, in decades."""
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
+  with styled(name):
     figure, axes = blank()
     width = 0.8 / len(changes)
     for i, (change, look) in enumerate(changes):
@@ -151,13 +143,13 @@ def factor_bars(changes: Sequence[tuple[Decades, Style]], name: str) -> str:
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(change_text))
+    axes.yaxis.set_major_formatter(change_text)
     return svg(figure, name)
 
 
 def expected_best(entries: Sequence[tuple[str, Style, np.ndarray]], name: str, log: bool) -> str:
   """The best of k draws on average, as a curve over k for each (label, style, values [n])."""
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+  with styled(name):
     figure, axes = blank(right=0.28)
     for _, look, values in entries:
       k = np.arange(1, len(values) + 1)

@@ -131,7 +131,7 @@ class Frame(NamedTuple):
 
   def path(self, at: np.ndarray, values: np.ndarray) -> str:
     """The line through finite points; it is interrupted at others, and stays at an edge beyond it."""
-    return "".join(_pen(*self._points(at, values)))
+    return pen(*self._points(at, values))
 
   def band(self, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
     """The area between two lines, in a piece for each stretch of finite points."""
@@ -152,10 +152,11 @@ class Frame(NamedTuple):
     return self.across(at), np.clip(self.down(values), top - 1, bottom + 1)
 
 
-def _pen(x: np.ndarray, y: np.ndarray) -> list[str]:
+def pen(x: np.ndarray, y: np.ndarray) -> str:
+  """A line through points [N], lifted where it is not finite."""
   drawn, lifted = [], True
   for a, b in zip(x, y, strict=True):
     if np.isfinite(b):
       drawn.append(f"{'M' if lifted else 'L'}{a:.1f} {b:.1f}")
     lifted = not np.isfinite(b)
-  return drawn
+  return "".join(drawn)

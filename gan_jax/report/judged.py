@@ -28,31 +28,30 @@ def judged(found: Search) -> Tournament:
   assert found.winners is not None
   log, sign = found.quality.log and bool((found.winners.values > 0).all()), found.quality.sign
   scores = np.log(found.winners.values) if log else sign * found.winners.values
-  scores = scores.mean(-1, keepdims=True)  # [settings, searches, 1]
-  count, searches = scores.shape[:2]
-  pseudo, mean = scores[..., 0], scores.mean((1, 2))
+  scores = scores.mean(-1)  # [settings, searches]
+  (count, searches), mean = scores.shape, scores.mean(-1)
   order = np.argsort(mean, kind="stable")
   base, best = [entry.label for entry in found.entries].index(found.baseline), int(order[0])
-  against, behind = _tests(pseudo, base)
-  wins = tuning.wins(scores, 1)
+  against, behind = _tests(scores, base)
+  wins = ((scores[:, None] < scores) + 0.5 * (scores[:, None] == scores)).mean(-1)
 
   def versus(i: int, other: int) -> Range:
-    difference = tuning.interval(pseudo[i] - pseudo[other], mean[i] - mean[other], 1)
+    difference = tuning.interval(scores[i] - scores[other], mean[i] - mean[other], 1)
     return NOTHING if i == other else units(difference, log, sign)
 
   places = tuple(
     Place(
       found.entries[i],
-      own := units(tuning.interval(pseudo[i], mean[i], 1), log, sign),
+      own := units(tuning.interval(scores[i], mean[i], 1), log, sign),
       versus(i, base),
       float("nan") if i == base else float(wins[i, base]),
       float(against[i]),
       versus(i, best),
       float("nan") if i == best else float(behind[i]),
       wilson(found.entries[i].learnt / found.entries[i].runs, searches),
-      units(iqm(pseudo[i]), log, sign),
+      units(iqm(scores[i]), log, sign),
       np.array([own]),
-      _best(found, i, scores[i, :, 0]),
+      _best(found, i, scores[i]),
     )
     for i in order
   )

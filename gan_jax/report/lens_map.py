@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from gan_jax.report import canvas
-from gan_jax.report.canvas import RC
+from gan_jax.report.canvas import styled
 from gan_jax.report.records import Run, common_steps
 from gan_jax.report.statistics import TOTAL
 
@@ -80,9 +79,8 @@ def cosine_figure(found: Map, name: str) -> str:
 def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours: str, name: str, said: Any) -> str:
   lines = max(LINE * len(found.groups), LEAST)
   height = HEAD + lines + FOOT
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "axes.grid": False}):
+  with styled(name, grid=False):
     drawing = Figure(figsize=(WIDTH, height))
-    FigureCanvasSVG(drawing)
     below, tall = FOOT / height, lines / height
     axes = drawing.add_axes((NAMES, below, 1 - NAMES - BAR - 0.02, tall))
     colour = matplotlib.colormaps[colours].with_extremes(bad=MISSING)
@@ -98,7 +96,7 @@ def _figure(found: Map, values: np.ndarray, scale: tuple[float, float], colours:
     else:  # both ends and the middle; rounded towards zero, so that they are on the bar
       end = math.floor(scale[1]) or scale[1]
       bar.ax.yaxis.set_major_locator(FixedLocator([-end, 0, end]))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(said))
+    bar.ax.yaxis.set_major_formatter(said)
     text = canvas.svg(drawing, name)
   return text.replace("<image ", '<image style="image-rendering: pixelated" ')
 

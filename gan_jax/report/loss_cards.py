@@ -11,6 +11,7 @@ import numpy as np
 
 from gan_jax.core import formulas
 from gan_jax.report.canvas import Style
+from gan_jax.report.frames import pen
 from gan_jax.report.records import Study
 
 REACH, POINTS = 6.0, 121  # logits from -REACH to REACH
@@ -76,10 +77,10 @@ def figure(logits: np.ndarray, values: np.ndarray, name: str) -> str:
   """The curve as SVG text; what lies beyond the axis is cut off at its edge."""
   left, top, width, height = BOX
 
-  def across(x: float) -> float:
+  def across(x: Any) -> Any:
     return left + (x + REACH) / (2 * REACH) * width
 
-  def down(y: float) -> float:
+  def down(y: Any) -> Any:
     return top + (HIGH - y) / (HIGH - LOW) * height
 
   lines = [f'<rect x="{left}" y="{top}" width="{width / 2:g}" height="{height}" class="losing"/>']
@@ -91,19 +92,10 @@ def figure(logits: np.ndarray, values: np.ndarray, name: str) -> str:
     text = f"{x:+d}".replace("-", "−") if x else "0"
     lines.append(f'<text x="{across(x):.1f}" y="{top + height + 12}" text-anchor="middle">{text}</text>')
   lines.append(f'<text x="{left + width / 2}" y="{SIZE[1] - 3}" text-anchor="middle">logit of a generated image</text>')
-  inside = _path(logits, values, across, down)
+  far = np.clip(values, 3 * LOW - HIGH, 3 * HIGH)  # so far outside that it is not seen
+  inside = pen(across(logits), down(far))
   lines.append(
     f'<svg x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{left} {top} {width} {height}">'
     f'<path d="{inside}" class="push"/></svg>'
   )
   return f'<svg role="img" aria-label="{name}" viewBox="0 0 {SIZE[0]} {SIZE[1]}">{"".join(lines)}</svg>'
-
-
-def _path(logits: np.ndarray, values: np.ndarray, across: Any, down: Any) -> str:
-  """A pen that is lifted where the curve is not finite; far outside, it stays at a distance that is not seen."""
-  steps, lifted = [], True
-  for x, y in zip(logits, np.clip(values, 3 * LOW - HIGH, 3 * HIGH), strict=True):
-    if np.isfinite(y):
-      steps.append(f"{'M' if lifted else 'L'}{across(x):.1f} {down(y):.1f}")
-    lifted = not np.isfinite(y)
-  return "".join(steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gan_jax import runs
 from gan_jax.report import (
@@ -22,7 +22,7 @@ from gan_jax.report import (
   words,
 )
 from gan_jax.report.comparison import Comparison, compare, last_value
-from gan_jax.report.records import Panel, Study
+from gan_jax.report.records import Panel, Run, Study
 from gan_jax.report.survivors import Survivors
 
 MOST_COLUMNS = 6  # of a panel's table, beside those that every panel has
@@ -32,6 +32,15 @@ INTRO = (
   "discriminator tells them from the real data. The loss says what each of them tries to make small. This page says which "
   "variants gave the better samples, how sure that is, and where the generator stopped learning and why."
 )
+
+
+class Ended(NamedTuple):
+  """A run that ended early, for the template."""
+
+  run: Run
+  panel: str
+  label: str
+  last: tuple[str, float] | None  # its last quality: (title, value)
 
 
 def build(study: Path | Study, out: Path | None = None) -> Path:
@@ -48,26 +57,24 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
   from gan_jax.report import lines, loss_cards, styles, template
 
   read = records.opened(study)
-  stopped, stopped_left_out = _stopped(read)
   text = _template().render(
-    **template.script((Path(__file__).parent / "page.js").read_text("utf-8")),
-    sheet=Markup((Path(__file__).parent / "page.css").read_text("utf-8").rstrip()),
+    **template.script((template.FOLDER / "page.js").read_text("utf-8")),
+    sheets=[template.sheet("page.css"), template.sheet("plot.css")],
     intro=INTRO,
     title=str(read.manifest["study"]),
     description=read.manifest.get("description", ""),
     facts=facts.facts(read),
     progress=facts.progress(read),
     remarks=read.remarks,
-    panels=[parts(read, panel, number, Markup, lines) for number, panel in enumerate(read.panels, 1)],
-    diverged=_diverged(read)[: selection.LINES],
-    diverged_left_out=max(len(_diverged(read)) - selection.LINES, 0),
-    stopped=stopped,
-    stopped_left_out=stopped_left_out,
+    panels=[parts(read, panel, number, lines) for number, panel in enumerate(read.panels, 1)],
+    diverged=_ended(read, "diverged"),
+    stopped=_ended(read, "stopped"),
     failed="verdicts" in read.manifest.get("halving", {}),
     losses=loss_cards.shown(read, styles.of_losses(read)),
     drawn=Markup,
     chapters=words.CHAPTERS,
     looks=verdicts.LOOKS,
+    verdict_of=verdicts.of,
     glossary=_glossary(read),
     lost=wording.LOST,
   )
@@ -101,12 +108,11 @@ def _template() -> Any:
   )
 
 
-def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any) -> dict[str, Any]:
+def parts(study: Study, panel: Panel, number: int, draw: Any) -> dict[str, Any]:
   """What the page shows of a panel, its pictures drawn.
 
   Args:
     study, panel, number: the panel's number counts from 1.
-    markup: marks SVG text as text that is not to be escaped.
     draw: the module that draws curves: `lines` for the page, or `figures`, whose pictures can be saved.
   """
   from gan_jax.report import charts as extra
@@ -146,7 +152,7 @@ def parts(study: Study, panel: Panel, number: int, markup: Any, draw: Any) -> di
     "phase": None if found else extra.phase_diagram(comparison, f"panel {number}: phase"),
     "factors": extra.factor_courses(some, looks, f"panel {number}: factors", draw),
     "lens": extra.lens_maps(some, looks, f"panel {number}: lens"),
-    **_drawn(study, some, looks, markup),
+    **_drawn(study, some, looks),
     "closer": gallery.look(some, looks),
     "common": facts.common(panel),
   }
@@ -167,7 +173,7 @@ def _told(panel: Panel, comparison: Comparison, left: Survivors | None) -> list[
   return [story.tuned(panel, left.compared, [one.draws for one in left.settings]), survivors.sentence(left)]
 
 
-def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any) -> dict[str, Any]:
+def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any]) -> dict[str, Any]:
   """The samples of a panel: the last ones of each variant's best seed, and the films of its best and its worst."""
   from gan_jax.report import film, pictures
 
@@ -177,42 +183,24 @@ def _drawn(study: Study, some: Comparison, looks: Mapping[int, Any], markup: Any
   conditional = {run.group for *_, run in chosen if run.config.get("conditional")}
   classes = {name: count for name, count in rows.items() if name in conditional and 2 <= count <= MOST_ROWS}
   best = [(row.variant, run, what, look) for row, look, what, run in chosen if not what.startswith("worst")]
-  drawn = pictures.pictures(best, found, classes)
   return {
-    "pictures": [(picture, markup(picture.svg)) for picture in drawn],
+    "pictures": pictures.pictures(best, found, classes),
     "films": film.reels(chosen, found, classes, pictures.real_data(best, found)),
     "by_class": bool(classes),
   }
 
 
-def _diverged(study: Study) -> list[tuple[str, str, str, int, int]]:
-  """(id, panel, label, seed, step) of each diverged run."""
-  return [
-    (run.id, panel.title, variant.label, run.seed, run.last_step)
-    for panel in study.panels
-    for variant in panel.variants
-    for run in variant.runs
-    if run.status == "diverged"
-  ]
-
-
-def _stopped(study: Study) -> tuple[list[tuple[str, str, str, int, int, str, str]], int]:
-  """(id, panel, label, seed, step, last quality, verdict) of runs that halving stopped, those that went farthest first; and
-  how many are left out.
-  """
+def _ended(study: Study, status: str) -> tuple[list[Ended], int]:
+  """Runs with this status, those that went farthest first, and how many more there are than a table shows."""
   found = [
-    (run.last_step, run, panel.title, variant.label)
+    Ended(run, panel.title, variant.label, last_value(run))
     for panel in study.panels
     for variant in panel.variants
     for run in variant.runs
-    if run.status == "stopped"
+    if run.status == status
   ]
-  lines = []
-  for step, run, panel, label in sorted(found, key=lambda one: -one[0])[: selection.LINES]:
-    value, state = last_value(run), verdicts.of(run).final
-    there = f"{value[0]} {wording.number(value[1])}" if value else "–"
-    lines.append((run.id, panel, label, run.seed, step, there, verdicts.LOOKS[state].words.partition(":")[0]))
-  return lines, max(len(found) - selection.LINES, 0)
+  found.sort(key=lambda one: -one.run.last_step)
+  return found[: selection.LINES], max(len(found) - selection.LINES, 0)
 
 
 def _glossary(study: Study) -> list[tuple[str, str]]:

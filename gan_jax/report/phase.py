@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from gan_jax.report import canvas
-from gan_jax.report.canvas import RC
+from gan_jax.report.canvas import styled
 from gan_jax.report.verdicts import LOOKS
 
 CELL = (0.95, 0.42)  # inches
@@ -37,9 +35,8 @@ def figure(cells: Sequence[Cell], across: str, up: str, name: str) -> str:
   columns = list(dict.fromkeys(cell.across for cell in cells))
   lines = list(dict.fromkeys(cell.up for cell in cells))
   width, height = LEFT + CELL[0] * len(columns) + 0.05, BELOW + CELL[1] * len(lines) + ABOVE
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "axes.grid": False, "text.parse_math": False}):
+  with styled(name, grid=False):
     drawing = Figure(figsize=(width, height))
-    FigureCanvasSVG(drawing)
     axes = drawing.add_axes(
       (LEFT / width, BELOW / height, CELL[0] * len(columns) / width, CELL[1] * len(lines) / height)
     )

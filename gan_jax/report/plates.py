@@ -18,7 +18,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, unknown
@@ -72,7 +71,7 @@ def write(study: Study, format: str, folder: Path, width: float = COLUMN) -> lis
 
   with canvas.finished_by(take):
     for number, panel in enumerate(study.panels, 1):
-      parts = page.parts(study, panel, number, str, figures)
+      parts = page.parts(study, panel, number, figures)
       told = dict(_captions(parts)) | dict(_by_hand(parts, number, take))
       captions += [f"{written[n].name}: {panel.title}: {text}\n" for n, text in told.items() if n in written]
   runs.write_atomic(folder / "captions.txt", "".join(captions).encode("utf-8", "backslashreplace"))
@@ -137,11 +136,11 @@ def _captions(found: Any) -> Iterator[tuple[str, str]]:
 
 def _by_hand(parts: Any, number: int, take: Callable[[Figure, str], str]) -> Iterator[tuple[str, str]]:
   """The strips of verdicts and the samples, which the page has without matplotlib; as `_captions`."""
-  with matplotlib.rc_context({**canvas.RC, "text.parse_math": False}):
+  with canvas.styled(f"panel {number}"):
     yield take(_legend(parts["shown"], parts["styles"]), f"panel {number}: legend"), "the variants' lines"
     if parts["strips"]:
       yield take(_strips(parts["shown"], parts["last_step"]), f"panel {number}: verdicts"), "the verdict over time"
-    for place, (picture, _) in enumerate(parts["pictures"]):
+    for place, picture in enumerate(parts["pictures"]):
       figure = _points(picture.svg, picture.style) if picture.svg else _image(picture.uri)
       text = ": ".join(filter(None, ("samples", picture.title, picture.note)))
       yield take(figure, f"panel {number}: samples {place} {picture.title}"), text
@@ -189,11 +188,8 @@ def _strips(comparison: Comparison, last: int) -> Figure:
   axes.grid(False)
   for side in axes.spines.values():
     side.set_visible(False)
-  axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
-  axes.xaxis.set_major_formatter(FuncFormatter(canvas.step_text))
-  axes.set_xlabel("step", labelpad=1)
-  named = [(verdicts.LOOKS[state].colour, verdicts.LOOKS[state].words.partition(":")[0]) for state in states]
-  patches = [Patch(color=colour, label=words) for colour, words in named]
+  canvas.step_axis(axes, 4)
+  patches = [Patch(color=verdicts.LOOKS[state].colour, label=verdicts.LOOKS[state].name) for state in states]
   figure.legend(handles=patches, loc="lower left", bbox_to_anchor=(0, 0), frameon=False, labelspacing=0.3, ncols=2)
   return figure
 

@@ -10,7 +10,7 @@ from gan_jax.report.places import Place, Range, Tournament
 
 MATTERS = 3  # effects, at most, that are told
 PAIRS = 6  # that are told apart, at most, which are named one by one
-NAMES = 12  # settings, at most, that a sentence names
+NAMES = 15  # settings, at most, that a sentence names
 
 
 def findings(found: Tournament) -> list[str]:

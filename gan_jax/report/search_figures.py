@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from gan_jax.report.canvas import COLOURS, GREY, INK, RC, SIZE, blank, level_text, log_axis, plain, svg
+from gan_jax.report.canvas import COLOURS, GREY, INK, SIZE, blank, level_text, log_axis, plain, styled, svg
 from gan_jax.report.effects import Effects, Rank
 from gan_jax.report.figures import write_ends
 from gan_jax.report.places import Tournament
@@ -32,7 +30,7 @@ class Mark(NamedTuple):
 
 def forest(marks: Sequence[Mark], name: str, log: bool, words: str, line: float | None = None) -> str:
   """Estimates with their intervals, a line each, the first on top. `line`: where a dashed line stands."""
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+  with styled(name):
     figure, axes = _lines(len(marks))
     for place, mark in enumerate(marks):
       if not np.isfinite(mark.mean):
@@ -51,7 +49,6 @@ def forest(marks: Sequence[Mark], name: str, log: bool, words: str, line: float 
 def _lines(count: int, left: float = 0.44) -> tuple[Figure, Axes]:
   height = LINE * count + MARGIN
   figure = Figure(figsize=(SIZE[0], height))
-  FigureCanvasSVG(figure)
   return figure, figure.add_axes((left, 0.42 / height, 0.97 - left, 1 - MARGIN / height))
 
 
@@ -76,7 +73,7 @@ def _log_across(axes: Axes, marks: Sequence[Mark]) -> None:
   decades = (high - low) / np.log(10)
   subs = (1,) if decades >= 2.5 else (1, 2, 5) if decades >= 1 else (1, 1.5, 2, 3, 5, 7)
   axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=9))
-  axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: level_text(x)))
+  axes.xaxis.set_major_formatter(lambda x, _: level_text(x))
   axes.xaxis.set_minor_locator(NullLocator())
   axes.xaxis.set_minor_formatter(NullFormatter())
 
@@ -86,7 +83,7 @@ def courses(found: Tournament, name: str) -> str:
   told = dict.fromkeys((0, next(i for i, p in enumerate(found.places) if p.entry.label == found.baseline)))
   told[len(found.places) - 1] = None
   looks = dict(zip(told, (COLOURS[0], COLOURS[1], COLOURS[4]), strict=False))
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False}):
+  with styled(name):
     figure, axes = blank(right=0.3)
     ends = []
     for i, place in enumerate(found.places):
@@ -112,10 +109,9 @@ def courses(found: Tournament, name: str) -> str:
 def ranks(found: Effects, name: str) -> str:
   """A map of rank correlations: a line for each setting and for all together, a column for each drawn number."""
   rows = [("all together", found.overall), *zip(found.labels, found.ranks, strict=True)]
-  with matplotlib.rc_context({**RC, "svg.hashsalt": name, "text.parse_math": False, "axes.grid": False}):
+  with styled(name, grid=False):
     height = LINE * len(rows) + 0.62
     figure = Figure(figsize=(SIZE[0], height))
-    FigureCanvasSVG(figure)
     axes = figure.add_axes((0.44, 0.02, 0.54, 1 - 0.6 / height))
     for line, (_, row) in enumerate(rows):
       for column, rank in enumerate(row):

@@ -73,7 +73,7 @@ def writer(found: Overview) -> str:
 def verdicts(found: Overview) -> str:
   """`10 healthy, 2 diverged`, and how many of the finished runs were judged where not all were."""
   some = "" if found.judged == found.finished else f" (of {found.judged:,} judged of {found.finished:,} finished runs)"
-  return ", ".join(f"{count:,} {LOOKS[state].words.split(':')[0]}" for state, count in found.verdicts.items()) + some
+  return ", ".join(f"{count:,} {LOOKS[state].name}" for state, count in found.verdicts.items()) + some
 
 
 def span(seconds: float) -> str:

@@ -15,6 +15,11 @@ class Look(NamedTuple):
   colour: str
   ink: str  # of text on that colour
 
+  @property
+  def name(self) -> str:
+    """The words without their explanation."""
+    return self.words.partition(":")[0]
+
 
 # None of these is a colour of a variant (`canvas.COLOURS`), so that a state is not mistaken for a loss.
 LOOKS = {

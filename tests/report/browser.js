@@ -14,6 +14,7 @@
     .map((e) => `${e.tagName}.${e.className}`);
   const first = table.querySelector("tbody tr");
   found.results = all("td", first).filter(seen).map((cell) => [cell.dataset.label, cell.getBoundingClientRect().right <= innerWidth]);
+  found.columns = getComputedStyle(panel.querySelector(".reel ol")).gridTemplateColumns.split(" ").length;
   const name = all("tbody th", table).find((e) => e.textContent.includes("relativistic_average"));
   const range = document.createRange();
   range.selectNodeContents(name);

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gan_jax import runs
-from gan_jax.report import build, records
+from gan_jax.report import build, film, records
 from tests.report.test_report import LOSSES, configs, write_study
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -107,6 +107,7 @@ def test_it_fits_and_the_result_comes_first(seen):
   assert all(inside for _, inside in found["results"][:3])
   assert (len(first) == 3) == (size == "phone")  # the rest on demand
   assert found["lines"] == 1  # the longest name
+  assert found["columns"] >= film.FRAMES  # a film is one line
   assert (sum(map(int, re.findall(r"\d+", found["dark"])[:3])) < 150) == (theme == "dark")
 
 

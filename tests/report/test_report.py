@@ -1279,6 +1279,19 @@ def test_the_film_of_a_run_that_ended_early_ends_with_it(tmp_path, status, end, 
   assert tile.note == f"seed {early.seed}, step {end:,}, {status}"
 
 
+def test_of_the_runs_that_ended_early_those_that_went_farthest_come_first(tmp_path):
+  group = next(configs())[:6]
+  path = write_study(tmp_path / "s", [group], diverged=())
+  ends = dict(zip(map(settings.identity, group), (300, 5, 5000, 40), strict=False))
+  status = runs.read_status(path)
+  status["groups"]["group-0"]["diverged"] = ends
+  runs.write_json(path / "status.json", status)
+  text = build(path).read_text()
+  table = text[text.index('<section id="diverged">') :]
+  found = re.findall(r"<tr><td><code>(\w+)</code>.*?<td>([\d,]+)</td></tr>", table)
+  assert found == [(id, f"{end:,}") for id, end in sorted(ends.items(), key=lambda one: -one[1])]
+
+
 def test_points_are_a_film_of_brightness():
   box = np.array([0.0, 0.0, 1.0])
   picture = film._points(np.array([[-0.99, 0.99], [-0.99, 0.99], [0.5, -0.5], [5, 5], [np.nan, 0]], np.float32), box)
