@@ -10,10 +10,8 @@ from gan_jax.report import statistics
 from gan_jax.report.canvas import Style
 from gan_jax.report.records import Variant, common_steps
 
-POINTS, SMALL_POINTS = (
-  300,
-  80,
-)  # of a curve, at most: a plot, and a plot of a single variant, is about as many pixels wide
+# Points of a curve, at most: a plot, and a plot of a single variant, is about as many pixels wide.
+POINTS, SMALL_POINTS = 300, 80
 BANDS = 3  # variants, at most, whose bands share an axis: more would hide one another
 DOTS = 12  # so few measurements are shown one by one
 
