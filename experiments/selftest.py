@@ -24,43 +24,25 @@ from gan_jax.core import installation
 from gan_jax.core.errors import BadInput, Failure
 
 from . import command
-from .faults import bench, cluster, damage, disk, hostile, kills, launcher, members, rays, states, stops, writers
+from .faults import (
+  bench,
+  cluster,
+  configs,
+  damage,
+  disk,
+  hostile,
+  kills,
+  launcher,
+  members,
+  rays,
+  states,
+  stops,
+  writers,
+)
 from .sweep import Parser, place
 
 FULL = 200  # of `--kills`, at which each row has the figure that it is known for
 SEVERAL = 20  # of `--kills`, from which on a second study is killed too, with convolutions and two programs
-# Their checkpoints are three, as many as are kept, so that none of them may disappear.
-MIXTURE = f'''"""A study to be disturbed. {hostile.MARK} ../../outside"""
-
-
-def get_config():
-  return {{
-    "dataset": "ring", "panel": "{hostile.MARK}",
-    "model_options": {{"generator_width": 16, "discriminator_width": 16, "depth": 1}},
-    "latent_size": 2, "batch_size": 16, "steps": 600, "probe_every": 20, "evaluate_every": 100,
-    "checkpoint_every": 200, "evaluation_samples": 200,
-  }}
-
-
-def sweep(s):
-  return s.product(s.param("loss", ["non_saturating", "hinge", "wasserstein"]), s.param("seed", [0, 1]))
-'''
-# Of 24 runs, in four programs: a task of a launcher trains one.
-FLEET = MIXTURE.replace('"latent_size"', '"most_members": 6, "latent_size"').replace("[0, 1]", "range(8)")
-DIGITS = '''"""A study of images to be killed: two programs, one with convolutions."""
-
-
-def get_config():
-  return {
-    "dataset": "digits", "model_options": {"generator_width": 4, "discriminator_width": 4},
-    "latent_size": 4, "batch_size": 8, "steps": 60, "probe_every": 10, "evaluate_every": 30,
-    "checkpoint_every": 20, "evaluation_samples": 100,
-  }
-
-
-def sweep(s):
-  return s.product(s.param("model", ["mlp", "dcgan"]), s.param("loss", ["non_saturating", "hinge", "wasserstein"]))
-'''
 
 
 def program(folder: Path) -> bench.Program:
@@ -129,12 +111,10 @@ def alone(function: Callable[[bench.Bench, int], list[bench.Row]]) -> Callable[.
 
 def launchers(made: bench.Bench, count: int) -> list[bench.Row]:
   """Launchers of every kind that there is here, killed."""
-  config = made.folder / "fleet.py"
-  config.write_text(FLEET)
-  found = launcher.killed(made, count, config)
-  for engine in (cluster, rays):
-    reason = engine.refused()
-    found += bench.not_tried(engine.FAULT, reason) if reason else engine.launchers(made, max(1, count // 5))
+  found: list[bench.Row] = []
+  for kind, of in ((launcher, count), (cluster, max(1, count // 5)), (rays, max(1, count // 5))):
+    reason = kind.refused()
+    found += bench.not_tried(kind.FAULT, reason) if reason else kind.launchers(made, of)
   return found
 
 
@@ -185,9 +165,9 @@ def conduct(
   `seed` is that of the random moments, files and bits.
   """
   chosen = {name: trial for name, trial in TRIALS.items() if not only or name in only}
-  made = [prepared(called(folder), folder, say, "mixture", MIXTURE, seed)]
+  made = [prepared(called(folder), folder, say, "mixture", configs.MIXTURE, seed)]
   if count >= SEVERAL and "kills" in chosen:
-    made.append(prepared(called(folder), folder, say, "digits", DIGITS, seed))
+    made.append(prepared(called(folder), folder, say, "digits", configs.DIGITS, seed))
   work = {name: trial.count(count) * trial.launches for name, trial in chosen.items()}
   before, begun = 0.0, time.monotonic()
   rows: list[bench.Row] = []

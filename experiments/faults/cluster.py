@@ -9,26 +9,10 @@ from pathlib import Path
 from gan_jax.core.errors import BadInput
 from gan_jax.launch import slurm
 
-from . import bench
+from . import bench, configs, launcher
 from .bench import Bench, Row
 
 FAULT = "launcher killed on Slurm"
-# 24 runs in 6 groups. `SBATCH_PARTITION` and the like, which sbatch reads, say where they run.
-CONFIG = """\"\"\"A study to be disturbed on a cluster.\"\"\"
-
-
-def get_config():
-  return {
-    "dataset": "ring",
-    "model_options": {"generator_width": 16, "discriminator_width": 16, "depth": 1},
-    "latent_size": 2, "batch_size": 16, "steps": 6000, "probe_every": 20, "evaluate_every": 1000,
-    "checkpoint_every": 1000, "evaluation_samples": 200, "most_members": 4,
-  }
-
-
-def sweep(s):
-  return s.product(s.param("loss", ["non_saturating", "hinge", "wasserstein"]), s.param("seed", range(8)))
-"""
 ASKED = ("--slurm.cpus-per-task=1", "--slurm.time=0:30:00", "--slurm.poll=1")
 FLAGS = ("--launcher=slurm", *ASKED)
 PART = 4  # a launcher lives for this part of the time that an undisturbed one needs, at most
@@ -46,13 +30,9 @@ def refused() -> str:
 
 def launchers(made: Bench, count: int) -> list[Row]:
   """SIGKILL the launcher of a study `count` times, and do something to one of its jobs; of several studies, if one ends."""
-  config = made.folder / "cluster.py"
-  config.write_text(CONFIG)
-  whole = made.folder / "slurm-whole" / "study"
-  ended = bench.finish(bench.launch(made, whole, *FLAGS, config=config))
-  if ended.code:
-    return [Row(FAULT, 1, 0, f"the undisturbed study ended with code {ended.code}: {ended.error.strip()[-160:]}")]
-  undisturbed = made._replace(whole=whole, config=config, seconds=ended.seconds)
+  undisturbed = launcher.undisturbed(made, FAULT, "slurm", configs.LONG_FLEET, *FLAGS)
+  if isinstance(undisturbed, Row):
+    return [undisturbed]
   killed, number, done, reasons = 0, 0, list[str](), list[str]()
   while killed < count and number < count:
     study = made.folder / f"slurm-{number}" / "study"

@@ -1,14 +1,13 @@
 """A launcher that is killed again and again while its workers train a study, some of which are killed or stopped too."""
 
-import importlib.util
 import os
 import random
 import re
-import shutil
 import signal
 import time
 from pathlib import Path
 
+from . import configs
 from .bench import (
   LIMIT,
   Bench,
@@ -19,16 +18,17 @@ from .bench import (
   kill,
   lasts,
   launch,
-  not_tried,
   told,
   wrong,
 )
 
+FAULT = "launcher killed, local"
 CHAIN = 12  # kills of one study's launcher, at most, before the study may finish
 ATTEMPTS = 4  # launches for each kill
 EVERY = 20.0  # seconds between two faults of workers, on average
 HARSH = 2  # workers of one study that are killed, at most: after three without progress a launcher gives a task up
 WORKERS = 2
+HOW = f"--workers={WORKERS}"
 PID = re.compile(r"pid (\d+)")
 
 
@@ -74,35 +74,35 @@ def settled(study: Path, limit: float = LIMIT) -> None:
     time.sleep(0.2)
 
 
-def missing(kind: str) -> str:
-  """Why a launcher of this kind cannot be tried here; '' if it can."""
-  if kind == "slurm" and not (shutil.which("sbatch") and importlib.util.find_spec("submitit")):
-    return "no Slurm (sbatch and submitit)"
-  if kind == "ray" and importlib.util.find_spec("ray") is None:
-    return "no Ray"
-  return "" if Path("/proc/self").exists() else "no /proc, by which workers are found"
+def refused() -> str:
+  """Why no launcher can be tried here; '' if it can."""
+  return "" if Path("/proc/self").exists() else "no /proc here, by which workers are found"
 
 
-def killed(bench: Bench, count: int, config: Path, kind: str = "local") -> list[Row]:
-  """`count` SIGKILLs of a launcher at random moments, with faults of its workers; then the study is the undisturbed one."""
-  fault = f"launcher killed, {kind}"
-  if reason := missing(kind):
-    return not_tried(fault, f"{reason} here")
-  how = [f"--workers={WORKERS}", *([] if kind == "local" else [f"--launcher={kind}"])]
-  whole = bench.folder / f"fleet-{kind}" / "study"
-  ended = finish(launch(bench, whole, *how, config=config))
+def undisturbed(made: Bench, fault: str, name: str, config: str, *how: str) -> Bench | Row:
+  """The bench of a study that a launcher has trained, called `how`; the row of a fault where it could not."""
+  place, whole = made.folder / f"{name}.py", made.folder / f"{name}-whole" / "study"
+  place.write_text(config)
+  ended = finish(launch(made, whole, *how, config=place))
   if ended.code != 0:
-    return [Row(fault, 1, 0, f"undisturbed, it ended with code {ended.code}: {ended.error.strip()[-160:]}")]
-  fleet = bench._replace(whole=whole, config=config, seconds=ended.seconds)
+    return Row(fault, 1, 0, f"the undisturbed study ended with code {ended.code}: {ended.error.strip()[-160:]}")
+  return made._replace(whole=whole, config=place, seconds=ended.seconds)
+
+
+def launchers(bench: Bench, count: int) -> list[Row]:
+  """`count` SIGKILLs of a launcher at random moments, with faults of its workers; then the study is the undisturbed one."""
+  fleet = undisturbed(bench, FAULT, "fleet", configs.FLEET, HOW)
+  if isinstance(fleet, Row):
+    return [fleet]
   reasons: list[str] = []
   faults: dict[str, int] = {}
   done = launches = survived = number = 0
   while done < count and launches < ATTEMPTS * count:
-    study, chain = bench.folder / f"launcher-{kind}-{number}" / "study", 0
+    study, chain = bench.folder / f"launcher-{number}" / "study", 0
     number, begun, harsh = number + 1, launches, 0
     while chain < min(CHAIN, count - done) and launches < begun + ATTEMPTS * CHAIN:
       launches += 1
-      started = launch(fleet, study, *how)
+      started = launch(fleet, study, HOW)
       hit = lasts(started, bench.random.uniform(0, fleet.seconds / 3))
       if hit and bench.random.random() < max(0.3, fleet.seconds / 6 / EVERY):
         name = disturb(study, bench.random, harsh < HARSH)
@@ -111,14 +111,14 @@ def killed(bench: Bench, count: int, config: Path, kind: str = "local") -> list[
         break
       chain += 1
       bench.done(done + chain, count, "launcher killed")
-    reason = wrong(fleet, study, finish(launch(fleet, study, *how)))
+    reason = wrong(fleet, study, finish(launch(fleet, study, HOW)))
     settled(study)
     reasons += [reason] if reason else []
     done, survived = done + chain, survived + chain * (not reason)
     clear(bench, study, not reason)
-  runs = sum(name.endswith(".npz") for name in contents(whole) if name.startswith("best"))
+  runs = sum(name.endswith(".npz") for name in contents(fleet.whole) if name.startswith("best"))
   others = ", ".join(f"{faults[name]} {name}" for name in sorted(faults) if name) or "no fault"
   detail = (
     f"{runs} runs, {WORKERS} workers ({others} of them); {number} studies end with the same bytes and the same table"
   )
-  return [Row(fault, done, survived, told(reasons, detail))]
+  return [Row(FAULT, done, survived, told(reasons, detail))]

@@ -9,26 +9,10 @@ from pathlib import Path
 from gan_jax.core.errors import BadInput
 from gan_jax.launch import ray
 
-from . import bench
+from . import bench, configs, launcher
 from .bench import Bench, Row
 
 FAULT = "launcher killed on Ray"
-# 24 runs in 6 groups.
-CONFIG = """\"\"\"A study to be disturbed on Ray.\"\"\"
-
-
-def get_config():
-  return {
-    "dataset": "ring",
-    "model_options": {"generator_width": 16, "discriminator_width": 16, "depth": 1},
-    "latent_size": 2, "batch_size": 16, "steps": 6000, "probe_every": 20, "evaluate_every": 1000,
-    "checkpoint_every": 1000, "evaluation_samples": 200, "most_members": 4,
-  }
-
-
-def sweep(s):
-  return s.product(s.param("loss", ["non_saturating", "hinge", "wasserstein"]), s.param("seed", range(8)))
-"""
 FLAGS = ("--launcher=ray", "--workers=2")
 LONGEST = 12.0  # seconds until something is killed, at most, and from then until the launcher is
 LOOK = 0.5  # seconds between two looks at all processes
@@ -56,14 +40,11 @@ def refused() -> str:
 
 def launchers(made: Bench, count: int) -> list[Row]:
   """SIGKILL a study's launcher `count` times, and before each time something that it started; then let it finish."""
-  config = made.folder / "rays.py"
-  config.write_text(CONFIG)
-  whole, study = (made.folder / f"ray-{name}" / "study" for name in ("whole", "killed"))
   # Undisturbed it is trained by processes of this machine, which have the same cores: Ray changes no bit.
-  ended = bench.finish(bench.launch(made, whole, "--workers=2", config=config))
-  if ended.code:
-    return [Row(FAULT, 1, 0, f"the undisturbed study ended with code {ended.code}: {ended.error.strip()[-160:]}")]
-  undisturbed = made._replace(whole=whole, config=config)
+  undisturbed = launcher.undisturbed(made, FAULT, "ray", configs.LONG_FLEET, "--workers=2")
+  if isinstance(undisturbed, Row):
+    return [undisturbed]
+  study = made.folder / "ray-killed" / "study"
   killed, done = 0, []
   for _ in range(3 * count):
     if killed == count:

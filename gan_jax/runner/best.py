@@ -5,6 +5,7 @@ kept are the averaged weights that were measured, and their memory. The best of 
 report it beside the last one, as the report does.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,12 +91,38 @@ def load(study: Path, group: str, run: str, like: Any) -> tuple[int, float, Any]
   return int(found["step"]), float(found["value"]), jax.tree.unflatten(structure, own)
 
 
-def read(study: Path, group: str, ids: Sequence[str], until: int, blank: Best) -> tuple[Best, dict[Path, str]]:
-  """(what `write` wrote of steps up to `until`, {damaged file: what is wrong with it}).
+class Found(NamedTuple):
+  """What `write` wrote."""
 
-  A generator of a later step, which a killed process may leave, is measured again when the training gets there.
-  """
-  step, value, damaged = blank.step.copy(), blank.value.copy(), {}
+  best: Best  # of steps up to the one that is resumed from
+  later: Mapping[str, tuple[int, str]]  # by run, the step of a later one, and its digest: a kill left it
+  damaged: Mapping[Path, str]  # what is wrong with a file
+
+
+def digest(generator: Any) -> str:
+  """sha256 of a run's generator."""
+  found = hashlib.sha256()
+  for leaf in jax.tree.leaves(generator):
+    found.update(np.ascontiguousarray(leaf).tobytes())
+  return found.hexdigest()
+
+
+def again(ids: Sequence[str], best: Best, on_disk: np.ndarray, later: Mapping[str, tuple[int, str]]) -> dict[int, bool]:
+  """Whether the generators that are to be written now are the bits of those that a kill had left, by their step."""
+  found: dict[int, bool] = {}
+  for member, run in enumerate(ids):
+    step = int(best.step[member])
+    if step != on_disk[member] and later.get(run, (-1, ""))[0] == step:
+      own = digest(jax.tree.map(lambda x, at=member: x[at], best.generator))
+      found[step] = found.get(step, True) and own == later[run][1]
+  return found
+
+
+def read(study: Path, group: str, ids: Sequence[str], until: int, blank: Best) -> Found:
+  """What `write` wrote. A generator of a later step than `until` is measured again when the training gets there."""
+  step, value = blank.step.copy(), blank.value.copy()
+  damaged: dict[Path, str] = {}
+  later: dict[str, tuple[int, str]] = {}
   generator = jax.tree.map(np.copy, blank.generator)
   for member, run in enumerate(ids):
     try:
@@ -105,10 +132,12 @@ def read(study: Path, group: str, ids: Sequence[str], until: int, blank: Best) -
       continue
     except BadInput:  # none yet
       continue
-    if found[0] <= until:
+    if found[0] > until:
+      later[run] = found[0], digest(found[2])
+    else:
       step[member], value[member] = found[:2]
       jax.tree.map(lambda all_of, own, at=member: np.copyto(all_of[at, ...], own), generator, found[2])
-  return Best(step, value, generator), damaged
+  return Found(Best(step, value, generator), later, damaged)
 
 
 def lost(best: Best, table: Table, until: int) -> set[int]:

@@ -76,11 +76,11 @@ def _restored(writer: Writer, blank: GanState) -> tuple[bool, int | None, GanSta
 def _recall(writer: Writer, blank: GanState, until: int) -> None:
   """Read the best generators up to a step; damaged ones are set aside."""
   none = best.blank((blank.gen_ema, blank.memory.average), writer.program.members)
-  damaged: dict[Path, str] = {}
+  damaged: Mapping[Path, str] = {}
 
   def read() -> best.Best:
     nonlocal damaged
-    found, damaged = best.read(writer.study, writer.group.name, writer.group.ids, until, none)
+    found, writer.best_later, damaged = best.read(writer.study, writer.group.name, writer.group.ids, until, none)
     return found
 
   writer.best = processes.told_arrays(read, none)

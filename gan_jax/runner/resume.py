@@ -74,6 +74,7 @@ class Writer:
     self.reasons: list[str] = list(entry.get("reasons", []))  # reasons why the runs may not be bit exact
     self.best: best.Best | None = None  # None: before `repair.start`
     self.best_on_disk = np.full(len(group.ids), -1)  # its steps
+    self.best_later: Mapping[str, tuple[int, str]] = {}  # by run, what a kill left of later steps; see `best.read`
     self.followers = followers.NOBODY  # who is told what is written
     self.beat: Callable[[], None] = lambda: None  # called after each chunk that repair.py computes again
     self.again: dict[str, tuple[int, int]] = {}  # (first, last) step of each table that came out the same, not said yet
@@ -123,7 +124,9 @@ class Writer:
     own = lambda: jax.tree.map(lambda x: np.asarray(x)[:members], processes.whole(generator))  # noqa: E731
     self.best = best.better(self.best or best.blank(generator, members), step, found, own)
 
-  def _compared(self, table: str, first: int, last: int, same: bool | None) -> None:
+  def _compared(
+    self, table: str, first: int, last: int, same: bool | None, former: str = "; the former are set aside"
+  ) -> None:
     """Take note of what was computed again: whether it was the same bits; None: there was nothing to compare with."""
     if same:
       before = self.again.get(table)
@@ -132,7 +135,7 @@ class Writer:
       self.tell_again()
     else:
       what = f"{table} {'of' if table == 'rows' else 'at'} {_steps(first, last)}"
-      self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits; the former are set aside")
+      self.say(f"warning: {self.group.name}: {what}, computed again, are not the same bits{former}")
       self.doubt(f"{what} came out otherwise when computed again")
 
   @processes.by_the_first
@@ -165,6 +168,8 @@ class Writer:
   @processes.by_the_first
   def write_best(self, kept: best.Best | None) -> None:
     if kept is not None:
+      for step, same in best.again(self.group.ids, kept, self.best_on_disk, self.best_later).items():
+        self._compared("best generators", step, step, same, "")
       best.write(self.study, self.group.name, self.group.ids, kept, self.best_on_disk)
       self.best_on_disk = kept.step
 

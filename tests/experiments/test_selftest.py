@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments import selftest
-from experiments.faults import bench, damage, disk, hostile, kills, launcher, members, stops, writers
+from experiments.faults import bench, cluster, damage, disk, hostile, kills, launcher, members, rays, stops, writers
 from gan_jax.core.errors import BadInput
 from tests.conftest import ROOT
 
@@ -146,7 +146,7 @@ FAULTS = {  # what can be wrong with the stand-in: what must notice
   "fence": lambda made: writers.fenced(made, 1),
   "signals": lambda made: stops.signals(made, 2),
   "members": lambda made: members.diverging(made, 2),
-  "launcher": lambda made: launcher.killed(made, 2, made.config),
+  "launcher": lambda made: launcher.launchers(made, 2),
   "disk": lambda made: disk.full(made, 1),
   "readonly": lambda made: disk.fixed(made, 2),
   "removed": lambda made: disk.removed(made, 2),
@@ -219,7 +219,7 @@ def test_what_is_wrong_is_noticed_and_what_is_right_is_not(fault, made, prepared
   if any(row.untried for row in rows):
     pytest.skip(rows[0].detail)
   assert all(row.holds for row in rows), rows
-  assert {path.name for path in made.folder.iterdir()} <= {bench.OUTPUT, "probe", "names", "fleet-local"}
+  assert {path.name for path in made.folder.iterdir()} <= {bench.OUTPUT, "probe", "names", "fleet-whole", "fleet.py"}
   harmed = made._replace(program=stand_in(prepared.folder, AS.get(fault, fault)))
   rows = FAULTS[fault](harmed)
   assert not any(row.holds for row in rows), rows
@@ -255,10 +255,10 @@ def test_errors_put_into_a_process(tmp_path):
 
 
 def test_a_launcher_that_is_not_here_is_not_tried(made, monkeypatch):
-  monkeypatch.setattr(launcher.shutil, "which", lambda name: None)
-  (row,) = launcher.killed(made, 2, made.config, "slurm")
-  assert row.untried
-  assert "Slurm" in row.detail
+  kinds = (launcher, cluster, rays)
+  for kind in kinds:
+    monkeypatch.setattr(kind, "refused", lambda: "none is here")
+  assert selftest.launchers(made, 2) == [bench.Row(kind.FAULT, 0, 0, "none is here", True) for kind in kinds]
 
 
 def test_what_was_not_tried_does_not_hold():

@@ -74,7 +74,10 @@ def test_the_best_generators_are_those_of_the_best_measurements(run):
 
 
 def test_the_best_survive_kills_and_damage_to_the_bit(run, tmp_path):
-  """Killed after the best ones of step 8 were written and before its checkpoint was; one is damaged then, one is gone."""
+  """Killed after the best ones of step 8 were written and before its checkpoint was; one is damaged then, one is gone.
+
+  Another one has a changed bit under a right checksum, as if this machine computed something else: that is said.
+  """
   copy, said = tmp_path / "study", []
   shutil.copytree(run, copy)
   shutil.rmtree(copy / "checkpoints" / "group-0" / "8")
@@ -92,8 +95,15 @@ def test_the_best_survive_kills_and_damage_to_the_bit(run, tmp_path):
   (copy / "best" / "group-0" / early[0]).write_bytes(content)
   for name in early[1:]:
     (copy / "best" / "group-0" / name).unlink()
+  other = copy / "best" / "group-0" / late[0]
+  arrays = runs.read_arrays(other)
+  arrays["leaf_0"].reshape(-1)[-1] = np.nextafter(arrays["leaf_0"].reshape(-1)[-1], np.float32(np.inf))
+  runs.write_arrays(other, **arrays)
   with undrawn():
     study.run(str(run.parent / "small.py"), [], copy, single=False, say=said.append)
+  assert said.count("warning: group-0: best generators at step 8, computed again, are not the same bits") == 1
+  reasons = runs.read_status(copy)["groups"]["group-0"]["reasons"]
+  assert reasons == ["best generators at step 8 came out otherwise when computed again"]
   assert any(f"{early[0]} is set aside as" in line for line in said)
   (aside,) = (copy / "set_aside").rglob(early[0])
   assert aside.read_bytes() == bytes(content)
@@ -102,6 +112,20 @@ def test_the_best_survive_kills_and_damage_to_the_bit(run, tmp_path):
     assert set(found.files) == expected.keys()
     for leaf, value in expected.items():
       np.testing.assert_array_equal(found[leaf], value, err_msg=f"{name} {leaf}")
+
+
+def test_what_a_kill_left_of_the_best_is_compared_with_what_is_computed_again(tmp_path):
+  ids, none = ["a", "b", "c"], best_of.blank({"w": np.zeros((3, 2), np.float32)}, 3)
+  written = best_of.Best(np.array([4, 8, 8]), np.ones(3), {"w": np.arange(6, dtype=np.float32).reshape(3, 2)})
+  best_of.write(tmp_path, "group-0", ids, written, none.step)
+  kept, later, damaged = best_of.read(tmp_path, "group-0", ids, 4, none)
+  assert (kept.step.tolist(), sorted(later), damaged) == ([4, -1, -1], ["b", "c"], {})
+  again = lambda best: best_of.again(ids, best, kept.step, later)  # noqa: E731
+  assert again(kept) == {}
+  assert again(written._replace(step=np.array([4, 6, 8]))) == {8: True}
+  assert again(written) == {8: True}
+  written.generator["w"][1, 0] = np.nextafter(np.float32(2), np.float32(3))
+  assert again(written) == {8: False}
 
 
 def test_the_best_is_replaced_by_better_ones_alone():
