@@ -1,7 +1,7 @@
 """A panel as a table of variants: the numbers that the page and the terminal show."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -120,7 +120,7 @@ def compare(panel: Panel, paired: bool = True) -> Comparison:
   """
   paired = paired and not any(run.status == "stopped" for v in panel.variants for run in v.runs)
   present = {name for v in panel.variants for run in v.runs for name in (*run.rows.columns, *run.quality.columns)}
-  quality = next((q for q in QUALITIES if q.metric in present), None)
+  quality = quality_of(present)
   columns = [c for c in COLUMNS if c[0] in present and (quality is None or c[0] != quality.metric)]
   if quality is not None and f"raw/{quality.metric}" in present:
     columns.insert(0, (f"raw/{quality.metric}", "raw: weights not averaged"))
@@ -145,9 +145,14 @@ def _compared_with(panel: Panel) -> list[Variant | None]:
   ]
 
 
+def quality_of(metrics: Container[str]) -> Quality | None:
+  """The measure that ranks: the first of `QUALITIES` that is among these metrics; None where none is."""
+  return next((quality for quality in QUALITIES if quality.metric in metrics), None)
+
+
 def last_value(run: Run) -> tuple[str, float] | None:
   """(title of the quality that ranks, its last value) of one run; None where it has none."""
-  found = next((q for q in QUALITIES if q.metric in run.quality.columns), None)
+  found = quality_of(run.quality.columns)
   return None if found is None else (found.title, final(run, found.metric))
 
 

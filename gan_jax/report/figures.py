@@ -1,7 +1,7 @@
-"""The curves of `curves`, and bars, as SVG text by matplotlib.
+"""The curves of `curves` for files, by matplotlib; and bars, and what a search expects, which the page shows too.
 
-A line is identified by its colour, its dash, the page's legend and the variant's name at its end. That name is the only
-text of a study in a figure, and it passes through `plain`.
+A line is identified by its colour, its dash, the legend and the variant's name at its end. That name is the only text of
+a study in a figure, and it passes through `plain`.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
 from gan_jax.report import members, records, selection, spoken, verdicts, wording
-from gan_jax.report.comparison import QUALITIES, Quality
+from gan_jax.report.comparison import Quality, quality_of
 from gan_jax.report.members import Member, Plan
 from gan_jax.report.overview import Overview, overview
 from gan_jax.report.records import Run, Variant
@@ -87,7 +87,8 @@ def page(study: Path, every: int, script: str = "") -> str:
 
   from gan_jax.report import template
 
-  return str(_template().render(view=shown, every=every, svg=Markup, **template.script(script)))
+  given = {"plots": template.sheet("plot.css"), **template.script(script)}
+  return str(_template().render(view=shown, every=every, svg=Markup, **given))
 
 
 def view(study: Path) -> View:
@@ -119,7 +120,7 @@ def _ranked(plan: Plan, group: Any, own: Sequence[Member]) -> tuple[list[Run], Q
   whole = size <= READING
   found = members.tables(plan, group) if whole else members.latest(plan, group)
   mine = [members.run(plan, found, member) for member in own]
-  quality = next((q for q in QUALITIES if q.metric in found[1].columns), None)
+  quality = quality_of(found[1].columns)
 
   def key(run: Run) -> tuple[int, bool, float]:
     value = quality.sign * records.final(run, quality.metric) if quality else math.nan
@@ -152,25 +153,23 @@ def _table(title: str, ranked: Sequence[Run], quality: Quality | None, called: d
 
 def _drawn(ranked: Sequence[Run], quality: Quality | None, called: dict[str, str], name: str) -> View:
   """Curves and last samples of the best and the worst run that did not end early."""
-  from gan_jax.report import canvas, curves, figures, pictures
+  from gan_jax.report import canvas, curves, lines, pictures
+  from gan_jax.report.sections import CHANCE
 
   alive = [run for run in ranked if run.status not in ENDED] or list(ranked)
   ends = [("best", alive[0]), ("worst", alive[-1])][: 1 + (len(alive) > 1)]
-  shown = [
-    (Variant(f"{what}: {called[run.id]}" if len(ends) > 1 else called[run.id], run.config, (run,)), canvas.style(i))
-    for i, (what, run) in enumerate(ends)
-  ]
+  shown = [(Variant(what, run.config, (run,)), canvas.style(i)) for i, (what, run) in enumerate(ends)]
   wanted = [(quality.metric, quality.title, quality.log)] if quality else []
   wanted += [(metric, caption, False) for metric, caption in CURVES.items()]
   drawn = []
   for metric, caption, log in wanted:
-    auc = curves.Scale(limits=(0.0, 1.02), lines=(0.5,))
-    plot = curves.plot(shown, metric, auc if metric == "disc/auc" else curves.Scale(log))
+    plot = curves.plot(shown, metric, CHANCE if metric == "disc/auc" else curves.Scale(log))
     if plot is not None:
       raw = any(curve.raw is not None for curve in plot.curves)
       caption += "; dashed: of weights that are not averaged" * raw
-      drawn.append(Figure(caption, figures.curves(plot, f"live {metric}")))
-  chosen = [(variant, run, "", look) for (variant, look), (_, run) in zip(shown, ends, strict=True)]
+      drawn.append(Figure(caption, lines.curves(plot, f"live {metric}")))
+  names = [f"{what}: {called[run.id]}" if len(ends) > 1 else called[run.id] for what, run in ends]
+  chosen = [(v._replace(label=name), v.runs[0], "", look) for name, (v, look) in zip(names, shown, strict=True)]
   tiles = pictures.pictures(chosen, pictures.frames([run for _, run in ends], 1), {})
   said = [f"{what}: {called[run.id]}, seed {run.seed}" for what, run in ends]
   by = f" by {quality.title} at the last measurement" if quality else ""

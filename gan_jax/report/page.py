@@ -58,8 +58,8 @@ def build(study: Path | Study, out: Path | None = None) -> Path:
 
   read = records.opened(study)
   text = _template().render(
-    **template.script((Path(__file__).parent / "page.js").read_text("utf-8")),
-    sheet=Markup((Path(__file__).parent / "page.css").read_text("utf-8").rstrip()),
+    **template.script((template.FOLDER / "page.js").read_text("utf-8")),
+    sheets=[template.sheet("page.css"), template.sheet("plot.css")],
     intro=INTRO,
     title=str(read.manifest["study"]),
     description=read.manifest.get("description", ""),

@@ -112,16 +112,15 @@ def _section(panel: records.Panel) -> str:
   found, left = search(panel), survivors.survivors(panel)
   if left is not None:
     heading, lines, notes = left_over(left)
-    notes += _stopped(panel.variants)
+    notes += _ended(panel.variants, "diverged", "stopped")
   elif found is not None:
     played = tournament(found)
     heading, lines, notes = ranking.lines(played) if played else _over_draws(found)
-    notes += _diverged(panel.variants)
+    notes += _ended(panel.variants, "diverged")
   else:
     comparison = compare(panel)
     heading, lines, notes = _over_seeds(comparison)
-    notes += _diverged([row.variant for row in comparison.rows])
-    notes += _stopped([row.variant for row in comparison.rows])
+    notes += _ended([row.variant for row in comparison.rows], "diverged", "stopped")
   title = _fit(_printable(panel.title), WIDTH)
   wrapped = [line for note in notes for line in textwrap.wrap(_printable(note), WIDTH)]
   return "\n".join([title, "-" * len(title), *_aligned([heading, *lines]), *wrapped])
@@ -220,27 +219,21 @@ def left_over(found: survivors.Survivors) -> tuple[list[str], list[list[str]], l
   return heading, lines, [survivors.sentence(found)]
 
 
-def _diverged(variants: Sequence[records.Variant]) -> list[str]:
-  said = [
-    f"{run.status}, left out of every mean: {variant.label}, seed {run.seed}, at step {run.last_step:,} ({run.id})"
-    for variant in variants
-    for run in variant.runs
-    if run.status == "diverged"
-  ]
-  most = selection.LINES // 4
-  return [*said[:most], f"and {plural(len(said) - most, 'other diverged run')}"] if len(said) > most else said
+def _ended(variants: Sequence[records.Variant], *statuses: str) -> list[str]:
+  """A note on each run that ended early with one of these statuses; of many, the first ones and how many more there are."""
+  notes, most = [], selection.LINES // 4
+  for status in statuses:
+    members = [(variant.label, run) for variant in variants for run in variant.runs if run.status == status]
+    notes += [_ending(label, run) for label, run in members[:most]]
+    notes += [f"and {plural(len(members) - most, f'other {status} run')}"] * (len(members) > most)
+  return notes
 
 
-def _stopped(variants: Sequence[records.Variant]) -> list[str]:
-  said = [
-    f"stopped by halving, left out of every mean: {variant.label}, seed {run.seed}, at step {run.last_step:,}"
-    f"{f' with {value[0]} {wording.number(value[1])}' if (value := last_value(run)) else ''} ({run.id})"
-    for variant in variants
-    for run in variant.runs
-    if run.status == "stopped"
-  ]
-  most = selection.LINES // 4
-  return [*said[:most], f"and {plural(len(said) - most, 'other stopped run')}"] if len(said) > most else said
+def _ending(label: str, run: records.Run) -> str:
+  value = last_value(run) if run.status == "stopped" else None
+  how = "stopped by halving" if run.status == "stopped" else run.status
+  last = f" with {value[0]} {wording.number(value[1])}" if value else ""
+  return f"{how}, left out of every mean: {label}, seed {run.seed}, at step {run.last_step:,}{last} ({run.id})"
 
 
 def _cells(row: Row, comparison: Comparison, names: list[str]) -> list[str]:

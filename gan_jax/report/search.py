@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from gan_jax.report import statistics
-from gan_jax.report.comparison import QUALITIES, Quality, learnt
+from gan_jax.report.comparison import Quality, learnt, quality_of
 from gan_jax.report.records import Panel, Run, Variant, final
 from gan_jax.report.searches import Winners, trained, winners
 from gan_jax.settings import labels
@@ -82,7 +82,7 @@ def search(panel: Panel) -> Search | None:
   if not fields:
     return None
   present = {name for v in panel.variants for run in v.runs for name in run.quality.columns}
-  quality = next((q for q in QUALITIES if q.metric in present), None)
+  quality = quality_of(present)
   if quality is None:
     return None
   compared = [name for name in varying(configs) if name not in (*fields, *panel.roles.get("repeated", ()))]

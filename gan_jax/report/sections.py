@@ -11,7 +11,7 @@ from gan_jax.report.curves import SMALL_POINTS, Plot, Scale
 from gan_jax.report.statistics import FACTORS, TOTAL
 
 GRADIENT = (TOTAL, *FACTORS.values())
-SHARE = Scale(limits=(0, 1.02))
+SHARE = Scale(limits=(0, 1.02))  # so that a line at 1 is seen
 CHANCE = SHARE._replace(lines=(0.5,))
 AMOUNT = Scale(limits=(0, None))
 # Section, explanation, its figures: (metric, caption, its axes, folded).

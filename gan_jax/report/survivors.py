@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.report import statistics, wording
-from gan_jax.report.comparison import QUALITIES, Quality
+from gan_jax.report.comparison import Quality, quality_of
 from gan_jax.report.records import Panel, Variant, final
 from gan_jax.report.search import drawn_text, flatten, search, varying
 from gan_jax.report.searches import trained
@@ -41,8 +41,7 @@ def survivors(panel: Panel) -> Survivors | None:
   other runs judge what was left, which `search` then has.
   """
   every = [run for variant in panel.variants for run in variant.runs]
-  measured = {name for run in every for name in run.quality.columns}
-  quality = next((q for q in QUALITIES if q.metric in measured), None)
+  quality = quality_of({name for run in every for name in run.quality.columns})
   configs = [flatten(variant.config) for variant in panel.variants]
   there = varying(configs)
   drawn = [name for name in panel.roles.get("drawn", ()) if name in there]

@@ -11,11 +11,13 @@ from markupsafe import Markup, escape
 
 from gan_jax.report.canvas import Style
 
+FOLDER = Path(__file__).parent
+
 
 def template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
   """A file of this folder as a template that escapes every value. To compile it takes longer than to fill it in."""
   environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+    loader=jinja2.FileSystemLoader(FOLDER, encoding="utf-8"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -23,6 +25,11 @@ def template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
   )
   environment.filters.update(filters)
   return environment.get_template(name)
+
+
+def sheet(name: str) -> Markup:
+  """A style sheet of this folder."""
+  return Markup((FOLDER / name).read_text("utf-8").rstrip())
 
 
 def script(text: str) -> dict[str, str]:

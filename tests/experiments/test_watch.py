@@ -82,6 +82,9 @@ def test_it_shows_the_runs_and_changes_nothing(study, serving):
   assert "<h2>best: hinge, seed 3; worst: wasserstein, seed 4 by Fréchet distance at the last measurement</h2>" in text
   assert text.count("<figure>") == 4 + 3  # curves; samples of the two and of the data
   assert "seed 3 (" in text
+  plots = re.findall(r'<svg class="plot".*?</svg>', text)
+  assert [re.findall(r">(best|worst)</text>", plot) for plot in plots] == [["best", "worst"]] * 4
+  assert ".plot path {" in text  # the style that draws them
   assert "diverged: an update was not finite at step 2,350" in text
   assert '<progress max="1" value="0.5">' in text
 

@@ -352,6 +352,13 @@ def test_of_a_search_the_best_draw_that_was_trained_to_the_end_is_shown(plain, h
   assert "What halving left" in page
   assert ">2 of 4 draws</td>" in page
   assert survivors.sentence(found) in " ".join(report.terminal_table(directory).replace("\n", " ").split())
+  status = runs.read_status(directory)
+  gone = next(iter(status["groups"]["group-0"]["stopped"]))
+  status["groups"]["group-0"]["diverged"] = {gone: 7}
+  runs.write_status(directory, status)
+  text = " ".join(report.terminal_table(directory).split())
+  assert text.count("stopped by halving, left out of every mean: ") == 3
+  assert re.search(rf"diverged, left out of every mean: [^(]* at step 7 \({gone}\)", text)
   said = tournament.write(directory)
   assert said.startswith("Of 4 draws 2 were trained to the end.")
   assert "| 2/4 |" in (directory / "table.md").read_text()
