@@ -14,7 +14,8 @@ import pytest
 from gan_jax import commands as gan_jax_commands
 from gan_jax import data, game, runs, settings
 from gan_jax.metrics import Quality
-from gan_jax.runner import evaluation, grouping, loop, population, study
+from gan_jax.runner import evaluation, grouping, population, study
+from gan_jax.runs import plan
 from gan_jax.settings import sweeps
 from tests.conftest import NOTEBOOKS, ROOT
 from tests.data.test_idx import write_set
@@ -272,7 +273,7 @@ def test_every_config_makes_a_program(path, smaller):
   state = jax.eval_shape(program.init, program.hypers)
   after, rows = jax.eval_shape(lambda h, s, d: program.advance(h, s, d, 2, 3), program.hypers, state, program.data)
   assert after == state
-  assert {x.shape for x in rows.values()} == {(max(2, loop.plan(group.spec)[0].windows), program.padded)}
+  assert {x.shape for x in rows.values()} == {(max(2, plan.of(group.configs[0])[0].windows), program.padded)}
   assert rows.keys() == evaluation.explanations(game.build(group.spec, dataset)).keys()
 
 

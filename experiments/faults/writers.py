@@ -25,7 +25,6 @@ from .bench import (
 
 CHAIN = 5  # pairs on one study, at most, whose writers are killed, before one finishes
 ATTEMPTS = 4  # pairs until two really meet
-SOON = 5.0  # seconds in which a process that may not write is to say so, beyond an undisturbed start
 
 
 def twice(bench: Bench, count: int) -> list[Row]:

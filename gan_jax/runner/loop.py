@@ -18,15 +18,10 @@ from gan_jax.runner.followers import NOBODY, Followers
 from gan_jax.runner.population import Group, Program
 from gan_jax.runner.progress import Pace, Progress, clock, speed
 from gan_jax.runner.signals import Stop
-from gan_jax.runs.plan import Chunk, chunks
-from gan_jax.settings.records import Spec
+from gan_jax.runs import plan
+from gan_jax.runs.plan import Chunk
 
 NOTICE = 20.0  # seconds that a signal's answer should take at most: schedulers kill after 30
-
-
-def plan(spec: Spec) -> list[Chunk]:
-  """The chunks of a whole run; see `gan_jax.runs.plan`."""
-  return chunks(spec.steps, spec.probe_every, spec.evaluate_every, spec.checkpoint_every)
 
 
 class Conduct(NamedTuple):
@@ -69,7 +64,7 @@ def run_group(
     return
   first, state = found
   _tell_kept(stop, group, first)
-  todo = [chunk for chunk in plan(group.spec) if chunk.first >= first and (until is None or chunk.last <= until)]
+  todo = [chunk for chunk in plan.of(group.configs[0], first) if until is None or chunk.last <= until]
   for change in origin.changes if todo else ():
     writer.doubt(change)
   # Derived from the state, not from the old status.

@@ -22,9 +22,7 @@ from gan_jax.runs import lock
 from gan_jax.settings import sweeps
 
 Say = Callable[[str], None]
-Place = (
-  Path | Callable[[Sequence[Mapping[str, Any]]], Path]
-)  # a study's directory, or a function that gives it for the runs
+Place = Path | Callable[[Sequence[Mapping[str, Any]]], Path]  # a study's directory, or what gives it for its runs
 
 
 class Asked(NamedTuple):

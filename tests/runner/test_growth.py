@@ -8,7 +8,8 @@ import pytest
 from gan_jax import report, runs, settings
 from gan_jax.core.errors import BadInput, Planned
 from gan_jax.report.records import read
-from gan_jax.runner import growth, inputs, population, restore, study
+from gan_jax.runner import growth, inputs, restore, study
+from tests.support import programs
 from tests.support.pages import undrawn
 
 CONFIG = """
@@ -29,16 +30,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module", autouse=True)
 def compiled_twice():
   """Programs are pure functions of what they are given: one is compiled for studies of 60 steps, one for all others."""
-  programs, compile_group = {}, population.compile_group
-
-  def remembered(group, *arguments):
-    key = group.spec._replace(steps=60 if group.spec.steps == 60 else 100), len(group.configs)
-    if key not in programs:
-      programs[key] = compile_group(group._replace(spec=key[0]), *arguments)
-    return programs[key]._replace(hypers=programs[key].layout.place(group.hypers))
-
-  with pytest.MonkeyPatch.context() as patch, undrawn():
-    patch.setattr(population, "compile_group", remembered)
+  with programs.shared(lambda steps: 60 if steps == 60 else 100), undrawn():
     yield
 
 

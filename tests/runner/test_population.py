@@ -19,7 +19,8 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import in_chunks
-from gan_jax.runner import blocks, evaluation, grouping, loop, mesh, population
+from gan_jax.runner import blocks, evaluation, grouping, mesh, population
+from gan_jax.runs import plan
 from tests.conftest import ROOT
 
 SMALL = {
@@ -88,7 +89,7 @@ def test_a_plan_covers_every_step_once(steps, probe, cadence):
   (group,) = grouping.group(
     configs({"steps": steps, "probe_every": probe, "evaluate_every": cadence[0], "checkpoint_every": cadence[1]})
   )
-  chunks = loop.plan(group.spec)
+  chunks = plan.of(group.configs[0])
   assert chunks[0].first == 0
   assert all(a.last == b.first for a, b in itertools.pairwise(chunks))
   assert chunks[-1].last == steps

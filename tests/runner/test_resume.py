@@ -21,10 +21,11 @@ from gan_jax.game import optimizers
 from gan_jax.metrics import classifier
 from gan_jax.report import records
 from gan_jax.report.export import export
-from gan_jax.runner import checkpoint, population, restore, standing, study
+from gan_jax.runner import checkpoint, restore, standing, study
 from gan_jax.runs import plan
 from gan_jax.settings import labels
 from tests.data.test_idx import write_set
+from tests.support import programs
 from tests.support.pages import undrawn
 
 CONFIG = """
@@ -46,17 +47,7 @@ def no_waits(monkeypatch):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():
-  """The programs of the same runs are compiled once for all tests of this module: they are pure functions."""
-  programs, compile_group = {}, population.compile_group
-
-  def remembered(group, *arguments):
-    key = tuple(group.ids)
-    if key not in programs:
-      programs[key] = compile_group(group, *arguments)
-    return programs[key]
-
-  with pytest.MonkeyPatch.context() as patch, undrawn():
-    patch.setattr(population, "compile_group", remembered)
+  with programs.shared(), undrawn():
     yield
 
 

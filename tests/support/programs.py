@@ -5,15 +5,13 @@ over the whole run, which no study with these programs does.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from gan_jax.runner import population
-
-STEPS = 10_000
 
 
 def few(game, hypers, state, feed):
@@ -23,12 +21,15 @@ def few(game, hypers, state, feed):
 
 
 @contextlib.contextmanager
-def shared() -> Iterator[None]:
-  """While it lasts, groups of as many runs with the same settings share a program, with rows of `few`."""
+def shared(length: Callable[[int], int] = lambda steps: 10_000) -> Iterator[None]:
+  """While it lasts, groups of as many runs with the same settings share a program, with rows of `few`.
+
+  `length`: for how many steps the program of so many is compiled.
+  """
   programs, compile_group = {}, population.compile_group
 
   def remembered(group, *arguments):
-    key = group.spec._replace(steps=STEPS), len(group.configs)
+    key = group.spec._replace(steps=length(group.spec.steps)), len(group.configs)
     if key not in programs:
       programs[key] = compile_group(group._replace(spec=key[0]), *arguments)
     return programs[key]._replace(hypers=programs[key].layout.place(group.hypers))

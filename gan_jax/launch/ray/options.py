@@ -19,9 +19,7 @@ class Options(NamedTuple):
   address: str = LOCAL
   cpus: int = 1  # of each task, on a cluster; this machine's are divided among the workers
   gpus: float = 0.0
-  parallel: int = (
-    10_000  # tasks at a time on a cluster, at most; those that have no room wait, and it may grow for them
-  )
+  parallel: int = 10_000  # tasks at a time on a cluster, at most; those without room wait, and it may grow for them
 
 
 def read(flags: Sequence[str], workers: int = 1) -> Options:

@@ -57,10 +57,8 @@ class Slurm:
     self._gone: set[str] = set()  # groups whose job had ended at the last look
     self._next, self._pause = 0.0, FIRST
     self._standing = ""  # what was last said about the queue
-    self._study, self._saved = (
-      study,
-      dict[str, tuple[int, int]](),
-    )  # group -> (step, restarts of its job) at its last save
+    self._study = study
+    self._saved: dict[str, tuple[int, int]] = {}  # group -> (step, restarts of its job) at its last save
     self._room = queue.largest(LARGEST) - 1
     self._adopt()
 
