@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ..tables import markdown
 from .clocks import Claim, Spread, compared, ratio, spread
-from .works import PENALTIES, ROWS, Contender, Work
+from .works import APART, PENALTIES, ROWS, WHOLE, WIDTHS, Contender, Work
 
 ROW_EVERY, SAVE_EVERY = 50, 1000  # steps: the defaults of a run
 
@@ -34,6 +34,7 @@ def claims(measured: Measured) -> list[Claim]:
     "penalty": _penalty,
     "penalties": _penalties,
     "precision": _precision,
+    "cores": _cores,
     "overhead": _overhead,
     "plans": _plans,
   }
@@ -101,6 +102,16 @@ def _penalties(measured: Measured) -> list[Claim]:
 
 def _precision(measured: Measured) -> list[Claim]:
   return [compared("float32 / bfloat16", measured.timings, "bfloat16", ["float32"], None)]
+
+
+def _cores(measured: Measured) -> list[Claim]:
+  """One device / divided for each width: above 1 where dividing the batch is worth it, which runner/mesh.py decides."""
+  found = []
+  for width in WIDTHS:
+    whole, apart = (measured.timings.get(f"width {width}, {name}") for name in (WHOLE, APART))
+    gain = ratio(whole, apart) if whole and apart else None
+    found.append(Claim(f"width {width}: {WHOLE} / {APART}", "", gain, None))
+  return found
 
 
 def _overhead(measured: Measured) -> list[Claim]:

@@ -61,6 +61,8 @@ ROWS: dict[str, Mapping[str, Any]] = {  # diagnostics of one row
 PRECISIONS = ("float32", "bfloat16")
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 RUNS = (1_000, 10_000)
+WIDTHS = (16, 32, 64)  # of the DCGANs whose batches are divided: below and above the bound in runner/mesh.py
+WHOLE, APART = "one device", "divided"
 
 
 def dcgan(width: int) -> dict[str, Any]:
@@ -109,6 +111,8 @@ def _works() -> list[Work]:
     Work("penalties", "8 MLP GANs on 8 x 8 images under each penalty", "penalties", digits, (8, 8, 1), 8, length=100),
     Work("precision", "one SNDCGAN 32 x 32, width 128, batch 32, in bfloat16", "precision", published("sndcgan", 128),
          (32, 32, 3)),
+    Work("cores", "one DCGAN 28 x 28, batch 64, of several widths: its batch on one core's device and divided", "cores",
+         dcgan(64), IMAGE),
     Work("overhead", "35 MLP GANs on 8 x 8 images under R1: what is done beside the bare step", "overhead",
          {"penalty": "r1", "penalty_weight": 0.5}, (8, 8, 1), 35, length=200,
          targets={"default probes": 5.0, "lens over all losses": 15.0, "average": 2.0, "rows": 1.0, "checkpoint": 2.0}),
@@ -134,6 +138,13 @@ def contenders(work: Work, cores: int) -> list[Contender]:
     return [ours._replace(name="none"), *under.values()]
   if work.kind == "precision":
     return [ours._replace(name=name, fields={"precision": name}) for name in PRECISIONS]
+  if work.kind == "cores":
+    most = max(n for n in range(1, cores + 1) if work.fields["batch_size"] % n == 0)
+    return [
+      ours._replace(name=f"width {width}, {name}", fields={**dcgan(width), "batch_devices": count})
+      for width in WIDTHS
+      for name, count in ((WHOLE, 1), (APART, most))
+    ]
   if work.kind == "overhead":
     rows = [ours._replace(name=name, maker="row", fields=fields) for name, fields in ROWS.items()]
     rest = ("bare step", "bare step without average", "rows", "checkpoint")

@@ -324,3 +324,13 @@ def test_every_work_is_a_game_of_ours_and_every_contender_is_named_once():
 def test_the_claim_on_precision_is_how_many_times_faster_bfloat16_is():
   found = table.claims(measured("precision", {"float32": [4.0, 6.0, 9.0], "bfloat16": [2.0, 2.0, 3.0]}))
   assert [(claim.what, claim.spread) for claim in found] == [("float32 / bfloat16", clocks.Spread(3.0, 2.0, 3.0))]
+
+
+def test_dividing_a_batch_is_compared_width_by_width():
+  work = works.WORKS["cores"]
+  contenders = works.contenders(work, 6)  # six do not divide the batch of 64, four do
+  assert {contender.fields["batch_devices"] for contender in contenders} == {1, 4}
+  timings = {contender.name: [12.0, 12.0] for contender in contenders} | {"width 64, divided": [6.0, 8.0]}
+  found = table.claims(table.Measured(work, contenders, timings, {}, {}, ()))
+  assert [claim.spread.value for claim in found] == pytest.approx([1.0, 1.0, 1.75])
+  assert (found[-1].spread.low, found[-1].spread.high) == pytest.approx((1.5, 2.0))
