@@ -104,7 +104,8 @@ def frozen(bench: Bench, count: int) -> list[Row]:
       if second.code != 2 or not one_sentence(second) or f"pid {first.process.pid}" not in second.error:
         reason = f"exit code {second.code} of the second: {second.error.strip()[-160:]}"
       first.process.send_signal(signal.SIGCONT)
-      reason = reason or wrong(bench, study, finish(first))
+      ended = finish(first)
+      reason = reason or wrong(bench, study, ended)
     reasons += [reason] if reason else []
     clear(bench, study, not reason)
     bench.done(i + 1, count, reason or "the second was refused")
