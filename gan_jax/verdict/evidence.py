@@ -116,7 +116,7 @@ def variety(signs: Signs, at: int, limits: dict[str, float]) -> str:
 
 def flat(signs: Signs, at: int) -> str:
   value = signs.gain[at]
-  return "" if np.isnan(value) else f"no measure of quality improved by more than {value:.2g} recently"
+  return "" if np.isnan(value) else f"no measure of quality improved {at_most(value)} recently"
 
 
 def learnt(signs: Signs, limits: dict[str, float]) -> str:
@@ -126,7 +126,12 @@ def learnt(signs: Signs, limits: dict[str, float]) -> str:
     return ""
   if len(moved) and moved[-1] <= limits["moved"]:
     return f"nothing was learnt: the distance from the data never changed by more than {moved[-1]:.2g} decades"
-  return f"nothing was learnt: no measure of quality improved by more than {known.max():.2g} since the start"
+  return f"nothing was learnt: no measure of quality improved {at_most(known.max())} since the start"
+
+
+def at_most(gain: float) -> str:
+  """How much the measure improved that improved most."""
+  return f"by more than {gain:.2g}" if gain > 0 else "at all"
 
 
 def unmeasured(quality: Table) -> str:

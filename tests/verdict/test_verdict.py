@@ -319,6 +319,7 @@ def test_where_nothing_was_learnt_nothing_is_healthy(rows, auc, distance):
     assert found.final in ("stalled", "generator_dominates", "discriminator_dominates"), found
     if found.final == "stalled":
       assert "nothing was learnt" in found.evidence
+    assert "by more than -" not in found.evidence
 
 
 @pytest.mark.parametrize("auc", [0.5, 0.7, 0.99])
