@@ -38,7 +38,7 @@ def text(found) -> str:
   from gan_jax.report import spoken
 
   lines = [f"  {what:9}  {said}" for what, said in spoken.lines(found)]
-  lines += [f"  {'failed' if i == 0 else '':9}  {one}" for i, one in enumerate(found.failures)]
+  lines += [f"  {'problems' if i == 0 else '':9}  {one}" for i, one in enumerate(found.failures)]
   more = found.failed - len(found.failures)
   lines += [f"  {'':9}  and {more:,} more"] * (more > 0)
   return "".join(f"{printable(line)}\n" for line in [f"{found.name} ({found.path})", *lines])

@@ -10,8 +10,8 @@ from gan_jax import runs
 from gan_jax.core.errors import one_line, plural
 from gan_jax.report import members
 from gan_jax.report.members import Member, Plan
+from gan_jax.runs import holders, pulse, tries
 from gan_jax.runs import plan as chunks
-from gan_jax.runs import pulse, tries
 from gan_jax.runs.pulse import Holder
 
 SILENCE, CHUNKS = 120.0, 10  # a writer is silent after so many seconds, and so many times the time of a chunk
@@ -74,7 +74,7 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
     OSError: the machine could not read a file, several times in a row.
   """
   now = time.time() if now is None else now
-  held = pulse.holder(study)
+  held = _holder(study)
   if held is not None and not runs.is_study(study):
     return _not_planned_yet(study, held, now)
   plan = members.read(study)
@@ -115,6 +115,13 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
     report=there,
     workers=workers,
   )
+
+
+def _holder(study: Path) -> Holder | None:
+  """The process that holds the study; its launcher, where that lives and waits for its next worker to begin."""
+  held, launcher = pulse.holder(study), holders.of(study / tries.FOLDER / holders.LOCK)
+  waits = launcher is not None and launcher.alive and (held is None or held.alive is False)
+  return launcher if waits else held
 
 
 def _not_planned_yet(study: Path, held: Holder, now: float) -> Overview:

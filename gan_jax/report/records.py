@@ -131,7 +131,8 @@ def baselines(panel: Panel) -> list[Variant | None]:
   """
   first: dict[str, Variant] = {}
   alike: dict[tuple[str, str], Variant] = {}
-  rest = {id(v): labels.key(labels.without(v.config, "loss", "loss_options", "baseline")) for v in panel.variants}
+  own = ("loss", "loss_options", "baseline", "code")  # `code` has the digest of a loss's own file
+  rest = {id(v): labels.key(labels.without(v.config, *own)) for v in panel.variants}
   for variant in sorted(panel.variants, key=lambda v: len(v.config["loss_options"])):
     alike.setdefault((variant.config["loss"], rest[id(variant)]), variant)
   for variant in panel.variants:

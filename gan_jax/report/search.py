@@ -133,7 +133,7 @@ def _halved(
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
   """A config with the entries of its dicts as fields, `loss_options.alpha`, and without unset fields."""
-  flat = labels.flatten(labels.without(config, "seed", "panel", "baseline", "verdict"))
+  flat = labels.flatten(labels.without(config, *labels.UNSAID, "verdict"))
   return {name: value for name, value in flat.items() if value is not None}
 
 

@@ -149,7 +149,8 @@ def _untested(ranked: Sequence[Row], comparison: Comparison) -> str:
     why = f"The baseline {comparison.no_baseline} is not among them, so nothing was tested and no winner is named"
   else:
     why = "Nothing could be compared seed by seed with a baseline, so no winner is named"
-  return f"{why}. Best first: {order}."
+  split = len({row.mostly_failed for row in ranked}) > 1
+  return f"{why}. Best first{', those that hardly learnt last' if split else ''}: {order}."
 
 
 def _first(best: Row, comparison: Comparison) -> str:

@@ -14,6 +14,7 @@ import pytest
 from experiments import status as command
 from gan_jax import runs
 from gan_jax.core.errors import BadInput
+from gan_jax.launch.alone import alone
 from gan_jax.report import members, overview, records, spoken, verdicts
 from gan_jax.runs import lock, pulse, tries
 from gan_jax.runs.tries import Try
@@ -62,8 +63,23 @@ def test_workers_and_what_a_launcher_could_not_train_are_named(half, tmp_path, c
   assert [line for line in found.failures if "group-" in line] == [expected]
   assert spoken.writer(found).startswith("3 workers, of group-0, group-1, group-2, last write ")
   command.main([str(study)])
-  assert expected in capsys.readouterr().out
+  said = capsys.readouterr().out
+  assert expected in said
+  assert "\n  problems   " in said  # a run that is not bit exact is listed among them, and has not failed
   assert not overview.overview(study, None, now=time.time() + 1000).workers
+
+
+def test_a_launcher_that_waits_for_its_next_worker_has_not_stopped(study):
+  """Between two tasks nobody holds the study, and 'the same command goes on' would be refused."""
+  stopped = "stopped at step 3,000 of program 1 of 1: the same command goes on"
+  with alone(study):
+    found = overview.overview(study, None)
+    assert (found.phase, found.holder.pid, found.writing) == ("training program 1 of 1", os.getpid(), True)
+    runs.write_status(study, {"groups": {"group-0": {"step": 6000, "complete": True, "seconds": 9.0, "diverged": {}}}})
+    assert overview.overview(study, None).phase == "writing the report"
+  assert overview.overview(study, None).phase == "trained, without a report: the same command writes it"
+  runs.write_status(study, {"groups": {"group-0": {"step": 3000, "complete": False, "seconds": 9.0, "diverged": {}}}})
+  assert overview.overview(study, None).phase == stopped
 
 
 def test_counts_are_those_of_the_runs(half):

@@ -412,6 +412,18 @@ def test_the_baseline_differs_in_its_loss_alone(tmp_path):
   ]  # fmt: skip
 
 
+def test_a_loss_of_a_users_file_is_compared_with_the_baseline_that_differs_in_its_loss_alone(tmp_path):
+  """Its config has the digest of that file, which the baseline's has not."""
+  own = {"loss": "mine.py:twice", "code": {"mine.py": "0123456789ab"}}
+  group = [
+    {**settings.resolve({"steps": 100, "loss": "minimax", "head_start": start}), **changes}
+    for changes in ({}, own)
+    for start in (0, 50)
+  ]
+  panel = records.read(write_study(tmp_path / "s", [group], until=0)).panels[0]
+  assert [v and v.label for v in records.baselines(panel)] == ["minimax, head_start=0", "minimax, head_start=50"] * 2
+
+
 def test_labels_that_would_be_cut_to_the_same_text_have_lines_of_their_own(tmp_path):
   other = {"generator_rate": 0.001, "discriminator_rate": 0.001, "ema_decay": 0.9, "head_start": 9}
   group = [settings.resolve({"steps": 100} | change) for change in ({}, {"head_start": 5}, other)]

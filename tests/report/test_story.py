@@ -78,6 +78,16 @@ def test_what_cannot_be_tested_names_no_winner():
   one_seed = told(panel({n: [float(i + 1)] for i, n in enumerate(NAMES)}))
   assert "Each has one run, so it cannot be said whether a difference is chance: no winner is named." in one_seed
   assert "Best first: minimax (1), hinge (2)," in one_seed
+  start = panel({"minimax": [300.0], "hinge": [400.0]})  # from 500; hinge is a fork's, of which no start was measured
+  fork = tuple(
+    v._replace(runs=tuple(r._replace(quality=r.quality._replace(steps=r.quality.steps + 100)) for r in v.runs))
+    if v.label == "hinge"
+    else v
+    for v in start.variants
+  )
+  assert "Best first, those that hardly learnt last: hinge (400) and minimax (300)." in told(
+    start._replace(variants=fork)
+  )
   gone = told(panel({n: [1.0 + i, 1.1 + i, 1.2 + i] for i, n in enumerate(NAMES)}, baseline="energy"))
   assert "The baseline energy is not among them, so nothing was tested and no winner is named." in gone
   alone = told(panel({"hinge": [2.0, 2.1, 2.2]}))

@@ -247,6 +247,20 @@ def test_a_study_is_ranked_by_its_tuned_quality(tmp_path):
   }
 
 
+def test_the_digest_of_a_losss_file_is_not_a_setting_that_a_tournament_compares(tmp_path):
+  path, _ = write_tournament(tmp_path / "s")
+  manifest = runs.read_manifest(path)
+  for member in manifest["groups"][0]["members"]:
+    if member["config"]["loss"] == "hinge":
+      member["config"] |= {"loss": "mine.py:twice", "code": {"mine.py": "0123456789ab"}}
+      member["id"] = settings.identity(member["config"])
+  for roles in (manifest["roles"], {}):  # also where what was drawn is found out
+    runs.write_json(path / "manifest.json", manifest | {"roles": roles})
+    found = search(records.read(path).panels[0])
+    assert found.compared == ("loss",)
+    assert {entry.label for entry in found.entries} == {*NAMES, "mine:twice"} - {"hinge"}
+
+
 def test_told_apart_needs_an_interval_without_equality():
   """Student's p is below 5 % exactly where its interval leaves 0 out."""
   rng = np.random.default_rng(13)
