@@ -11,6 +11,7 @@
 A closed pipe ends only commands that do nothing but print. All others drop their output and continue.
 """
 
+import atexit
 import contextlib
 import errno
 import functools
@@ -159,6 +160,7 @@ def run(main: Callable[[list[str]], object]) -> None:
       if sys.stdout is not None:
         sys.stdout.flush()
     ending.end(0)
+    atexit.register(signals.ignored)
   except Planned as error:
     ending.end(0, str(error), sys.stdout)
   except BadInput as error:

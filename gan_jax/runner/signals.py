@@ -106,6 +106,15 @@ def attended(stop: Stop) -> Iterator[None]:
     os.close(reader)
 
 
+def ignored() -> None:
+  """From now on signals do nothing. For the exit of a process that has written everything, which ends with code 0.
+
+  Without this a signal in these last moments, in which jax's threads end, makes a finished study look like a killed one.
+  """
+  for number in (signal.SIGINT, *ASKING):
+    signal.signal(number, signal.SIG_IGN)
+
+
 class _Once:
   """A signal is reported twice, by the thread and by the handler in the main thread, and must count once.
 

@@ -362,3 +362,12 @@ def test_a_handler_of_the_callers_own_stays():
     assert signal.getsignal(signal.SIGTERM) is mine
   finally:
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *signals.ASKING])
+def test_a_signal_while_a_finished_command_exits_changes_nothing(number):
+  """It comes after the handlers of the command and before the end of the process."""
+  late = f"atexit.register(lambda: os.kill(os.getpid(), {int(number)}))"
+  code = f"import atexit, os; from experiments import command; {late}; command.run(lambda _: print('written'))"
+  done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+  assert (done.returncode, done.stdout, done.stderr) == (0, "written\n", "")
