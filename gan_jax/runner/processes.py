@@ -115,8 +115,9 @@ def state() -> Any:
 
 
 def joined() -> bool:
-  """Whether this process is one of several."""
-  return "jax" in sys.modules and state().client is not None and state().num_processes > 1
+  """Whether this process is one of several. It imports nothing: a signal may ask while jax is being imported."""
+  found = getattr(sys.modules.get("jax._src.distributed"), "global_state", None)
+  return found is not None and found.client is not None and found.num_processes > 1
 
 
 def count() -> int:

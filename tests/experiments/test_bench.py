@@ -293,7 +293,10 @@ def test_the_table_says_what_was_not_measured():
 @pytest.mark.parametrize(
   ("arguments", "words"),
   [
-    (["--rows", "rings"], r"unknown row of the benchmark 'rings'; did you mean 'ring'\? known: cores, dcgan, .*sndcgan"),
+    (
+      ["--rows", "rings"],
+      r"unknown row of the benchmark 'rings'; did you mean 'ring'\? known: cores, dcgan, .*sndcgan",
+    ),
     (["--rows", "ring,,dcgn"], "unknown row of the benchmark 'dcgn'"),
     (["--rows", ","], "--rows expected names joined by commas, got none; known: ring, "),
     (["--rounds", "0"], "expected a whole number from 1 to 1000, got '0'"),

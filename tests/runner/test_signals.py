@@ -371,3 +371,21 @@ def test_a_signal_while_a_finished_command_exits_changes_nothing(number):
   code = f"import atexit, os; from experiments import command; {late}; command.run(lambda _: print('written'))"
   done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
   assert (done.returncode, done.stdout, done.stderr) == (0, "written\n", "")
+
+
+IMPORTING = """
+import os, signal, sys
+from experiments import command
+class Sends:
+  def find_spec(self, name, path=None, target=None):
+    if name == "jax._src.config":
+      os.kill(os.getpid(), signal.SIGUSR2)
+sys.meta_path.insert(0, Sends())
+command.run(lambda _: __import__("jax"))
+"""
+
+
+def test_a_signal_while_jax_is_imported_is_one_sentence():
+  done = subprocess.run([sys.executable, "-c", IMPORTING], cwd=ROOT, capture_output=True, text=True, check=False)
+  assert done.returncode == signals.TRY_AGAIN
+  assert done.stderr == "stopped by SIGUSR2: what was not finished is done again by the same command\n"
