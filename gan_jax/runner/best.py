@@ -7,6 +7,7 @@ report it beside the last one, as the report does.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from gan_jax.core.files import Damaged, read_arrays, write_arrays
 from gan_jax.core.table import Table
 from gan_jax.report.comparison import QUALITIES
 
+WRITERS = 8  # files written side by side, since each waits for the disk twice
 
 class Best(NamedTuple):
   """Of each member of a group."""
@@ -64,11 +66,14 @@ def place(study: Path, group: str, run: str) -> Path:
 
 def write(study: Path, group: str, ids: Sequence[str], best: Best, on_disk: np.ndarray) -> None:
   """Write the runs whose best step is not the one in `on_disk` [members]."""
-  for member, run in enumerate(ids):
-    if best.step[member] != on_disk[member]:
-      own = {f"leaf_{i}": leaf[member] for i, leaf in enumerate(jax.tree.leaves(best.generator))}
-      value = {"run": np.asarray(run), "step": best.step[member], "value": best.value[member]}
-      write_arrays(place(study, group, run), **value, **own)
+
+  def own(member: int) -> None:
+    leaves = {f"leaf_{i}": leaf[member] for i, leaf in enumerate(jax.tree.leaves(best.generator))}
+    value = {"run": np.asarray(ids[member]), "step": best.step[member], "value": best.value[member]}
+    write_arrays(place(study, group, ids[member]), **value, **leaves)
+
+  with ThreadPoolExecutor(WRITERS) as threads:
+    list(threads.map(own, np.flatnonzero(best.step != on_disk).tolist()))  # raises what the first one raised
 
 
 def load(study: Path, group: str, run: str, like: Any) -> tuple[int, float, Any]:
