@@ -42,6 +42,7 @@ class Game(NamedTuple):
   couples_batch: bool = False  # the discriminator's logits depend on the whole batch
   # Where a batch lies on several devices: the identity, or a hint for the compiler. See runner/population.py.
   spread: Callable[[Array], Array] = lambda x: x
+  one_loss: bool = False  # runs that are trained at the same moment have the same loss. See runner/blocks.py.
 
 
 def constraint(game: Game, hypers: Hypers) -> constraints.Constraint:

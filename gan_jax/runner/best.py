@@ -21,6 +21,7 @@ from gan_jax.report.comparison import QUALITIES
 
 WRITERS = 8  # files written side by side, since each waits for the disk twice
 
+
 class Best(NamedTuple):
   """Of each member of a group."""
 

@@ -46,8 +46,11 @@ class Layout(NamedTuple):
 
   def place(self, tree: Any) -> Any:
     """A host pytree with leaves [members, ...], padded and put on the devices."""
-    pad = lambda x: np.concatenate([x, np.repeat(x[-1:], self.padded - self.members, axis=0)])  # noqa: E731
-    return self.put(jax.tree.map(pad, tree), DIVIDED)
+    return self.put(jax.tree.map(self.pad, tree), DIVIDED)
+
+  def pad(self, values: np.ndarray) -> np.ndarray:
+    """[members, ...] -> [padded, ...]"""
+    return np.concatenate([values, np.repeat(values[-1:], self.padded - self.members, axis=0)])
 
   def cut(self, tree: Any) -> Any:
     """Leaves [padded, ...] on the devices -> leaves [members, ...] on the host."""

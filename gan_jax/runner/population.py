@@ -61,9 +61,16 @@ class Program(NamedTuple):
 
 
 def step_all(game: Game, hypers: Hypers, state: GanState, batches: Batches) -> tuple[GanState, Any]:
-  """One step of every member. The step number is the same for all, so that a `cond` on it stays a branch under `vmap`."""
-  number = state.step[0]
-  return jax.vmap(lambda h, s, b: step(game, h, s._replace(step=number), b))(hypers, state, batches)
+  """One step of every member. The step number is the same for all, so that a `cond` on it stays a branch under `vmap`.
+
+  So is the loss where all members have the same one: then the other losses are not computed.
+  """
+  number, loss = state.step[0], hypers.loss_index[0]
+
+  def one(h: Hypers, s: GanState, batch: Batches) -> tuple[GanState, Any]:
+    return step(game, h._replace(loss_index=loss) if game.one_loss else h, s._replace(step=number), batch)
+
+  return jax.vmap(one)(hypers, state, batches)
 
 
 def rows_steps(game: Game) -> int:
@@ -209,7 +216,9 @@ def compile_group(
   one = lambda hypers: initial_state(hypers, game)  # noqa: E731
   init = jax.vmap(one)
   hypers, resident = layout.place(group.hypers), memory.fits(dataset, group.configs[0]["data_memory"])
-  block = blocks.size(layout, jax.eval_shape(one, jax.tree.map(lambda x: x[0], group.hypers)))
+  losses = group.hypers.loss_index
+  block = blocks.size(layout, jax.eval_shape(one, jax.tree.map(lambda x: x[0], group.hypers)), losses)
+  game = game._replace(one_loss=blocks.of_one_loss(layout, block, losses))
   return Program(
     layout=layout,
     hypers=hypers,

@@ -7,7 +7,6 @@ import sys
 from unittest import mock
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,7 +18,7 @@ from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.metrics import Quality
 from gan_jax.metrics.chunks import in_chunks
-from gan_jax.runner import blocks, evaluation, grouping, mesh, population
+from gan_jax.runner import blocks, evaluation, grouping, population
 from gan_jax.runs import plan
 from tests.conftest import ROOT
 
@@ -142,34 +141,6 @@ def test_a_member_of_a_population_is_the_run_alone(trained):
     jax.tree.map(
       lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=2e-2, atol=2e-3), state.gen_params, alone.gen_params
     )
-
-
-@pytest.mark.parametrize(("blocks_of", "axis"), [(1, 0), (2, 1), (6, 1)])
-def test_blocks_in_turn_are_all_members_at_once(blocks_of, axis):
-  """Of a function whose members do not mix: states, feeds and rows keep their places."""
-
-  def function(scale, state, feed):
-    assert len(state) == blocks_of
-    rows = {"sum": feed.sum(0), "first": feed[0]}  # [members]
-    return state * scale + feed.sum(0), rows if axis == 0 else {name: jnp.stack([x, -x]) for name, x in rows.items()}
-
-  scale, state, feed = jnp.arange(6.0), jnp.arange(6.0) + 10, jnp.arange(18.0).reshape(3, 6)
-  found, rows = jax.jit(blocks.in_turn(function, blocks_of, axis))(scale, state, feed)
-  total = np.arange(18.0).reshape(3, 6).sum(0)
-  np.testing.assert_array_equal(found, np.arange(6.0) * (np.arange(6.0) + 10) + total)
-  expected = total if axis == 0 else np.stack([total, -total])
-  np.testing.assert_array_equal(rows["sum"], expected)
-  np.testing.assert_array_equal(rows["first"], np.arange(6.0) if axis == 0 else [np.arange(6.0), -np.arange(6.0)])
-
-
-@pytest.mark.parametrize(
-  ("members", "bytes_each", "expected"),
-  [(1, 2**30, 1), (8, 2**30, 1), (72, 2**20, 2), (72, 800_000, 3), (72, 1, 18), (68, 2**20, 1), (5, 100, 2)],
-)
-def test_a_block_divides_the_members_of_a_device_and_fits_the_cache(members, bytes_each, expected):
-  layout = mesh.Layout(jax.sharding.Mesh(np.array(jax.devices()[:4]).reshape(4, 1), ("members", "batch")), members, 0)
-  layout = layout._replace(padded=-(-members // 4) * 4)
-  assert blocks.size(layout, jax.ShapeDtypeStruct((bytes_each,), np.uint8)) == expected
 
 
 def test_every_probed_value_is_finite_and_float32_and_counts_are_whole(trained):
