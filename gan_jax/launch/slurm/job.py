@@ -8,15 +8,16 @@ submitit's own way would not do: it ignores SIGTERM, a job that is asked to end 
 callable that puts itself back does so also after `scancel`.
 """
 
+import datetime
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from gan_jax.core import files
-from gan_jax.core.errors import BadInput
+from gan_jax.core.errors import BadInput, plural
 
 BEGIN = """
 outcome={folder}/${{SLURM_ARRAY_TASK_ID:-0}}.json
@@ -58,6 +59,7 @@ class Job(NamedTuple):
     log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    os.write(log, heading(self.log, self.command).encode())
     os.execvp(self.command[0], self.command)
 
   def checkpoint(self) -> Any:
@@ -65,6 +67,16 @@ class Job(NamedTuple):
     from submitit.helpers import DelayedSubmission
 
     return DelayedSubmission(self)
+
+
+def heading(log: str, command: Sequence[str]) -> str:
+  """What stands above a worker's output where Slurm starts its job again; '' the first time: the launcher has written it."""
+  restarts = os.environ.get("SLURM_RESTART_COUNT", "")
+  if not restarts.isdecimal() or restarts == "0":
+    return ""
+  now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+  title = f"{Path(log).stem}, put back into the queue {plural(int(restarts), 'time')}"
+  return f"--- {title}, {now}, on {os.uname().nodename}: {shlex.join(command)}\n"
 
 
 def script(folder: Path, setup: str) -> tuple[list[str], list[str]]:
