@@ -15,7 +15,7 @@ import pytest
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, Failure
 from gan_jax.launch import drive, slurm, tasks
-from gan_jax.launch.slurm import job
+from gan_jax.launch.slurm import engine, job, queue
 from gan_jax.report import terminal_table
 from gan_jax.runs import tries
 from gan_jax.runs.tries import Tries
@@ -122,6 +122,7 @@ def programs(tmp_path, monkeypatch):
   [
     (75, "RUNNING", True),
     (143, "RUNNING", True),  # SIGTERM before the worker had a handler
+    (75, "SIGNALING", True),  # it was faster than Slurm, which notes that the signal has come
     (75, "CANCELLED", False),  # `scancel`, which sends SIGTERM too: the job must not rise from the dead
     (75, "PENDING", False),  # somebody else has put it back
     (1, "RUNNING", False),
@@ -214,6 +215,13 @@ def test_a_job_that_is_put_back_and_saves_nothing_is_told_of(tmp_path, programs,
     launcher.poll()
     warned.append(sum("long enough" in text for text in said))
   assert warned == [0, 0, 0, 0, 0, 1, 1]
+
+
+def test_a_job_that_is_suspended_does_not_count_as_running():
+  states = ("RUNNING", "SUSPENDED", "PENDING", "COMPLETED", "COMPLETING")
+  jobs = [queue.Job("a", str(number), state, 0, "Resources", 0) for number, state in enumerate(states)]
+  assert engine._standing(jobs) == "Slurm: 2 running, 1 suspended, 1 waiting (Resources)"
+  assert engine._standing(jobs[:1]) == "Slurm: 1 running, 0 waiting"
 
 
 def test_a_machine_without_slurm_is_told_so(monkeypatch):

@@ -28,8 +28,9 @@ note() {{
 note ''
 """
 # 75: it has saved. 143 and 140: SIGTERM or SIGUSR2 came before the worker could react, and nothing is lost.
-# A job that was cancelled, or that somebody else has put back, is no longer RUNNING. A task of an array is named by
-# array and index: its own number may be that of the whole array.
+# A job that was cancelled, or that somebody else has put back, is no longer RUNNING. For the moment in which Slurm sends
+# it a signal it is SIGNALING instead. A task of an array is named by array and index: its own number may be that of the
+# whole array.
 END = """
 code=$?
 note ", \\"code\\": $code"
@@ -37,7 +38,7 @@ job=$SLURM_JOB_ID
 if [ -n "$SLURM_ARRAY_TASK_ID" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
 case $code in 75 | 140 | 143)
   for pause in 1 5 15; do
-    state=$(scontrol --oneliner show job "$job") && { [[ $state = *JobState=RUNNING* ]] || break; } &&
+    state=$(scontrol --oneliner show job "$job") && { [[ $state =~ JobState=(RUNNING|SIGNALING) ]] || break; } &&
       scontrol requeue "$job" && break
     sleep $pause
   done
@@ -66,7 +67,8 @@ class Job(NamedTuple):
     """Called by submitit for a SIGUSR2 that comes before `__call__`: the same again."""
     from submitit.helpers import DelayedSubmission
 
-    return DelayedSubmission(self)
+    again: Any = self
+    return DelayedSubmission(again)
 
 
 def heading(log: str, command: Sequence[str]) -> str:
