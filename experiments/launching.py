@@ -197,10 +197,9 @@ def _conduct(launch: Launch, make: engines.Made) -> None:
     stop.outcome = "everything is trained and saved, and the same command writes the report"
     stop.check()
     with progress.phase("writing the report", brief=True):
-      log = launch.study / "launch" / "report.log"
-      since = log.stat().st_size if log.exists() else 0
       _ended(drive.drive(place, [REPORT.name]))
-  _relay(log, print, since)(set())  # without the live line, so that the table stays
+  log = launch.study / "launch" / "report.log"
+  _relay(log, print, drive.last_try(log))(set())  # without the live line, so that the table stays
 
 
 def _ended(failed: Sequence[drive.Failed]) -> None:

@@ -225,6 +225,11 @@ def last_words(log: Path) -> str:
   return "\n".join(line for line in lines[heads[-1] + 1 if heads else 0 :] if line.strip())
 
 
+def last_try(log: Path) -> int:
+  """Where in a task's log its last try begins, in bytes."""
+  return log.read_bytes().rfind(b"\n--- ") + 1 if log.exists() else 0
+
+
 def launched(study: Path) -> None:
   """Note that a launch begins. Raises `BadInput` where `tries.json` is damaged."""
   book.write(study, book.read(study).begin())

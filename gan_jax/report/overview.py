@@ -74,7 +74,9 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
     OSError: the machine could not read a file, several times in a row.
   """
   now = time.time() if now is None else now
-  held = _holder(study)
+  held, launcher = pulse.holder(study), _launcher(study)
+  if launcher is not None and (held is None or held.alive is False):
+    held = launcher
   if held is not None and not runs.is_study(study):
     return _not_planned_yet(study, held, now)
   plan = members.read(study)
@@ -84,6 +86,9 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
   written = pulse.last_write(study, program.name if program else plan.groups[-1]["name"])
   silent = None if written is None else max(0.0, now - written)
   writing = held is not None and (_beats(plan, program, silent) if held.alive is None else held.alive)
+  waits = launcher is not None and not workers and (held is launcher or not writing)
+  if waits:
+    held, writing, program = launcher, True, program and program._replace(rate=None, left=None)
   finished = [member for member in every if member.state in ("done", "diverged")]
   failures = [
     *_ended(study, program, writing, held),
@@ -99,7 +104,7 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
   return Overview(
     path=study,
     name=str(plan.manifest["study"]),
-    phase=_phase(program, len(plan.groups), writing, there is not None, len(workers)),
+    phase=_phase(program, len(plan.groups), writing, there is not None, len(workers), waits),
     states=dict(Counter(member.state for member in every)),
     programs=(sum(_complete(plan, group) for group in plan.groups), len(plan.groups)),
     share=_share(plan),
@@ -117,11 +122,10 @@ def overview(study: Path, judging: float | None = JUDGING, now: float | None = N
   )
 
 
-def _holder(study: Path) -> Holder | None:
-  """The process that holds the study; its launcher, where that lives and waits for its next worker to begin."""
-  held, launcher = pulse.holder(study), holders.of(study / tries.FOLDER / holders.LOCK)
-  waits = launcher is not None and launcher.alive and (held is None or held.alive is False)
-  return launcher if waits else held
+def _launcher(study: Path) -> Holder | None:
+  """The launcher of a study, where it runs on this machine."""
+  found = holders.of(study / tries.FOLDER / holders.LOCK)
+  return found if found is not None and found.alive else None
 
 
 def _not_planned_yet(study: Path, held: Holder, now: float) -> Overview:
@@ -170,13 +174,21 @@ def _workers(plan: Plan, now: float) -> tuple[str, ...]:
   return tuple(name for name in names if works(name))
 
 
-def _phase(program: Program | None, programs: int, writing: bool, reported: bool, workers: int = 1) -> str:
+def _phase(
+  program: Program | None, programs: int, writing: bool, reported: bool, workers: int = 1, waits: bool = False
+) -> str:
+  """`waits`: nobody trains, and the launcher waits for its next worker: its jobs may be in a cluster's queue."""
   if program is None:
-    unwritten = "writing the report" if writing else "trained, without a report: the same command writes it"
-    return "finished" if reported else unwritten
+    if reported:
+      return "finished"
+    if waits:
+      return "trained; its launcher waits for the report"
+    return "writing the report" if writing else "trained, without a report: the same command writes it"
   which = f"program {program.number} of {programs}"
+  when = f"at step {program.step:,}" if program.step else "before the first step"
+  if waits:
+    return f"waiting {when} of {which}: its launcher runs, and no worker is seen to train"
   if not writing:
-    when = f"at step {program.step:,}" if program.step else "before the first step"
     return f"stopped {when} of {which}: the same command goes on"
   if workers > 1:
     return f"training {workers} programs of {programs} at once"

@@ -3,12 +3,17 @@
 After SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 (sent by Slurm, a closed terminal, `timeout`) the current chunk is finished
 and saved, and the command exits with 75 (EX_TEMPFAIL of sysexits.h: try again later). After Ctrl-C (SIGINT) too, with
 130. If there is nothing to save, and at a second signal, it exits at once.
+
+Slurm ends a job with SIGTERM to its processes, and `srun`, which is one of them, passes it on: a worker gets it twice
+within milliseconds, and has some 30 seconds to save. So the same signal again within `ECHO` seconds is no second one,
+except Ctrl-C.
 """
 
 import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +21,7 @@ from gan_jax.core.errors import Interrupted, Stopped
 
 TRY_AGAIN = 75
 INTERRUPTED = 130
+ECHO = 2.0  # seconds
 ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"))
 
 
@@ -29,12 +35,18 @@ class Stop:
     outcome: what is kept if the process ends now, and what the same command does next; part of the final message.
   """
 
-  def __init__(self, leave: Callable[[int, str], None] | None = None, tell: Callable[[str], None] = lambda line: None):
+  def __init__(
+    self,
+    leave: Callable[[int, str], None] | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+    clock: Callable[[], float] = time.monotonic,
+  ):
     """`leave(exit code, sentence)` ends the process. Without it, in a notebook or a program, `check` raises instead.
 
     `tell(sentence)` answers the first Ctrl-C, if that has to wait.
     """
     self.leave, self.tell = leave, tell
+    self._clock, self._since = clock, 0.0
     self.asked: int | None = None
     self.interrupted = False
     self.unsaved = False
@@ -42,13 +54,19 @@ class Stop:
 
   def ask(self, number: int) -> None:
     """React to a signal. Called by a signal handler or by the thread of `attended`."""
+    if self.echoes(number):
+      return
     if self.leave and (self.asked is not None or not self.unsaved):
       self.leave(INTERRUPTED if number == signal.SIGINT else TRY_AGAIN, self._sentence(number))
-    self.asked = number
+    self.asked, self._since = number, self._clock()
     if number == signal.SIGINT:
       self.tell(
         "Ctrl-C: what is being trained is finished to the end of its chunk and saved; a second one leaves at once"
       )
+
+  def echoes(self, number: int) -> bool:
+    """Whether a signal that comes now is the request that is known already, sent twice."""
+    return number == self.asked and number != signal.SIGINT and self._clock() - self._since < ECHO
 
   @property
   def wanted(self) -> bool:
@@ -151,7 +169,7 @@ def noticed(stop: Stop) -> Iterator[None]:
     raise KeyboardInterrupt
 
   def ask(number: int, frame: object) -> None:
-    if stop.asked is not None:
+    if stop.asked is not None and not stop.echoes(number):
       signal.signal(number, signal.SIG_DFL)
       os.kill(os.getpid(), number)
     stop.ask(number)

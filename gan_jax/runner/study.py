@@ -105,7 +105,7 @@ def conduct(asked: Asked, out: Place, say: Say = print, stop: Stop | None = None
     standing.begun(paths.usable(out, "output directory"))
   own = Stop() if stop is None else stop
   own.unsaved = not processes.leads()  # a signal to another process is answered when all agree on it
-  own.outcome = "it had trained nothing yet, and the same command does so"
+  own.outcome = worker.outcome(asked.part)
   told = worker.told(asked.part, say)
   with signals.noticed(own) if stop is None else contextlib.nullcontext(), _progress(told) as progress:
     where = Path() if callable(out) else out

@@ -50,6 +50,13 @@ def told(part: Part, say: Callable[[str], None]) -> Callable[[str], None]:
   return say if part != REPORT else lambda line: None
 
 
+def outcome(part: Part) -> str:
+  """What is kept if a part ends before it has done anything; see `Stop.outcome`."""
+  if part == REPORT:
+    return "the report was not written yet, and the same command writes it"
+  return "it had trained nothing yet, and the same command does so"
+
+
 def refuse_halving(part: Part, halving: Any, source: str) -> None:
   """Raises `BadInput` for a study with halving, in which all runs are compared before any goes on, and several processes."""
   if part != WHOLE and halving is not None:

@@ -72,11 +72,19 @@ def test_workers_and_what_a_launcher_could_not_train_are_named(half, tmp_path, c
 def test_a_launcher_that_waits_for_its_next_worker_has_not_stopped(study):
   """Between two tasks nobody holds the study, and 'the same command goes on' would be refused."""
   stopped = "stopped at step 3,000 of program 1 of 1: the same command goes on"
+  waiting = "waiting at step 3,000 of program 1 of 1: its launcher runs, and no worker is seen to train"
   with alone(study):
     found = overview.overview(study, None)
-    assert (found.phase, found.holder.pid, found.writing) == ("training program 1 of 1", os.getpid(), True)
+    assert (found.phase, found.holder.pid, found.writing) == (waiting, os.getpid(), True)
+    assert not {"speed", "time left"} & set(dict(spoken.lines(found)))  # those of a worker that has ended
+    (study / "locks").mkdir()
+    (study / "locks" / "group-0").write_text("host elsewhere, pid 7, started 2026-01-01T00:00:00Z, attempt 3\n")
+    assert overview.overview(study, None).phase == "training program 1 of 1"
+    found = overview.overview(study, None, now=time.time() + 1000)  # it has been silent: pre-empted, for example
+    assert (found.phase, found.holder.pid) == (waiting, os.getpid())
+    shutil.rmtree(study / "locks")
     runs.write_status(study, {"groups": {"group-0": {"step": 6000, "complete": True, "seconds": 9.0, "diverged": {}}}})
-    assert overview.overview(study, None).phase == "writing the report"
+    assert overview.overview(study, None).phase == "trained; its launcher waits for the report"
   assert overview.overview(study, None).phase == "trained, without a report: the same command writes it"
   runs.write_status(study, {"groups": {"group-0": {"step": 3000, "complete": False, "seconds": 9.0, "diverged": {}}}})
   assert overview.overview(study, None).phase == stopped

@@ -190,6 +190,7 @@ def test_a_task_that_failed_for_good_is_named_with_its_cause_and_output_and_the_
 def test_the_words_of_an_earlier_try_are_not_those_of_the_last(tmp_path):
   log = tmp_path / "a.log"
   log.write_text("--- a, try 1\nerror: out of memory\n--- a, try 2\n")
+  assert log.read_text()[drive.last_try(log) :] == "--- a, try 2\n"
   assert drive.last_words(log) == ""
 
 

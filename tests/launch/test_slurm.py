@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,8 +15,9 @@ import pytest
 from gan_jax import runs
 from gan_jax.core.errors import BadInput, Failure
 from gan_jax.launch import drive, slurm, tasks
-from gan_jax.launch.slurm import job
+from gan_jax.launch.slurm import engine, job, queue
 from gan_jax.report import terminal_table
+from gan_jax.runs import tries
 from gan_jax.runs.tries import Tries
 from tests.support import cluster
 
@@ -37,6 +39,30 @@ while count < wanted:
     time.sleep(0.3)
     print(f"saved {count}, asked by {asked}", flush=True)
     sys.exit(75)
+print("done", flush=True)
+"""
+# Counts as the one above, and stops as gan_jax does: it saves only where it is asked to stop, which takes a second.
+SAVING = """
+import os, sys, time
+from pathlib import Path
+from gan_jax.runner.signals import Stop, attended
+
+def leave(code, sentence):
+  print("left without saving", flush=True)
+  os._exit(code)
+
+file, stop = Path(sys.argv[1]), Stop(leave)
+count, stop.unsaved = int(file.read_text()) if file.exists() else 0, True
+print(f"from {count}", flush=True)
+with attended(stop):
+  while count < int(sys.argv[2]):
+    time.sleep(0.1)
+    count += 1
+    if stop.wanted:
+      time.sleep(1.0)
+      file.write_text(str(count))
+      print(f"saved {count}", flush=True)
+      sys.exit(75)
 print("done", flush=True)
 """
 
@@ -96,6 +122,7 @@ def programs(tmp_path, monkeypatch):
   [
     (75, "RUNNING", True),
     (143, "RUNNING", True),  # SIGTERM before the worker had a handler
+    (75, "SIGNALING", True),  # it was faster than Slurm, which notes that the signal has come
     (75, "CANCELLED", False),  # `scancel`, which sends SIGTERM too: the job must not rise from the dead
     (75, "PENDING", False),  # somebody else has put it back
     (1, "RUNNING", False),
@@ -190,6 +217,13 @@ def test_a_job_that_is_put_back_and_saves_nothing_is_told_of(tmp_path, programs,
   assert warned == [0, 0, 0, 0, 0, 1, 1]
 
 
+def test_a_job_that_is_suspended_does_not_count_as_running():
+  states = ("RUNNING", "SUSPENDED", "PENDING", "COMPLETED", "COMPLETING")
+  jobs = [queue.Job("a", str(number), state, 0, "Resources", 0) for number, state in enumerate(states)]
+  assert engine._standing(jobs) == "Slurm: 2 running, 1 suspended, 1 waiting (Resources)"
+  assert engine._standing(jobs[:1]) == "Slurm: 1 running, 0 waiting"
+
+
 def test_a_machine_without_slurm_is_told_so(monkeypatch):
   monkeypatch.setenv("PATH", "/nowhere")
   with pytest.raises(BadInput, match="found no sbatch"):
@@ -278,6 +312,28 @@ def test_jobs_are_pre_empted_cancelled_and_found_again(real, tmp_path):
   assert asked("squeue", "--noheader", "--states=PENDING,RUNNING", f"--jobs={number.partition('_')[0]}") == ""
 
 
+def test_a_job_that_is_pre_empted_without_grace_saves_and_goes_on(real, tmp_path):
+  """Slurm puts it back itself, and it has the seconds of KillWait. SIGTERM comes twice: from Slurm, and through srun."""
+  (tmp_path / "worker.py").write_text(SAVING)
+  command = (sys.executable, str(tmp_path / "worker.py"), str(tmp_path / "count"), "30")
+  log = tmp_path / "group-0.log"
+  launcher = slurm.Slurm(tmp_path, slurm.read(["--slurm.time=10", "--slurm.poll=1"]), lambda text: None)
+  asked("scontrol", "update", "PartitionName=normal", "GraceTime=0")
+  try:
+    launcher.start([tasks.Task("group-0", command, log)])
+    until(lambda: log.exists() and "from" in log.read_text(), launcher)
+    asked("sbatch", "--partition=urgent", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 1")
+    until(lambda: "saved" in log.read_text() or "left" in log.read_text(), launcher)
+    ended = until(lambda: not launcher.running(), launcher)
+  finally:
+    asked("scontrol", "update", "PartitionName=normal", "GraceTime=20")
+  first, saved, heading, again, done = log.read_text().splitlines()
+  count = saved.removeprefix("saved ")
+  assert (first, again, done) == ("from 0", f"from {count}", "done")
+  assert heading.startswith("--- group-0, put back into the queue 1 time, ")
+  assert {group: tasks.cause(one, "") for group, one in ended.items()} == {"group-0": "done"}
+
+
 STUDY = """
 def get_config():
   return {
@@ -293,14 +349,61 @@ def sweep(s):
 """
 
 
-@pytest.mark.skipif("GAN_JAX_TEST_SLURM" not in os.environ, reason="40 s of processor time: set GAN_JAX_TEST_SLURM")
-def test_a_group_on_slurm_has_the_bytes_of_one_that_was_never_stopped(real, tmp_path, monkeypatch):
+costly = pytest.mark.skipif(
+  "GAN_JAX_TEST_SLURM" not in os.environ, reason="60 s of processor time: set GAN_JAX_TEST_SLURM"
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """A study that one process of one core trained, and the command line that did."""
+  folder = tmp_path_factory.mktemp("whole")
+  (folder / "study.py").write_text(STUDY)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.delenv("JAX_NUM_CPU_DEVICES")
+    sweep = (sys.executable, "-m", "gan_jax.commands", "sweep", str(folder / "study.py"), "--out")
+    subprocess.run(["taskset", "-c", "0", *sweep, str(folder / "study")], capture_output=True, check=True)
+    yield folder / "study", sweep
+
+
+def same(study, whole):
+  files = sorted(path.relative_to(whole) for table in runs.TABLES for path in whole.glob(f"{table}/*/*"))
+  assert len(files) > 20
+  assert all((study / file).read_bytes() == (whole / file).read_bytes() for file in files)
+  assert terminal_table(study) == terminal_table(whole)
+
+
+@costly
+def test_a_study_whose_jobs_are_pre_empted_has_the_bytes_of_an_undisturbed_one(real, whole, tmp_path):
+  """The command itself. A job of a partition with a higher priority takes the whole node while the study is trained."""
+  whole, sweep = whole
+  study, flags = (
+    tmp_path / "study",
+    ("--launcher=slurm", "--slurm.cpus-per-task=1", "--slurm.time=10", "--slurm.poll=1"),
+  )
+  logs = [study / "launch" / f"group-{number}.log" for number in (0, 1)]
+  with subprocess.Popen([*sweep, str(study), *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as launcher:
+    until(lambda: launcher.poll() is not None or any(study.glob("checkpoints/group-*/500")))
+    asked("sbatch", "--partition=urgent", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 1")
+    said = launcher.communicate(timeout=120)[0].decode()
+  assert launcher.returncode == 0, said
+  assert "stopped by" not in said
+  texts = [log.read_text() for log in logs]
+  stopped = [re.search(r"stopped by SIGTERM: step .* is saved", text) for text in texts]
+  assert any(stopped), texts
+  assert [text.count("put back into the queue 1 time,") for text in texts] == [
+    text.count("stopped by") for text in texts
+  ]
+  every = tries.read(study)
+  assert [[one.cause for one in every.of(group)] for group in ("group-0", "group-1", "report")] == [["done"]] * 3
+  same(study, whole)
+
+
+@costly
+def test_a_group_on_slurm_has_the_bytes_of_one_that_was_never_stopped(real, whole, tmp_path):
   """Of a finished study one group is trained again: as a job, which is asked to save, is put back, and goes on."""
-  (tmp_path / "study.py").write_text(STUDY)
-  monkeypatch.delenv("JAX_NUM_CPU_DEVICES")
-  sweep = (sys.executable, "-m", "gan_jax.commands", "sweep", str(tmp_path / "study.py"), "--out")
-  whole, study = tmp_path / "whole" / "study", tmp_path / "slurm" / "study"
-  subprocess.run(["taskset", "-c", "0", *sweep, str(whole)], capture_output=True, check=True)
+  whole, sweep = whole
+  study = tmp_path / "study"
   shutil.copytree(whole, study)
   for table in ("rows", "quality", "samples", "best", "checkpoints"):
     shutil.rmtree(study / table / "group-1")
@@ -321,10 +424,7 @@ def test_a_group_on_slurm_has_the_bytes_of_one_that_was_never_stopped(real, tmp_
   assert drive.drive(place, ["group-1"]) == []
 
   assert (study / "launch" / "group-1.log").read_text().count("stopped by SIGUSR2") == 1
-  files = sorted(path.relative_to(whole) for table in runs.TABLES for path in whole.glob(f"{table}/*/*"))
-  assert len(files) > 20
-  assert all((study / file).read_bytes() == (whole / file).read_bytes() for file in files)
-  assert terminal_table(study) == terminal_table(whole)
+  same(study, whole)
 
 
 def test_a_task_that_an_ended_launch_left_to_the_cluster_counts_for_the_one_that_sees_its_end():

@@ -1,6 +1,7 @@
 """How a study ends before its end: real processes, real signals, closed pipes, and a directory that is removed."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -196,7 +197,8 @@ def test_what_a_signal_does(number):
   """Nothing to save: leave at once. Something to save: take note, and leave at once at the next one of any kind."""
   left, told = [], []
   name = signal.Signals(number).name
-  stop = signals.Stop(lambda code, sentence: left.append((code, sentence)), told.append)
+  hours = itertools.count(step=3600.0)
+  stop = signals.Stop(lambda code, sentence: left.append((code, sentence)), told.append, lambda: next(hours))
   stop.outcome = "so be it"
   with signals.attended(stop):
     stop.unsaved = True
@@ -220,6 +222,24 @@ def test_what_a_signal_does(number):
       stop.check()
     signal.raise_signal(number)
     assert left[4:] == [(75, f"stopped by {name}: so be it")]
+
+
+@pytest.mark.usefixtures("heeded")
+@pytest.mark.parametrize("handled", [signals.attended, signals.noticed])
+def test_a_signal_that_is_sent_twice_at_once_is_one_request(handled):
+  """As `scontrol requeue` and a pre-emption do: Slurm sends it, and srun passes it on."""
+  left, now = [], [0.0]
+  stop = signals.Stop(lambda code, sentence: left.append(code), clock=lambda: now[0])
+  stop.unsaved = True
+  with handled(stop):
+    signal.raise_signal(signal.SIGTERM)
+    now[0] = 1.9
+    signal.raise_signal(signal.SIGTERM)
+    assert (stop.asked, left) == (signal.SIGTERM, [])
+    if handled is signals.attended:  # of `noticed` it would end this process
+      now[0] = 2.1
+      signal.raise_signal(signal.SIGTERM)
+      assert left == [signals.TRY_AGAIN]
 
 
 def test_a_signal_is_answered_while_the_main_thread_is_busy():

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gan_jax.core import files
 from gan_jax.core.errors import BadInput, Failure, plural
@@ -161,6 +161,7 @@ def _submit(folder: Path, name: str, given: Sequence[tasks.Task], asked: options
 
   cores = asked.sbatch.get("cpus-per-task")
   before, after = job.script(folder, asked.setup)
+  called: list[Any] = [job.Job(task.command, str(task.log)) for task in given]  # mypy takes no NamedTuple for callable
   said = StringIO()
   try:
     with contextlib.redirect_stderr(said), _outside():
@@ -177,7 +178,7 @@ def _submit(folder: Path, name: str, given: Sequence[tasks.Task], asked: options
         additional_parameters={"requeue": True, **asked.sbatch},
       )
       with executor.batch():
-        jobs = [executor.submit(job.Job(task.command, str(task.log))) for task in given]
+        jobs: list[Any] = [executor.submit(one) for one in called]
       return [one.job_id for one in jobs]
   except (FailedJobError, FailedSubmissionError, RuntimeError) as error:
     raise Failure(f"Slurm did not take the jobs: {options.said(str(error) or said.getvalue())}") from error
@@ -219,11 +220,13 @@ def _index(number: str) -> int:
 
 
 def _standing(jobs: Sequence[queue.Job]) -> str:
-  """Of the jobs in the queue, how many run and why the others wait."""
+  """Of the jobs in the queue, how many run, how many are stopped for a while, and why the others wait."""
   waiting = [one.reason for one in jobs if one.state == "PENDING"]
-  running = sum(not one.ended for one in jobs) - len(waiting)
+  suspended = sum(one.state == "SUSPENDED" for one in jobs)
+  running = sum(not one.ended for one in jobs) - len(waiting) - suspended
+  stopped = f", {suspended} suspended" if suspended else ""
   why = f" ({', '.join(sorted(set(waiting)))})" if waiting else ""
-  return f"Slurm: {running} running, {len(waiting)} waiting{why}"
+  return f"Slurm: {running} running{stopped}, {len(waiting)} waiting{why}"
 
 
 def _quote(one: Submitted, last: queue.Job | None) -> None:

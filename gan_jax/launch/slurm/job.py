@@ -8,15 +8,16 @@ submitit's own way would not do: it ignores SIGTERM, a job that is asked to end 
 callable that puts itself back does so also after `scancel`.
 """
 
+import datetime
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from gan_jax.core import files
-from gan_jax.core.errors import BadInput
+from gan_jax.core.errors import BadInput, plural
 
 BEGIN = """
 outcome={folder}/${{SLURM_ARRAY_TASK_ID:-0}}.json
@@ -27,8 +28,9 @@ note() {{
 note ''
 """
 # 75: it has saved. 143 and 140: SIGTERM or SIGUSR2 came before the worker could react, and nothing is lost.
-# A job that was cancelled, or that somebody else has put back, is no longer RUNNING. A task of an array is named by
-# array and index: its own number may be that of the whole array.
+# A job that was cancelled, or that somebody else has put back, is no longer RUNNING. For the moment in which Slurm sends
+# it a signal it is SIGNALING instead. A task of an array is named by array and index: its own number may be that of the
+# whole array.
 END = """
 code=$?
 note ", \\"code\\": $code"
@@ -36,7 +38,7 @@ job=$SLURM_JOB_ID
 if [ -n "$SLURM_ARRAY_TASK_ID" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
 case $code in 75 | 140 | 143)
   for pause in 1 5 15; do
-    state=$(scontrol --oneliner show job "$job") && { [[ $state = *JobState=RUNNING* ]] || break; } &&
+    state=$(scontrol --oneliner show job "$job") && { [[ $state =~ JobState=(RUNNING|SIGNALING) ]] || break; } &&
       scontrol requeue "$job" && break
     sleep $pause
   done
@@ -58,13 +60,25 @@ class Job(NamedTuple):
     log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    os.write(log, heading(self.log, self.command).encode())
     os.execvp(self.command[0], self.command)
 
   def checkpoint(self) -> Any:
     """Called by submitit for a SIGUSR2 that comes before `__call__`: the same again."""
     from submitit.helpers import DelayedSubmission
 
-    return DelayedSubmission(self)
+    again: Any = self
+    return DelayedSubmission(again)
+
+
+def heading(log: str, command: Sequence[str]) -> str:
+  """What stands above a worker's output where Slurm starts its job again; '' the first time: the launcher has written it."""
+  restarts = os.environ.get("SLURM_RESTART_COUNT", "")
+  if not restarts.isdecimal() or restarts == "0":
+    return ""
+  now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+  title = f"{Path(log).stem}, put back into the queue {plural(int(restarts), 'time')}"
+  return f"--- {title}, {now}, on {os.uname().nodename}: {shlex.join(command)}\n"
 
 
 def script(folder: Path, setup: str) -> tuple[list[str], list[str]]:
