@@ -102,6 +102,7 @@ def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, prog
     for group, blank in zip(found.groups, blanks, strict=True):
       _check_state(parent, group.name, blank)
     if dry:
+      standing.writable(new)
       outline.tell(new, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
     preflight.check(new, found.groups, found.disk)
     told = ", ".join(f"{name} {values}" for name, values in changed.items()) or "nothing changed"

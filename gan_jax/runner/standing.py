@@ -1,6 +1,7 @@
 """The state of a study on disk: whether it can be continued, what is missing, and what is saved. No jax import."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -126,6 +127,14 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
 
   other = min((labels.flatten(asked[i]) for i in asked if i not in there), key=lambda config: len(fields(config)))
   return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
+
+
+def writable(study: Path) -> None:
+  """Raises `BadInput` where a study's directory cannot be written, as far as that is seen without writing: for dry runs."""
+  place = next(path for path in (study.absolute(), *study.absolute().parents) if path.exists())
+  why = "Permission denied" if place.is_dir() else "Not a directory"
+  if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+    raise BadInput(f"output directory {study} cannot be written: {place}: {why}")
 
 
 def prepare(study: Path) -> None:
