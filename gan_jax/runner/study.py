@@ -172,7 +172,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     if manifest and found.growth.grows:
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
-      standing.writable(study)
+      processes.told(lambda: standing.writable(study))
       outline.tell(study, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
       halved.tell(progress.say)
     processes.told(lambda: preflight.check(study, found.groups, found.disk))
