@@ -123,10 +123,16 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
   one = labels.flatten(there[next(i for i in there if i not in asked)])
 
   def fields(other: Mapping[str, Any]) -> list[str]:
-    return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+    found = [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+    return sorted(found, key=lambda name: name.startswith("code."))  # a digest differs because something else does
+
+  def told(name: str) -> str:
+    if name.startswith("code."):
+      return f"{labels.in_words(name)} differs"
+    return f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for"
 
   other = min((labels.flatten(asked[i]) for i in asked if i not in there), key=lambda config: len(fields(config)))
-  return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
+  return "; ".join(told(name) for name in fields(other)[:3])
 
 
 def writable(study: Path) -> None:

@@ -65,6 +65,15 @@ def _other(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
   return {name: value for name, value in options.items() if name not in defaults or defaults[name] != value}
 
 
+def in_words(name: str) -> str:
+  """A flattened field as messages call it: the digest of a file, which says nothing to a reader, is `the code of mine.py`.
+
+  >>> in_words("code.mine.py"), in_words("model_options.depth")
+  ('the code of mine.py', 'model_options.depth')
+  """
+  return f"the code of {name.removeprefix('code.')}" if name.startswith("code.") else name
+
+
 def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
   """The fields (and entries of dict fields) in which these configs differ, in the order of `FIELDS`."""
   flat = [flatten(config) for config in configs]
