@@ -506,6 +506,13 @@ def test_runs_that_learnt_nothing_are_counted_and_in_no_average(tmp_path):
   assert "runs that did not halve their distance: 1 of 5 of minimax" in terminal_table(path)
 
 
+def test_names_stay_as_they_are_written_at_the_start_of_a_sentence_too(study, tmp_path):
+  remarks = ("f2: this study is a fork", "hinge: group-0 is not bit exact", "group-0 is not bit exact")
+  page = build(records.read(study)._replace(remarks=remarks), tmp_path / "page.html").read_text()
+  for remark in remarks:
+    assert f"<p>Note: {remark}.</p>" in page
+
+
 @pytest.mark.parametrize("start", [0, 1000])
 def test_of_a_last_value_that_is_not_finite_nothing_else_is_said(start, tmp_path):
   """Also of a fork, whose distance need not halve, since it begins with a trained state."""
