@@ -1244,7 +1244,8 @@ def test_findings_say_of_how_many_runs_they_speak(tmp_path):
   (panel,) = records.read(path).panels
   best, *others = wording.findings(compare(panel))
   assert best.startswith(
-    "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 2 did not halve the distance)"
+    "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 1 did not halve the distance, "
+    "1 with a last value that is not finite)"
   )
   ends = next(s for s in others if s.startswith("Verdict"))
   assert "every variant" not in ends
