@@ -29,10 +29,8 @@ from gan_jax.runs import plan
 from gan_jax.settings import labels
 
 Say = Callable[[str], None]
-PARTS = {
-  "_params": "with other networks",
-  "_opt": "with other optimizers",
-}  # of a state, by what its leaves' names contain
+# How a refusal calls what does not fit, by what the name of the state's leaf contains.
+PARTS = {"_params": "with other networks", "_opt": "with other optimizers"}
 SHOWN = 3  # values of a changed field that are written out
 
 
