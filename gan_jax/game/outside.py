@@ -167,9 +167,9 @@ def _metric(registry: Registry, reference: str, function: Callable[..., Any]) ->
   if "samples" not in inspect.signature(function).parameters:
     return _plain(registry, reference, function)
   own = by_name(function, ("samples", "dataset"))
-  build = metrics.of_samples(own, reference)
+  build, facts = metrics.of_samples(own, reference)
   build.outside = function  # type: ignore[attr-defined]
-  registry.enter(reference, build)
+  registry.enter(reference, build, facts)
   return None
 
 

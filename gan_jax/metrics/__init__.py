@@ -17,7 +17,19 @@ from typing import Any
 
 from gan_jax.core.registry import import_modules
 from gan_jax.data import Dataset
-from gan_jax.metrics.registry import METRICS, OF_NEIGHBOURS, Quality, build, chosen, enough, names, of_samples, register
+from gan_jax.metrics.registry import (
+  METRICS,
+  OF_NEIGHBOURS,
+  Quality,
+  build,
+  chosen,
+  enough,
+  names,
+  of_samples,
+  ranks,
+  ready,
+  register,
+)
 
 __all__ = [
   "METRICS",
@@ -29,6 +41,8 @@ __all__ = [
   "enough",
   "names",
   "of_samples",
+  "ranks",
+  "ready",
   "register",
 ]
 

@@ -1,7 +1,8 @@
 """The networks that a metric's option `features` can name."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from gan_jax.core.errors import BadInput
 from gan_jax.core.registry import Option
@@ -14,16 +15,30 @@ Features = Annotated[str, Option("the network in whose features samples are comp
 Weights = Annotated[str, Option("for features=inception, the path of its weights")]
 
 
+def ready(dataset: Dataset, options: Mapping[str, Any]) -> None:
+  """Raises `BadInput` where `network` does, except for a classifier, which is trained to find out; `options`: of a metric."""
+  name, weights = options.get("features", "inception"), options["weights"]  # a score has one network only
+  _check(name, dataset, weights)
+  if name == "inception":
+    inception.read(weights)
+  elif name == "lite0":
+    lite0.read()
+
+
+def _check(name: str, dataset: Dataset, weights: str) -> None:
+  if weights and name != "inception":
+    raise BadInput(f"option 'weights' is for features=inception, got it with features={name}")
+  if name != "classifier" and dataset.image_shape[-1] not in (1, 3):
+    raise BadInput(f"features={name} expected gray images or images in colour, got {dataset.image_shape[-1]} channels")
+
+
 def network(name: str, dataset: Dataset, cache: Path, weights: str = "") -> Network:
   """The network of that name, bound to the images of a dataset; `weights` is the path of Inception's.
 
   Raises:
     BadInput: a classifier that is no judge of these images; weights that are missing, or those of another network.
   """
-  if weights and name != "inception":
-    raise BadInput(f"option 'weights' is for features=inception, got it with features={name}")
-  if name != "classifier" and dataset.image_shape[-1] not in (1, 3):
-    raise BadInput(f"features={name} expected gray images or images in colour, got {dataset.image_shape[-1]} channels")
+  _check(name, dataset, weights)
   if name == "inception":
     return inception.network(weights)
   if name == "lite0":

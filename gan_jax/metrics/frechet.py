@@ -1,8 +1,9 @@
 """Frechet distance between two sets of features, as Gaussians; it is called FID in Inception's features only."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,11 +91,32 @@ def _distance(
   return float(np.square(mean_a - mean_b).sum() + np.maximum(spread, 0))
 
 
+def _enough(dataset: Dataset, reference: int, size: int) -> None:
+  """Raises `BadInput` where there are too few real examples for the covariance of `size` features."""
+  there = min(len(dataset.judged.images), reference)
+  if there <= size:
+    raise BadInput(
+      f"metric 'frechet' expected more than {size:,} real examples, for the covariance of as many features, "
+      f"got {there:,}; metric kid can be computed of any number"
+    )
+
+
+def _ready(dataset: Dataset, options: Mapping[str, Any]) -> None:
+  named.ready(dataset, options)
+  _enough(dataset, options["reference"], named.SIZES[options["features"]])
+
+
+def _column(features: str) -> str:
+  return f"{features}/{'fid' if features == 'inception' else 'frechet'}"
+
+
 @register(
   "frechet",
   lambda dataset: False,
   lambda dataset: named.not_images("frechet", dataset),
   lambda options: named.SIZES[options["features"]] + 1,
+  _ready,
+  lambda dataset, options: (_column(options["features"]),),
 )
 def build(
   dataset: Dataset,
@@ -106,15 +128,10 @@ def build(
 ) -> Quality:
   """Frechet distance to the data in the features of a network; in Inception's it is FID."""
   network = named.network(features, dataset, cache, weights)
-  there = min(len(dataset.judged.images), reference)
-  if there <= network.size:
-    raise BadInput(
-      f"metric 'frechet' expected more than {network.size:,} real examples, for the covariance of as many features, "
-      f"got {there:,}; metric kid can be computed of any number"
-    )
+  _enough(dataset, reference, network.size)
   real = real_features(network, dataset, cache, reference)
   own = jax.device_get(fit(real))
-  root, name = roots(own.covariance), f"{features}/{'fid' if features == 'inception' else 'frechet'}"
+  root, name = roots(own.covariance), _column(features)
 
   def judge(seen: Seen, near: bool) -> Gaussian:
     return fit(seen.features)

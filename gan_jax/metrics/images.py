@@ -44,7 +44,12 @@ def _too_few(dataset: Dataset) -> str:
   )
 
 
-@register("images", lambda dataset: dataset.kind == "images", _too_few)
+@register(
+  "images",
+  lambda dataset: dataset.kind == "images",
+  _too_few,
+  ranks=lambda dataset, options: ("frechet/distance",),
+)
 def build(
   dataset: Dataset,
   cache: Path,

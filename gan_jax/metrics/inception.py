@@ -162,8 +162,8 @@ def average(x: Array) -> Array:
   return window(x) / window(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
 
 
-def network(path: str) -> Network:
-  """The network `inception`, with the weights of a file.
+def read(path: str) -> weights.Weights:
+  """The weights of a file.
 
   Raises:
     BadInput: no file is named, or another one than the right one, which the message names.
@@ -171,11 +171,17 @@ def network(path: str) -> Network:
   if not path:
     raise BadInput(f"features=inception expected the option `weights`, the path of {RIGHT}; got none")
   try:
-    read = weights.read(Path(path).expanduser(), OTHERS)
-    weights.expect(read.tensors, shapes())
+    found = weights.read(Path(path).expanduser(), OTHERS)
+    weights.expect(found.tensors, shapes())
   except BadInput as error:
     raise BadInput(f"features=inception expected {RIGHT}; {error}") from error
-  return bound(parameters(read.tensors), read.sha256)
+  return found
+
+
+def network(path: str) -> Network:
+  """The network `inception`, with the weights of a file. Raises as `read`."""
+  found = read(path)
+  return bound(parameters(found.tensors), found.sha256)
 
 
 def prepared(images: Array) -> Array:

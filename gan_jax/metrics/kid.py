@@ -77,7 +77,13 @@ def subset_distances(x: Array, y: Array, subsets: int, size: int) -> Array:
   return jax.lax.map(one, jnp.asarray(chosen, jnp.int32))
 
 
-@register("kid", lambda dataset: False, lambda dataset: named.not_images("kid", dataset))
+@register(
+  "kid",
+  lambda dataset: False,
+  lambda dataset: named.not_images("kid", dataset),
+  ready=named.ready,
+  ranks=lambda dataset, options: (f"{options['features']}/kid",),
+)
 def build(
   dataset: Dataset,
   cache: Path,

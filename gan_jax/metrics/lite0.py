@@ -130,17 +130,19 @@ def installed() -> Path:
   return Path(str(package.locate_file(files[0])))
 
 
-def network(image_shape: tuple[int, ...]) -> Network:
-  """The network `lite0`, with the weights of the installed package.
-
-  Raises:
-    BadInput: the package is missing, or its file is not the published one.
-  """
+def read() -> weights.Weights:
+  """The weights of the installed package. Raises `BadInput` where it is missing, or its file is not the published one."""
   path = installed()
-  read = weights.read(path)
-  if read.sha256 != SHA256:
-    raise BadInput(f"{path} expected the published weights, of sha256 {SHA256}, got {read.sha256}")
-  return bound(parameters(read.tensors), read.sha256, image_shape)
+  found = weights.read(path)
+  if found.sha256 != SHA256:
+    raise BadInput(f"{path} expected the published weights, of sha256 {SHA256}, got {found.sha256}")
+  return found
+
+
+def network(image_shape: tuple[int, ...]) -> Network:
+  """The network `lite0`, with the weights of the installed package. Raises as `read`."""
+  found = read()
+  return bound(parameters(found.tensors), found.sha256, image_shape)
 
 
 def prepared(images: Array, side: int) -> Array:

@@ -20,7 +20,13 @@ from gan_jax.metrics.networks import REFERENCE, Reference, Seen, compared, real_
 from gan_jax.metrics.registry import Quality, of_features, register
 
 
-@register("memorisation", lambda dataset: False, lambda dataset: named.not_images("memorisation", dataset))
+@register(
+  "memorisation",
+  lambda dataset: False,
+  lambda dataset: named.not_images("memorisation", dataset),
+  ready=named.ready,
+  ranks=lambda dataset, options: (),
+)
 def build(
   dataset: Dataset,
   cache: Path,

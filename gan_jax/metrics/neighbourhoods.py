@@ -75,7 +75,13 @@ def measure(samples: Array, real: Array) -> dict[str, Array]:
   return finite(samples, {name: values.mean(dtype=jnp.float32) for name, values in found.items()})
 
 
-@register("prdc", lambda dataset: False, lambda dataset: named.not_images("prdc", dataset, FEWEST))
+@register(
+  "prdc",
+  lambda dataset: False,
+  lambda dataset: named.not_images("prdc", dataset, FEWEST),
+  ready=named.ready,
+  ranks=lambda dataset, options: (),
+)
 def build(
   dataset: Dataset,
   cache: Path,

@@ -35,7 +35,12 @@ def _no_line(dataset: Dataset) -> str:
   return "" if dataset.line is not None else "expected points on a known `line`, for metric 'line', got none"
 
 
-@register("mixture", lambda dataset: dataset.line is None and not _no_mixture(dataset), _no_mixture)
+@register(
+  "mixture",
+  lambda dataset: dataset.line is None and not _no_mixture(dataset),
+  _no_mixture,
+  ranks=lambda dataset, options: ("modes/covered", "modes/reverse_kl"),
+)
 def mixture_quality(dataset: Dataset, cache: Path | None = None) -> Quality:
   """Modes of a mixture: their number, quality and evenness among the samples; Frechet distance of the points."""
   del cache
@@ -59,7 +64,12 @@ def mixture_quality(dataset: Dataset, cache: Path | None = None) -> Quality:
   return Quality(measure, finish, explained, {"modes": len(centres), "mode_std": float(std)})
 
 
-@register("line", lambda dataset: not _no_line(dataset), _no_line)
+@register(
+  "line",
+  lambda dataset: not _no_line(dataset),
+  _no_line,
+  ranks=lambda dataset, options: ("line/wasserstein",),
+)
 def line_quality(dataset: Dataset, cache: Path | None = None) -> Quality:
   """Wasserstein distance of points from N(0, 1) along a line."""
   del cache

@@ -47,6 +47,10 @@ class Facts(NamedTuple):
   kind: Callable[[Dataset], bool]  # whether `auto` chooses it
   missing: Callable[[Dataset], str]  # why it cannot measure a dataset, as "expected ..., got ..."; "": it can
   least: Callable[[Mapping[str, Any]], int]  # fewest samples that it can be computed of, by its options
+  # (dataset, options): raises `BadInput` where it cannot be built; nothing is trained or written to find out
+  ready: Callable[[Dataset, Mapping[str, Any]], object]
+  # (dataset, options) -> the columns by which the report can rank runs; None: not known before it is built
+  ranks: Callable[[Dataset, Mapping[str, Any]], tuple[str, ...]] | None
 
 
 MEANINGS = {  # what metrics are called elsewhere
@@ -62,9 +66,11 @@ def register(
   kind: Callable[[Dataset], bool],
   missing: Callable[[Dataset], str] = lambda dataset: "",
   least: Callable[[Mapping[str, Any]], int] = lambda options: 1,
+  ready: Callable[[Dataset, Mapping[str, Any]], object] = lambda dataset, options: None,
+  ranks: Callable[[Dataset, Mapping[str, Any]], tuple[str, ...]] | None = None,
 ) -> Callable[[Builder], Builder]:
   """Decorator: register a metric; see `Facts`."""
-  return METRICS.register(name, Facts(kind, missing, least))
+  return METRICS.register(name, Facts(kind, missing, least, ready, ranks))
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -90,6 +96,23 @@ def chosen(name: str, dataset: Dataset, text: str) -> tuple[str, ...]:
     if wrong:
       raise BadInput(f"dataset {name!r} {wrong}")
   return found
+
+
+def ready(dataset: Dataset, text: str, options: Mapping[str, Mapping[str, Any]]) -> None:
+  """Raises `BadInput` where a metric of a config cannot be built, as far as that is known without training anything."""
+  for entry in (METRICS[name] for name in chosen("given", dataset, text)):
+    if entry.facts:
+      entry.facts.ready(dataset, entry.complete(options.get(entry.name, {})))
+
+
+def ranks(dataset: Dataset, text: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...] | None:
+  """The columns of a config's metrics by which the report can rank runs; None: not known before they are built."""
+  found: list[str] = []
+  for entry in (METRICS[name] for name in chosen("given", dataset, text)):
+    if entry.facts is None or entry.facts.ranks is None:
+      return None
+    found += entry.facts.ranks(dataset, entry.complete(options.get(entry.name, {})))
+  return tuple(found)
 
 
 def build(
@@ -155,8 +178,8 @@ def enough(metrics: Iterable[str], options: Mapping[str, Mapping[str, Any]], sam
       )
 
 
-def of_samples(function: Callable[..., dict[str, Array]], name: str) -> Callable[..., Quality]:
-  """A metric from a function (samples [N, ...], dataset, *, options) -> {column: number}.
+def of_samples(function: Callable[..., dict[str, Array]], name: str) -> tuple[Callable[..., Quality], Facts]:
+  """(builder, facts) of a metric from a function (samples [N, ...], dataset, *, options) -> {column: number}.
 
   All samples are in memory at once. The first line of the function's docstring explains its columns in the report.
   """
@@ -181,4 +204,6 @@ def of_samples(function: Callable[..., dict[str, Array]], name: str) -> Callable
   own = [p for p in signature.parameters.values() if p.name not in ("samples", "dataset")]
   first = [inspect.Parameter(p, inspect.Parameter.POSITIONAL_OR_KEYWORD) for p in METRICS.protocol]
   build.__signature__ = signature.replace(parameters=[*first, *own])  # type: ignore[attr-defined]
-  return build
+  tried = lambda dataset, options: build(dataset, Path(), **options)  # noqa: E731
+  columns = lambda dataset, options: tuple(tried(dataset, options).explanations)  # noqa: E731
+  return build, Facts(lambda dataset: False, lambda dataset: "", lambda options: 1, tried, columns)

@@ -44,6 +44,8 @@ def scores(logits: Array, splits: int) -> Array:
   lambda dataset: False,
   lambda dataset: named.not_images("inception_score", dataset),
   lambda options: options["splits"],
+  ready=named.ready,
+  ranks=lambda dataset, options: (),
 )
 def build(
   dataset: Dataset,

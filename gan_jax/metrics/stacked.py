@@ -91,7 +91,12 @@ def count(modes: Array, own: np.ndarray) -> dict[str, Array]:
   }
 
 
-@register("stacked_modes", lambda dataset: False, _not_stacked)
+@register(
+  "stacked_modes",
+  lambda dataset: False,
+  _not_stacked,
+  ranks=lambda dataset, options: ("modes/covered", "modes/reverse_kl"),
+)
 def build(dataset: Dataset, cache: Path) -> Quality:
   """Modes of stacked MNIST: how many of the 1,000 are covered, and the KL divergence from even shares."""
   digits = network(dataset, cache)

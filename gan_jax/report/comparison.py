@@ -59,7 +59,8 @@ class Row(NamedTuple):
   place: int  # of the variant in its panel
   variant: Variant
   statuses: Counter[str]
-  failed: int  # runs that did not diverge and did not halve the distance
+  failed: int  # runs that did not diverge and did not halve the distance, or whose last value is not finite
+  lost: int  # those of `failed` whose last value is not finite
   finals: dict[str, Estimate]  # by metric
   best: Estimate | None  # the best value that each run reached at any step
   best_step: int
@@ -202,11 +203,13 @@ def _row(
       ours, theirs = _by_seed(learners, _learners(reference, quality), quality.metric)
       versus = (statistics.paired_ratio if quality.log else statistics.paired)(ours, theirs)
   changes = [statistics.decades(run.rows.steps, run.rows.columns) for run in variant.counted]
+  failed = [run for run in variant.counted if not learnt(run, quality)]
   return Row(
     index,
     variant,
     Counter(run.status for run in variant.runs),
-    sum(not learnt(run, quality) for run in variant.counted),
+    len(failed),
+    sum(quality is not None and not np.isfinite(final(run, quality.metric)) for run in failed),
     finals,
     best,
     best_step,

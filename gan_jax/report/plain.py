@@ -166,20 +166,21 @@ def _over_seeds(comparison: Comparison) -> tuple[list[str], list[list[str]], lis
     notes.append(f"baseline: {comparison.baseline}, compared seed by seed; brackets: 95 % intervals{stars}")
   if comparison.no_baseline:
     notes.append(f"baseline: {comparison.no_baseline} is not in this panel")
-  failed = [_failed(row) for row in comparison.rows if row.failed]
-  if failed:
-    notes.append(f"runs that did not halve their distance: {selection.named(failed)}")
+  slow = [_failed(row, row.failed - row.lost) for row in comparison.rows if row.failed > row.lost]
+  if slow:
+    notes.append(f"runs that did not halve their distance: {selection.named(slow)}")
+  lost = [_failed(row, row.lost) for row in comparison.rows if row.lost]
+  if lost:
+    notes.append(f"runs whose last value is not finite: {selection.named(lost)}")
   return heading, lines, notes
 
 
-def _failed(row: Row) -> str:
-  """`2 of 3 of hinge, left out of its mean`; `all 3 of hinge`, which are averaged for want of better ones."""
+def _failed(row: Row, count: int) -> str:
+  """`2 of 3 of hinge (left out of its mean)`; `all 3 of hinge`, which are averaged for want of better ones."""
   runs, others = len(row.variant.runs), len(row.variant.counted) - row.failed
   if others:
-    return f"{row.failed} of {runs} of {row.variant.label} (left out of its mean)"
-  return (
-    f"all {runs} of {row.variant.label}" if row.failed == runs > 1 else f"{row.failed} of {runs} of {row.variant.label}"
-  )
+    return f"{count} of {runs} of {row.variant.label} (left out of its mean)"
+  return f"all {runs} of {row.variant.label}" if count == runs > 1 else f"{count} of {runs} of {row.variant.label}"
 
 
 def _over_draws(found: Search) -> tuple[list[str], list[list[str]], list[str]]:

@@ -30,7 +30,7 @@ SEEDS = 1.5  # runs per draw from which as many draws are needed as for one fiel
 class Entry(NamedTuple):
   """One compared setting, over its draws.
 
-  A run that diverged or did not halve its distance counts with its untrained quality.
+  A run that diverged, did not halve its distance or has no finite last value counts with its untrained quality.
   """
 
   label: str

@@ -234,17 +234,20 @@ def _died(comparison: Comparison) -> list[str]:
     ]
     for status in ("diverged", "stopped")
   )
-  poor = [f"{_share(row.failed, len(row.variant.runs))} of {row.variant.label}" for row in rows if row.failed]
+  share = lambda count, row: f"{_share(count, len(row.variant.runs))} of {row.variant.label}"  # noqa: E731
+  poor = [share(row.failed - row.lost, row) for row in rows if row.failed > row.lost]
+  lost = [share(row.lost, row) for row in rows if row.lost]
   every = all(row.statuses["diverged"] == len(row.variant.runs) for row in rows)
   said = [f"Diverged, and left out of every average: {_and(gone)}." if gone and not every else ""]
   said.append(f"Stopped by halving, and left out of every average: {_and(stopped)}." if stopped else "")
   said.append(f"Hardly learnt (the distance did not halve): {_and(poor)}." if poor else "")
+  said.append(f"The last value is not finite: {_and(lost)}." if lost else "")
   said += [_ends(rows)]
   said += _vanished(rows)
   finals = {verdict.final for row in rows for verdict in row.verdicts}
   if not gone and not poor and finals == {"healthy"}:
-    lost = any(sentence for sentence in said)
-    said.append("Every run ended healthy." if lost else "No run died: none diverged, and every verdict is healthy.")
+    some = any(sentence for sentence in said)
+    said.append("Every run ended healthy." if some else "No run died: none diverged, and every verdict is healthy.")
   elif finals == {"unknown"}:
     said.append("Too little has been measured to say whether a run died.")
   return said

@@ -100,11 +100,13 @@ def surely(p: Paired) -> str:
 
 def counts(row: Row) -> str:
   """`5/5 runs`, `4/5 runs, 1 diverged`: how many runs are done, the status of the others, and how many did not halve the
-  distance.
+  distance or have no finite last value.
   """
   others = [f"{n} {status}" for status, n in sorted(row.statuses.items()) if status != "done"]
-  failed = [f"{row.failed} did not halve the distance"] if row.failed else []
-  return ", ".join([f"{row.statuses['done']}/{plural(len(row.variant.runs), 'run')}", *others, *failed])
+  slow = row.failed - row.lost
+  failed = [f"{slow} did not halve the distance"] if slow else []
+  lost = [f"{row.lost} with a last value that is not finite"] if row.lost else []
+  return ", ".join([f"{row.statuses['done']}/{plural(len(row.variant.runs), 'run')}", *others, *failed, *lost])
 
 
 def decades_sentence(d: Decades) -> str:

@@ -181,8 +181,8 @@ CHANCE = (
     "average",
     r"geometric mean",
     "Distances are averaged as logarithms (geometric mean), over the seeds that learnt.",
-    f"A run that diverged, or whose distance did not fall by a factor of {LEARNT:g} from its first measurement, is counted "
-    "beside the average and not averaged.",
+    f"A run that diverged, or whose distance did not fall by a factor of {LEARNT:g} from its first measurement or is "
+    "not finite at the end, is counted beside the average and not averaged.",
   ),
   Word(
     "ratio to the baseline",

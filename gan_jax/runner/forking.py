@@ -25,9 +25,12 @@ from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, Planned, plural
 from gan_jax.runner import parents
 from gan_jax.runner.parents import Config, Parent
+from gan_jax.runs import plan
 from gan_jax.settings import labels
 
 Say = Callable[[str], None]
+# How a refusal calls what does not fit, by what the name of the state's leaf contains.
+PARTS = {"_params": "with other networks", "_opt": "with other optimizers"}
 SHOWN = 3  # values of a changed field that are written out
 
 
@@ -89,7 +92,11 @@ def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, prog
 
   devices.imported()
   configs = grouping.completed(outside.enter(asked, Path(config).parent))
-  newest, parent = parent.step, parents.at_an_end(parent, configs)
+  newest, late = parent.step, None
+  try:
+    parent = parents.at_an_end(parent, configs)
+  except BadInput as error:  # no number of steps helps where the networks are others, so that is said first
+    late = error
   entries, changed = matched(parent, configs)
   devices.configure(len(configs), parent.manifest["layout"], max(one["batch_devices"] for one in configs))
   with devices.undisturbed(progress.say):
@@ -100,8 +107,11 @@ def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, prog
     games = [game.build(group.spec, found.datasets[inputs.key(group)]) for group in found.groups]
     blanks = [resume.template(group, own) for group, own in zip(found.groups, games, strict=True)]
     for group, blank in zip(found.groups, blanks, strict=True):
-      _check_state(parent, group.name, blank)
+      _check_state(parent, group.name, blank, changed)
+    if late is not None:
+      raise late
     if dry:
+      standing.writable(new)
       outline.tell(new, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
     preflight.check(new, found.groups, found.disk)
     told = ", ".join(f"{name} {values}" for name, values in changed.items()) or "nothing changed"
@@ -125,16 +135,18 @@ def _begin(asked: Sequence[Config], config: str, parent: Parent, new: Path, prog
       runs.write_manifest(new, _manifest(parent, entries, changed, found, config, new, progress))
 
 
-def _check_state(parent: Parent, group: str, blank: Any) -> None:
-  """Raises `BadInput` where the runs' states are not those of the parent's group."""
+def _check_state(parent: Parent, group: str, blank: Any, changed: Mapping[str, str]) -> None:
+  """Raises `BadInput` where the runs' states are not those of the parent's group; `changed`: the fields that differ."""
   from gan_jax.runner import checkpoint
 
   try:
     checkpoint.origin(parent.place(group), parent.step, blank, parent.facts(group))
   except checkpoint.Unfit as error:
+    what = next((words for part, words in PARTS.items() if part in error.why), "under these settings")
+    fields = ", ".join(f"{name} {values}" for name, values in changed.items() if name not in plan.CADENCE)
     raise BadInput(
-      f"the runs of {group} of {parent.path} cannot go on under these settings: {error.why}; a fork keeps networks and "
-      "optimizers, and a new study begins with others"
+      f"the runs of {group} of {parent.path} cannot go on {what}{f' ({fields})' if fields else ''}: a fork keeps networks "
+      f"and optimizers, and a new study begins with others; {error.why}"
     ) from error
 
 
@@ -183,16 +195,17 @@ def matched(parent: Parent, configs: Sequence[Config]) -> tuple[list[dict[str, A
   old, new = ([labels.flatten(config) for config in some] for some in (there, configs))
   names = dict.fromkeys(name for config in (*old, *new) for name in config)
   spread = lambda some, name: sorted(json.dumps(config.get(name), sort_keys=True) for config in some)  # noqa: E731
-  changed = [name for name in names if spread(old, name) != spread(new, name)]
+  differ = [name for name in names if spread(old, name) != spread(new, name)]
+  changed = sorted(differ, key=lambda name: name.startswith("code."))  # files last: a field says which is used
   rest = lambda flat: json.dumps({n: v for n, v in flat.items() if n not in changed}, sort_keys=True)  # noqa: E731
   by_rest = {rest(flat): config for flat, config in zip(new, configs, strict=True)}
   keys = [rest(flat) for flat in old]
   if len(set(keys)) < len(keys) or by_rest.keys() != set(keys):
     raise BadInput(
       f"the runs cannot be matched one to one with those of {parent.path}: expected runs that are told apart by fields "
-      f"other than {', '.join(changed) or 'these'}, in which the two studies differ"
+      f"other than {', '.join(map(labels.in_words, changed)) or 'these'}, in which the two studies differ"
     )
-  said = {name: f"{_values(old, name)} -> {_values(new, name)}" for name in changed}
+  said = {labels.in_words(name): _change(old, new, name) for name in changed}
   found, left = [], iter(keys)
   for group in parent.manifest["groups"]:
     members = [by_rest[next(left)] for _ in group["members"]]
@@ -218,6 +231,14 @@ def _entry(group: Mapping[str, Any], configs: Sequence[Config], parent: Parent) 
       "checkpoint": parent.checkpoints[group["name"]][parent.step],
     },
   }
+
+
+def _change(old: Sequence[Config], new: Sequence[Config], name: str) -> str:
+  """`0.001 -> 0.0001`; of a file's digest, which says nothing to a reader, only whether it is another or there at all."""
+  if not name.startswith("code."):
+    return f"{_values(old, name)} -> {_values(new, name)}"
+  before, now = (any(name in config for config in flat) for flat in (old, new))
+  return "changed" if before and now else "not used before" if now else "not used any more"
 
 
 def _values(flat: Sequence[Config], name: str) -> str:

@@ -199,13 +199,16 @@ def quality_of(rules: Rules, columns: Iterable[str]) -> Quality:
   found = [quality for quality in there if rules.by in ("", quality.metric)]
   if not found:
     choices = ", ".join(quality.metric for quality in there) or "none"
-    raise BadInput(f"halving expected as by a quality that this study measures ({choices}), got {rules.by or 'none'!r}")
+    raise BadInput(
+      f"halving() expected as by a quality that this study measures ({choices}), or {VERDICT!r}, got "
+      f"{shown(rules.by) if rules.by else 'none'}"
+    )
   return found[0]
 
 
-def measured(halved: Halving, columns: Iterable[str]) -> None:
-  """Raises `BadInput` where the quality by which draws are ranked is none of these columns."""
-  if halved.rules and halved.rules.by != VERDICT:
+def measured(halved: Halving, columns: Iterable[str] | None) -> None:
+  """Raises `BadInput` where the quality by which draws are ranked is none of these columns; None: they are not known yet."""
+  if halved.rules and halved.rules.by != VERDICT and columns is not None:
     quality_of(halved.rules, columns)
 
 

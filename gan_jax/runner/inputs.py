@@ -65,6 +65,18 @@ def qualities(groups: Sequence[Group], datasets: Mapping[Key, Dataset]) -> dict[
   return found
 
 
+def ranks(found: Inputs) -> set[str] | None:
+  """The columns of a study by which the report can rank runs; None where that is not known before metrics are built."""
+  columns: set[str] = set()
+  for group in {measured(group): group for group in found.groups}.values():
+    options = thawed(group.spec.metric_options)
+    own = metrics.ranks(found.datasets[key(group)], group.spec.metrics, options)
+    if own is None:
+      return None
+    columns.update(own)
+  return columns
+
+
 def load(
   study: Path,
   manifest: Mapping[str, Any] | None,
@@ -94,6 +106,9 @@ def load(
   since = {entry["name"]: changes({**(manifest or {}), **entry.get("platform", {})}, here) for entry in entries}
   unfinished = processes.told(lambda: [entry["name"] for entry in entries if _unfinished(study, entry)])
   changed = list(dict.fromkeys(change for name in unfinished for change in since[name]))
+  whole = {entry["name"] for entry in entries}.difference(unfinished)  # of these nothing is measured any more
+  for group in {measured(group): group for group in groups if group.name not in whole}.values():
+    metrics.ready(datasets[key(group)], group.spec.metrics, thawed(group.spec.metric_options))
   found = Inputs(groups, datasets, {}, {}, {}, {}, changed, asked)
   columns = {}
   for group in groups:

@@ -105,7 +105,11 @@ def changes(manifest: Mapping[str, Any] | None, here: Mapping[str, Any]) -> list
       pairs = [
         (f"{name} {key}".replace("versions ", ""), then.get(key), now.get(key)) for key in dict.fromkeys([*then, *now])
       ]
-    found += [f"begun with {what} {a}, continued with {b}" for what, a, b in pairs if a != b]
+    found += [
+      "begun with other code of gan_jax than this" if what == "source" else f"begun with {what} {a}, continued with {b}"
+      for what, a, b in pairs
+      if a != b
+    ]
   return found
 
 

@@ -4,7 +4,7 @@ All runs of a fork begin at one step, so that they stay comparable: the newest o
 checkpoint, and at which a chunk of the fork ends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,13 +80,22 @@ def at_an_end(parent: Parent, configs: Sequence[Config]) -> Parent:
   few = {tuple(config[name] for name in plan.CADENCE): config for config in configs}
   for config in few.values():
     if config["steps"] <= parent.step:
-      raise BadInput(f"{parent.path} is forked at step {parent.step:,}: expected more steps, got {config['steps']:,}")
+      raise BadInput(
+        f"{parent.path} is forked at step {parent.step:,}, the newest of its checkpoints ({_listed(parent.common)}): "
+        f"expected steps above {parent.step:,}, got {config['steps']:,}"
+      )
   ends = set.intersection(*({chunk.last for chunk in plan.of(config)} for config in few.values()))
   if ends & parent.common:
     return parent._replace(step=max(ends & parent.common))
   fits = all(parent.step % config["probe_every"] == 0 for config in few.values())
   way = f"--config.checkpoint_every={parent.step}" if fits else f"a probe_every that divides {parent.step:,}"
   raise BadInput(
-    f"{parent.path} is forked at step {parent.step:,}, where no chunk of these runs ends: expected probe_every, "
-    f"evaluate_every and checkpoint_every with which one does, such as {way}"
+    f"{parent.path} has checkpoints at {_listed(parent.common)}, by its checkpoint_every, and no chunk of these runs ends "
+    f"there: expected probe_every, evaluate_every and checkpoint_every with which one does, such as {way}"
   )
+
+
+def _listed(steps: Iterable[int]) -> str:
+  """`step 60`, `steps 60, 80 and 100`."""
+  *most, last = (f"{step:,}" for step in sorted(steps))
+  return f"steps {', '.join(most)} and {last}" if most else f"step {last}"

@@ -1,6 +1,7 @@
 """The state of a study on disk: whether it can be continued, what is missing, and what is saved. No jax import."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -122,10 +123,24 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
   one = labels.flatten(there[next(i for i in there if i not in asked)])
 
   def fields(other: Mapping[str, Any]) -> list[str]:
-    return [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+    found = [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+    return sorted(found, key=lambda name: name.startswith("code."))  # a digest differs because something else does
+
+  def told(name: str) -> str:
+    if name.startswith("code."):
+      return f"{labels.in_words(name)} differs"
+    return f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for"
 
   other = min((labels.flatten(asked[i]) for i in asked if i not in there), key=lambda config: len(fields(config)))
-  return "; ".join(f"{name}: {one.get(name)!r} there, {other.get(name)!r} asked for" for name in fields(other)[:3])
+  return "; ".join(told(name) for name in fields(other)[:3])
+
+
+def writable(study: Path) -> None:
+  """Raises `BadInput` where a study's directory cannot be written, as far as that is seen without writing: for dry runs."""
+  place = next(path for path in (study.absolute(), *study.absolute().parents) if path.exists())
+  why = "Permission denied" if place.is_dir() else "Not a directory"
+  if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+    raise BadInput(f"output directory {study} cannot be written: {place}: {why}")
 
 
 def prepare(study: Path) -> None:

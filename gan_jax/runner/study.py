@@ -168,9 +168,11 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     processes.agree(stop)
     stop.check()
     worker.begun(study, asked.part, manifest, found.growth.grows)
+    halving.measured(halved, inputs.ranks(found))
     if manifest and found.growth.grows:
       progress.say(f"{study} grows: it {found.growth}")
     if dry:
+      processes.told(lambda: standing.writable(study))
       outline.tell(study, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
       halved.tell(progress.say)
     processes.told(lambda: preflight.check(study, found.groups, found.disk))

@@ -4,6 +4,7 @@ No jax import.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,6 +65,15 @@ def _other(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
   return {name: value for name, value in options.items() if name not in defaults or defaults[name] != value}
 
 
+def in_words(name: str) -> str:
+  """A flattened field as messages call it: the digest of a file, which says nothing to a reader, is `the code of mine.py`.
+
+  >>> in_words("code.mine.py"), in_words("model_options.depth")
+  ('the code of mine.py', 'model_options.depth')
+  """
+  return f"the code of {name.removeprefix('code.')}" if name.startswith("code.") else name
+
+
 def varying(configs: Sequence[Mapping[str, Any]]) -> list[str]:
   """The fields (and entries of dict fields) in which these configs differ, in the order of `FIELDS`."""
   flat = [flatten(config) for config in configs]
@@ -80,6 +90,11 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
   >>> label({"loss": "hinge", "model_options": {"depth": 3}}, ["model_options.depth"])
   'depth=3'
   """
+  text = ", ".join(_parts(config, fields))
+  return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
+
+
+def _parts(config: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
   flat, said = flatten(config), []
   for name in fields or ["loss"]:
     value = flat.get(name)
@@ -87,8 +102,7 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
       continue
     _, inner = settings.split(name)
     said.append(short(value) if name == "loss" else f"{outside.short('.'.join(inner)) or name}={short(value)}")
-  text = ", ".join(said)
-  return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
+  return said
 
 
 def short(value: Any) -> str:
@@ -110,9 +124,19 @@ def check_baselines(configs: Sequence[Mapping[str, Any]]) -> None:
     if names:
       distinct = list({key(config): config for config in own}.values())
       fields = varying(distinct)
-      if any("." in field for field in fields):  # labels say defaults of options, which only their registry knows
-        continue
       choices = dict.fromkeys([*(c["loss"] for c in distinct), *(label(c, fields) for c in distinct)])
+      options = any("." in field for field in fields)
       for name in names:
-        if name not in choices:
+        if name not in choices and not (options and any(_may_be(name, c, fields) for c in distinct)):
           raise unknown("baseline", name, choices)
+
+
+def _may_be(name: str, config: Mapping[str, Any], fields: Sequence[str]) -> bool:
+  """Whether this can be the label of a config in which options vary.
+
+  The label lacks the options that are at their defaults, and has numbers in the type of their option (1.0 for 1); only
+  their registry knows both.
+  """
+  number = re.compile(r"(=-?\d+)\.0(?=,|$)")
+  known = {number.sub(r"\1", part) for part in (*_parts(config, fields), config["loss"])}
+  return name.endswith("…") or known.issuperset(number.sub(r"\1", name).split(", "))

@@ -171,6 +171,7 @@ def test_metric_of_samples(folder):
   config = entered(folder, metrics="mine.py:brightness")
   quality = metrics.build(data.load("mine.py:images"), folder, config["metrics"])
   assert quality.explanations == {"samples/brightness": "mean pixel of the samples"}
+  assert metrics.ranks(data.load("mine.py:images"), config["metrics"], {}) == ("samples/brightness",)
   draw = lambda indices: jnp.broadcast_to(indices[:, None, None, None] / 100.0, (len(indices), 12, 10, 3))  # noqa: E731
   found = quality.finish(jax.device_get(quality.measure(draw, 101, False)))
   assert found["samples/brightness"] == pytest.approx(0.5, rel=1e-5)
@@ -275,7 +276,7 @@ def test_what_is_not_as_its_field_needs_is_refused_in_one_sentence(folder, field
     dataset = data.load(config["dataset"])
     registries.REGISTRIES["model"].get(config["model"])((12, 10, 3), 3, 32, False)
     losses.get(config["loss"])
-    metrics.build(dataset, folder, config["metrics"])
+    metrics.ready(dataset, config["metrics"], {})  # a dry run does no more
 
   with pytest.raises(BadInput, match=message) as caught:
     use()

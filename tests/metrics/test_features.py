@@ -209,6 +209,8 @@ def test_what_cannot_be_measured_is_refused(digits, cache):
     metrics.check("ring", data.load("ring"), "kid")
   with pytest.raises(BadInput, match=r"more than 64 real examples.*kid can be computed of any number"):
     metrics.build(digits, cache, "frechet", {"frechet": {"reference": 64}})
+  with pytest.raises(BadInput, match=r"more than 64 real examples.*kid can be computed of any number"):
+    metrics.ready(digits, "frechet", {"frechet": {"reference": 64}})
   with pytest.raises(
     BadInput, match=r"'evaluation_samples' expected at least 65, for metric 'frechet'.*got 64; metric kid"
   ):

@@ -13,6 +13,7 @@ from gan_jax.core.types import Data
 from gan_jax.data.shares import spread_labels
 from gan_jax.metrics import classifier, frechet, modes, shares, variety
 from gan_jax.metrics.chunks import CHUNK, in_chunks
+from gan_jax.report.comparison import QUALITIES
 
 
 def gaussian(mean, covariance):
@@ -189,6 +190,9 @@ def test_every_metric_knows_the_data_and_refuses_what_it_is_not_for(name, cache)
     measured = metrics.build(dataset, cache, name)
     found = sample(measured, of(dataset, np.random.default_rng(0).permutation(len(dataset.data.images))), 1000)
     assert found.keys() == measured.explanations.keys()
+    ranking = {quality.metric for quality in QUALITIES} & found.keys()
+    assert set(metrics.ranks(dataset, name, {}) or ()) == ranking, "its `ranks` are not what it measures"
+    metrics.ready(dataset, name, {})
     for column, value in known.items():
       assert found[column] == pytest.approx(value, abs=0.15), column
   if unsuited:

@@ -124,6 +124,14 @@ def test_the_score_of_sure_and_even_classes_is_their_number():
   np.testing.assert_allclose(score.scores(sure[:1].repeat(500, 0), 10), 1, rtol=1e-5)
 
 
+def refused(message, dataset, cache, metric, options):
+  """Also before anything is built, as in a dry run."""
+  with pytest.raises(BadInput, match=message):
+    metrics.build(dataset, cache, metric, {metric: options})
+  with pytest.raises(BadInput, match=message):
+    metrics.ready(dataset, metric, {metric: options})
+
+
 def test_what_is_no_inception_is_refused_and_the_right_file_named(tmp_path):
   digits = data.load("digits")
   right = r"pt_inception-2015-12-05-6726825d\.pth \(sha256 6726825d0af5"
@@ -131,16 +139,16 @@ def test_what_is_no_inception_is_refused_and_the_right_file_named(tmp_path):
     ({}, rf"option `weights`, the path of {right}.*metric_options\.kid\.weights|option `weights`.*{right}"),
     ({"weights": str(tmp_path / "none.pth")}, rf"{right}.*cannot read"),
   ):
-    with pytest.raises(BadInput, match=message):
-      metrics.build(digits, tmp_path, "kid", {"kid": {"features": "inception", **options}})
+    refused(message, digits, tmp_path, "kid", {"features": "inception", **options})
   (tmp_path / "other.pth").write_bytes(b"\x80\x02}q\x00.")  # an empty mapping
-  with pytest.raises(BadInput, match=rf"{right}.*another kind"):
-    metrics.build(digits, tmp_path, "inception_score", {"inception_score": {"weights": str(tmp_path / "other.pth")}})
-  with pytest.raises(BadInput, match="'weights' is for features=inception, got it with features=classifier"):
-    metrics.build(digits, tmp_path, "kid", {"kid": {"weights": "x"}})
+  other = {"weights": str(tmp_path / "other.pth")}
+  refused(rf"{right}.*another kind", digits, tmp_path, "inception_score", other)
+  for metric in ("kid", "frechet", "prdc", "memorisation"):
+    wrong = "'weights' is for features=inception, got it with features=classifier"
+    refused(wrong, digits, tmp_path, metric, {"weights": "x"})
   four = data.from_arrays(np.zeros((8, 4, 4, 4), np.uint8))
-  with pytest.raises(BadInput, match="features=lite0 expected gray images or images in colour, got 4 channels"):
-    metrics.build(four, tmp_path, "kid", {"kid": {"features": "lite0"}})
+  wrong = "features=lite0 expected gray images or images in colour, got 4 channels"
+  refused(wrong, four, tmp_path, "kid", {"features": "lite0"})
 
 
 def test_names_and_protocols(monkeypatch, tmp_path):
@@ -161,6 +169,7 @@ def test_names_and_protocols(monkeypatch, tmp_path):
     quality = metrics.build(digits, tmp_path, "frechet", {"frechet": {"features": features, "reference": 300}})
     (text,) = quality.explanations.values()
     assert list(quality.explanations) == [column]
+    assert metrics.ranks(digits, "frechet", {"frechet": {"features": features}}) == (column,)
     assert text.startswith("FID" if features == "inception" else "Frechet distance, not FID")
     for part in (weights, "resized to", "300 real examples", "divisor N - 1", "20 features"):
       assert part in text, part

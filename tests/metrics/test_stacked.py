@@ -53,6 +53,7 @@ def test_modes_of_data_and_of_a_generator_of_ten(digits, tmp_path, monkeypatch):
   measure = jax.jit(lambda images: quality.measure(lambda i: images[i % len(images)], 3000, False))
   found = measure(dataset.decode(dataset.data.images))
   assert found.keys() == quality.explanations.keys()
+  assert set(metrics.ranks(dataset, "stacked_modes", {})) == {"modes/covered", "modes/reverse_kl"}
   own = len(np.unique(np.asarray(dataset.data.labels)))
   assert float(found["modes/covered"]) == pytest.approx(own, abs=30)  # some digits are taken for others
   assert float(found["modes/reverse_kl"]) < 0.3

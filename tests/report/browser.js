@@ -14,6 +14,13 @@
     .map((e) => `${e.tagName}.${e.className}`);
   const first = table.querySelector("tbody tr");
   found.results = all("td", first).filter(seen).map((cell) => [cell.dataset.label, cell.getBoundingClientRect().right <= innerWidth]);
+  found.cut = all(".results .scroll").filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel);
+  const every = (shown) => all(".results .all").forEach((box) => (box.checked = shown)); // on a phone; else without effect
+  every(true);
+  const cells = all(".results tbody td");
+  found.lost = cells.filter((e) => !seen(e) || e.getBoundingClientRect().right > innerWidth).map((e) => e.dataset.label);
+  found.all = [cells.length, new Set(cells.map((e) => e.dataset.label)).size];
+  every(false);
   found.columns = getComputedStyle(panel.querySelector(".reel ol")).gridTemplateColumns.split(" ").length;
   const name = all("tbody th", table).find((e) => e.textContent.includes("relativistic_average"));
   const range = document.createRange();

@@ -503,7 +503,37 @@ def test_runs_that_learnt_nothing_are_counted_and_in_no_average(tmp_path):
   assert rows["minimax"].finals["frechet/distance"].mean == pytest.approx(np.exp(np.mean(np.log(kept))))
   assert rows["non_saturating"].versus.n == 4
   assert wording.counts(rows["minimax"]) == "5/5 runs, 1 did not halve the distance"
-  assert "1 of 5 of minimax" in terminal_table(path)
+  assert "runs that did not halve their distance: 1 of 5 of minimax" in terminal_table(path)
+
+
+def test_names_stay_as_they_are_written_at_the_start_of_a_sentence_too(study, tmp_path):
+  remarks = ("f2: this study is a fork", "hinge: group-0 is not bit exact", "group-0 is not bit exact")
+  page = build(records.read(study)._replace(remarks=remarks), tmp_path / "page.html").read_text()
+  for remark in remarks:
+    assert f"<p>Note: {remark}.</p>" in page
+
+
+@pytest.mark.parametrize("start", [0, 1000])
+def test_of_a_last_value_that_is_not_finite_nothing_else_is_said(start, tmp_path):
+  """Also of a fork, whose distance need not halve, since it begins with a trained state."""
+  path = write_study(
+    tmp_path / "s", [[settings.resolve({"steps": 6000, "loss": "hinge", "seed": s}) for s in range(3)]]
+  )
+  study = records.read(path)
+  (variant,) = study.panels[0].variants
+
+  def ended(run, last):
+    columns = {name: np.append(x[:-1], last).astype(x.dtype) for name, x in run.quality.columns.items()}
+    return run._replace(quality=runs.Table(run.quality.steps + start, columns))
+
+  members = tuple(ended(run, last) for run, last in zip(variant.runs, (1.0, np.inf, np.nan), strict=True))
+  (row,) = compare(study.panels[0]._replace(variants=(variant._replace(runs=members),))).rows
+  assert (row.failed, row.lost) == (2, 2)
+  assert wording.counts(row) == "3/3 runs, 2 with a last value that is not finite"
+  panels = (study.panels[0]._replace(variants=(variant._replace(runs=members),)),)
+  told = " ".join(terminal_table(study._replace(panels=panels, runs=members)).split())
+  assert "runs whose last value is not finite: 2 of 3 of hinge (left out of its mean)" in told
+  assert "did not halve" not in told
 
 
 def test_diverged_runs_are_counted_and_in_no_mean(study):
@@ -1214,7 +1244,8 @@ def test_findings_say_of_how_many_runs_they_speak(tmp_path):
   (panel,) = records.read(path).panels
   best, *others = wording.findings(compare(panel))
   assert best.startswith(
-    "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 2 did not halve the distance)"
+    "non_saturating has the lowest final Fréchet distance: 11.0 [8.75, 13.8] (5/5 runs, 1 did not halve the distance, "
+    "1 with a last value that is not finite)"
   )
   ends = next(s for s in others if s.startswith("Verdict"))
   assert "every variant" not in ends

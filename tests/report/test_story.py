@@ -130,6 +130,9 @@ def test_what_died_is_told():
   assert "Diverged, and left out of every average: 1 of 3 runs of minimax." in some
   assert "Hardly learnt (the distance did not halve): 1 of 3 runs of hinge." in some
   assert "No run died" not in some
+  lost = told(panel({"minimax": [1.0, 1.1, 499.0], "hinge": [1.0, np.inf, np.nan]}))
+  assert "Hardly learnt (the distance did not halve): 1 of 3 runs of minimax." in lost
+  assert "The last value is not finite: 2 of 3 runs of hinge." in lost
   both = [("hinge", 0), ("hinge", 1)]
   left = told(panel({"minimax": [1.0, 1.1], "hinge": [3.0, 4.0], "wasserstein": [2.0, 2.1]}, stopped=both))
   assert "What halving let go on was selected, so nothing was tested and no winner is named." in left

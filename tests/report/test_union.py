@@ -103,7 +103,7 @@ def test_the_commands_write_the_union(whole, halves, tmp_path, capsys):
   assert len(json.loads(capsys.readouterr().out)["runs"]) == 24
   report_command.main([*places, "--filter=n_critic=1,seed<2", "--out", str(tmp_path / "page.html")])
   out, page = capsys.readouterr().out, (tmp_path / "page.html").read_text()
-  assert "Only runs with n_critic=1,seed&lt;2 are shown: 8 of 32" in page
+  assert "Note: only runs with n_critic=1,seed&lt;2 are shown: 8 of 32" in page
   assert "note: only runs with n_critic=1,seed<2 are shown: 8 of 32" in out
   assert re.search(r"hinge +2/2", out)
   assert not list(halves[0].glob("*.html")) + list(halves[1].glob("*.html"))

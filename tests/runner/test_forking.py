@@ -1,6 +1,7 @@
 """A fork goes on from another study's checkpoint, to the same bits if nothing is changed, and leaves that study as it is."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -172,10 +173,21 @@ REFUSED = {  # (fields, sweep): what is said
   "a width": (
     ["--config.model_options.generator_width=5"],
     SEEDS,
-    r"^the runs of group-0 .* cannot go on under these settings: \.gen_params.* is float32 \[4, 4\] there, float32 \[4, 5\] "
-    "here, and so .*; a fork keeps networks and optimizers, and a new study begins with others$",
+    r"^the runs of group-0 .* cannot go on with other networks \(model_options\.generator_width 4 -> 5\): a fork keeps "
+    r"networks and optimizers, and a new study begins with others; \.gen_params.* is float32 \[4, 4\] there, "
+    r"float32 \[4, 5\] here, and so .*",
   ),
-  "an optimizer": (["--config.optimizer=sgd"], SEEDS, r"its state has a leaf \.\w+.* that this program's has not"),
+  "another model, and no more steps": (
+    ["--config.model=pacgan", "--config.steps=60"],
+    SEEDS,
+    r"^the runs of group-0 .* cannot go on with other networks \(model mlp -> pacgan\): a fork",
+  ),
+  "an optimizer": (
+    ["--config.optimizer=sgd"],
+    SEEDS,
+    r"cannot go on with other optimizers \(optimizer adam -> sgd.*\): .*its state has a leaf \.\w+.* that this program's has "
+    "not",
+  ),
   "a penalty of a program that is divided": (
     [],
     's.zipit(s.param("seed", [0, 1, 0, 1]), s.param("discriminator_rate", [1e-3, 1e-3, 1e25, 1e25]), '
@@ -188,8 +200,16 @@ REFUSED = {  # (fields, sweep): what is said
     's.zipit(s.param("seed", [0, 1, 2, 3]), s.param("discriminator_rate", [1e-3, 2e-3, 3e-3, 4e-3]))',
     "cannot be matched one to one .* other than seed, discriminator_rate, in which",
   ),
-  "too few steps": (["--config.steps=60"], SEEDS, "is forked at step 60: expected more steps, got 60"),
-  "another cadence": (["--config.probe_every=7"], SEEDS, "step 60, where no chunk of these runs ends"),
+  "too few steps": (
+    ["--config.steps=60"],
+    SEEDS,
+    r"is forked at step 60, the newest of its checkpoints \(step 60\): expected steps above 60, got 60",
+  ),
+  "another cadence": (
+    ["--config.probe_every=7"],
+    SEEDS,
+    "has checkpoints at step 60, by its checkpoint_every, and no chunk of these runs ends there",
+  ),
   "no such loss": (["--config.loss=hing"], SEEDS, "unknown loss"),
 }
 
@@ -282,7 +302,9 @@ def test_an_end_at_which_no_chunk_of_longer_runs_ends_is_passed_over_for_the_che
   assert (found.step, found.common) == (100, {84, 98, 100})
   longer = parents.at_an_end(found, [{**config, "steps": 200} for config in configs])
   assert (longer.step, longer.common) == (98, {84, 98, 100})
-  with pytest.raises(BadInput, match="is forked at step 100: expected more steps, got 100"):
+  with pytest.raises(
+    BadInput, match=r"at step 100, the newest .* \(steps 84, 98 and 100\): expected steps above 100, got 100"
+  ):
     parents.at_an_end(found, configs)
 
 
@@ -295,6 +317,30 @@ def test_where_a_fork_begins_before_the_newest_checkpoint_it_says_so(parent):
     forking.begin(str(parent.parent / "tiny.py"), fields, parent, parent.parent / "x", False, said.append, dry=True)
   assert f"{parent.parent / 'x'} forks {parent} at step 40: steps 100 -> 200, probe_every 5 -> 40" in "\n".join(said)
   assert f"no chunk of these runs ends at step 60, where the newest checkpoints of {parent} are" in "\n".join(said)
+
+
+def test_a_file_of_code_is_named_and_not_its_digest(parent):
+  """Where a fork is made, with the file for the first time and then with another version of it, and where it is refused."""
+  mine, tiny = parent.parent / "mine.py", parent.parent / "tiny.py"
+  mine.write_text("from gan_jax import losses\n\ndef soft():\n  return losses.get('hinge')\n")
+  own = tiny.read_text().replace('"loss": "hinge"', '"loss": "mine.py:soft"')
+  tiny.write_text(own)
+  new, first = fork(parent)
+  assert "at step 60: loss hinge -> mine:soft, the code of mine.py not used before" in first
+  tiny.write_text(own.replace("mine.py:soft", "minimax"))
+  with pytest.raises(BadInput, match=r"another study \(loss: 'mine.py:soft' there, .*; the code of mine.py differs\)"):
+    fork(parent)
+  mine.write_text(mine.read_text() + "\n\nCHANGED = True\n")
+  tiny.write_text(own.replace("[0, 1]", "[0, 5]"))
+  with pytest.raises(BadInput, match=r"other than seed, steps, the code of mine\.py, in which") as refused:
+    fork(new, "--config.steps=120", new=parent.parent / "again")
+  tiny.write_text(own)
+  again, second = fork(new, "--config.steps=120", new=parent.parent / "again")
+  assert "at step 100: steps 100 -> 120, the code of mine.py changed" in second
+  assert "with steps 100 -> 120, the code of mine.py changed" in " ".join(report.terminal_table(again).split())
+  digests = {runs.read_manifest(path)["groups"][0]["members"][0]["config"]["code"]["mine.py"] for path in (new, again)}
+  assert len(digests) == 2
+  assert not digests & set(re.findall(r"\w+", f"{first} {second} {refused.value}"))
 
 
 def test_data_that_have_changed_are_named_with_the_parent(parent):
@@ -332,7 +378,7 @@ def test_options_that_cannot_be_used_are_refused_before_a_fork_is_written(parent
 )
 def test_a_step_where_no_chunk_ends_is_refused_with_a_way_out(parent, probes, way):
   fields = [f"--config.probe_every={probes}", "--config.evaluate_every=100", "--config.checkpoint_every=200"]
-  with pytest.raises(BadInput, match=f"no chunk of these runs ends: .*, such as {way}"):
+  with pytest.raises(BadInput, match=f"no chunk of these runs ends there: .*, such as {way}"):
     fork(parent, *fields, "--config.steps=400")
   if probes == 20:
     assert 60 in {chunk.last for chunk in plan.chunks(400, probes, 100, 60)}

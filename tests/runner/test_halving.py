@@ -222,7 +222,9 @@ def test_verdicts_are_named_in_words_or_as_in_the_code():
 
 def test_a_quality_that_is_not_measured_is_refused():
   found = halving.checked({"at": [10], "by": "inception/fid"}, "halving()", configs(), {})
-  with pytest.raises(BadInput, match=r"measures \(modes/reverse_kl, modes/covered\), got 'inception/fid'"):
+  with pytest.raises(
+    BadInput, match=r"measures \(modes/reverse_kl, modes/covered\), or 'verdict', got 'inception/fid'"
+  ):
     halving.measured(found, {"disc/auc": "", "modes/covered": "", "modes/reverse_kl": ""})
   assert (
     halving.quality_of(found.rules._replace(by=""), ["modes/covered", "modes/reverse_kl"]).metric == "modes/reverse_kl"
@@ -240,6 +242,24 @@ def conduct(folder, text, directory, dry=False):
   said: list[str] = []
   study.run(str(folder / "tiny.py"), [], directory, single=False, say=said.append, dry=dry)
   return "\n".join(said)
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize(
+  ("rules", "fields", "there", "got"),
+  [
+    ('{"at": [10], "by": "inception/fid"}', "", "line/wasserstein", "'inception/fid'"),
+    ('{"at": [10]}', '"dataset": "digits", "metrics": "prdc", "evaluation_samples": 100', "none", "none"),
+    ('{"at": [10], "by": "line/wasserstein"}', '"metrics": "mine.py:brightness"', "none", "'line/wasserstein'"),
+  ],
+)
+def test_a_quality_that_is_not_measured_is_refused_before_anything_is_written(rules, fields, there, got, dry, tmp_path):
+  (tmp_path / "mine.py").write_text("def brightness(samples, dataset):\n  return {'mine/brightness': samples.mean()}\n")
+  config = CONFIG.replace('"evaluation_samples": 100}', f'"evaluation_samples": 100}} | {{{fields}}}')
+  said = re.escape(f"that this study measures ({there}), or 'verdict', got {got}")
+  with pytest.raises(BadInput, match=said):
+    conduct(tmp_path, f"{config}\ndef halving():\n  return {rules}\n", tmp_path / "study", dry)
+  assert not (tmp_path / "study").exists()
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,25 @@ def test_bad_input_of_a_dry_run_is_refused_like_that_of_a_study(config, tmp_path
     study.run(str(config), ["--config.batch_size=999999"], tmp_path / "out", single=True, dry=True)
 
 
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_metric_that_cannot_be_built_is_refused_before_anything_is_written(config, dry, tmp_path):
+  fields = ["--config.metrics=kid", "--config.metric_options.kid.features=inception", "--config.dataset=digits"]
+  with pytest.raises(BadInput, match="features=inception expected the option `weights`"):
+    study.run(str(config), fields, tmp_path / "out", single=True, dry=dry)
+  assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_that_cannot_be_written_is_refused_by_a_dry_run_too(config, tmp_path, monkeypatch):
+  (tmp_path / "file").write_text("")
+  for dry in (True, False):
+    with pytest.raises(BadInput, match=r"out cannot be written: .*Not a directory"):
+      study.run(str(config), [], tmp_path / "file" / "out", single=True, dry=dry)
+  monkeypatch.setattr("os.access", lambda place, mode: place != tmp_path)  # as of another user's
+  with pytest.raises(BadInput, match=rf"new/out cannot be written: {tmp_path}: Permission denied"):
+    study.run(str(config), [], tmp_path / "new" / "out", single=True, dry=True)
+  assert not (tmp_path / "new").exists()
+
+
 def test_a_dry_run_of_a_command_ends_well(config, tmp_path, monkeypatch, capsys):
   monkeypatch.setattr("sys.argv", ["train", str(config), "--dry-run", "--out", str(tmp_path / "out")])
   command.run(lambda arguments: sweep_command.main(arguments, single=True))  # it returns: exit code 0

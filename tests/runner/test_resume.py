@@ -534,11 +534,13 @@ def test_other_versions_are_said_and_marked(config, directory, whole):
   rewind(directory, 50)
   manifest = runs.read_manifest(directory)
   manifest["versions"]["jax"] = "0.4.30"
-  manifest["commit"] = "0123456789"
+  manifest["commit"], manifest["source"] = "0123456789", "feed5eed0000"
   runs.write_manifest(directory, manifest)
   said = sweep(config, directory)
   assert f"warning: begun with jax 0.4.30, continued with {jax.__version__}" in said
   assert "warning: begun with commit 0123456789, continued with" in said
+  assert "warning: begun with other code of gan_jax than this" in said
+  assert "feed5eed0000" not in said  # a digest says nothing to a reader
   assert tables(directory) == tables(whole)
   not_exact(directory, "begun with jax 0.4.30")
 

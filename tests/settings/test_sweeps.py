@@ -104,3 +104,23 @@ def test_arrays_are_swept_over_like_lists():
   runs = sweeps.expand({}, product(param("generator_rate", np.logspace(-4, -2, 3)), param("seed", np.arange(2))), {})
   plain = sweeps.expand({}, product(param("generator_rate", [1e-4, 1e-3, 1e-2]), param("seed", range(2))), {})
   assert runs == plain
+
+
+def baselined(name, overrides):
+  return sweeps.planned({"baseline": name}, overrides, {})
+
+
+@pytest.mark.parametrize(
+  "name", ["hinge", "depth=3", "hinge, depth=3", "hinge, depth=3.0", "minimax", "hinge, depth=3…"]
+)
+def test_a_baseline_may_be_a_loss_or_a_label_without_the_options_at_their_defaults(name):
+  overrides = sweeps.product(sweeps.param("loss", ["hinge", "minimax"]), sweeps.param("model_options.depth", [2, 3]))
+  assert len(baselined(name, overrides)[1]) == 4
+
+
+@pytest.mark.parametrize("field", ["model_options.depth", "n_critic"])
+@pytest.mark.parametrize("name", ["hing", "depth=4", "hinge, depth=4", "hinge, seed=1", "depth"])
+def test_a_baseline_that_is_no_loss_and_no_label_is_refused(name, field):
+  overrides = sweeps.product(sweeps.param("loss", ["hinge", "minimax"]), sweeps.param(field, [2, 3]))
+  with pytest.raises(BadInput, match=f"unknown baseline '{name}'.*hinge, .*=3.*minimax"):
+    baselined(name, overrides)
