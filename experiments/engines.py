@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gan_jax.core import cores
 from gan_jax.core.errors import BadInput
 from gan_jax.launch import local, ray, shares, slurm
 from gan_jax.launch.tasks import Engine
@@ -53,4 +54,6 @@ def chosen(launcher: str, flags: Sequence[str], workers: int, say: Callable[[str
 
 def share(workers: int) -> list[dict[str, str]]:
   """The part of this machine that each worker on it has."""
-  return shares.shares(workers, shares.cores(), shares.gpus(os.environ), shares.FRACTION not in os.environ)
+  return shares.shares(
+    workers, cores.numbers(), shares.gpus(os.environ), shares.FRACTION not in os.environ, cores.quota()
+  )

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gan_jax.core import cores
 from gan_jax.core.errors import BadInput, Failure, unknown
-from gan_jax.runner import devices
 from gan_jax.runs import write_atomic
 
 from .. import command
@@ -85,7 +85,7 @@ def prepare(work: Work, contenders: Sequence[Contender], seconds: float, workers
     apart = contender.members if work.kind == "plans" else 0
     key = (f"{contender.library} {apart}", contender.threads)
     if key not in workers:
-      workers[key] = Worker(contender.library, contender.threads or devices.cores())
+      workers[key] = Worker(contender.library, contender.threads or cores.count())
     worker = workers[key]
     try:
       answer = worker.ask(do="prepare", contender=contender._asdict(), work=work._asdict(), seconds=seconds)
@@ -103,7 +103,7 @@ def prepare(work: Work, contenders: Sequence[Contender], seconds: float, workers
 
 def measure(work: Work, rounds: int, seconds: float) -> tuple[Measured, dict[str, Any]]:
   """(one row, facts of the machine): its contenders in processes of their own, timed in alternating rounds."""
-  contenders = works.contenders(work, devices.cores())
+  contenders = works.contenders(work, cores.count())
   workers: Workers = {}
   facts: dict[str, dict[str, Any]] = {}
   try:
@@ -162,7 +162,7 @@ def machine(facts: Mapping[str, Any]) -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
   torch = {} if installed("torch") else {"torch": "not installed"}
-  return {"processor": model, "cores": devices.cores(), "load": list(os.getloadavg()), **facts, **torch}
+  return {"processor": model, "cores": cores.count(), "load": list(os.getloadavg()), **facts, **torch}
 
 
 def main(arguments: list[str]) -> None:

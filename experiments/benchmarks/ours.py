@@ -24,7 +24,7 @@ from gan_jax.runner.mesh import DIVIDED, REPLICATED
 from . import operations
 from .examples import stored
 from .worker import Prepared
-from .works import LENS, Contender, Work
+from .works import FEW, LENS, Contender, Work
 
 LARGE = {"cpu": 2048}  # side of the matrices of the ceiling; 8192 on an accelerator
 WINDOWS = 10  # rows that are written at once: a chunk's
@@ -126,6 +126,14 @@ def without_average(contender: Contender, work: Work) -> Prepared:
   return prepared
 
 
+def of_few_channels(bound: tuple[int, int], contender: Contender, work: Work) -> Prepared:
+  """`bare` with another bound on the channels up to which convolutions are matrix products: see models/bilinear.py."""
+  with mock.patch("gan_jax.models.bilinear.NARROW", bound):
+    prepared = bare(contender, work)
+    prepared.clock(1)
+  return prepared
+
+
 def row(contender: Contender, work: Work) -> Prepared:
   """One row of diagnostics by itself, as a call of its own."""
   group, built_game, program = built(contender, work)
@@ -200,10 +208,12 @@ def ceiling(contender: Contender, work: Work) -> Prepared:
   return Prepared(clock, 1, 1, {"operations": 2 * side**3})
 
 
-MAKERS = {
+MAKERS: dict[str, Callable[[Contender, Work], Prepared]] = {
   "ours": production,
   "bare_step": bare,
   "bare_step_without_average": without_average,
+  "convolutions": functools.partial(of_few_channels, (0, 0)),
+  "products": functools.partial(of_few_channels, (4, max(FEW))),
   "row": row,
   "rows": written_rows,
   "checkpoint": saved,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ..tables import markdown
 from .clocks import Claim, Spread, compared, ratio, spread
-from .works import APART, PENALTIES, ROWS, WHOLE, WIDTHS, Contender, Work
+from .works import APART, FEW, FORMS, PENALTIES, ROWS, WHOLE, WIDTHS, Contender, Work
 
 ROW_EVERY, SAVE_EVERY = 50, 1000  # steps: the defaults of a run
 
@@ -35,6 +35,7 @@ def claims(measured: Measured) -> list[Claim]:
     "penalties": _penalties,
     "precision": _precision,
     "cores": _cores,
+    "narrow": _narrow,
     "overhead": _overhead,
     "plans": _plans,
   }
@@ -106,11 +107,20 @@ def _precision(measured: Measured) -> list[Claim]:
 
 def _cores(measured: Measured) -> list[Claim]:
   """One device / divided for each width: above 1 where dividing the batch is worth it, which runner/mesh.py decides."""
+  return _by_width(measured, WIDTHS, (WHOLE, APART))
+
+
+def _narrow(measured: Measured) -> list[Claim]:
+  """Convolutions / products for each width: above 1 where products are worth it, which `NARROW` decides (bilinear.py)."""
+  return _by_width(measured, FEW, FORMS)
+
+
+def _by_width(measured: Measured, widths: Sequence[int], names: tuple[str, str]) -> list[Claim]:
   found = []
-  for width in WIDTHS:
-    whole, apart = (measured.timings.get(f"width {width}, {name}") for name in (WHOLE, APART))
-    gain = ratio(whole, apart) if whole and apart else None
-    found.append(Claim(f"width {width}: {WHOLE} / {APART}", "", gain, None))
+  for width in widths:
+    one, other = (measured.timings.get(f"width {width}, {name}") for name in names)
+    gain = ratio(one, other) if one and other else None
+    found.append(Claim(f"width {width}: {names[0]} / {names[1]}", "", gain, None))
   return found
 
 

@@ -63,6 +63,8 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 RUNS = (1_000, 10_000)
 WIDTHS = (16, 32, 64)  # of the DCGANs whose batches are divided: below and above the bound in runner/mesh.py
 WHOLE, APART = "one device", "divided"
+FEW = (8, 16, 32, 64)  # of the DCGANs whose layers at the images take both forms: see `NARROW` in models/bilinear.py
+FORMS = ("convolutions", "products")
 
 
 def dcgan(width: int) -> dict[str, Any]:
@@ -113,6 +115,8 @@ def _works() -> list[Work]:
          (32, 32, 3)),
     Work("cores", "one DCGAN 28 x 28, batch 64, of several widths: its batch on one core's device and divided", "cores",
          dcgan(64), IMAGE),
+    Work("narrow", "one DCGAN 28 x 28, batch 64, of several widths: its layers at the images as convolutions and products",
+         "narrow", dcgan(16), IMAGE),
     Work("overhead", "35 MLP GANs on 8 x 8 images under R1: what is done beside the bare step", "overhead",
          {"penalty": "r1", "penalty_weight": 0.5}, (8, 8, 1), 35, length=200,
          targets={"default probes": 5.0, "lens over all losses": 15.0, "average": 2.0, "rows": 1.0, "checkpoint": 2.0}),
@@ -144,6 +148,12 @@ def contenders(work: Work, cores: int) -> list[Contender]:
       ours._replace(name=f"width {width}, {name}", fields={**dcgan(width), "batch_devices": count})
       for width in WIDTHS
       for name, count in ((WHOLE, 1), (APART, most))
+    ]
+  if work.kind == "narrow":
+    return [
+      ours._replace(name=f"width {width}, {form}", maker=form, fields={**dcgan(width), "batch_devices": 1})
+      for width in FEW
+      for form in FORMS
     ]
   if work.kind == "overhead":
     rows = [ours._replace(name=name, maker="row", fields=fields) for name, fields in ROWS.items()]

@@ -4,20 +4,18 @@ The bits of a run depend on the cores and devices of the process that trains it,
 """
 
 import contextlib
+import math
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 
+from gan_jax.core.cores import MOST, limited
+
 CORES, WORKERS = "GAN_JAX_CORES", "GAN_JAX_WORKERS"  # core numbers, joined by commas; how many share the memory
 VISIBLE, FRACTION = "CUDA_VISIBLE_DEVICES", "XLA_PYTHON_CLIENT_MEM_FRACTION"
 USED = 0.9  # of a GPU's memory, by all workers on it together
 PATIENCE = 20  # seconds for the driver to list its GPUs
-
-
-def cores() -> list[int]:
-  """The numbers of the cores that this process may use."""
-  return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def gpus(environment: Mapping[str, str]) -> list[str]:
@@ -35,13 +33,17 @@ def gpus(environment: Mapping[str, str]) -> list[str]:
   return []
 
 
-def shares(workers: int, cores: Sequence[int], gpus: Sequence[str], fraction: bool = True) -> list[dict[str, str]]:
+def shares(
+  workers: int, cores: Sequence[int], gpus: Sequence[str], fraction: bool = True, quota: float = math.inf
+) -> list[dict[str, str]]:
   """What is added to the environment of each worker.
 
   Args:
     workers: how many there are.
     cores, gpus: to be divided. Each worker has equally many; where there are fewer than workers, one, which it shares.
     fraction: whether workers on one GPU get a part of its memory; otherwise the user says how much each gets.
+    quota: limit on the time of all workers, in cores (core/cores.py). Each counts its part of it, at least one core, and
+      may still run on its part of all cores: other containers on this machine would choose the first few of them too.
 
   >>> shares(2, [0, 1, 2, 3, 4], [])
   [{'GAN_JAX_CORES': '0,1', 'GAN_JAX_WORKERS': '2'}, {'GAN_JAX_CORES': '2,3', 'GAN_JAX_WORKERS': '2'}]
@@ -49,6 +51,8 @@ def shares(workers: int, cores: Sequence[int], gpus: Sequence[str], fraction: bo
   found = []
   for number in range(workers):
     own = {CORES: ",".join(map(str, _part(cores, number, workers))), WORKERS: str(workers)}
+    if quota < len(cores):
+      own[MOST] = str(limited(len(cores), quota / workers))
     if gpus:
       own[VISIBLE] = ",".join(_part(gpus, number, workers))
       on_one = -(-workers // len(gpus))

@@ -35,6 +35,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 # Channels C and O of a kernel up to which C and I are matrix products on a CPU, as all is in double precision. Processor
 # milliseconds of convolutions and products: 64 images of 32 x 32, 3 -> 16, C 4.3 and 3.2, I 6.6 and 1.7; four members
 # on 64 of 28 x 28, 1 -> 16, C 5.1 and 3.1, I 6.3 and 1.5. But 16 -> 3: C 3.5 and 6.2, I 2.4 and 6.6; K 1.6 and 3.7.
+# `./launch.sh bench --rows narrow` times steps of networks of several widths in both forms.
 NARROW = (4, 16)
 
 

@@ -11,13 +11,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from gan_jax.core import cores
 from gan_jax.core.errors import BadInput
 from gan_jax.core.paths import cache_directory, private
 from gan_jax.runner import processes
-
-
-def cores() -> int:
-  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def configure(members: int, recorded: Mapping[str, Any] | None, each: int = 1) -> None:
@@ -30,7 +27,7 @@ def configure(members: int, recorded: Mapping[str, Any] | None, each: int = 1) -
   Raises:
     BadInput: jax has no device of the kind that was asked for (`JAX_PLATFORMS`).
   """
-  used = int(recorded["cores"]) if recorded else cores()
+  used = int(recorded["cores"]) if recorded else cores.count()
   if not ("jax" in sys.modules and initialised()):
     # XLA splits convolutions and matrix products into this many parts, which affects their rounding.
     os.environ.setdefault("NPROC", str(used))
@@ -190,6 +187,7 @@ def layout() -> dict[str, Any]:
   """The layout in use: backend, kind and number of devices, cores, and the `DECISIVE` settings that are not at default.
 
   And the number of processes, if several: a CPU has threads for the devices of each, over which XLA divides large sums.
+  Where jax was used before `configure`, XLA has counted the cores by itself, and knows nothing of a limit on their time.
   """
   import jax
 
@@ -199,7 +197,7 @@ def layout() -> dict[str, Any]:
     "backend": jax.default_backend(),
     "device_kind": devices[0].device_kind,
     "devices": len(devices),
-    "cores": int(os.environ.get("NPROC", cores())),
+    "cores": int(os.environ.get("NPROC", len(cores.numbers()))),
     **({"processes": processes.count()} if processes.joined() else {}),
     **_changed(DECISIVE),
     **({"xla_flags": " ".join(flags)} if flags else {}),

@@ -150,10 +150,10 @@ def build(spec: Spec, members: int, devices: Sequence[Any] | None = None) -> Lay
   """
   devices = sorted(jax.devices() if devices is None else devices, key=lambda device: device.process_index)
   batch, asked = spec.batch_size // spec.packing, spec.batch_devices
-  if devices[0].platform == "cpu" and not processes.joined():
+  cpu = devices[0].platform == "cpu"
+  if cpu and not processes.joined():
     rows, columns = shape_of_cores(len(devices), members, batch, asked)
   else:
-    cpu = devices[0].platform == "cpu"
     rows, columns = shape(len(devices), members, batch, asked or int(cpu), processes.count())
   mesh = Mesh(np.array(devices[: rows * columns]).reshape(rows, columns), (MEMBERS, BATCH))
   return Layout(mesh, members, -(-members // rows) * rows)

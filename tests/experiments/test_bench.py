@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.benchmarks import bench, clocks, examples, flax_peer, operations, ours, table, works
+from experiments.benchmarks import bench, clocks, examples, flax_peer, operations, ours, table, worker, works
 from gan_jax import data, game, models, settings
 from gan_jax.core.errors import BadInput
 from gan_jax.core.types import Batches
 from gan_jax.game.batches import deal
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import step
+from gan_jax.models import bilinear
 from gan_jax.runner import grouping
 
 SIZES = {"generator_width": 8, "discriminator_width": 8, "depth": 1}
@@ -337,3 +338,28 @@ def test_dividing_a_batch_is_compared_width_by_width():
   found = table.claims(table.Measured(work, contenders, timings, {}, {}, ()))
   assert [claim.spread.value for claim in found] == pytest.approx([1.0, 1.0, 1.75])
   assert (found[-1].spread.low, found[-1].spread.high) == pytest.approx((1.5, 2.0))
+
+
+def test_layers_of_few_channels_are_compared_width_by_width():
+  work = works.WORKS["narrow"]
+  contenders = works.contenders(work, 2)
+  timings = {contender.name: [3.0] for contender in contenders} | {"width 8, products": [2.0]}
+  found = table.claims(table.Measured(work, contenders, timings, {}, {}, ()))
+  assert {claim.what: claim.spread.value for claim in found} == {
+    f"width {width}: convolutions / products": 1.5 if width == 8 else 1.0 for width in works.FEW
+  }
+
+
+@pytest.mark.parametrize(("form", "bound"), [("convolutions", (0, 0)), ("products", (4, 64))])
+def test_layers_of_few_channels_are_timed_in_either_form(form, bound, monkeypatch):
+  """The rule is replaced while the step is compiled, and put back afterwards."""
+  seen, before = [], bilinear.NARROW
+  clock = lambda calls: seen.append(bilinear.NARROW)  # noqa: E731
+  monkeypatch.setattr(
+    ours, "bare", lambda contender, work: seen.append(bilinear.NARROW) or worker.Prepared(clock, 1, 1)
+  )
+  work = works.WORKS["narrow"]
+  (contender,) = (c for c in works.contenders(work, 2) if c.name == f"width 16, {form}")
+  ours.MAKERS[contender.maker](contender, work)
+  assert seen == [bound, bound]
+  assert before == bilinear.NARROW

@@ -287,6 +287,7 @@ THREE = ["group-0", "group-1", "group-2"]
 LAUNCHER = """
 import sys
 from pathlib import Path
+from gan_jax.core import cores
 from gan_jax.core.errors import Stopped
 from gan_jax.launch import alone, drive, local, shares, tasks
 from gan_jax.runner import signals
@@ -295,7 +296,7 @@ study, script, seconds, *groups = Path(sys.argv[1]), *sys.argv[2:]
 tasks.FIRST_WAIT = 0.1
 stop = signals.Stop(lambda code, sentence: sys.exit(code))
 stop.unsaved = True
-engine = local.Local(shares.shares(2, shares.cores(), []))
+engine = local.Local(shares.shares(2, cores.numbers(), []))
 with signals.attended(stop), alone.alone(study):
   drive.launched(study)
   command = lambda group: (sys.executable, script, str(study), group, seconds)

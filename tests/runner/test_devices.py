@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax import data, game, settings
+from gan_jax.core import cores
 from gan_jax.metrics import Quality
 from gan_jax.runner import devices, grouping, population
 from tests.conftest import ROOT
@@ -46,7 +47,7 @@ def test_where_jax_was_used_before_its_devices_are_used_as_they_are(recorded, mo
   assert {name: getattr(jax.config, name) for name in before} == before
   assert "NPROC" not in os.environ  # XLA has looked for it long ago
   layout = devices.layout()
-  assert (layout["devices"], layout["cores"]) == (4, devices.cores())
+  assert (layout["devices"], layout["cores"]) == (4, len(cores.numbers()))
 
 
 STUDY = """
@@ -63,14 +64,15 @@ import os, sys
 from pathlib import Path
 import jax
 jax.numpy.zeros(1)
-from gan_jax.runner import devices, study; from gan_jax import runs; from tests.support.pages import undrawn
+from gan_jax import runs; from gan_jax.core import cores
+from gan_jax.runner import devices, study; from tests.support.pages import undrawn
 assert devices.initialised()
 out = Path(sys.argv[2])
 with undrawn():
   study.run(sys.argv[1], [], out, single=False, say=lambda line: None)
 layout = runs.read_manifest(out)["layout"]
 assert layout["devices"] == len(jax.devices()) == 1, layout
-assert layout["cores"] == devices.cores(), layout
+assert layout["cores"] == len(cores.numbers()), layout
 """
 
 
