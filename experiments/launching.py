@@ -227,8 +227,9 @@ def _leaving(study: Path, engine: Engine) -> Callable[[int, str], None]:
 
 def _idle(launch: Launch, groups: int, say: Callable[[str], object]) -> None:
   if 0 < groups < launch.workers:
+    idle = launch.workers - groups
     say(
-      f"{plural(groups, 'group')} for {launch.workers} workers, of which {launch.workers - groups} have nothing to do: "
+      f"{plural(groups, 'group')} for {launch.workers} workers, so {plural(idle, 'worker')} will have nothing to do: "
       "--config.most_members=K cuts the groups of a new study into parts of at most K runs"
     )
 

@@ -14,11 +14,12 @@ Steps a second of a DCGAN 28 x 28 of width 32, and of four, with the time of hal
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
+
+from gan_jax.core import cgroups
+from gan_jax.core.cgroups import Read
 
 MOST = "GAN_JAX_MOST_CORES"  # by a launcher: the part of a limit on time that one of several workers has
-Read = Callable[[PurePosixPath], str]  # the text of a file; raises OSError where it cannot be read
 
 
 def count() -> int:
@@ -43,36 +44,9 @@ def limited(cores: int, quota: float) -> int:
   return max(1, int(min(cores, quota) + 0.5))
 
 
-def text(path: PurePosixPath) -> str:
-  return Path(path).read_text(errors="replace")
-
-
-def quota(read: Read = text) -> float:
+def quota(read: Read = cgroups.text) -> float:
   """The limit on this process's time, in cores: the smallest one of its control groups. Infinite where there is none."""
-  return min((limit(read, group) for group in groups(read)), default=math.inf)
-
-
-def groups(read: Read) -> Iterator[PurePosixPath]:
-  """Folders of the control groups that may limit this process's time: its own, and those in which that one lies.
-
-  `/proc/self/cgroup` says in which group it is ("0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1), and
-  `/proc/self/mountinfo` where the folders of the groups are: of the whole tree, or from a container's group downwards.
-  """
-  own: dict[str, str] = {}
-  for line in _lines(read, "/proc/self/cgroup"):
-    number, controllers, path = (*line.split(":", 2), "", "")[:3]
-    if number == "0" or "cpu" in controllers.split(","):
-      own["cgroup2" if number == "0" else "cgroup"] = path
-  for line in _lines(read, "/proc/self/mountinfo"):
-    # 31 23 0:28 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
-    with contextlib.suppress(KeyError, ValueError):  # of something else, or its part of the tree has not this group
-      mount, system = line.split(" - ")
-      root, top = mount.split(" ")[3:5]
-      group, folder = PurePosixPath(own[system.split(" ")[0]]), PurePosixPath(top)
-      yield folder
-      for part in group.relative_to(root).parts:
-        folder /= part
-        yield folder
+  return min((limit(read, group) for group in cgroups.folders(read, "cpu")), default=math.inf)
 
 
 def limit(read: Read, group: PurePosixPath) -> float:
@@ -86,9 +60,3 @@ def limit(read: Read, group: PurePosixPath) -> float:
       if time > 0 and period > 0:
         return time / period
   return math.inf
-
-
-def _lines(read: Read, path: str) -> list[str]:
-  with contextlib.suppress(OSError):
-    return read(PurePosixPath(path)).splitlines()
-  return []

@@ -1,12 +1,11 @@
 """A lower bound of a group's memory, so that a group that cannot fit is refused before it starts."""
 
-import contextlib
 import os
-from pathlib import Path
 
 import jax
 import numpy as np
 
+from gan_jax.core import cgroups
 from gan_jax.core.errors import BadInput, plural
 from gan_jax.core.types import Player
 from gan_jax.data import Dataset
@@ -14,7 +13,6 @@ from gan_jax.runner import processes
 from gan_jax.settings.records import Spec, thawed
 
 WORKERS = "GAN_JAX_WORKERS"  # how many processes that train this study share the machine's memory (gan_jax/launch)
-CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's limit
 
 
 def available() -> int:
@@ -31,10 +29,8 @@ def _own() -> int:
   stats = [device.memory_stats() or {} for device in jax.local_devices()]
   if jax.default_backend() != "cpu" and all("bytes_limit" in s for s in stats):
     return sum(s["bytes_limit"] for s in stats)
-  whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-  with contextlib.suppress(OSError, ValueError):  # no container, or "max"
-    whole = min(whole, int(CGROUP.read_text()))
-  return whole // int(os.environ.get(WORKERS, 1))
+  whole = min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), cgroups.memory())
+  return int(whole) // int(os.environ.get(WORKERS, 1))
 
 
 def size(player: Player) -> int:

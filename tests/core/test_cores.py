@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from gan_jax.core import cores
+from gan_jax.core import cgroups, cores
 from gan_jax.launch import shares
+from gan_jax.runner import memory
 from tests.conftest import ROOT
 
 V2 = "25 23 0:28 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup rw,nsdelegate"
@@ -74,7 +75,41 @@ def test_where_nothing_can_be_read_there_is_no_limit():
   def read(path):
     raise PermissionError(path)
 
-  assert cores.quota(read) == math.inf
+  assert cores.quota(read) == cgroups.memory(read) == math.inf
+
+
+@pytest.mark.parametrize(
+  ("groups", "mounts", "files", "expected"),
+  [
+    ("0::/", V2, {f"{TOP}/memory.max": "max\n"}, math.inf),
+    ("0::/", V2, {f"{TOP}/memory.max": "2147483648\n"}, 2**31),
+    # A job of Slurm, whose step may have more than the job.
+    (
+      "0::/slurm/job_7/step_0",
+      V2,
+      {f"{TOP}/slurm/job_7/memory.max": "3000", f"{TOP}/slurm/job_7/step_0/memory.max": "8000"},
+      3000,
+    ),
+    ("4:memory:/a\n2:cpu:/", OTHERS, {"/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "5000\n"}, 5000),
+    ("4:memory:/\n2:cpu:/a", f"{OTHERS}\n{V1}", {f"{OLD}/a/memory.limit_in_bytes": "5000\n"}, math.inf),
+  ],
+)
+def test_the_limit_on_memory_is_the_smallest_of_the_groups(groups, mounts, files, expected):
+  there = {"/proc/self/cgroup": groups, "/proc/self/mountinfo": mounts, **files}
+
+  def read(path):
+    if str(path) not in there:
+      raise FileNotFoundError(path)
+    return there[str(path)]
+
+  assert cgroups.memory(read) == expected
+
+
+def test_a_study_has_the_memory_that_its_groups_leave_it(monkeypatch):
+  monkeypatch.setattr(cgroups, "memory", lambda: 4096.0)
+  assert memory.available() == 4096
+  monkeypatch.setenv(memory.WORKERS, "2")
+  assert memory.available() == 2048
 
 
 def test_the_nearest_number_at_least_one_and_no_more_than_there_are():
