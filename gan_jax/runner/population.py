@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from gan_jax import probes
 from gan_jax.core.types import Batches, Data, GanState
@@ -46,6 +47,8 @@ class Program(NamedTuple):
     [Hypers, GanState, Data | None], dict[str, np.ndarray]
   ]  # of `Spec.probes` at evaluations, [members]
   draw_grid: Callable[[GanState], Array]  # samples from one fixed noise
+  # The losses of its members, by number [members] -> (members of a block, whether each block is of one loss).
+  in_blocks: Callable[[ArrayLike], tuple[int, bool]]
 
   @property
   def members(self) -> int:
@@ -216,9 +219,14 @@ def compile_group(
   one = lambda hypers: initial_state(hypers, game)  # noqa: E731
   init = jax.vmap(one)
   hypers, resident = layout.place(group.hypers), memory.fits(dataset, group.configs[0]["data_memory"])
-  losses = group.hypers.loss_index
-  block = blocks.size(layout, jax.eval_shape(one, jax.tree.map(lambda x: x[0], group.hypers)), losses)
-  game = game._replace(one_loss=blocks.of_one_loss(layout, block, losses))
+  shapes = jax.eval_shape(one, jax.tree.map(lambda x: x[0], group.hypers))
+
+  def in_blocks(losses: ArrayLike) -> tuple[int, bool]:
+    size = blocks.size(layout, shapes, losses)
+    return size, blocks.of_one_loss(layout, size, losses)
+
+  block, one_loss = in_blocks(group.hypers.loss_index)
+  game = game._replace(one_loss=one_loss)
   return Program(
     layout=layout,
     hypers=hypers,
@@ -230,4 +238,5 @@ def compile_group(
     evaluate=evaluation.build_evaluate(group, game, dataset, quality, layout),
     inspect=evaluation.build_inspect(game, layout),
     draw_grid=evaluation.build_draw_grid(game, layout),
+    in_blocks=in_blocks,
   )

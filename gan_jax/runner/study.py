@@ -264,13 +264,19 @@ def _train(
 
 
 def _shared(last: Any, group: Any) -> bool:
-  """Whether the last (group, program) trains this group too: equal parts of one population, whose data are on the device."""
+  """Whether the last (group, program) trains this group too: equal parts of one population, whose data are on the device.
+
+  Their losses must lie in its blocks as the last one's do: a block of one loss computes no other.
+  """
   if last is None or last[1].data is None:
     return False
   from gan_jax.runner import evaluation
 
-  alike = [(one.spec, len(one.configs), evaluation.averages(one)) for one in (last[0], group)]
-  return alike[0] == alike[1]
+  alike = [
+    (one.spec, len(one.configs), evaluation.averages(one), last[1].in_blocks(one.hypers.loss_index))
+    for one in (last[0], group)
+  ]
+  return bool(alike[0] == alike[1])
 
 
 def _begun(program: Any, given: Mapping[str, Any]) -> Any:

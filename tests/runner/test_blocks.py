@@ -9,7 +9,7 @@ from gan_jax import data, game, settings
 from gan_jax.game.state import initial_state
 from gan_jax.game.step import build_resident_step
 from gan_jax.metrics import Quality
-from gan_jax.runner import blocks, grouping, mesh, population
+from gan_jax.runner import blocks, grouping, mesh, population, study
 
 SMALL = {
   "model_options": {"generator_width": 8, "discriminator_width": 8, "depth": 1},
@@ -118,3 +118,22 @@ def test_of_one_loss_the_others_are_not_computed():
     return str(traced(hypers, state, batches)).count(" cond[")
 
   assert branches(True) > branches(False)
+
+
+@pytest.mark.parametrize(
+  ("order", "shared"),
+  [
+    (np.roll(np.arange(16), 2), True),  # each block is of one loss, though of another than the other part's
+    (np.roll(np.arange(16), 1), False),  # each block would be of two
+  ],
+)
+def test_a_program_trains_another_part_only_where_its_losses_lie_in_blocks_alike(order, shared):
+  """Also a part that is trained first in one process and second in another must have the same bits."""
+  members = [settings.resolve(SMALL, {"loss": loss, "seed": seed}) for loss in LOSSES for seed in range(2)]
+  (first,) = grouping.group(members)
+  second = grouping.part(first, order)
+  dataset = data.load("digits")
+  for one, other in ((first, second), (second, first)):
+    program = population.compile_group(one, game.build(one.spec, dataset), dataset, NO_QUALITY)
+    assert study._shared((one, program), other) == shared
+    assert study._shared((one, program), one)
