@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from gan_jax.core.types import GanState
 from gan_jax.runner.mesh import BATCH, Layout
