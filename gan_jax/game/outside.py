@@ -25,6 +25,7 @@ from gan_jax import data, losses, metrics, models, penalties, probes
 from gan_jax.core.errors import BadInput, blamed
 from gan_jax.core.registry import Entry, Registry
 from gan_jax.core.types import Loss
+from gan_jax.game.optimizers import OPTIMIZERS
 from gan_jax.game.registries import REGISTRIES
 from gan_jax.losses.registry import CARDS, LOSSES
 from gan_jax.models.players.trial import check_pair
@@ -152,6 +153,22 @@ def _loss(registry: Registry, reference: str, function: Callable[..., Any]) -> N
   registry.enter(reference, build)
 
 
+def _optimizer(registry: Registry, reference: str, function: Callable[..., Any]) -> None:
+  own = by_name(function, registry.protocol)
+
+  @functools.wraps(own)
+  def build(*given: Any, **options: Any) -> Any:
+    with blamed(f"optimizer {reference!r} cannot be made"):
+      made = own(*given, **options)
+    if not all(callable(getattr(made, name, None)) for name in ("init", "update")):
+      raise BadInput(
+        f"optimizer {reference!r} expected to return an optax.GradientTransformation, got {type(made).__name__}"
+      )
+    return made
+
+  registry.enter(reference, build)
+
+
 def _penalty(registry: Registry, reference: str, function: Callable[..., Any]) -> None:
   names = tuple(inspect.signature(function).parameters)
   kind = next((kind for kind, protocol in KINDS.items() if names[: len(protocol)] == protocol), None)
@@ -184,6 +201,7 @@ ENTER: dict[str, Callable[[Registry, str, Callable[..., Any]], None]] = {
   models.MODELS.kind: _model,
   data.DATASETS.kind: _dataset,
   LOSSES.kind: _loss,
+  OPTIMIZERS.kind: _optimizer,
   penalties.PENALTIES.kind: _penalty,
   metrics.METRICS.kind: _metric,
   probes.GROUPS.kind: _probe,

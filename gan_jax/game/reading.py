@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from gan_jax import losses, penalties, probes
-from gan_jax.core.errors import BadInput
-from gan_jax.core.types import Player
+from gan_jax.core.errors import BadInput, blamed
+from gan_jax.core.types import Loss, Player
 from gan_jax.settings.records import Spec
 
 
@@ -44,6 +44,16 @@ def check(spec: Spec) -> None:
       f"penalty {of_logits[0]!r} is of logits, which loss {name!r} does not train; expected penalty none, or a "
       "weight_constraint"
     )
+
+
+def check_own(name: str, loss: Loss, batch: int) -> None:
+  """Raises `BadInput` where a loss of the user's code cannot be computed of logits [batch]. Only shapes are computed."""
+  if ":" not in name or losses.reads(name) != "logits":
+    return
+  logits = jax.ShapeDtypeStruct((batch,), jnp.float32)
+  for player, half in loss._asdict().items():
+    with blamed(f"loss {name!r} of the {player} cannot be computed of logits [{batch}]"):
+      jax.eval_shape(half, logits, logits)
 
 
 def check_output(spec: Spec, discriminator: Player, image_shape: tuple[int, ...]) -> None:

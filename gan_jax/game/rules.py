@@ -93,7 +93,7 @@ def check(spec: Spec) -> None:
   methods.METHODS.get(spec.method)
   constraints.CONSTRAINTS.get(spec.weight_constraint)
   for name in spec.losses:
-    losses.get(name)
+    reading.check_own(name, losses.get(name), spec.batch_size // spec.packing)
   if losses.CLASS_LOSSES.get(spec.class_loss).name != "none" and not spec.conditional:
     raise BadInput(f"class_loss {spec.class_loss!r} expected conditional=True, a generator that is given the class")
   reading.check(spec)

@@ -13,6 +13,7 @@ from gan_jax.core.errors import unknown
 from gan_jax.settings import outside
 
 LENGTH = 80  # a label is cut to fit a line of a table; the full config is in the exports
+LISTED = 20  # choices of a baseline that a message lists; of more, only the losses among them
 UNSAID = (
   "seed",
   "panel",
@@ -128,7 +129,9 @@ def check_baselines(configs: Sequence[Mapping[str, Any]]) -> None:
       options = any("." in field for field in fields)
       for name in names:
         if name not in choices and not (options and any(_may_be(name, c, fields) for c in distinct)):
-          raise unknown("baseline", name, choices)
+          raise unknown(
+            "baseline", name, choices if len(choices) <= LISTED else dict.fromkeys(c["loss"] for c in distinct)
+          )
 
 
 def _may_be(name: str, config: Mapping[str, Any], fields: Sequence[str]) -> bool:

@@ -44,9 +44,11 @@ def test_full_is_every_loss_with_a_config_and_a_directory_of_its_own(monkeypatch
   assert asked[1] == ["--config.steps=5"]
   assert asked[0][0::2][:2] == ["--config", "--out"]
   assert asked[0][-1] == "--config.steps=5"
-  two = ["minimax", "hinge"]  # every loss is expanded by the same two lines, which takes seconds
+  two = ["non_saturating", "hinge"]  # every loss is expanded by the same two lines, which takes seconds
   plan = sweeps.plan(asked[0][1], every=lambda field: two if field == "loss" else [])
   assert len(plan.swept) == 2 * 64 * 3
+  with pytest.raises(BadInput, match=r"unknown baseline 'non_saturating'; known: hinge, minimax$"):  # and not 192 labels
+    sweeps.plan(asked[0][1], every=lambda field: ["minimax", "hinge"] if field == "loss" else [])
   assert len({config["seed"] for config in plan.swept}) == 64 * 3
 
 
@@ -76,14 +78,14 @@ def test_full_with_halving_has_the_draws_and_seeds_of_the_tournament_among_its_o
   monkeypatch.setattr(study, "write", lambda directory: "")
   study.main(["--halving", "--full"])
   assert Path(asked[0][3]).name == "tournament_full_halved"
-  two = ["minimax", "hinge"]
-  plan = sweeps.plan(asked[0][1], every=lambda field: two if field == "loss" else [])
-  assert len(plan.swept) == 2 * 64 * 2
+  some = ["minimax", "non_saturating", "hinge"]
+  plan = sweeps.plan(asked[0][1], every=lambda field: some if field == "loss" else [])
+  assert len(plan.swept) == 3 * 64 * 2
   checked = halving.checked(plan.halving, "halving()", plan.swept, plan.roles)
-  assert [len(draws) for draws in checked.competing] == [4] * 32
+  assert [len(draws) for draws in checked.competing] == [4] * 48
   said = []
   checked.tell(said.append)
-  assert "128 of 256 runs go on from step 100, 64 of 256 runs go on from step 300" in said[0]
+  assert "192 of 384 runs go on from step 100, 96 of 384 runs go on from step 300" in said[0]
   ours, theirs = (
     [{**config, "evaluate_every": 0, "most_members": 0} for config in swept if config["loss"] == "hinge"]
     for swept in (plan.swept, sweeps.plan(str(CONFIGS / "tournament.py")).swept)

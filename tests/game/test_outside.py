@@ -11,7 +11,8 @@ import pytest
 
 from gan_jax import data, game, losses, metrics, penalties, settings
 from gan_jax.core.errors import BadInput
-from gan_jax.game import outside, registries
+from gan_jax.game import outside, registries, rules
+from gan_jax.runner.grouping import spec_of
 from gan_jax.settings import sweeps
 from gan_jax.settings.outside import named
 
@@ -233,6 +234,11 @@ REFUSED = {
     "def bad(*, kind='a'): pass",
     "loss 'mine.py:bad' expected options with defaults that are numbers",
   ),
+  "loss: raises": (
+    {"loss": "matched_gain(mine.py:bad)"},
+    "from gan_jax.losses import Loss\n\ndef bad(): return Loss(lambda r, f: f, lambda r, f: f.reshape(17))",
+    r"loss '.*mine.py:bad\)' of the generator cannot be computed of logits \[64\]: .*\(.*mine.py, line \d+\)",
+  ),
   "penalty: another signature": (
     {"penalty": "mine.py:bad"},
     "def bad(discriminator, images): pass",
@@ -259,6 +265,11 @@ REFUSED = {
     "def bad(samples): return samples.mean()",
     r"metric 'mine.py:bad' expected to return \{column: number\}",
   ),
+  "optimizer: returns": (
+    {"optimizer": "mine.py:bad"},
+    "def bad(rate): return rate",
+    "optimizer 'mine.py:bad' expected to return an optax.GradientTransformation, got float",
+  ),
   "optimizer: no rate": (
     {"optimizer": "mine.py:bad"},
     "def bad(lr): pass",
@@ -275,7 +286,8 @@ def test_what_is_not_as_its_field_needs_is_refused_in_one_sentence(folder, field
     config = entered(folder, **fields)
     dataset = data.load(config["dataset"])
     registries.REGISTRIES["model"].get(config["model"])((12, 10, 3), 3, 32, False)
-    losses.get(config["loss"])
+    rules.check(spec_of(config, (config["loss"],)))
+    registries.REGISTRIES["optimizer"].get(config["optimizer"])(0.1)
     metrics.ready(dataset, config["metrics"], {})  # a dry run does no more
 
   with pytest.raises(BadInput, match=message) as caught:

@@ -14,6 +14,7 @@ from gan_jax.core.errors import BadInput, Failure, Planned
 from gan_jax.report import records
 from gan_jax.runner import forking, parents, preflight, resume, study
 from gan_jax.runs import plan
+from tests.game.test_outside import untouched
 from tests.support import programs
 from tests.support.pages import undrawn
 
@@ -319,6 +320,7 @@ def test_where_a_fork_begins_before_the_newest_checkpoint_it_says_so(parent):
   assert f"no chunk of these runs ends at step 60, where the newest checkpoints of {parent} are" in "\n".join(said)
 
 
+@untouched()
 def test_a_file_of_code_is_named_and_not_its_digest(parent):
   """Where a fork is made, with the file for the first time and then with another version of it, and where it is refused."""
   mine, tiny = parent.parent / "mine.py", parent.parent / "tiny.py"

@@ -278,7 +278,7 @@ def test_a_gap_that_no_checkpoint_reaches_has_a_name_and_the_study_is_complete(c
   ]
   for line in lines:
     assert line in report.terminal_table(directory)
-    assert line[0].upper() + line[1:] in report.build(directory).read_text()
+    assert f"Note: {line}" in report.build(directory).read_text()
     assert any(line in remark for remark in report.summary(directory)["remarks"])
   assert {run.rows.steps.tolist()[4] for run in records.read(directory).runs} == {30}
   for _ in range(2):
