@@ -98,6 +98,8 @@ def _judged(comparison: Comparison) -> list[str]:
     first = min(run.last_step for row in comparison.rows for run in row.variant.runs)
     return [f"Every run diverged (the first at step {first:,}), so nothing can be compared."]
   ranked = [row for row in comparison.rows if quality and row.finals[quality.metric].n]
+  if not ranked and any(row.lost for row in comparison.rows):
+    return ["No run that did not diverge has a finite value at the end, so none is said to be best."]
   if quality is None or not ranked:
     return ["How good the samples are has not been measured, so none is said to be best."]
   runs = [run for row in comparison.rows for run in row.variant.runs]

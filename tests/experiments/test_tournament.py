@@ -47,7 +47,9 @@ def test_full_is_every_loss_with_a_config_and_a_directory_of_its_own(monkeypatch
   two = ["non_saturating", "hinge"]  # every loss is expanded by the same two lines, which takes seconds
   plan = sweeps.plan(asked[0][1], every=lambda field: two if field == "loss" else [])
   assert len(plan.swept) == 2 * 64 * 3
-  with pytest.raises(BadInput, match=r"unknown baseline 'non_saturating'; known: hinge, minimax$"):  # and not 192 labels
+  with pytest.raises(
+    BadInput, match=r"unknown baseline 'non_saturating'; known: hinge, minimax$"
+  ):  # and not 192 labels
     sweeps.plan(asked[0][1], every=lambda field: ["minimax", "hinge"] if field == "loss" else [])
   assert len({config["seed"] for config in plan.swept}) == 64 * 3
 

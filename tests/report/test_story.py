@@ -130,6 +130,9 @@ def test_what_died_is_told():
   assert "Diverged, and left out of every average: 1 of 3 runs of minimax." in some
   assert "Hardly learnt (the distance did not halve): 1 of 3 runs of hinge." in some
   assert "No run died" not in some
+  none = told(panel({"minimax": [np.nan] * 3, "hinge": [np.inf] * 3}))
+  assert "No run that did not diverge has a finite value at the end, so none is said to be best." in none
+  assert "has not been measured" not in none
   lost = told(panel({"minimax": [1.0, 1.1, 499.0], "hinge": [1.0, np.inf, np.nan]}))
   assert "Hardly learnt (the distance did not halve): 1 of 3 runs of minimax." in lost
   assert "The last value is not finite: 2 of 3 runs of hinge." in lost
