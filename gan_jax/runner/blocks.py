@@ -2,6 +2,9 @@
 
 A CPU slows down once the members that it trains at the same time no longer fit into its caches. So it trains a few of
 them to the end of a chunk, then the next few, within one program. An accelerator trains all of its members at once.
+
+Members that are trained at the same time and differ in their loss compute the losses of all, and each takes its own
+(game/objective.py). So where a CPU has many losses to train, each block is of one of them, and computes no other.
 """
 
 from collections.abc import Callable
