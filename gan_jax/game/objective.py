@@ -34,8 +34,9 @@ def read(game: Game, output: Output) -> Array:
 def loss_slopes(game: Game, half: PlayerName, hypers: Hypers, real: Array, fake: Array) -> tuple[Array, Array, Array]:
   """(mean loss, its derivative by `real`, by `fake`) of the loss that `hypers.loss_index` chooses; see `read`.
 
-  Under `vmap` over runs of different losses the switch computes all branches and selects one of the resulting vectors. An inf or NaN in a loss that
-  was not chosen cannot reach this member, as it would through the gradient of a `where` over losses.
+  Under `vmap` over runs of different losses the switch computes all branches and selects one of the resulting vectors. An
+  inf or NaN in a loss that was not chosen cannot reach this member, as it would through the gradient of a `where` over
+  losses.
   """
 
   def branch(builder, options):
