@@ -74,9 +74,12 @@ def test_a_block_is_of_one_loss_where_there_are_many(losses, expected):
   assert blocks.of_one_loss(layout, size, losses) == (len(set(losses)) >= 8)
 
 
-def test_members_in_blocks_of_one_loss_are_the_runs_alone(monkeypatch):
-  """To rounding, and with two seeds of each loss in a block."""
-  members = [settings.resolve(SMALL, {"loss": loss, "seed": seed}) for loss in LOSSES for seed in range(2)]
+@pytest.mark.parametrize("data_memory", [0.25, 0.0])  # on the devices, and streamed from the host
+def test_members_in_blocks_of_one_loss_are_the_runs_alone(monkeypatch, data_memory):
+  """To rounding, with two seeds of each loss in a block and two blocks on a device."""
+  fields = SMALL | {"data_memory": data_memory}
+  losses = np.repeat(LOSSES, 2)
+  members = [settings.resolve(fields, {"loss": str(loss), "seed": seed}) for seed, loss in enumerate(losses)]
   (group,) = grouping.group(members)
   dataset = data.load("digits")
   built = game.build(group.spec, dataset)
@@ -84,10 +87,11 @@ def test_members_in_blocks_of_one_loss_are_the_runs_alone(monkeypatch):
   monkeypatch.setattr(
     blocks, "in_turn", lambda f, size, axis=1, real=blocks.in_turn: taken.append(size) or real(f, size, axis)
   )
-  program = population.compile_group(group, built, dataset, NO_QUALITY)
+  program = population.compile_group(group, built, dataset, NO_QUALITY, layout_of(len(members)))
   state = program.init(program.hypers)
   state, rows = program.advance(program.hypers, state, program.data, 2, 3)
-  assert taken == [2]
+  assert set(taken) == {2}
+  assert (program.data is None) == (data_memory == 0)
   step = jax.jit(build_resident_step(built))
   for i in range(len(members)):
     h = jax.tree.map(lambda x, i=i: x[i], group.hypers)
