@@ -44,6 +44,8 @@ REPLACED = {
     nn.ConvTranspose(4, (5, 3), strides=(2, 3), transpose_kernel=True, padding="VALID")
   ),
   "grouped": linen(nn.Conv(6, (3, 2), strides=2, feature_group_count=2)),
+  "dilated": linen(nn.Conv(5, (3, 3), kernel_dilation=2)),
+  "dilated, in groups": linen(nn.Conv(6, (3, 2), kernel_dilation=(2, 3), feature_group_count=2)),
   "nnx": in_nnx(nnx.Conv(4, 5, (3, 3), strides=2, rngs=RNGS)),
   "nnx, transposed": in_nnx(nnx.ConvTranspose(4, 5, (4, 4), strides=(2, 2), rngs=RNGS)),
   "equinox": in_equinox(eqx.nn.Conv2d(4, 5, 3, stride=2, padding=1, key=KEY)),
@@ -51,7 +53,7 @@ REPLACED = {
   "compiled inside": jax.jit(linen(nn.Conv(5, (3, 3)))),
 }
 LEFT = {
-  "dilated": linen(nn.Conv(5, (3, 3), kernel_dilation=2)),
+  "transposed and dilated": linen(nn.ConvTranspose(5, (3, 3), strides=(2, 2), kernel_dilation=(2, 2))),
   "of one dimension": lambda x: linen_line(x[:, 0]),
   "in a loop": lambda x: lax.scan(lambda c, _: (linen_same(c), None), x, None, length=2)[0],
 }
@@ -108,6 +110,33 @@ def test_transposed_convolutions_equal_lax_for_every_kernel_stride_and_padding()
 
   for (k, d, pads, x, _), (got, expected) in zip(cases, both([case[3:] for case in cases]), strict=True):
     np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10, err_msg=f"{k} {d} {pads} {x.shape}")
+
+
+@pytest.mark.usefixtures("x64")
+def test_convolutions_of_dilated_kernels_equal_lax_for_every_stride_dilation_and_padding():
+  """Both axes differ, so that one taken for the other would show; sizes below one pixel have no value."""
+  cases = [
+    (
+      (s, s + 1),
+      (d, d + 1),
+      ((low, high), (low + 1, high)),
+      RNG.normal(size=(2, n, n + 2, 2)),
+      RNG.normal(size=(k, 2, 2, 3)),
+    )
+    for k, s, d, low, high, n in itertools.product((1, 3), (1, 2, 3), (1, 2, 3), (-1, 2), (0, 1), (5, 6))
+    if n + low + high > d * (k - 1)
+  ]
+
+  def convolve(strides, dilation, pads, x, kernel):
+    return lax.conv_general_dilated(x, kernel, strides, pads, rhs_dilation=dilation, dimension_numbers=LAYOUT)
+
+  @jax.jit  # one program: a hundred small ones would take longer to compile
+  def both(arrays):
+    functions = [functools.partial(convolve, *case[:3]) for case in cases]
+    return [(as_products(f)(*pair), f(*pair)) for f, pair in zip(functions, arrays, strict=True)]
+
+  for (*how, x, _), (got, expected) in zip(cases, both([case[3:] for case in cases]), strict=True):
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10, err_msg=f"{how} {x.shape}")
 
 
 def test_functions_with_derivatives_of_their_own_keep_them():

@@ -377,7 +377,8 @@ def test_channels_first():
 
 def test_convolutions_run_as_products_unless_told_and_others_are_spoken_of_once(capsys):
   def call(self, x):
-    return logits(nn.Conv(6, (3, 3), kernel_dilation=2)(nn.Conv(3, (3, 3), strides=2)(x)))
+    x = nn.Conv(3, (3, 3), strides=2)(x)
+    return logits(nn.ConvTranspose(6, (3, 3), strides=(2, 2), kernel_dilation=(2, 2))(x))
 
   ours, plain = (
     players.from_linen(linen(call), SHAPE, discriminator=True, convolution=name) for name in ("auto", "lax")
