@@ -10,7 +10,6 @@ from typing import Any
 
 from gan_jax import settings
 from gan_jax.core.errors import unknown
-from gan_jax.settings import outside
 
 LENGTH = 80  # a label is cut to fit a line of a table; the full config is in the exports
 LISTED = 20  # choices of a baseline that a message lists; of more, only the losses among them
@@ -102,17 +101,17 @@ def _parts(config: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
     if value is None:  # a penalty weight that is left to its paper, or an option at its default
       continue
     _, inner = settings.split(name)
-    said.append(short(value) if name == "loss" else f"{outside.short('.'.join(inner)) or name}={short(value)}")
+    said.append(short(value) if name == "loss" else f"{'.'.join(inner) or name}={short(value)}")
   return said
 
 
 def short(value: Any) -> str:
-  """A value as text; a float with many digits, such as a random one, is rounded to five; user code has no folder.
+  """A value as text; a float with many digits, such as a random one, is rounded to five; a name is as the user wrote it.
 
   >>> short(0.001), short(0.0013000000000000002), short("r1"), short("losses/mine.py:soft")
-  ('0.001', '0.0013', 'r1', 'mine:soft')
+  ('0.001', '0.0013', 'r1', 'losses/mine.py:soft')
   """
-  return f"{value:.5g}" if isinstance(value, float) and len(repr(value)) > 8 else outside.short(str(value))
+  return f"{value:.5g}" if isinstance(value, float) and len(repr(value)) > 8 else str(value)
 
 
 def check_baselines(configs: Sequence[Mapping[str, Any]]) -> None:
