@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
+from gan_jax.core.paths import unescaped
+
 Read = Callable[[PurePosixPath], str]  # the text of a file; raises OSError where it cannot be read
 
 
@@ -27,7 +29,7 @@ def folders(read: Read, controller: str) -> Iterator[PurePosixPath]:
     # 31 23 0:28 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
     with contextlib.suppress(KeyError, ValueError):  # of something else, or its part of the tree has not this group
       mount, system = line.split(" - ")
-      root, top = mount.split(" ")[3:5]
+      root, top = map(unescaped, mount.split(" ")[3:5])
       group, folder = PurePosixPath(own[system.split(" ")[0]]), PurePosixPath(top)
       yield folder
       for part in group.relative_to(root).parts:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ def usable(path: Any, what: str) -> Path:
   except (OSError, RuntimeError) as error:
     raise BadInput(f"{what} {shown(text)} cannot be used: {getattr(error, 'strerror', None) or error}") from error
   return found
+
+
+def unescaped(text: str) -> str:
+  r"""A path as `/proc/self/mountinfo` writes it (proc(5)), with its spaces, tabs, newlines and backslashes as they are.
+
+  >>> unescaped(r"/my\040disk")
+  '/my disk'
+  """
+  return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
 def cache_directory() -> Path:

@@ -80,7 +80,7 @@ def dominance(trace: Trace) -> dict[str, Array]:
   margin = real.mean() - fake.mean()
   own = jnp.isfinite(trace.threshold)  # none where the loss depends on differences of logits only
   threshold = jnp.where(own, trace.threshold, 0.5 * (real.mean() + fake.mean()))
-  right_real, right_fake = (0.5 * (1 + jnp.sign(x).mean()) for x in (real - threshold, threshold - fake))
+  right_real, right_fake = win_rate(real, threshold), win_rate(threshold, fake)
   slopes = [norm_per_example(x).max() for x in (view.logit_slope, view.real_slope, view.between_slope)]
   return {
     "logits/real_mean": real.mean(),

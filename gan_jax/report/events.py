@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PREFIX = "events.out.tfevents."  # what TensorBoard takes for an event file begins so
+LONGEST = 100  # letters of a label in the name of a folder
 LIVE = ".live"  # how the name of a file ends that is written while the run is trained
 
 
@@ -86,5 +87,5 @@ def picture(time: float, step: int, name: str, png: bytes, size: tuple[int, int]
 
 
 def folder_name(label: str, seed: int, run_id: str) -> str:
-  """`hinge-seed3-0123abcdef`: letters, digits and `._=-` only, so that no label leaves the folder."""
-  return f"{re.sub(r'[^A-Za-z0-9_=.-]+', '_', label).strip('._')}-seed{seed}-{re.sub(r'[^0-9A-Za-z]', '_', run_id)}"
+  """`hinge-seed3-0123abcdef`: short, and of letters, digits and `._=-` only, so that no label leaves the folder."""
+  return f"{re.sub(r'[^A-Za-z0-9_=.-]+', '_', label).strip('._')[:LONGEST]}-seed{seed}-{re.sub(r'[^0-9A-Za-z]', '_', run_id)}"

@@ -136,7 +136,8 @@ def _aligned(lines: list[list[str]]) -> list[str]:
   text = []
   for label, *cells in lines:
     row = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-    text += [label, f"    {row}"] if alone else [f"{_fit(label, widths[0]).ljust(widths[0])}  {row}"]
+    short = f"{_fit(label, widths[0]).ljust(widths[0])}  {row}"
+    text += [*textwrap.wrap(label, WIDTH), f"    {row}"] if alone else [short]
   return [_fit(line.rstrip(), WIDTH) for line in text if line.strip()]
 
 

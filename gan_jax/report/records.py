@@ -228,9 +228,10 @@ def _variants(found: list[list[Run]], defaults: Mapping[str, Any]) -> tuple[Vari
   varying = labels.varying(
     said
   )  # options at the default in all variants do not vary; one that varies is stated for all
+  names = labels.shortened([labels.label(same[0].config, varying) for same in found])
   return tuple(
-    Variant(labels.label(same[0].config, varying), config, tuple(sorted(same, key=lambda run: run.config["seed"])))
-    for config, same in zip(said, found, strict=True)
+    Variant(name, config, tuple(sorted(same, key=lambda run: run.config["seed"])))
+    for name, config, same in zip(names, said, found, strict=True)
   )
 
 

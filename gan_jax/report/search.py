@@ -18,7 +18,7 @@ from gan_jax.report.comparison import Quality, learnt, quality_of
 from gan_jax.report.records import Panel, Run, Variant, final
 from gan_jax.report.searches import Winners, trained, winners
 from gan_jax.settings import labels
-from gan_jax.settings.labels import label
+from gan_jax.settings.labels import label, shortened
 
 FRESH = 0.9  # least share of distinct values of a drawn field, among variants that are alike otherwise
 FEWEST, FEWEST_OF_ONE = 4, 8  # least draws of each compared setting: if several fields are drawn, if one is
@@ -89,6 +89,7 @@ def search(panel: Panel) -> Search | None:
   groups: dict[str, list[int]] = defaultdict(list)
   for i, config in enumerate(configs):
     groups[label({name: config.get(name) for name in compared or ["loss"]}, compared)].append(i)
+  groups = dict(zip(shortened(list(groups)), groups.values(), strict=True))
   worst = _worst(panel, quality)
   if not np.isfinite(worst):  # no run has a quality yet
     return None

@@ -15,7 +15,7 @@ from gan_jax.report.records import Panel, Variant, final
 from gan_jax.report.search import drawn_text, flatten, search, varying
 from gan_jax.report.searches import trained
 from gan_jax.report.statistics import Estimate
-from gan_jax.settings.labels import label
+from gan_jax.settings.labels import label, shortened
 
 
 class Survivor(NamedTuple):
@@ -51,7 +51,8 @@ def survivors(panel: Panel) -> Survivors | None:
   groups: dict[str, list[Variant]] = defaultdict(list)
   for variant, config in zip(panel.variants, configs, strict=True):
     groups[label({name: config.get(name) for name in compared or ["loss"]}, compared)].append(variant)
-  found = [_setting(name, own, drawn, quality) for name, own in groups.items()]
+  names = shortened(list(groups))
+  found = [_setting(name, own, drawn, quality) for name, own in zip(names, groups.values(), strict=True)]
   found.sort(key=lambda one: (one.best is None, np.nan_to_num(quality.sign * one.value.mean, nan=np.inf)))
   return Survivors(quality, tuple(drawn), tuple(compared), tuple(found))
 

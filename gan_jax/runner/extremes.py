@@ -28,7 +28,8 @@ class Extremes:
 
   def begin(self, group: Any, first: int) -> None:
     varying = labels.varying(group.configs)
-    self._names = [f"{labels.label(config, varying)}, seed {config['seed']}" for config in group.configs]
+    names = labels.shortened([labels.label(config, varying) for config in group.configs])
+    self._names = [f"{name}, seed {config['seed']}" for name, config in zip(names, group.configs, strict=True)]
     self._quality = {}
     self._note("")
     done = [part for part in runs.parts(self._study, "quality", group.name) if part[0] <= first]

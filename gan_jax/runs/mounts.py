@@ -1,9 +1,10 @@
 """On which kind of file system a directory lies, as far as locks are concerned. No jax import."""
 
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
+
+from gan_jax.core.paths import unescaped
 
 TABLE = Path("/proc/self/mountinfo")  # its columns: proc(5)
 # `flock` holds on one machine only, or depends on a server's setting that cannot be seen from here.
@@ -26,8 +27,7 @@ def mounts(text: str) -> list[Mount]:
     here, separator, there = line.partition(" - ")
     left, right = here.split(" "), there.split(" ")
     if separator and len(left) >= 6 and len(right) >= 3:
-      point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), left[4])  # a space is written \040
-      found.append(Mount(point, right[0], frozenset([*left[5].split(","), *right[-1].split(",")])))
+      found.append(Mount(unescaped(left[4]), right[0], frozenset([*left[5].split(","), *right[-1].split(",")])))
   return found
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from gan_jax import settings
 from gan_jax.core.errors import unknown
-from gan_jax.settings import outside
 
-LENGTH = 80  # a label is cut to fit a line of a table; the full config is in the exports
+LENGTH = 80  # to which a label is cut, to fit a line of a table; the full config is in the exports
 LISTED = 20  # choices of a baseline that a message lists; of more, only the losses among them
 UNSAID = (
   "seed",
@@ -91,8 +90,23 @@ def label(config: Mapping[str, Any], fields: Sequence[str]) -> str:
   >>> label({"loss": "hinge", "model_options": {"depth": 3}}, ["model_options.depth"])
   'depth=3'
   """
-  text = ", ".join(_parts(config, fields))
-  return text if len(text) <= LENGTH else text[: LENGTH - 1] + "…"
+  return ", ".join(_parts(config, fields))
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+  """The labels of one table, cut to `LENGTH` characters: at the end, but in the middle where two would then look alike.
+
+  Where two still would, all stay whole.
+
+  >>> [name[-9:] for name in shortened(["a" * 90 + ", b=1", "a" * 90 + ", b=2"])]
+  ['aaaa, b=1', 'aaaa, b=2']
+  """
+  half = LENGTH // 2
+  for cut in (lambda name: name[: LENGTH - 1] + "…", lambda name: f"{name[: LENGTH - half - 1]}…{name[-half:]}"):
+    found = [name if len(name) <= LENGTH else cut(name) for name in names]
+    if len(set(found)) == len(set(names)):
+      return found
+  return list(names)
 
 
 def _parts(config: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
@@ -102,17 +116,17 @@ def _parts(config: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
     if value is None:  # a penalty weight that is left to its paper, or an option at its default
       continue
     _, inner = settings.split(name)
-    said.append(short(value) if name == "loss" else f"{outside.short('.'.join(inner)) or name}={short(value)}")
+    said.append(short(value) if name == "loss" else f"{'.'.join(inner) or name}={short(value)}")
   return said
 
 
 def short(value: Any) -> str:
-  """A value as text; a float with many digits, such as a random one, is rounded to five; user code has no folder.
+  """A value as text; a float with many digits, such as a random one, is rounded to five; a name is as the user wrote it.
 
   >>> short(0.001), short(0.0013000000000000002), short("r1"), short("losses/mine.py:soft")
-  ('0.001', '0.0013', 'r1', 'mine:soft')
+  ('0.001', '0.0013', 'r1', 'losses/mine.py:soft')
   """
-  return f"{value:.5g}" if isinstance(value, float) and len(repr(value)) > 8 else outside.short(str(value))
+  return f"{value:.5g}" if isinstance(value, float) and len(repr(value)) > 8 else str(value)
 
 
 def check_baselines(configs: Sequence[Mapping[str, Any]]) -> None:
@@ -125,7 +139,7 @@ def check_baselines(configs: Sequence[Mapping[str, Any]]) -> None:
     if names:
       distinct = list({key(config): config for config in own}.values())
       fields = varying(distinct)
-      choices = dict.fromkeys([*(c["loss"] for c in distinct), *(label(c, fields) for c in distinct)])
+      choices = dict.fromkeys([*(c["loss"] for c in distinct), *shortened([label(c, fields) for c in distinct])])
       options = any("." in field for field in fields)
       for name in names:
         if name not in choices and not (options and any(_may_be(name, c, fields) for c in distinct)):
@@ -142,4 +156,4 @@ def _may_be(name: str, config: Mapping[str, Any], fields: Sequence[str]) -> bool
   """
   number = re.compile(r"(=-?\d+)\.0(?=,|$)")
   known = {number.sub(r"\1", part) for part in (*_parts(config, fields), config["loss"])}
-  return name.endswith("…") or known.issuperset(number.sub(r"\1", name).split(", "))
+  return "…" in name or known.issuperset(number.sub(r"\1", name).split(", "))

@@ -43,20 +43,6 @@ def named(config: Mapping[str, Any]) -> list[tuple[str, str]]:
   return [(field, reference) for field in NAMING for reference in references(config[field])]
 
 
-def short(text: str) -> str:
-  """The text with short references for a table: each file without its folder and `.py`.
-
-  >>> short("top_k(losses/mine.py:soft)")
-  'top_k(mine:soft)'
-  """
-
-  def shorter(name: re.Match[str]) -> str:
-    found = REFERENCE.fullmatch(name[0]) if ":" in name[0] else None
-    return f"{Path(found[1]).name.removesuffix('.py')}:{found[2]}" if found else name[0]
-
-  return NAME.sub(shorter, text)
-
-
 def stamped(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
   """The config with the digests of the user code that it names, in its field `code`: {file or module: digest}.
 

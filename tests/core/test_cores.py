@@ -46,6 +46,12 @@ CASES = {
     2.0,
   ),
   "a group outside of what is seen": ("0::/b", V2.replace(" / ", " /a "), {f"{TOP}/cpu.max": "100000 100000"}, 1.0),
+  "a group and a folder with a space in their names": (
+    "0::/my job/step",
+    V2.replace(" / ", r" /my\040job ").replace("cgroup rw", r"my\040cgroup rw", 1),
+    {"/sys/fs/my cgroup/step/cpu.max": "100000 100000"},
+    1.0,
+  ),
   "version 1": (f"{MEMORY}\n2:cpu,cpuacct:/a", V1, older(f"{OLD}/a", 250_000), 2.5),
   "version 1, no limit": (f"{MEMORY}\n2:cpu,cpuacct:/a", V1, older(OLD, -1) | older(f"{OLD}/a", -1), math.inf),
   "version 1, a group above": ("2:cpu:/a/b", V1, older(f"{OLD}/a", 100_000) | older(f"{OLD}/a/b", -1), 1.0),

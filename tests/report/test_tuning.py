@@ -258,7 +258,7 @@ def test_the_digest_of_a_losss_file_is_not_a_setting_that_a_tournament_compares(
     runs.write_json(path / "manifest.json", manifest | {"roles": roles})
     found = search(records.read(path).panels[0])
     assert found.compared == ("loss",)
-    assert {entry.label for entry in found.entries} == {*NAMES, "mine:twice"} - {"hinge"}
+    assert {entry.label for entry in found.entries} == {*NAMES, "mine.py:twice"} - {"hinge"}
 
 
 def test_told_apart_needs_an_interval_without_equality():

@@ -328,7 +328,7 @@ def test_a_file_of_code_is_named_and_not_its_digest(parent):
   own = tiny.read_text().replace('"loss": "hinge"', '"loss": "mine.py:soft"')
   tiny.write_text(own)
   new, first = fork(parent)
-  assert "at step 60: loss hinge -> mine:soft, the code of mine.py not used before" in first
+  assert "at step 60: loss hinge -> mine.py:soft, the code of mine.py not used before" in first
   tiny.write_text(own.replace("mine.py:soft", "minimax"))
   with pytest.raises(BadInput, match=r"another study \(loss: 'mine.py:soft' there, .*; the code of mine.py differs\)"):
     fork(parent)

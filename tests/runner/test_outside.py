@@ -47,9 +47,9 @@ def test_own_code_of_every_kind_runs_reports_and_resumes(folder):
   assert not digests
   assert (place, len(digest)) == ("mine.py", 12)
   page = (directory / "report.html").read_text()
-  assert "matched_gain(mine:soft)" in page
+  assert "matched_gain(mine.py:soft)" in page
   assert "mean pixel of the samples" in page
-  assert any("mine:soft" in line for line in said)
+  assert any("mine.py:soft" in line for line in said)
   columns = {name for run in load_study(directory).runs for name in run.rows.columns}
   assert {"mine/spread"} <= columns
   assert any(name.endswith("mine.py:soft") for name in columns if name.startswith("lens/"))

@@ -62,7 +62,7 @@ def test_code_is_part_of_a_runs_identity_and_of_no_label(tmp_path):
     (tmp_path / f"{name}.py").write_text("def net(): pass")
   one, two = (outside.stamped(config(model=f"{name}.py:net"), tmp_path) for name in ("one", "two"))
   assert labels.varying([one, two]) == ["model"]
-  assert labels.label(two, ["model"]) == "model=two:net"
+  assert labels.label(two, ["model"]) == "model=two.py:net"
   before = settings.identity(one)
   (tmp_path / "one.py").write_text("def net(): return 1")
   assert settings.identity(outside.stamped(config(model="one.py:net"), tmp_path)) != before
