@@ -52,6 +52,7 @@ REPLACED = {
   "nnx, transposed": in_nnx(nnx.ConvTranspose(4, 5, (4, 4), strides=(2, 2), rngs=RNGS)),
   "equinox": in_equinox(eqx.nn.Conv2d(4, 5, 3, stride=2, padding=1, key=KEY)),
   "equinox, transposed": in_equinox(eqx.nn.ConvTranspose2d(4, 5, 4, stride=2, padding=1, key=KEY)),
+  "computed again in derivatives": jax.checkpoint(linen(nn.Conv(5, (3, 3)))),
   "compiled inside": jax.jit(linen(nn.Conv(5, (3, 3)))),
 }
 LEFT = {
@@ -86,6 +87,16 @@ def test_what_has_no_form_as_products_is_left_and_counted(function):
   np.testing.assert_array_equal(as_products(function)(X), function(X))
   assert remaining(jax.make_jaxpr(function)(X)) == 1
   assert "conv_general_dilated" in primitives(as_products(function), X)
+
+
+def test_what_is_computed_again_in_derivatives_still_is():
+  """`jax.checkpoint` keeps its policy: here nothing of the body is kept but what the policy names."""
+  policy = jax.checkpoint_policies.nothing_saveable
+  function = as_products(jax.checkpoint(lambda x: jnp.sin(REPLACED["linen"](x)), policy=policy))
+  (call,) = [e for e in jax.make_jaxpr(function)(X).eqns if "policy" in e.params]
+  assert call.params["policy"] is policy
+  kept = jax.make_jaxpr(lambda x: jax.vjp(function, x)[1])(X)  # of a pass: its input and the kernel, no activation
+  assert all(np.shape(leaf) != (3, 9, 8, 5) for leaf in kept.out_avals)
 
 
 def test_lax_leaves_a_function_as_it_is():
