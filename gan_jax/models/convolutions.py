@@ -24,11 +24,7 @@ from gan_jax.models.products import unfold
 
 NAME = "conv_general_dilated"
 INLINED = ("jit", "pjit", "closed_call", "core_call")  # calls that are equivalent to their body
-CHECKPOINTS = (
-  "remat2",
-  "remat",
-  "checkpoint",
-)  # names of `jax.checkpoint`, whose body is computed again in derivatives
+CHECKPOINTS = ("remat2", "remat", "checkpoint")  # of `jax.checkpoint`: derivatives compute the body again
 
 
 def as_products(function: Callable[..., Any], convolution: str = "auto") -> Callable[..., Any]:
