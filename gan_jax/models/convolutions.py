@@ -24,6 +24,7 @@ from gan_jax.models.products import unfold
 
 NAME = "conv_general_dilated"
 INLINED = ("jit", "pjit", "closed_call", "core_call")  # calls that are equivalent to their body
+CHECKPOINTS = ("remat2", "remat", "checkpoint")  # of `jax.checkpoint`: derivatives compute the body again
 
 
 def as_products(function: Callable[..., Any], convolution: str = "auto") -> Callable[..., Any]:
@@ -70,13 +71,18 @@ def perform(equation: Any, inputs: list[Any]) -> list[Any]:
   if equation.primitive.name in INLINED and any(replaceable(e) for e in reached(body(equation))):
     inner = body(equation)
     return evaluate(inner.jaxpr, inner.consts, inputs)
+  if equation.primitive.name in CHECKPOINTS and any(replaceable(e) for e in reached(body(equation))):
+    inner, how = body(equation), {name: equation.params[name] for name in ("prevent_cse", "policy")}
+    again: Any = jax.checkpoint(lambda *given: evaluate(inner.jaxpr, inner.consts, list(given)), **how)
+    return list(again(*inputs))
   outputs = equation.primitive.bind(*inputs, **equation.primitive.get_bind_params(equation.params))
   return outputs if equation.primitive.multiple_results else [outputs]
 
 
 def body(equation: Any) -> Any:
   """The closed jaxpr of a call."""
-  return equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
+  found = equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
+  return found if hasattr(found, "consts") else core.ClosedJaxpr(found, ())
 
 
 def reached(program: Any) -> Iterator[Any]:
@@ -84,7 +90,7 @@ def reached(program: Any) -> Iterator[Any]:
   for equation in program.jaxpr.eqns:
     if equation.primitive.name == NAME:
       yield equation
-    elif equation.primitive.name in INLINED:
+    elif equation.primitive.name in (*INLINED, *CHECKPOINTS):
       yield from reached(body(equation))
 
 

@@ -46,10 +46,13 @@ REPLACED = {
   "grouped": linen(nn.Conv(6, (3, 2), strides=2, feature_group_count=2)),
   "dilated": linen(nn.Conv(5, (3, 3), kernel_dilation=2)),
   "dilated, in groups": linen(nn.Conv(6, (3, 2), kernel_dilation=(2, 3), feature_group_count=2)),
+  "depthwise": linen(nn.Conv(4, (3, 3), feature_group_count=4)),
+  "depthwise, with many taps": linen(nn.Conv(4, (5, 3), strides=(2, 3), feature_group_count=4)),
   "nnx": in_nnx(nnx.Conv(4, 5, (3, 3), strides=2, rngs=RNGS)),
   "nnx, transposed": in_nnx(nnx.ConvTranspose(4, 5, (4, 4), strides=(2, 2), rngs=RNGS)),
   "equinox": in_equinox(eqx.nn.Conv2d(4, 5, 3, stride=2, padding=1, key=KEY)),
   "equinox, transposed": in_equinox(eqx.nn.ConvTranspose2d(4, 5, 4, stride=2, padding=1, key=KEY)),
+  "computed again in derivatives": jax.checkpoint(linen(nn.Conv(5, (3, 3)))),
   "compiled inside": jax.jit(linen(nn.Conv(5, (3, 3)))),
 }
 LEFT = {
@@ -75,7 +78,7 @@ def test_the_same_values_and_no_convolution_of_xlas(function):
   penalty = jax.grad(lambda x: (jax.grad(lambda z: (ours(z) ** 2).sum())(x) ** 2).sum())
   for program in (ours, penalty, jax.vmap(ours)):
     text = primitives(program, X[None] if program is not ours and program is not penalty else X)
-    assert "image_convolution" in text or "dot_general" in text  # the latter of groups
+    assert "image_convolution" in text or "dot_general" in text or "mul " in text  # the latter two of groups
     assert "conv_general_dilated" not in text
 
 
@@ -84,6 +87,16 @@ def test_what_has_no_form_as_products_is_left_and_counted(function):
   np.testing.assert_array_equal(as_products(function)(X), function(X))
   assert remaining(jax.make_jaxpr(function)(X)) == 1
   assert "conv_general_dilated" in primitives(as_products(function), X)
+
+
+def test_what_is_computed_again_in_derivatives_still_is():
+  """`jax.checkpoint` keeps its policy: here nothing of the body is kept but what the policy names."""
+  policy = jax.checkpoint_policies.nothing_saveable
+  function = as_products(jax.checkpoint(lambda x: jnp.sin(REPLACED["linen"](x)), policy=policy))
+  (call,) = [e for e in jax.make_jaxpr(function)(X).eqns if "policy" in e.params]
+  assert call.params["policy"] is policy
+  kept = jax.make_jaxpr(lambda x: jax.vjp(function, x)[1])(X)  # of a pass: its input and the kernel, no activation
+  assert all(np.shape(leaf) != (3, 9, 8, 5) for leaf in kept.out_avals)
 
 
 def test_lax_leaves_a_function_as_it_is():
