@@ -68,12 +68,12 @@ def _refuse_changed_code(study: Path, there: Iterable[Mapping[str, Any]], asked:
   """Raises `BadInput` if a file of user code has changed since the study began."""
   began = {place: digest for config in there for place, digest in config.get("code", {}).items()}
   now = {place: digest for config in asked for place, digest in config.get("code", {}).items()}
-  for place in began.keys() & now.keys():
-    if began[place] != now[place]:
-      raise BadInput(
-        f"{place}, which the config names, or a file that it imports, has changed since {study} began: expected digest "
-        f"{began[place]}, got {now[place]}; put it back, or choose another directory with --out"
-      )
+  changed = sorted(place for place in began.keys() & now.keys() if began[place] != now[place])
+  if changed:
+    raise BadInput(
+      f"{' and '.join(labels.in_words(f'code.{place}') for place in changed)}, or of a file that it imports, has changed "
+      f"since {study} began: put it back, or choose another directory with --out"
+    )
 
 
 def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:
