@@ -1,7 +1,6 @@
 """The state of a study on disk: whether it can be continued, what is missing, and what is saved. No jax import."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -136,11 +135,13 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
 
 
 def writable(study: Path) -> None:
-  """Raises `BadInput` where a study's directory cannot be written, as far as that is seen without writing: for dry runs."""
+  """Raises `BadInput` where a study's directory cannot be written or made: for dry runs, which leave nothing behind."""
   place = next(path for path in (study.absolute(), *study.absolute().parents) if path.exists())
-  why = "Permission denied" if place.is_dir() else "Not a directory"
-  if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-    raise BadInput(f"output directory {study} cannot be written: {place}: {why}")
+  try:
+    with tempfile.TemporaryFile(dir=place):  # it has no name, as in `prepare`
+      pass
+  except OSError as error:  # also where the rights allow it and the file system does not, such as /proc
+    raise BadInput(f"output directory {study} cannot be written: {place}: {error.strerror or error}") from error
 
 
 def prepare(study: Path) -> None:
