@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,17 @@ def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: flo
 
   order = sorted(draws, key=rank)
   return [run for key in order[going_on(len(order), keep) :] for run in draws[key]]
+
+
+def why(left: Sequence[Draws], values: Mapping[str, float], stopping: AbstractSet[str], metric: str) -> str:
+  """Why these runs, those of the `worst` draws of all competitions, stop: `as the worst by frechet/distance`.
+
+  Args: the draws of each competition; the quality of each run; the runs that stop; the name of the quality.
+  """
+  if not any(math.isfinite(values[run]) for draws in left for own in draws.values() for run in own):
+    return f"by the order of their ids, for no run has a finite {metric}"
+  lost = sum(not math.isfinite(values[run]) for run in stopping)
+  return f"as the worst by {metric}{f' ({lost:,} of them without a finite value)' if lost else ''}"
 
 
 def failing(draws: Draws, verdicts: Mapping[str, str], stopping: Sequence[str]) -> list[str]:

@@ -23,14 +23,14 @@ from typing import Any
 from gan_jax import runs, settings
 from gan_jax.core import paths
 from gan_jax.core.errors import BadInput, Planned, plural
-from gan_jax.runner import parents
+from gan_jax.runner import differences, parents
 from gan_jax.runner.parents import Config, Parent
 from gan_jax.runs import plan
 from gan_jax.settings import labels
 
 Say = Callable[[str], None]
-# How a refusal calls what does not fit, by what the name of the state's leaf contains.
-PARTS = {"_params": "with other networks", "_opt": "with other optimizers"}
+# How a refusal calls what does not fit, by what the name of that part of the state contains.
+PARTS = {differences.NETWORKS: "with other networks", differences.OPTIMIZER: "with other optimizers"}
 SHOWN = 3  # values of a changed field that are written out
 
 

@@ -280,7 +280,7 @@ def _by_quality(
     for member, value in zip(entry["members"], measured, strict=True):
       values[member["id"]] = math.nan if member["id"] in diverged else value
   stopping = {run for draws in left for run in contest.worst(draws, values, quality, rules.keep, rules.judges)}
-  return stopping, f"as the worst by {quality.metric}"
+  return stopping, contest.why(left, values, stopping, quality.metric)
 
 
 def _by_verdict(

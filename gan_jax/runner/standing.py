@@ -1,7 +1,6 @@
 """The state of a study on disk: whether it can be continued, what is missing, and what is saved. No jax import."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -68,12 +67,12 @@ def _refuse_changed_code(study: Path, there: Iterable[Mapping[str, Any]], asked:
   """Raises `BadInput` if a file of user code has changed since the study began."""
   began = {place: digest for config in there for place, digest in config.get("code", {}).items()}
   now = {place: digest for config in asked for place, digest in config.get("code", {}).items()}
-  for place in began.keys() & now.keys():
-    if began[place] != now[place]:
-      raise BadInput(
-        f"{place}, which the config names, or a file that it imports, has changed since {study} began: expected digest "
-        f"{began[place]}, got {now[place]}; put it back, or choose another directory with --out"
-      )
+  changed = sorted(place for place in began.keys() & now.keys() if began[place] != now[place])
+  if changed:
+    raise BadInput(
+      f"{' and '.join(labels.in_words(f'code.{place}') for place in changed)}, or of a file that it imports, has changed "
+      f"since {study} began: put it back, or choose another directory with --out"
+    )
 
 
 def unchanged(study: Path, configs: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any] | None) -> None:
@@ -136,11 +135,13 @@ def difference(there: Mapping[str, Mapping[str, Any]], asked: Mapping[str, Mappi
 
 
 def writable(study: Path) -> None:
-  """Raises `BadInput` where a study's directory cannot be written, as far as that is seen without writing: for dry runs."""
+  """Raises `BadInput` where a study's directory cannot be written or made: for dry runs, which leave nothing behind."""
   place = next(path for path in (study.absolute(), *study.absolute().parents) if path.exists())
-  why = "Permission denied" if place.is_dir() else "Not a directory"
-  if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-    raise BadInput(f"output directory {study} cannot be written: {place}: {why}")
+  try:
+    with tempfile.TemporaryFile(dir=place):  # it has no name, as in `prepare`
+      pass
+  except OSError as error:  # also where the rights allow it and the file system does not, such as /proc
+    raise BadInput(f"output directory {study} cannot be written: {place}: {error.strerror or error}") from error
 
 
 def prepare(study: Path) -> None:

@@ -443,6 +443,23 @@ def test_a_later_decision_is_among_those_left_and_an_old_one_stays(tmp_path):
   assert runs.run_status({"steps": 30}, "b", status["one"]) == ("stopped", 20)
 
 
+@pytest.mark.parametrize(
+  ("values", "said"),
+  [
+    ([1.0, 2.0, 3.0, 4.0], "as the worst by line/wasserstein"),
+    ([1.0, 2.0, 3.0, NAN], "as the worst by line/wasserstein (1 of them without a finite value)"),
+    ([math.inf, NAN, NAN, NAN], "by the order of their ids, for no run has a finite line/wasserstein"),
+  ],
+)
+def test_what_stopped_is_called_the_worst_only_where_something_could_be_compared(tmp_path, values, said):
+  entries = [{"name": "one", "members": [{"id": run, "config": {"steps": 30}} for run in "abcd"]}]
+  columns = {"line/wasserstein": np.asarray([values], np.float32)}
+  runs.append(tmp_path, "quality", "one", 10, 11, runs.Table(np.array([10]), columns))
+  runs.write_status(tmp_path, {"groups": {"one": {"step": 10}}})
+  told = halving._decide(tmp_path, entries, halving.Rules((10,), 0.5, ""), [{run: [run] for run in "abcd"}], 10)
+  assert told == f"step 10: 2 runs stopped {said}, 2 go on"
+
+
 def decided(directory, plain, rules):
   """The status after the first decision by these rules, of a copy of the study without halving."""
   shutil.copytree(plain.path, directory)

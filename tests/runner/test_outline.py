@@ -1,5 +1,8 @@
 """The plan of a study: what it says, and that a dry run trains and writes nothing."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from experiments import command
@@ -69,10 +72,18 @@ def test_a_metric_that_cannot_be_built_is_refused_before_anything_is_written(con
 
 def test_a_directory_that_cannot_be_written_is_refused_by_a_dry_run_too(config, tmp_path, monkeypatch):
   (tmp_path / "file").write_text("")
-  for dry in (True, False):
-    with pytest.raises(BadInput, match=r"out cannot be written: .*Not a directory"):
-      study.run(str(config), [], tmp_path / "file" / "out", single=True, dry=dry)
-  monkeypatch.setattr("os.access", lambda place, mode: place != tmp_path)  # as of another user's
+  for place, why in ((tmp_path / "file" / "out", "Not a directory"), (Path("/proc/x"), "No such file")):
+    for dry in (True, False):
+      with pytest.raises(BadInput, match=rf"{place} cannot be written: .*{why}"):
+        study.run(str(config), [], place, single=True, dry=dry)
+  usual = tempfile.TemporaryFile
+
+  def refused(*given, dir=None, **named):  # as in a directory of another user
+    if dir == tmp_path:
+      raise PermissionError(13, "Permission denied")
+    return usual(*given, dir=dir, **named)
+
+  monkeypatch.setattr("tempfile.TemporaryFile", refused)
   with pytest.raises(BadInput, match=rf"new/out cannot be written: {tmp_path}: Permission denied"):
     study.run(str(config), [], tmp_path / "new" / "out", single=True, dry=True)
   assert not (tmp_path / "new").exists()
