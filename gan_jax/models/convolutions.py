@@ -25,13 +25,14 @@ from gan_jax.models.products import unfold
 NAME = "conv_general_dilated"
 INLINED = ("jit", "pjit", "closed_call", "core_call")  # calls that are equivalent to their body
 CHECKPOINTS = ("remat2", "remat", "checkpoint")  # of `jax.checkpoint`: derivatives compute the body again
+ENTERED = (*INLINED, *CHECKPOINTS, "scan")
 
 
 def as_products(function: Callable[..., Any], convolution: str = "auto") -> Callable[..., Any]:
   """The function of arrays with its two-dimensional convolutions replaced by ours, transposed ones included.
 
   Not replaced, and counted by `remaining`: transposed convolutions in groups or of dilated kernels, one or three
-  dimensions, and convolutions inside loops or functions with custom derivatives.
+  dimensions, and convolutions inside branches, `while` loops or functions with custom derivatives.
 
   Args:
     function: a traceable function from pytrees of arrays to a pytree of arrays.
@@ -68,19 +69,33 @@ def perform(equation: Any, inputs: list[Any]) -> list[Any]:
   if equation.primitive.name == NAME and replaceable(equation):
     lhs, rhs = inputs
     return [products(lhs, rhs, equation.params)]
-  if equation.primitive.name in INLINED and any(replaceable(e) for e in reached(body(equation))):
-    inner = body(equation)
-    return evaluate(inner.jaxpr, inner.consts, inputs)
-  if equation.primitive.name in CHECKPOINTS and any(replaceable(e) for e in reached(body(equation))):
-    inner, how = body(equation), {name: equation.params[name] for name in ("prevent_cse", "policy")}
-    again: Any = jax.checkpoint(lambda *given: evaluate(inner.jaxpr, inner.consts, list(given)), **how)
-    return list(again(*inputs))
+  if equation.primitive.name in ENTERED and any(replaceable(e) for e in reached(body(equation))):
+    return entered(equation, inputs)
   outputs = equation.primitive.bind(*inputs, **equation.primitive.get_bind_params(equation.params))
   return outputs if equation.primitive.multiple_results else [outputs]
 
 
+def entered(equation: Any, inputs: list[Any]) -> list[Any]:
+  """The outputs of a call, a checkpoint or a loop over layers, with the convolutions of its body replaced."""
+  inner, p = body(equation), equation.params
+  run = lambda *values: evaluate(inner.jaxpr, inner.consts, list(values))  # noqa: E731
+  if equation.primitive.name in CHECKPOINTS:
+    again: Any = jax.checkpoint(run, prevent_cse=p["prevent_cse"], policy=p["policy"])
+    return list(again(*inputs))
+  if equation.primitive.name == "scan":
+    first, last = p["num_consts"], p["num_consts"] + p["num_carry"]
+
+    def one(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
+      found = run(*inputs[:first], *carry, *slices)
+      return found[: len(carry)], found[len(carry) :]
+
+    carry, stacked = lax.scan(one, inputs[first:last], inputs[last:], p["length"], p["reverse"], p["unroll"])
+    return [*carry, *stacked]
+  return run(*inputs)
+
+
 def body(equation: Any) -> Any:
-  """The closed jaxpr of a call."""
+  """The closed jaxpr of a call, a checkpoint or a loop."""
   found = equation.params["jaxpr"] if "jaxpr" in equation.params else equation.params["call_jaxpr"]
   return found if hasattr(found, "consts") else core.ClosedJaxpr(found, ())
 
@@ -90,7 +105,7 @@ def reached(program: Any) -> Iterator[Any]:
   for equation in program.jaxpr.eqns:
     if equation.primitive.name == NAME:
       yield equation
-    elif equation.primitive.name in (*INLINED, *CHECKPOINTS):
+    elif equation.primitive.name in ENTERED:
       yield from reached(body(equation))
 
 
@@ -107,7 +122,7 @@ def remaining(program: Any) -> int:
 def remark(count: int, what: str) -> str:
   """The message about convolutions that are not replaced."""
   return (
-    f"note: {plural(count, 'convolution')} of {what} (not two-dimensional, or inside a loop) "
+    f"note: {plural(count, 'convolution')} of {what} (not two-dimensional, or inside a branch) "
     f"run{'s' * (count == 1)} as XLA's own: in training on a CPU "
     "that took 9 to 15 times as long as the forms that replace all others"
   )

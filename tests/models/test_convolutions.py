@@ -33,6 +33,26 @@ def in_equinox(module):
   return lambda x: jax.vmap(module)(jnp.moveaxis(x, -1, 1))
 
 
+class Layer(nn.Module):
+  """A layer of a loop over layers: the image is carried on, and sums over its pixels are yielded."""
+
+  @nn.compact
+  def __call__(self, x):
+    y = nn.tanh(nn.Conv(4, (3, 3))(x))
+    return y, y.sum((1, 2))
+
+
+def in_loop(layers):
+  loop = nn.scan(Layer, variable_axes={"params": 0}, split_rngs={"params": True}, length=layers, reverse=True)()
+  run, parts = linen(loop), jnp.arange(layers, dtype=jnp.float32)
+
+  def function(x):
+    image, sums = run(x)
+    return image + jnp.tensordot(parts, sums, 1)[:, None, None]
+
+  return function
+
+
 RNGS = nnx.Rngs(0)
 KEY = jax.random.key(1)
 REPLACED = {
@@ -53,12 +73,14 @@ REPLACED = {
   "equinox": in_equinox(eqx.nn.Conv2d(4, 5, 3, stride=2, padding=1, key=KEY)),
   "equinox, transposed": in_equinox(eqx.nn.ConvTranspose2d(4, 5, 4, stride=2, padding=1, key=KEY)),
   "computed again in derivatives": jax.checkpoint(linen(nn.Conv(5, (3, 3)))),
+  "computed again, of Flax": linen(nn.remat(nn.Conv)(5, (3, 3))),
   "compiled inside": jax.jit(linen(nn.Conv(5, (3, 3)))),
+  "in a loop over layers": in_loop(2),
 }
 LEFT = {
   "transposed and dilated": linen(nn.ConvTranspose(5, (3, 3), strides=(2, 2), kernel_dilation=(2, 2))),
   "of one dimension": lambda x: linen_line(x[:, 0]),
-  "in a loop": lambda x: lax.scan(lambda c, _: (linen_same(c), None), x, None, length=2)[0],
+  "in a branch": lambda x: lax.cond(x.sum() > 0, linen_same, lambda x: x, x),
 }
 linen_line = (lambda m, v: lambda x: m.apply(v, x))(*(m := nn.Conv(5, (3,)), m.init(KEY, X[:, 0])))
 linen_same = linen(nn.Conv(4, (3, 3)))
