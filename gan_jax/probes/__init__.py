@@ -11,7 +11,7 @@ from gan_jax.core.registry import import_modules
 
 # isort: off
 # The registry first: a file that registers may import it from this package while it is being imported itself.
-from gan_jax.probes.registry import ALWAYS, EXPLANATIONS, GROUPS, inspection, measure, probe, requested
+from gan_jax.probes.registry import ALWAYS, EXPLANATIONS, GROUPS, check_declared, inspection, measure, probe, requested
 
 # isort: on
 from gan_jax.probes.factors import by_layer, gradient_factors, signal
@@ -25,6 +25,7 @@ __all__ = [
   "GROUPS",
   "area_under_curve",
   "by_layer",
+  "check_declared",
   "dominance",
   "explanations",
   "global_norm",

@@ -5,7 +5,7 @@ which the report prints, and the group that a config must ask for; a probe witho
 are not rounded, and small ones are kept: a gradient of 1e-12 is a result.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -75,6 +75,18 @@ def requested(text: str) -> tuple[str, ...]:
   if len(set(found)) < len(found):
     raise BadInput(f"probes expected different groups joined by '+', got {text!r}")
   return found
+
+
+def check_declared(group: str, columns: Iterable[str]) -> None:
+  """Raises `BadInput` where a probe returns a column that its decorator does not explain."""
+  declared = EXPLANATIONS[group]
+  stems = tuple(name.partition("<")[0] for name in declared if name.endswith("/<layer>"))
+  others = [name for name in columns if name not in declared and not (stems and name.startswith(stems))]
+  if others:
+    raise BadInput(
+      f"probe {group!r} expected to return the columns that its decorator explains ({', '.join(declared) or 'none'}), got "
+      f"{', '.join(others)} as well"
+    )
 
 
 def measure(

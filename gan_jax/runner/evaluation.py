@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from gan_jax import probes
-from gan_jax.core.errors import BadInput
+from gan_jax.core.errors import BadInput, blamed
 from gan_jax.core.randomness import Purpose, derive_key
 from gan_jax.core.types import Data, GanState, Memory, Params
 from gan_jax.data import Dataset, encode_for_view
@@ -18,6 +18,8 @@ from gan_jax.data.order import scattered
 from gan_jax.data.shares import spread_labels
 from gan_jax.game import controllers, schedules
 from gan_jax.game.rules import Game
+from gan_jax.game.state import initial_state
+from gan_jax.game.step import build_resident_step
 from gan_jax.inspections import duality, geometry
 from gan_jax.metrics import OF_NEIGHBOURS, Quality
 from gan_jax.metrics.chunks import CHUNK
@@ -144,6 +146,21 @@ def explanations(game: Game) -> dict[str, str]:
   for name in asked:
     found |= INSPECTIONS[name].explanations(game) if name in INSPECTIONS else {}
   return found
+
+
+def check_probes(game: Game, group: Group, dataset: Dataset) -> None:
+  """Raises `BadInput` where a probe of the user's code returns what it has not declared. Only shapes are computed."""
+  own = [name for name in probes.requested(game.spec.probes) if ":" in name and probes.GROUPS[name].facts.in_rows]
+  if not own:
+    return
+  step, options = build_resident_step(game), thawed(game.spec.probe_options)
+  stored = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), dataset.data)
+  first = jax.tree.map(lambda x: x[0], group.hypers)
+  trace = jax.eval_shape(lambda hypers, some: step(hypers, initial_state(hypers, game), some)[1], first, stored)
+  for name in own:
+    with blamed(f"probe {name!r} cannot be measured"):
+      found = jax.eval_shape(functools.partial(probes.GROUPS[name].builder, **options.get(name, {})), trace)
+    probes.check_declared(name, found)
 
 
 def averages(group: Group) -> bool:

@@ -33,7 +33,7 @@ arXiv:1502.07943.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,13 +77,15 @@ class Halving(NamedTuple):
   competing: Sequence[Draws] = ()  # the draws of each competition
   steps: Mapping[str, int] = {}  # of each run, by id
 
-  def tell(self, say: Callable[[str], object]) -> None:
-    """Print what the rules save, for the plan of a study."""
+  def tell(self, say: Callable[[str], object], columns: Collection[str] | None = ()) -> None:
+    """Print what the rules save, for the plan of a study; `columns`: as of `measured`."""
     if self.rules and self.rules.by == VERDICT:
       at = ", ".join(f"{step:,}" for step in self.rules.at)
       say(f"  halving by verdict: at step {at} the runs stop whose verdict is {named(self.rules.verdicts)}")
     elif self.rules:
       say(f"  {contest.outlook(self.rules.at, self.rules.keep, self.rules.by, self.competing, self.steps)}")
+      if columns is None:
+        say("  whether that quality is measured is not known before an own metric is built, which a dry run does not")
 
 
 def checked(value: Any, what: str, configs: Sequence[Config], roles: Mapping[str, Sequence[str]]) -> Halving:
@@ -192,10 +194,9 @@ def unchanged(study: Path, manifest: dict[str, Any] | None, halved: Halving) -> 
   return manifest
 
 
-def quality_of(rules: Rules, columns: Iterable[str]) -> Quality:
+def quality_of(rules: Rules, columns: Collection[str]) -> Quality:
   """The quality by which draws are ranked, among what is measured. Raises `BadInput` where it is not measured."""
-  measured = set(columns)
-  there = [quality for quality in QUALITIES if quality.metric in measured]
+  there = [quality for quality in QUALITIES if quality.metric in columns]
   found = [quality for quality in there if rules.by in ("", quality.metric)]
   if not found:
     choices = ", ".join(quality.metric for quality in there) or "none"
@@ -206,7 +207,7 @@ def quality_of(rules: Rules, columns: Iterable[str]) -> Quality:
   return found[0]
 
 
-def measured(halved: Halving, columns: Iterable[str] | None) -> None:
+def measured(halved: Halving, columns: Collection[str] | None) -> None:
   """Raises `BadInput` where the quality by which draws are ranked is none of these columns; None: they are not known yet."""
   if halved.rules and halved.rules.by != VERDICT and columns is not None:
     quality_of(halved.rules, columns)
@@ -253,8 +254,7 @@ def _decide(study: Path, entries: Sequence[Entry], rules: Rules, competing: Sequ
   for entry in entries:
     gone |= {run for run, step in status.get(entry["name"], {}).get("stopped", {}).items() if step < until}
   left = [{key: own for key, own in draws.items() if not gone & set(own)} for draws in competing]
-  decide = _by_verdict if rules.by == VERDICT else _by_quality
-  stopping, why = decide(study, entries, status, rules, left, until)
+  stopping, why = (_by_verdict if rules.by == VERDICT else _by_quality)(study, entries, status, rules, left, until)
   with runs.changed_status(study) as changed:
     for entry in entries:
       own = changed["groups"].setdefault(entry["name"], {})

@@ -112,7 +112,9 @@ def load(
   found = Inputs(groups, datasets, {}, {}, {}, {}, changed, asked)
   columns = {}
   for group in groups:
-    columns[group.name] = evaluation.explanations(game.build(group.spec, datasets[key(group)]))
+    built = game.build(group.spec, datasets[key(group)])
+    evaluation.check_probes(built, group, datasets[key(group)])
+    columns[group.name] = evaluation.explanations(built)
     found.meanings.update(columns[group.name])
     digest = data.digest(datasets[key(group)])
     found.origins[group.name] = resume.Origin(digest, here, since.get(group.name, ()))

@@ -174,7 +174,7 @@ def _conduct(asked: Asked, out: Place, progress: Progress, stop: Stop, dry: bool
     if dry:
       processes.told(lambda: standing.writable(study))
       outline.tell(study, found.groups, found.states, progress.say, preflight.total(found.groups, found.disk))
-      halved.tell(progress.say)
+      halved.tell(progress.say, inputs.ranks(found))
     processes.told(lambda: preflight.check(study, found.groups, found.disk))
     if dry:
       raise Planned(f"a dry run: nothing was trained, and {study} was not written")

@@ -244,6 +244,19 @@ def conduct(folder, text, directory, dry=False):
   return "\n".join(said)
 
 
+def test_a_dry_run_says_where_it_cannot_know_whether_the_quality_is_measured(tmp_path):
+  """An own metric that is built of the data says what it measures when it is built; one of the samples says it before."""
+  (tmp_path / "mine.py").write_text("def built(dataset, cache):\n  raise ValueError('not in a dry run')\n")
+  said: list[str] = []
+  for metrics, known in (("mine.py:built", False), ("line", True)):
+    text = CONFIG.replace('"latent_size"', f'"metrics": "{metrics}", "latent_size"') + RULES
+    (tmp_path / "tiny.py").write_text(text)
+    said.clear()
+    with pytest.raises(Planned):
+      study.run(str(tmp_path / "tiny.py"), [], tmp_path / "out", single=False, say=said.append, dry=True)
+    assert any("is not known before an own metric is built" in line for line in said) is not known
+
+
 @pytest.mark.parametrize("dry", [True, False])
 @pytest.mark.parametrize(
   ("rules", "fields", "there", "got"),

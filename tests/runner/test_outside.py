@@ -69,6 +69,17 @@ def test_own_code_of_every_kind_runs_reports_and_resumes(folder):
     study.run("study.py", [], None, single=False, say=again.append)
 
 
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_probe_that_returns_another_column_than_it_declared_is_refused_before_anything_is_written(folder, dry):
+  code = (folder / "mine.py").read_text()
+  (folder / "mine.py").write_text(
+    code.replace('return {"mine/spread":', 'return {"mine/other": 0.0 * trace.step, "mine/spread":')
+  )
+  with pytest.raises(BadInput, match=r"^probe 'mine.py:spread' expected .* \(mine/spread\), got mine/other as well$"):
+    study.run("study.py", [], folder / "out", single=False, say=lambda line: None, dry=dry)
+  assert not (folder / "out").exists()
+
+
 def test_a_penalty_on_slopes_is_refused_for_anyones_batch_norm(folder):
   with pytest.raises(
     BadInput, match=r"'mine.py:slope' is per sample, but the discriminator of model 'mine.py:net' couples"
