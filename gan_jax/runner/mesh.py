@@ -40,6 +40,20 @@ class Layout(NamedTuple):
   def put(self, tree: Any, spec: PartitionSpec) -> Any:
     return processes.put(tree, NamedSharding(self.mesh, spec))
 
+  def replicate(self, tree: Any) -> Any:
+    """A host pytree, whole on every device. The devices of a CPU have one memory, and share one copy of each array."""
+    devices, everywhere = list(self.mesh.devices.flat), NamedSharding(self.mesh, REPLICATED)
+    if processes.joined() or devices[0].platform != "cpu":
+      return self.put(tree, REPLICATED)
+
+    def one(x: Any) -> Array:
+      first = jax.device_put(x, devices[0])
+      held = np.asarray(first)  # a view of the device's memory
+      others = [jax.device_put(held, device, may_alias=True) for device in devices[1:]]
+      return jax.make_array_from_single_device_arrays(first.shape, everywhere, [first, *others])
+
+    return jax.tree.map(one, tree)
+
   def put_own(self, tree: Any, spec: PartitionSpec) -> Any:
     """As `put`, of the members that this process's devices have."""
     return processes.put_own(tree, NamedSharding(self.mesh, spec))

@@ -230,7 +230,7 @@ def compile_group(
   return Program(
     layout=layout,
     hypers=hypers,
-    data=layout.put(dataset.data, REPLICATED) if resident else None,
+    data=layout.replicate(dataset.data) if resident else None,
     init=jax.jit(layout.divide(init, (DIVIDED,), DIVIDED)),
     advance=build_advance(game, layout, block)
     if resident

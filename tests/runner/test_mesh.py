@@ -189,3 +189,16 @@ def test_one_run_over_eight_devices_is_the_run_on_one():
   """Relativistic to the batch's average, with a penalty on slopes and noise on the images."""
   done = subprocess.run([sys.executable, "-c", EIGHT], cwd=ROOT, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr
+
+
+def test_the_devices_of_a_cpu_share_one_copy_of_the_data():
+  """With a copy for each core, data of a gigabyte would take as many gigabytes as there are cores."""
+  layout = mesh.Layout(jax.sharding.Mesh(np.array(jax.devices()).reshape(2, 2), ("members", "batch")), 4, 4)
+  given = {"images": np.arange(3000, dtype=np.uint8).reshape(3, 1000), "labels": np.arange(3)}
+  held = layout.replicate(given)
+  assert held["images"].sharding.is_fully_replicated
+  places = {shard.data.unsafe_buffer_pointer() for shard in held["images"].addressable_shards}
+  assert (len(held["images"].addressable_shards), len(places)) == (4, 1)
+  jax.tree.map(np.testing.assert_array_equal, held, given)
+  read = jax.jit(layout.divide(lambda x: x["images"].astype(int) + x["labels"][:, None], (REPLICATED,), REPLICATED))
+  np.testing.assert_array_equal(read(held), given["images"].astype(int) + given["labels"][:, None])
