@@ -33,6 +33,8 @@ class Conduct(NamedTuple):
   groups: int
   later: int = 0  # steps that later groups still have to train, each counted once for every run
   followers: Followers = NOBODY
+  stopped: int = 0  # runs of the group that stopped before, and are trained no more
+  halving: bool = False  # whether further runs of the study may be stopped, so that it takes less time
 
   @property
   def program(self) -> str:
@@ -124,7 +126,12 @@ class _Told:
   """Progress messages of one group's training, and the pace from which the remaining time is estimated."""
 
   def __init__(self, conduct: Conduct, group: Group, members: int, todo: list[Chunk], first: int):
-    self._conduct, self._name, self._steps, self._members = conduct, group.name, group.spec.steps, members
+    self._conduct, self._name, self._steps, self._members = (
+      conduct,
+      group.name,
+      group.spec.steps,
+      members - conduct.stopped,
+    )
     self._pace = Pace()
     self._todo = {"measuring": sum(c.evaluate for c in todo), "saving": sum(c.save for c in todo)}
     self._begun = 0  # chunks
@@ -132,6 +139,7 @@ class _Told:
     self._began = time.monotonic()
     self._estimated = False
     self._slow = False
+    self._most = "at most " * conduct.halving
 
   @contextlib.contextmanager
   def compiling(self) -> Iterator[None]:
@@ -168,11 +176,13 @@ class _Told:
       )
     rate, left = self._pace.rate(), self._pace.left(self._steps - chunk.last, self._todo)
     pace = speed(rate, self._members) if rate else ""
-    remaining = f"  {clock(left)} left" if left is not None and chunk.last < self._steps else ""
+    remaining = f"  {self._most}{clock(left)} left" if left is not None and chunk.last < self._steps else ""
     self._conduct.progress.step(chunk.last, self._steps, pace + remaining)
     if rate and left and not self._estimated and chunk.last < self._steps:
       self._estimated = True
       later = self._conduct.later * left / ((self._steps - chunk.last) * self._members)
       others = ", if the other programs are as fast for each run" if later else ""
-      whole = f"{speed(rate, self._members)} in {self._name}: {clock(left + later)} left of the study{others}"
+      whole = (
+        f"{speed(rate, self._members)} in {self._name}: {self._most}{clock(left + later)} left of the study{others}"
+      )
       self._conduct.progress.say(whole)

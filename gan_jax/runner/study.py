@@ -251,11 +251,12 @@ def _train(
       if not _shared(last, group):
         last = group, packing.compiled(group, dataset, quality)
       program = last[1]._replace(hypers=last[1].layout.place(group.hypers))
-      program = packing.packed(program, group, halving.stopped(study, group.name), dataset, quality)
+      gone = halving.stopped(study, group.name)
+      program = packing.packed(program, group, gone, dataset, quality)
       if asked.begin is not None:
         program = _begun(program, asked.begin(group))
       later = sum(len(group.configs) * group.spec.steps for group in groups[number:])
-      conduct = loop.Conduct(progress, stop, number, len(groups), later, following)
+      conduct = loop.Conduct(progress, stop, number, len(groups), later, following, len(gone), bool(halved.rules))
       loop.run_group(study, group, program, found.origins[group.name], conduct, until)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
       raise failures.explain(error, group, study) from error

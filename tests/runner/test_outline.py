@@ -118,13 +118,19 @@ def _base():
   return settings.resolve({"dataset": "ring", "latent_size": 2})
 
 
-def test_the_rest_of_the_study_is_estimated_once(monkeypatch):
-  """Ten runs do 100 steps in a second. 100 are left of 300, and 4,000 of single runs in later programs."""
+@pytest.mark.parametrize(
+  ("halving", "expected"), [({}, "0:05"), ({"stopped": 6, "halving": True}, "at most 0:11")], ids=["all", "halving"]
+)
+def test_the_rest_of_the_study_is_estimated_once(monkeypatch, halving, expected):
+  """Ten runs do 100 steps in a second. 100 are left of 300, and 4,000 of single runs in later programs.
+
+  Where six of them were stopped, four do as many steps, so that those of later programs take longer.
+  """
   said, now = [], [0.0]
   monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
   (group,) = grouping.group(grouping.completed([{**_base(), "steps": 300}]))
   with progress.Progress(said.append) as shown, shown.phase("program 1 of 2", brief=True):
-    conduct = loop.Conduct(shown, Stop(), 1, 2, later=4000)
+    conduct = loop.Conduct(shown, Stop(), 1, 2, later=4000, **halving)
     todo = [loop.Chunk(first, 2, 50, False, False) for first in (0, 100, 200)]
     told = loop._Told(conduct, group, 10, todo, 0)
     for chunk in todo:
@@ -134,4 +140,6 @@ def test_the_rest_of_the_study_is_estimated_once(monkeypatch):
       told.trained(chunk)
       told.step(chunk)
   (line,) = [line for line in said if "left of the study" in line]
-  assert line == "100 steps/s x 10 in group-0: 0:05 left of the study, if the other programs are as fast for each run"
+  runs = 10 - halving.get("stopped", 0)
+  others = "if the other programs are as fast for each run"
+  assert line == f"100 steps/s x {runs} in group-0: {expected} left of the study, {others}"
