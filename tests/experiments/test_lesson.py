@@ -219,7 +219,7 @@ def _table_rows(said: str) -> list[tuple[str, str, str]]:
 def test_the_notebook_of_own_code_trains_it_and_refuses_a_misspelt_option(executed):
   said = executed["your_own_model_and_data"]
   assert "fakes (5, 12, 12, 1) logits (5,)" in said
-  assert re.search(r"^my_parts:soft_hinge\S* .*distances \d", said, re.M), said
+  assert re.search(r"^my_parts.py:soft_hinge\S* .*distances \d", said, re.M), said
   assert "'widht'" in said
   assert "width" in said.partition("'widht'")[2]
 
