@@ -95,7 +95,11 @@ def worst(draws: Draws, values: Mapping[str, float], quality: Quality, keep: flo
 def why(left: Sequence[Draws], values: Mapping[str, float], stopping: AbstractSet[str], metric: str) -> str:
   """Why these runs, those of the `worst` draws of all competitions, stop: `as the worst by frechet/distance`.
 
-  Args: the draws of each competition; the quality of each run; the runs that stop; the name of the quality.
+  Args:
+    left: the draws of each competition that are still trained.
+    values: the quality of each run.
+    stopping: the runs that stop.
+    metric: the name of the quality.
   """
   if not any(math.isfinite(values[run]) for draws in left for own in draws.values() for run in own):
     return f"by the order of their ids, for no run has a finite {metric}"
