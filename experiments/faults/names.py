@@ -3,7 +3,7 @@
 NAMES = (
   # paths
   "../../x", "..", ".", "../" * 60 + "etc/passwd", "/etc/passwd", "/", "~", "~root/x", "a/../../b", "..\\..\\x", "C:\\x",
-  "file:///etc/passwd", "CON", "-rf", "--out=/tmp/x", ".hidden", "x/", "a/b/c",
+  "file:///etc/passwd", "CON", "-rf", "--out=/x", ".hidden", "x/", "a/b/c",
   # what ends or splits a name
   "", " ", "a\0b", "a\nb", "a\r\nb", "\t", "x" * 300, "a;touch x", "$(touch x)", "`touch x`", "|touch x", "%00", "%s%s%n",
   # pages, tables and papers

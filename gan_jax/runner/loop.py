@@ -126,12 +126,8 @@ class _Told:
   """Progress messages of one group's training, and the pace from which the remaining time is estimated."""
 
   def __init__(self, conduct: Conduct, group: Group, members: int, todo: list[Chunk], first: int):
-    self._conduct, self._name, self._steps, self._members = (
-      conduct,
-      group.name,
-      group.spec.steps,
-      members - conduct.stopped,
-    )
+    self._conduct, self._name, self._steps = conduct, group.name, group.spec.steps
+    self._members = members - conduct.stopped
     self._pace = Pace()
     self._todo = {"measuring": sum(c.evaluate for c in todo), "saving": sum(c.save for c in todo)}
     self._begun = 0  # chunks

@@ -223,13 +223,13 @@ def test_a_process_says_when_it_started(tmp_path):
 
 
 MOUNTS = """22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 22 0:40 / /home rw,relatime - nfs4 server:/home rw,vers=4.2,local_lock=none,addr=10.0.0.1
+30 22 0:40 / /users rw,relatime - nfs4 server:/users rw,vers=4.2,local_lock=none,addr=10.0.0.1
 31 22 0:41 / /old rw - nfs server:/old rw,vers=3,nolock,local_lock=all
 32 22 0:42 / /lustre rw,flock - lustre mds@tcp:/fs rw,flock,lazystatfs
 33 22 0:43 / /scratch rw - lustre mds@tcp:/fs rw,localflock
 34 22 0:44 / /my\\040disk rw - beegfs beegfs_nodev rw
 35 22 0:45 / /gpfs rw - gpfs fs1 rw
-36 30 0:46 / /home/me/bucket rw - fuse.gcsfuse bucket rw
+36 30 0:46 / /users/me/bucket rw - fuse.gcsfuse bucket rw
 37 22 0:47 / /share rw - cifs //server/share rw
 a torn line
 """
@@ -238,15 +238,15 @@ a torn line
 @pytest.mark.parametrize(
   ("folder", "kind"),
   [
-    ("/tmp/x", ""),
-    ("/home/me/runs", ""),
-    ("/homeless", ""),
+    ("/elsewhere/x", ""),
+    ("/users/me/runs", ""),
+    ("/usersless", ""),
     ("/old/runs", "nfs"),
     ("/lustre/runs", ""),
     ("/scratch/runs", "lustre"),
     ("/my disk/runs", "beegfs"),
     ("/gpfs", "gpfs"),
-    ("/home/me/bucket/runs", "fuse.gcsfuse"),
+    ("/users/me/bucket/runs", "fuse.gcsfuse"),
     ("/share/runs", "cifs"),
   ],
 )
